@@ -1,0 +1,70 @@
+"""Finding targets, cost models, search spaces and examples by name or by path.
+
+A checkout reads them from its root; an installed wheel carries them in ``hannah_hw/catalog``; the
+environment variable ``HANNAH_HW_PATH`` (directories with the same subfolders, separated as in ``PATH``)
+comes before both. A path is taken as it is: a user's own file is treated as a shipped one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from hannah_hw.errors import CatalogError
+
+#: Catalogue -> the suffixes of its entries, in order of preference.
+KINDS: Final[dict[str, tuple[str, ...]]] = {
+    "targets": (".yaml",),
+    "cost_models": (".json",),
+    "search_spaces": (".py", ".yaml"),
+    "examples": (".yaml",),
+}
+
+
+def directories(kind: str) -> Iterator[Path]:
+    """Existing folders of a catalogue, first match first."""
+    package = Path(__file__).resolve().parent
+    roots = [Path(p).expanduser() for p in os.environ.get("HANNAH_HW_PATH", "").split(os.pathsep) if p]
+    shipped = package / "catalog" if (package / "catalog").is_dir() else package.parent
+    for root in [*roots, shipped]:
+        folder = root / kind
+        if folder.is_dir():
+            yield folder
+
+
+def names(kind: str) -> list[str]:
+    """Sorted names of a catalogue's entries."""
+    found = {
+        path.stem
+        for folder in directories(kind)
+        for path in folder.iterdir()
+        if path.suffix in KINDS[kind] and not path.name.startswith("_")
+    }
+    return sorted(found)
+
+
+def find(kind: str, name: str, *, near: Path | None = None) -> Path:
+    """The file of a catalogue entry.
+
+    Args:
+        kind: A key of `KINDS`.
+        name: A catalogue name, or a path (recognised by a separator or a suffix).
+        near: A folder that relative paths are tried in first: that of the file which refers to `name`.
+
+    Raises:
+        CatalogError: Nothing is found; names the nearest entry.
+    """
+    path = Path(name).expanduser()
+    if path.suffix in KINDS[kind] or len(path.parts) > 1:
+        for base in [near, Path.cwd()] if near is not None else [Path.cwd()]:
+            if (base / path).is_file():
+                return base / path
+        raise CatalogError(f"there is no file {name!r}", where=kind)
+    for folder in directories(kind):
+        for suffix in KINDS[kind]:
+            if (folder / f"{name}{suffix}").is_file():
+                return folder / f"{name}{suffix}"
+    singular = kind.removesuffix("s").replace("_", " ")
+    raise CatalogError(f"unknown {singular} {name!r}", allowed=names(kind), given=name)

@@ -1,0 +1,136 @@
+"""Every error the package raises on purpose.
+
+::
+
+    HannahError
+    ├── InputError            what the user gave is wrong; the command line exits with 2
+    │   ├── ConfigError         a search configuration
+    │   ├── TargetError         a target description or its cost coefficients
+    │   ├── SpaceError          a search space or an assignment to it
+    │   ├── ModelError          an ONNX file
+    │   ├── DataError           a data set
+    │   └── CatalogError        a name or a path that leads nowhere
+    ├── UnsupportedError      an operator or a shape that a target or a lowering has no rule for
+    ├── EvaluationError       one candidate failed; a search records it and goes on
+    ├── RunError              a run as a whole failed; the command line exits with 1
+    └── MissingExtraError     an optional package is not installed (also an ImportError)
+
+A message says what was given, what is allowed and what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+class HannahError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class InputError(HannahError):
+    """Something the user gave is wrong.
+
+    Args:
+        message: What is wrong and what to do.
+        where: ``file:line field`` or as much of it as is known.
+        allowed: What would have been accepted.
+        given: The offending value, for the nearest-name hint.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str = "",
+        allowed: Iterable[str] = (),
+        given: str = "",
+    ) -> None:
+        self.where = where
+        self.allowed = tuple(allowed)
+        self.given = given
+        parts = [f"{where}: {message}" if where else message]
+        if self.allowed:
+            parts.append(f"allowed: {', '.join(self.allowed)}")
+        nearest = difflib.get_close_matches(given, self.allowed, n=1) if given else []
+        if nearest:
+            parts.append(f"did you mean {nearest[0]!r}?")
+        super().__init__("; ".join(parts))
+
+
+class ConfigError(InputError):
+    """A search configuration is wrong."""
+
+
+class TargetError(InputError):
+    """A target description or its cost coefficients are wrong."""
+
+
+class SpaceError(InputError):
+    """A search space, or an assignment to one, is wrong."""
+
+
+class ModelError(InputError):
+    """An ONNX file cannot be used."""
+
+
+class DataError(InputError):
+    """A data set cannot be used."""
+
+
+class CatalogError(InputError):
+    """A name or a path leads nowhere."""
+
+
+class UnsupportedError(HannahError):
+    """An operator or a shape that a target or a lowering has no rule for."""
+
+
+class EvaluationError(HannahError):
+    """One candidate could not be evaluated.
+
+    Args:
+        message: What happened.
+        kind: A short stable name of the reason (``timeout``, ``crash``, ``diverged``, ...), by which
+            a report groups failures.
+    """
+
+    def __init__(self, message: str, *, kind: str) -> None:
+        self.kind = kind
+        super().__init__(message)
+
+
+class RunError(HannahError):
+    """A run as a whole failed."""
+
+
+class MissingExtraError(HannahError, ImportError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package = package
+        self.extra = extra
+        super().__init__(
+            f"this needs the package {package!r}, which is not installed; "
+            f"install it with: pip install 'hannah-hw[{extra}]'"
+        )
+
+
+def require(package: str, extra: str) -> ModuleType:
+    """Import an optional package, or say which extra brings it.
+
+    Args:
+        package: The module to import.
+        extra: The extra of ``hannah-hw`` that installs it.
+
+    Raises:
+        MissingExtraError: The package is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name is not None and package.split(".")[0] == error.name.split(".")[0]:
+            raise MissingExtraError(package.split(".")[0], extra) from error
+        raise

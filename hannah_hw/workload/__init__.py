@@ -1,0 +1,5 @@
+"""The table that every cost model reads, how it is built, and how its buffers share memory."""
+
+from hannah_hw.workload.table import ACTIVATIONS, KERNEL_COLUMNS, Buffers, Kernels, Workload
+
+__all__ = ["ACTIVATIONS", "KERNEL_COLUMNS", "Buffers", "Kernels", "Workload"]
