@@ -23,9 +23,9 @@ class _StrictLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
+            event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=event.start_mark)
-        return super().compose_node(parent, index)  # type: ignore[no-any-return]
+        return super().compose_node(parent, index)
 
 
 class Document:
@@ -59,9 +59,7 @@ class Document:
             return model.model_validate(self.data)
         except ValidationError as failure:
             first = failure.errors()[0]
-            field = tuple(
-                part for part in first["loc"] if isinstance(part, int) or not part.startswith("function-")
-            )
+            field = tuple(p for p in first["loc"] if isinstance(p, int) or not p.startswith("function-"))
             given, allowed = "", []
             message = first["msg"].removeprefix("Value error, ")
             if first["type"] == "extra_forbidden":
@@ -123,7 +121,7 @@ def parse_document(text: str, path: str, error: type[InputError]) -> Document:
     except yaml.YAMLError as failure:
         raise error(f"not valid YAML: {failure}", where=path) from failure
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()
     if not isinstance(data, dict):
         raise error("the document must be a mapping of fields to values", where=path)
     return Document(path, data, lines)
@@ -137,9 +135,8 @@ def _walk(node: yaml.Node, path: Path_, lines: dict[Path_, int], depth: int) -> 
         for key, value in node.value:
             child = (*path, str(key.value))
             if child in lines:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key.value!r} occurs twice", problem_mark=key.start_mark
-                )
+                problem = f"the key {key.value!r} occurs twice"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
             lines[child] = key.start_mark.line + 1
             _walk(value, child, lines, depth + 1)
     elif isinstance(node, yaml.SequenceNode):

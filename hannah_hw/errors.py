@@ -131,6 +131,7 @@ def require(package: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
-        if error.name is not None and package.split(".")[0] == error.name.split(".")[0]:
-            raise MissingExtraError(package.split(".")[0], extra) from error
+        root = package.partition(".")[0]
+        if error.name is not None and error.name.partition(".")[0] == root:
+            raise MissingExtraError(root, extra) from error
         raise

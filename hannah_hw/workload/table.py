@@ -85,8 +85,9 @@ class Buffers:
         kinds: B kinds: ``input`` or ``activation``.
         bytes: (P, B) int64; 0 where the candidate does not have the buffer.
         first: (P, B) int64; index of the first kernel during which the buffer is live.
-        last: (P, B) int64; index of the last one. Two buffers may share memory if and only if their closed
-            intervals [first, last] do not meet. Graph inputs live from kernel 0, graph outputs until the last.
+        last: (P, B) int64; index of the last one. Two buffers may share memory if and only if their
+            closed intervals [first, last] do not meet. Graph inputs live from kernel 0, graph outputs until
+            the last kernel.
         output: (P, B); whether the buffer is a graph output.
     """
 
@@ -132,7 +133,8 @@ class Workload:
         return np.where(self.kernels.active, (bits + 7) // 8, 0)
 
     def _total(self, column: str) -> IntArray:
-        return np.where(self.kernels.active, self.kernels[column], 0).sum(axis=1)
+        total: IntArray = np.where(self.kernels.active, self.kernels[column], 0).sum(axis=1)
+        return total
 
     def candidate(self, index: int) -> Workload:
         """One candidate as a population of one, without the kernels and buffers it does not use."""
@@ -140,7 +142,7 @@ class Workload:
         live = np.flatnonzero(self.buffers.bytes[index] > 0)
         step = np.cumsum(self.kernels.active[index]) - 1
         row = slice(index, index + 1)
-        # A buffer's interval begins and ends at kernels, but an input begins at slot 0, which may be inactive.
+        # An interval begins and ends at active kernels, except that an input begins at slot 0.
         first = np.searchsorted(keep, self.buffers.first[row][:, live])
         last = np.maximum(step[self.buffers.last[row][:, live]], first)
         return Workload(

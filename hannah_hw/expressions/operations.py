@@ -1,0 +1,157 @@
+"""What each operation means: on plain numbers, on arrays, and what it simplifies to.
+
+One entry an operation. ``scalar`` and ``array`` must agree on every value; a test says so.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class OperationRule:
+    """The meaning of one operation.
+
+    Attributes:
+        symbol: How it is printed: infix if it is not a word.
+        scalar: Value on plain numbers.
+        array: Value on NumPy arrays and numbers, elementwise with broadcasting.
+        simplify: The operands -> a simpler equal expression or number, or None. At least one operand is
+            an expression; nodes are compared by identity.
+    """
+
+    symbol: str
+    scalar: Function
+    array: Function
+    simplify: Function | None = None
+
+
+def _is(value: Any, number: float) -> bool:
+    """Whether an operand is the plain number (not an expression, whose ``==`` builds a condition)."""
+    return isinstance(value, int | float) and value == number
+
+
+def _add(a: Any, b: Any) -> Any:
+    return b if _is(a, 0) else a if _is(b, 0) else None
+
+
+def _sub(a: Any, b: Any) -> Any:
+    return a if _is(b, 0) else 0 if a is b else None
+
+
+def _mul(a: Any, b: Any) -> Any:
+    if _is(a, 0) or _is(b, 0):
+        return 0
+    return b if _is(a, 1) else a if _is(b, 1) else None
+
+
+def _div(a: Any, b: Any) -> Any:
+    return a if _is(b, 1) else None
+
+
+def _and(a: Any, b: Any) -> Any:
+    if _is(a, 0) or _is(b, 0):
+        return False
+    return b if _is(a, 1) else a if _is(b, 1) or a is b else None
+
+
+def _or(a: Any, b: Any) -> Any:
+    if _is(a, 1) or _is(b, 1):
+        return True
+    return b if _is(a, 0) else a if _is(b, 0) or a is b else None
+
+
+def _not(a: Any) -> Any:
+    return a.operands[0] if getattr(a, "kind", None) == "not" else None
+
+
+def _same(result: Any) -> Function:
+    return lambda a, b: result if a is b else None
+
+
+def _extremum(*values: Any) -> Any:
+    return values[0] if all(v is values[0] for v in values) else None
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return a is b or (isinstance(a, int | float) and isinstance(b, int | float) and a == b)
+
+
+def _select(switch: Any, *values: Any) -> Any:
+    if isinstance(switch, int | float):
+        return values[int(switch)]
+    return values[0] if all(_equal(v, values[0]) for v in values) else None
+
+
+def _select_scalar(switch: Any, *values: Any) -> Any:
+    index = int(switch)
+    if not 0 <= index < len(values):
+        raise IndexError(f"the switch is {index}, but there are {len(values)} options")
+    return values[index]
+
+
+def _select_array(switch: Any, *values: Any) -> Any:
+    result = values[0]
+    for index, value in enumerate(values[1:], start=1):
+        result = np.where(switch == index, value, result)
+    return result
+
+
+def _if(condition: Any, then: Any, otherwise: Any) -> Any:
+    if isinstance(condition, int | float):
+        return then if condition else otherwise
+    return then if _equal(then, otherwise) else None
+
+
+def _round_array(function: Any) -> Function:
+    def apply(value: Any) -> Any:
+        array = np.asarray(value)
+        return array if array.dtype.kind in "iub" else function(array).astype(np.int64)
+
+    return apply
+
+
+def _fold(function: Any) -> Function:
+    def apply(*values: Any) -> Any:
+        result = values[0]
+        for value in values[1:]:
+            result = function(result, value)
+        return result
+
+    return apply
+
+
+#: Name -> meaning. ``lookup`` maps the level of a parameter of categories through a table, which the
+#: evaluator supplies as a second operand.
+OPERATIONS: Final[dict[str, OperationRule]] = {
+    "add": OperationRule("+", operator.add, np.add, _add),
+    "sub": OperationRule("-", operator.sub, np.subtract, _sub),
+    "mul": OperationRule("*", operator.mul, np.multiply, _mul),
+    "truediv": OperationRule("/", operator.truediv, np.true_divide, _div),
+    "floordiv": OperationRule("//", operator.floordiv, np.floor_divide, _div),
+    "mod": OperationRule("%", operator.mod, np.mod),
+    "abs": OperationRule("abs", abs, np.abs),
+    "eq": OperationRule("==", operator.eq, np.equal, _same(result=True)),
+    "ne": OperationRule("!=", operator.ne, np.not_equal, _same(result=False)),
+    "lt": OperationRule("<", operator.lt, np.less, _same(result=False)),
+    "le": OperationRule("<=", operator.le, np.less_equal, _same(result=True)),
+    "and": OperationRule("&", lambda a, b: bool(a) and bool(b), np.logical_and, _and),
+    "or": OperationRule("|", lambda a, b: bool(a) or bool(b), np.logical_or, _or),
+    "not": OperationRule("not", lambda a: not a, np.logical_not, _not),
+    "floor": OperationRule("Floor", math.floor, _round_array(np.floor)),
+    "ceil": OperationRule("Ceil", math.ceil, _round_array(np.ceil)),
+    "int": OperationRule("Int", int, lambda a: np.asarray(a).astype(np.int64)),
+    "max": OperationRule("Max", max, _fold(np.maximum), _extremum),
+    "min": OperationRule("Min", min, _fold(np.minimum), _extremum),
+    "if": OperationRule("If", lambda c, a, b: a if c else b, np.where, _if),
+    "select": OperationRule("Select", _select_scalar, _select_array, _select),
+    "lookup": OperationRule("lookup", lambda level, table: table[level], lambda level, table: table[level]),
+}

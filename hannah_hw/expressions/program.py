@@ -1,0 +1,122 @@
+"""Evaluating expressions: one by one, or compiled for whole populations.
+
+A `Program` is a list of NumPy calls in topological order. Each distinct node of all its outputs is computed
+once for all candidates; an intermediate array is dropped after its last use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hannah_hw.expressions.nodes import Expression, Operation, Scalar, topological
+from hannah_hw.expressions.operations import OPERATIONS
+
+
+def evaluate(value: Any, assignment: Mapping[str, Any]) -> Any:
+    """The plain value of an expression; a plain value is its own.
+
+    Args:
+        value: An expression, a plain value, or a (nested) tuple or list of them.
+        assignment: Parameter id -> value. Parameters it does not name take their default.
+    """
+    return Evaluator(assignment)(value)
+
+
+class Evaluator:
+    """Evaluates many expressions under one assignment, each common sub-expression once."""
+
+    def __init__(self, assignment: Mapping[str, Any]) -> None:
+        self._assignment = assignment
+        self._values: dict[int, Any] = {}
+        # Nodes are kept alive as long as their identity is a key.
+        self._keep: list[Expression] = []
+
+    def __call__(self, value: Any) -> Any:
+        """The plain value of an expression or of a (nested) tuple or list of them."""
+        if isinstance(value, Expression):
+            if id(value) not in self._values:
+                self._compute(value)
+            return self._values[id(value)]
+        if isinstance(value, tuple | list):
+            return type(value)(self(item) for item in value)
+        return value
+
+    def _compute(self, root: Expression) -> None:
+        values = self._values
+        self._keep.append(root)
+        for node in topological([root]):
+            if id(node) in values:
+                continue
+            if not isinstance(node, Operation):
+                values[id(node)] = self._leaf(node)
+                continue
+            arguments = [values[id(o)] if isinstance(o, Expression) else o for o in node.operands]
+            if node.kind == "lookup":
+                categories: Any = node.operands[0].categories  # type: ignore[union-attr]
+                values[id(node)] = node.table[categories.index(arguments[0])]
+            else:
+                values[id(node)] = OPERATIONS[node.kind].scalar(*arguments)
+
+    def _leaf(self, parameter: Any) -> Any:
+        return self._assignment.get(parameter.id, parameter.default)
+
+
+class Program:
+    """Expressions compiled for populations.
+
+    Args:
+        outputs: Expressions and plain numbers.
+    """
+
+    def __init__(self, outputs: Sequence[Scalar]) -> None:
+        nodes = topological(outputs)
+        slot = {id(node): index for index, node in enumerate(nodes)}
+        #: The parameters that the outputs depend on.
+        self.parameters: list[Any] = [node for node in nodes if not isinstance(node, Operation)]
+        self._keep = nodes
+        self._leaves = [(slot[id(node)], node) for node in self.parameters]
+        self._outputs = [slot[id(o)] if isinstance(o, Expression) else None for o in outputs]
+        self._constants = [None if isinstance(o, Expression) else o for o in outputs]
+        last_use = {
+            slot[id(o)]: s for s, n in enumerate(nodes) for o in n.operands if isinstance(o, Expression)
+        }
+        wanted = set(self._outputs)
+        #: (function, operand slots or None, operand constants, result slot, slots to drop afterwards)
+        self._steps: list[tuple[Any, list[int | None], list[Any], int, list[int]]] = []
+        drops: dict[int, list[int]] = {}
+        for operand, user in last_use.items():
+            if operand not in wanted:
+                drops.setdefault(user, []).append(operand)
+        for index, node in enumerate(nodes):
+            if not isinstance(node, Operation):
+                continue
+            where = [slot[id(o)] if isinstance(o, Expression) else None for o in node.operands]
+            constants: list[Any] = [None if isinstance(o, Expression) else o for o in node.operands]
+            if node.kind == "lookup":
+                where.append(None)
+                constants.append(np.asarray(node.table))
+            self._steps.append((OPERATIONS[node.kind].array, where, constants, index, drops.get(index, [])))
+
+    def run(self, columns: Mapping[str, NDArray[Any]]) -> list[Any]:
+        """The outputs for a population.
+
+        Args:
+            columns: Parameter id -> (P,) array of values; of level indices where the values are no numbers.
+
+        Returns:
+            One entry an output: a (P,) array, or a plain number where it depends on no parameter.
+        """
+        values: list[Any] = [None] * len(self._keep)
+        for index, parameter in self._leaves:
+            values[index] = columns[parameter.id]
+        for function, where, constants, result, drop in self._steps:
+            values[result] = function(
+                *[c if w is None else values[w] for w, c in zip(where, constants, strict=True)]
+            )
+            for index in drop:
+                values[index] = None
+        return [c if w is None else values[w] for w, c in zip(self._outputs, self._constants, strict=True)]

@@ -1,0 +1,231 @@
+"""The parameters of a search space: the leaves of its expressions.
+
+A parameter never holds a current value: values live in assignments (`hannah_hw.spaces.Assignment`). Its
+``default`` is the declared starting point. The ``id`` is given when the parameter first becomes part of a
+graph: the id of the node that uses it, a dot, and its name; a shared parameter belongs to its first user.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from hannah_hw.errors import SpaceError
+from hannah_hw.expressions import Expression
+from hannah_hw.expressions.nodes import operation
+
+#: Largest number of subsets that a `SubsetParameter` may have.
+MAX_SUBSETS: Final = 1 << 16
+
+
+class Parameter(Expression):
+    """Base class of parameters.
+
+    Attributes:
+        name: What the author called it; may be empty, then the attribute it is used for names it.
+        id: Unique in its graph; empty until a node uses the parameter.
+        default: The value where an assignment gives none.
+        levels: All values in order; empty for a continuous parameter.
+        ordered: Whether neighbouring levels are alike (a number) or not (a category).
+        numeric: Whether all values are numbers; otherwise only ``==`` and ``!=`` work on the parameter.
+        categories: The values where they are no numbers, else None.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        default: Any,
+        levels: Sequence[Any],
+        *,
+        ordered: bool,
+        rng: np.random.Generator | int | None = None,
+    ) -> None:
+        self.name = name
+        self.id = ""
+        self.default = default
+        self.levels = tuple(levels)
+        self.ordered = ordered
+        self.numeric = all(isinstance(v, int | float) for v in self.levels)
+        self.categories = None if self.numeric else self.levels
+        self._seed = rng
+        self._rng: np.random.Generator | None = None
+        self.check(default)
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The generator of `sample` when it is called without one; seeded with 0 if none was given."""
+        if self._rng is None:
+            self._rng = np.random.default_rng(0 if self._seed is None else self._seed)
+        return self._rng
+
+    def check(self, value: Any) -> None:
+        """Raise `SpaceError` if a value is not one of the parameter's."""
+        if value not in self.levels:
+            raise SpaceError(
+                f"{self.id or self.name or 'parameter'} is {value!r}, not one of {_listing(self.levels)}"
+            )
+
+    def sample(self, rng: np.random.Generator | None = None) -> Any:
+        """A random value, uniform over the levels."""
+        return self.levels[int((rng or self.rng).integers(len(self.levels)))]
+
+    def new(self, rng: np.random.Generator | int | None = None) -> Parameter:
+        """An independent parameter with the same name and values."""
+        raise NotImplementedError
+
+    def _describe(self) -> str:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        rng = f"{type(self.rng).__name__}({type(self.rng.bit_generator).__name__})"
+        return (
+            f"{type(self).__name__}(rng = {rng}, "
+            f"name = {self.name}, id = {self.id or None}, {self._describe()}, current_value = {self.default})"
+        )
+
+
+class IntScalarParameter(Parameter):
+    """An integer ``min, min + step_size, ...`` up to ``max``; the default is ``min``."""
+
+    def __init__(
+        self,
+        min: int,
+        max: int,
+        step_size: int = 1,
+        name: str = "",
+        rng: np.random.Generator | int | None = None,
+        *,
+        default: int | None = None,
+    ) -> None:
+        if step_size < 1 or max < min:
+            raise SpaceError(
+                f"the integers from {min} to {max} in steps of {step_size} are none; parameter {name!r}"
+            )
+        self.min, self.max, self.step_size = min, max, step_size
+        super().__init__(
+            name, min if default is None else default, range(min, max + 1, step_size), ordered=True, rng=rng
+        )
+
+    def new(self, rng: np.random.Generator | int | None = None) -> IntScalarParameter:
+        """An independent parameter with the same name and values."""
+        return IntScalarParameter(self.min, self.max, self.step_size, self.name, rng, default=self.default)
+
+    def _describe(self) -> str:
+        return f"min = {self.min}, max = {self.max}, step_size = {self.step_size}"
+
+
+class FloatScalarParameter(Parameter):
+    """A real number from ``min`` to ``max``; the default is ``min``."""
+
+    def __init__(
+        self,
+        min: float,
+        max: float,
+        name: str = "",
+        rng: np.random.Generator | int | None = None,
+        *,
+        default: float | None = None,
+    ) -> None:
+        if not max >= min:
+            raise SpaceError(f"there is no number from {min} to {max}; parameter {name!r}")
+        self.min, self.max = float(min), float(max)
+        super().__init__(name, self.min if default is None else default, (), ordered=True, rng=rng)
+
+    def check(self, value: Any) -> None:
+        """Raise `SpaceError` if a value is not a number in the range."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not self.min <= value <= self.max:
+            raise SpaceError(
+                f"{self.id or self.name} is {value!r}, not a number from {self.min} to {self.max}"
+            )
+
+    def sample(self, rng: np.random.Generator | None = None) -> float:
+        """A random value, uniform in the range."""
+        return float((rng or self.rng).uniform(self.min, self.max))
+
+    def new(self, rng: np.random.Generator | int | None = None) -> FloatScalarParameter:
+        """An independent parameter with the same name and values."""
+        return FloatScalarParameter(self.min, self.max, self.name, rng, default=self.default)
+
+    def _describe(self) -> str:
+        return f"min = {self.min}, max = {self.max}"
+
+
+class CategoricalParameter(Parameter):
+    """One of some choices; the default is the first. Choices that are all numbers can be computed with."""
+
+    def __init__(
+        self,
+        choices: Iterable[Any],
+        name: str = "",
+        rng: np.random.Generator | int | None = None,
+        *,
+        default: Any = None,
+    ) -> None:
+        self.choices = list(choices)
+        if not self.choices:
+            raise SpaceError(f"the parameter {name!r} has no choices")
+        super().__init__(
+            name, self.choices[0] if default is None else default, self.choices, ordered=False, rng=rng
+        )
+
+    def new(self, rng: np.random.Generator | int | None = None) -> CategoricalParameter:
+        """An independent parameter with the same name and values."""
+        return CategoricalParameter(self.choices, self.name, rng, default=self.default)
+
+    def _describe(self) -> str:
+        return f"choices = {self.choices}"
+
+
+class SubsetParameter(Parameter):
+    """A subset of some choices, as a tuple in their order, with ``min`` to ``max`` members."""
+
+    def __init__(
+        self,
+        choices: Iterable[Any],
+        min: int,
+        max: int,
+        name: str = "",
+        rng: np.random.Generator | int | None = None,
+        *,
+        default: tuple[Any, ...] | None = None,
+    ) -> None:
+        self.choices = list(choices)
+        self.min, self.max = min, max
+        if not 0 <= min <= max <= len(self.choices):
+            raise SpaceError(
+                f"the parameter {name!r} wants {min} to {max} of {len(self.choices)} choices; "
+                "give 0 <= min <= max <= number of choices"
+            )
+        sizes = range(min, max + 1)
+        subsets = list(
+            itertools.islice(
+                itertools.chain.from_iterable(itertools.combinations(self.choices, n) for n in sizes),
+                MAX_SUBSETS + 1,
+            )
+        )
+        if len(subsets) > MAX_SUBSETS:
+            raise SpaceError(
+                f"the parameter {name!r} has more than {MAX_SUBSETS} subsets; use one parameter a choice"
+            )
+        super().__init__(name, subsets[0] if default is None else default, subsets, ordered=False, rng=rng)
+
+    def contains(self, choice: Any) -> Expression:
+        """The condition that a choice is in the subset."""
+        return operation("lookup", self, table=tuple(choice in subset for subset in self.levels))  # type: ignore[return-value]
+
+    def new(self, rng: np.random.Generator | int | None = None) -> SubsetParameter:
+        """An independent parameter with the same name and values."""
+        return SubsetParameter(self.choices, self.min, self.max, self.name, rng, default=self.default)
+
+    def _describe(self) -> str:
+        return f"choices = {self.choices}, min = {self.min}, max = {self.max}"
+
+
+def _listing(values: Sequence[Any]) -> str:
+    """Some values for a message, the middle of a long list left out."""
+    if len(values) <= 8:
+        return ", ".join(map(repr, values))
+    return ", ".join(map(repr, values[:4])) + f", ..., {values[-1]!r} ({len(values)} values)"
