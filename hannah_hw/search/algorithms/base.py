@@ -1,0 +1,260 @@
+"""The contract of a search algorithm, and what all of them share: duplicates, screening, exhaustion, state."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
+
+import numpy as np
+
+from hannah_hw.search.algorithms.variation import Variation
+from hannah_hw.search.protocols import BoolArray, Encoding, FloatArray
+
+#: Violation of every row by the constraints that cost nothing to check: (P, D) -> (P,), 0 where feasible.
+Screen = Callable[[FloatArray], FloatArray]
+
+#: Draws of offspring per `ask`: the first has the size asked for, the others `REDRAW` times that.
+DRAWS: Final = 6
+REDRAW: Final = 4
+#: Rounds of descent on the violation alone, when too few feasible rows are known to breed from.
+DESCENT_ROUNDS: Final = 20
+#: A space of at most this many discrete combinations is enumerated when drawing finds nothing new.
+ENUMERABLE: Final = 1 << 16
+
+
+class Algorithm(ABC):
+    """Proposes rows of an encoding and learns from their values.
+
+    The contract, which ``tests/conformance/test_algorithms.py`` checks for every registered algorithm:
+
+    * ``ask(n)`` returns at most n canonical rows, none of which was ever returned before. Fewer than n, or
+      none, means that nothing new was found: the space (or its feasible part) is exhausted.
+    * ``tell(rows, objectives, violation)`` is given every asked row exactly once, in the order of asking, in
+      pieces of any size. Objectives are minimised. A row with a violation above 0 is infeasible, whatever its
+      objectives; a row without a violation whose objectives are not all finite is a failed evaluation, which
+      ranks behind every other row.
+    * Asking before everything is told is allowed.
+    * The sequence depends on the arguments, the seed and what was told, on nothing else.
+    * ``state_dict()`` is JSON-able and exact: after ``load_state_dict`` on a fresh object of the same arguments
+      the sequence continues as if nothing had happened.
+
+    Constraints that can be checked for nothing are given as `screen`. The first batch of a run is not screened:
+    it shows what the space is like. Later, offspring are drawn up to `DRAWS` times until enough of them pass;
+    while fewer feasible rows than a population are known, rows are found by descending on the violation
+    alone. Rows that fail the screen are returned only when nothing else is left to return, least violating
+    first; they are then told like any other.
+
+    Args:
+        encoding: The parameter space.
+        objectives: Number of objectives M.
+        population: Size of the population.
+        seed: Fixes the sequence.
+        screen: See above; None: nothing is known before the evaluation.
+    """
+
+    #: The name in the registry and in a search configuration.
+    name: ClassVar[str]
+
+    def __init__(
+        self,
+        encoding: Encoding,
+        objectives: int,
+        *,
+        population: int,
+        seed: int,
+        screen: Screen | None = None,
+    ) -> None:
+        self.encoding = encoding
+        self.population = population
+        self.rng = np.random.default_rng(seed)
+        self.variation = Variation(encoding)
+        width = len(encoding.ids)
+        self.rows: FloatArray = np.zeros((0, width))
+        self.objectives: FloatArray = np.zeros((0, objectives))
+        self.violation: FloatArray = np.zeros(0)
+        self._screen = screen
+        self._seen: dict[bytes, None] = {}
+        self._waiting: list[bytes] = []
+        self._promising = 0
+        self._listed: tuple[FloatArray, FloatArray] | None = None
+
+    @property
+    def batch(self) -> int:
+        """Rows that a run asks for at a time; it may not depend on the number of workers."""
+        return self.population
+
+    @abstractmethod
+    def _offspring(self, n: int) -> FloatArray:
+        """(n, D) canonical rows bred from the population, which has at least two rows; duplicates are allowed."""
+
+    @abstractmethod
+    def _survive(self) -> None:
+        """Reduce the population after new rows were appended to it."""
+
+    def ask(self, n: int) -> FloatArray:
+        """(m, D) new canonical rows, m <= n; see the contract above."""
+        if not self._seen:
+            start = self.encoding.canonical(self.encoding.default[None])
+            rows = self._unseen(np.concatenate([start, self.encoding.sample(n, self.rng)]))[:n]
+            return self._hand_out(rows, self._violations(rows))
+        initial = len(self.rows) < 2 or self._promising < self.population
+        if initial:
+            n = min(n, max(1, self.population - self._promising))
+            found = self._draw(n, lambda count: self.encoding.sample(count, self.rng))
+        else:
+            found = self._draw(n, self._offspring)
+        passed = int((found[1] == 0).sum())
+        if passed < n and self._enumerable():
+            found = _merge(found, self._enumerate(found[0]))
+        elif passed == 0 or (initial and passed < n and self._screen is not None):
+            found = _merge(found, self._descend(n, found[0]))
+        rows, violation = found
+        feasible = violation == 0
+        if feasible.any() or (self._promising and self._enumerable()):
+            rows, violation = rows[feasible], violation[feasible]
+        order = np.argsort(violation, kind="stable")[:n]
+        return self._hand_out(rows[order], violation[order])
+
+    def tell(self, rows: FloatArray, objectives: FloatArray, violation: FloatArray) -> None:
+        """Learn the values of rows that were asked for.
+
+        Args:
+            rows: (P, D) the next rows in the order of asking.
+            objectives: (P, M) minimised; anything where there is a violation; NaN or inf where it failed.
+            violation: (P,) total violation, 0 where feasible.
+
+        Raises:
+            ValueError: These are not the rows that come next.
+        """
+        keys = _keys(rows)
+        if keys != self._waiting[: len(keys)]:
+            raise ValueError("tell() must be given the asked rows in the order of asking")
+        del self._waiting[: len(keys)]
+        if not keys:
+            return
+        finite = np.isfinite(objectives).all(axis=1)
+        violation = np.where(finite | (violation > 0), violation, np.inf)
+        values = np.where((finite & (violation == 0))[:, None], objectives, np.inf)
+        self.rows = np.concatenate([self.rows, rows])
+        self.objectives = np.concatenate([self.objectives, values])
+        self.violation = np.concatenate([self.violation, violation])
+        self._survive()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the future depends on, ready for JSON."""
+        return {
+            "algorithm": self.name,
+            "generator": self.rng.bit_generator.state,
+            "rows": self.rows.tolist(),
+            "objectives": self.objectives.tolist(),
+            "violation": self.violation.tolist(),
+            "seen": [np.frombuffer(key).tolist() for key in self._seen],
+            "waiting": len(self._waiting),
+            "promising": self._promising,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a `state_dict` of an algorithm with the same arguments.
+
+        Raises:
+            ValueError: The state is another algorithm's.
+        """
+        if state["algorithm"] != self.name:
+            raise ValueError(f"this is a state of {state['algorithm']!r}, not of {self.name!r}")
+        width, objectives = self.rows.shape[1], self.objectives.shape[1]
+        self.rng.bit_generator.state = state["generator"]
+        self.rows = np.array(state["rows"], float).reshape(-1, width)
+        self.objectives = np.array(state["objectives"], float).reshape(-1, objectives)
+        self.violation = np.array(state["violation"], float)
+        self._seen = dict.fromkeys(_keys(np.array(state["seen"], float).reshape(-1, width)))
+        self._waiting = list(self._seen)[len(self._seen) - int(state["waiting"]) :]
+        self._promising = int(state["promising"])
+
+    def select(self, keep: FloatArray | BoolArray | slice) -> None:
+        """Keep the given members of the population."""
+        self.rows = self.rows[keep]
+        self.objectives = self.objectives[keep]
+        self.violation = self.violation[keep]
+
+    def _hand_out(self, rows: FloatArray, violation: FloatArray) -> FloatArray:
+        keys = _keys(rows)
+        self._seen.update(dict.fromkeys(keys))
+        self._waiting.extend(keys)
+        self._promising += int((violation == 0).sum())
+        return rows
+
+    def _unseen(self, rows: FloatArray, besides: FloatArray | None = None) -> FloatArray:
+        """Rows that were never handed out, without repetitions, in their order."""
+        known = set(_keys(besides)) if besides is not None else set()
+        fresh = []
+        for index, key in enumerate(_keys(rows)):
+            if key not in known and key not in self._seen:
+                known.add(key)
+                fresh.append(index)
+        return rows[fresh]
+
+    def _violations(self, rows: FloatArray) -> FloatArray:
+        if self._screen is None or not len(rows):
+            return np.zeros(len(rows))
+        return self._screen(rows)
+
+    def _draw(self, n: int, source: Callable[[int], FloatArray]) -> tuple[FloatArray, FloatArray]:
+        """Unseen rows of a source and their violations; draws again until n of them are feasible."""
+        rows, violation = self.rows[:0], np.zeros(0)
+        for attempt in range(DRAWS):
+            new = self._unseen(source(n if attempt == 0 else REDRAW * n), rows)
+            rows, violation = _merge((rows, violation), (new, self._violations(new)))
+            if (violation == 0).sum() >= n:
+                break
+        return rows, violation
+
+    def _descend(self, n: int, besides: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Unseen rows, found by breeding the least violating ones, until n of them are feasible."""
+        rows = self._unseen(self.encoding.sample(REDRAW * n, self.rng), besides)
+        found = rows, self._violations(rows)
+        pool = _merge(found, (self.rows, self.violation))
+        for _ in range(DESCENT_ROUNDS):
+            if (found[1] == 0).sum() >= n:
+                break
+            order = np.lexsort((self.rng.random(len(pool[1])), pool[1]))[: REDRAW * n]
+            parents = pool[0][order]
+            pick = self.rng.integers(len(parents), size=(2, REDRAW * n))
+            children = self.variation.children(
+                parents[pick[0]], parents[pick[1]], parents, self.rng, crossover=0.5
+            )
+            new = self._unseen(children, np.concatenate([besides, found[0]]))
+            scored = new, self._violations(new)
+            found = _merge(found, scored)
+            pool = _merge((parents, pool[1][order]), scored)
+        return found
+
+    def _enumerable(self) -> bool:
+        levels = self.encoding.levels
+        return bool((levels > 0).all()) and float(np.prod(levels.astype(float))) <= ENUMERABLE
+
+    def _enumerate(self, besides: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Every row that was not handed out yet, shuffled, with its violation."""
+        if self._listed is None:
+            grid = np.indices(tuple(self.encoding.levels)).reshape(len(self.encoding.ids), -1).T
+            rows = np.unique(self.encoding.canonical(grid.astype(float)), axis=0)
+            self._listed = rows, self._violations(rows)
+        rows, violation = self._listed
+        known = {*self._seen, *_keys(besides)}
+        left = np.array([key not in known for key in _keys(rows)], bool)
+        order = self.rng.permutation(int(left.sum()))
+        return rows[left][order], violation[left][order]
+
+
+def _keys(rows: FloatArray) -> list[bytes]:
+    """One hashable key a row; equal rows have equal keys (-0.0 counts as 0.0)."""
+    data = np.ascontiguousarray(rows + 0.0)
+    width = data.shape[1] * data.itemsize
+    raw = data.tobytes()
+    return [raw[start : start + width] for start in range(0, len(raw), width)]
+
+
+def _merge(
+    first: tuple[FloatArray, FloatArray], second: tuple[FloatArray, FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])

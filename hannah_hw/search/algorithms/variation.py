@@ -1,0 +1,121 @@
+"""Crossover and mutation on rows of an `Encoding`: only parameters that mean something are varied.
+
+* Crossover takes each parameter from one of two parents; half of the children exchange whole sub-trees
+  (the encoding's groups), so that values that were selected together stay together.
+* Mutation changes active parameters only: an unordered category becomes another one, a number makes a
+  normal step whose width is drawn log-uniformly between `NARROWEST` and `WIDEST` of its range, reflected at
+  the ends.
+* A sub-tree that a child switches on gets living genes: the values that another member of the population
+  uses there, or random ones where nobody does. The declared defaults would otherwise flood every new branch.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from hannah_hw.search.protocols import BoolArray, Encoding, FloatArray, IntArray
+
+#: Width of a numeric mutation as a share of the parameter's range: 10 ** U(log10 NARROWEST, log10 WIDEST).
+NARROWEST: Final = 0.02
+WIDEST: Final = 0.5
+#: Number of mutated parameters of a child and how often.
+MUTATIONS: Final = ((1, 2, 4), (0.45, 0.35, 0.20))
+#: Share of children that exchange whole sub-trees, of those that cross at all.
+BY_GROUP: Final = 0.5
+#: Share of the genes of a sub-tree switched on that are copied from the population, the rest are random.
+DONATED: Final = 0.9
+
+
+class Variation:
+    """The operators of one encoding.
+
+    Args:
+        encoding: The parameter space.
+    """
+
+    def __init__(self, encoding: Encoding) -> None:
+        self.encoding = encoding
+        levels = encoding.levels
+        self.continuous: BoolArray = levels == 0
+        self.category: BoolArray = ~encoding.ordered & ~self.continuous
+        self.top: FloatArray = np.where(self.continuous, 1.0, np.maximum(levels - 1, 0))
+        self.movable: BoolArray = levels != 1
+        names, self.group = np.unique(encoding.groups, return_inverse=True)
+        self.group_count = len(names)
+        self.conditional = not bool(encoding.active(self._probe()).all())
+
+    def _probe(self) -> FloatArray:
+        """Rows that show whether any parameter can be inactive."""
+        return self.random(256, np.random.default_rng(0))
+
+    def random(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """(n, D) independent uniform values of every column, active or not."""
+        share = rng.random((n, len(self.top)))
+        rows: FloatArray = np.where(self.continuous, share, np.floor(share * (self.top + 1)))
+        return rows
+
+    def children(
+        self,
+        mothers: FloatArray,
+        fathers: FloatArray,
+        donors: FloatArray,
+        rng: np.random.Generator,
+        *,
+        crossover: float,
+    ) -> FloatArray:
+        """One child of each pair of parents.
+
+        Args:
+            mothers: (P, D) canonical rows.
+            fathers: (P, D) canonical rows.
+            donors: (N, D) canonical rows that lend genes to sub-trees switched on.
+            rng: Source of randomness.
+            crossover: Probability that a child mixes its parents; otherwise it is a mutated mother.
+
+        Returns:
+            (P, D) canonical rows.
+        """
+        count, width = mothers.shape
+        by_group = rng.random((count, self.group_count))[:, self.group] < 0.5
+        by_column = rng.random((count, width)) < 0.5
+        swap = np.where(rng.random((count, 1)) < BY_GROUP, by_group, by_column)
+        swap &= rng.random((count, 1)) < crossover
+        rows = np.where(swap, fathers, mothers)
+        if self.conditional:
+            alive = np.where(swap, self.encoding.active(fathers), self.encoding.active(mothers))
+            rows = np.where(alive, rows, self._genes(donors, count, rng))
+        else:
+            alive = np.ones(rows.shape, bool)
+        self._mutate(rows, alive, rng)
+        return self.encoding.canonical(rows)
+
+    def _genes(self, donors: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
+        """(count, D) values for columns that may come alive, whole sub-trees from one donor each."""
+        fresh = self.random(count, rng)
+        if not len(donors):
+            return fresh
+        pick: IntArray = rng.integers(len(donors), size=(count, self.group_count))[:, self.group]
+        columns = np.arange(fresh.shape[1])
+        lent = self.encoding.active(donors)[pick, columns] & (rng.random(fresh.shape) < DONATED)
+        return np.where(lent, donors[pick, columns], fresh)
+
+    def _mutate(self, rows: FloatArray, alive: BoolArray, rng: np.random.Generator) -> None:
+        """Change one, two or four active columns of every row, in place."""
+        count, width = rows.shape
+        sizes, shares = MUTATIONS
+        wanted = np.minimum(np.array(sizes)[rng.choice(len(sizes), count, p=shares)], width)
+        key = np.where(alive & self.movable, rng.random(rows.shape), 2.0)
+        largest = min(max(sizes), width)
+        smallest = np.sort(np.partition(key, largest - 1, axis=1)[:, :largest], axis=1)
+        limit = smallest[np.arange(count), wanted - 1]
+        row, column = np.nonzero((key <= limit[:, None]) & (key < 2.0))
+        old, top = rows[row, column], self.top[column]
+        exponent = rng.uniform(np.log10(NARROWEST), np.log10(WIDEST), len(row))
+        step = rng.normal(size=len(row)) * 10.0**exponent * top
+        whole = np.sign(step) * np.maximum(np.abs(step), 1.0)
+        moved = old + np.where(self.continuous[column], step, whole)
+        moved = np.where(moved < 0, -moved, np.where(moved > top, 2 * top - moved, moved))
+        other = (old + 1 + np.floor(rng.random(len(row)) * np.maximum(top, 1))) % (top + 1)
+        rows[row, column] = np.where(self.category[column], other, moved)

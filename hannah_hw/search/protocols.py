@@ -1,0 +1,119 @@
+"""What the search needs from its surroundings, said as protocols.
+
+The engine works on rows of numbers; spaces, cost models and trainers are handed to it. The protocols exist so
+that a search over anything else (a table, a formula, a remote service) needs no adapter class hierarchy, and so
+that the tests can drive the engine with real functions instead of networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+
+class Encoding(Protocol):
+    """A conditional mixed parameter space seen as D numeric columns.
+
+    Attributes:
+        ids: D parameter names.
+        levels: (D,) number of levels of a column; 0 marks a continuous one, which holds a position in [0, 1].
+        ordered: (D,) False for unordered categories.
+        default: (D,) declared default, as a level index or a position.
+        groups: (D,) sub-tree of a column; crossover keeps sub-trees together.
+    """
+
+    @property
+    def ids(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def levels(self) -> IntArray: ...  # noqa: D102
+    @property
+    def ordered(self) -> BoolArray: ...  # noqa: D102
+    @property
+    def default(self) -> FloatArray: ...  # noqa: D102
+    @property
+    def groups(self) -> IntArray: ...  # noqa: D102
+
+    def active(self, rows: FloatArray, /) -> BoolArray:
+        """(P, D) which columns mean something in each row."""
+        ...
+
+    def canonical(self, rows: FloatArray, /) -> FloatArray:
+        """(P, D) rows clipped and rounded, inactive columns at their default: equal rows are one candidate."""
+        ...
+
+    def sample(self, n: int, rng: np.random.Generator, /) -> FloatArray:
+        """(n, D) random canonical rows."""
+        ...
+
+
+class Estimates(Protocol):
+    """What is known about P candidates before anything is trained.
+
+    Attributes:
+        columns: Metric key (``latency_s``, ``energy_j``, ``ram_bytes``, ``flash_bytes``, ``macs``,
+            ``parameters``) -> (P,) values; NaN where the target has no figure.
+        supported: (P,) False where the target cannot run the candidate.
+    """
+
+    @property
+    def columns(self) -> Mapping[str, FloatArray]: ...  # noqa: D102
+    @property
+    def supported(self) -> BoolArray: ...  # noqa: D102
+
+    def report(self, index: int, /) -> dict[str, Any] | None:
+        """The full cost report of one candidate, ready for JSON; None where there is none."""
+        ...
+
+    def unsupported(self, index: int, /) -> str:
+        """Why the target cannot run a candidate."""
+        ...
+
+
+class Problem(Protocol):
+    """A space together with a way to price it."""
+
+    @property
+    def encoding(self) -> Encoding: ...  # noqa: D102
+
+    def describe(self, rows: FloatArray, /) -> Sequence[tuple[str, dict[str, Any]]]:
+        """Identifier and assignment (active parameters only, ready for JSON) of each row."""
+        ...
+
+    def estimate(self, rows: FloatArray, /) -> Estimates:
+        """Price a whole batch at once."""
+        ...
+
+
+class Evaluator(Protocol):
+    """The expensive part of an evaluation. It must be picklable: it is sent to the worker processes.
+
+    A worker calls `start` once and then `evaluate` for one candidate after another.
+    """
+
+    def start(self) -> None:
+        """Load what every evaluation shares."""
+        ...
+
+    def evaluate(self, identifier: str, assignment: Mapping[str, Any], seed: int, /) -> dict[str, Any]:
+        """Score one candidate.
+
+        Args:
+            identifier: The candidate's id.
+            assignment: Its active parameters.
+            seed: Fixes the training, whichever worker runs it.
+
+        Returns:
+            Metric key -> number (``error`` at least, where an objective or a constraint needs it); the key
+            ``artifact`` may hold a path relative to the run directory.
+
+        Raises:
+            EvaluationError: The candidate failed; recorded with its ``kind``.
+        """
+        ...
