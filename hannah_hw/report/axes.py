@@ -1,0 +1,80 @@
+"""The quantities of a run: their keys, units and how a person reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from hannah_hw.quantities import format_bytes, format_si
+
+#: Suffix of a metric's key -> unit of its values.
+_SUFFIXES: Final = {"_s": "s", "_j": "J", "_bytes": "B", "_hz": "Hz", "_w": "W"}
+
+#: Unit -> dimension, as `hannah_hw.quantities` names it.
+_DIMENSIONS: Final = {"B": "bytes", "s": "seconds", "J": "joules", "W": "watts", "Hz": "hertz", "%": "ratio"}
+
+#: Labels of the metrics that every search has.
+_LABELS: Final = {
+    "error": "Error, validation",
+    "test_error": "Error, test",
+    "float_error": "Error, float32",
+    "latency_s": "Latency",
+    "energy_j": "Energy",
+    "ram_bytes": "RAM",
+    "flash_bytes": "Flash",
+    "macs": "MACs",
+    "parameters": "Parameters",
+    "cycles": "Cycles",
+}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One quantity that every candidate may have.
+
+    Attributes:
+        key: Its key in a candidate's values, with the unit as in ``latency_s``.
+        label: What a person calls it.
+        unit: ``s``, ``J``, ``B``, ``Hz``, ``W``, ``%`` (of values that are fractions) or empty for a count.
+    """
+
+    key: str
+    label: str
+    unit: str
+
+    @property
+    def dimension(self) -> str:
+        """The dimension that values of this axis are written in, a key of `hannah_hw.quantities.UNITS`."""
+        return _DIMENSIONS.get(self.unit, "count")
+
+    def format(self, value: float | None) -> str:
+        """The value as a person reads it; a dash when there is none."""
+        if value is None:
+            return "-"
+        if self.unit == "B":
+            return format_bytes(value)
+        if self.unit == "%":
+            return f"{100 * value:.2f} %"
+        if self.unit:
+            return format_si(value, self.unit)
+        return format_si(value, "").strip()
+
+
+def axis(key: str) -> Axis:
+    """The axis of a metric's key."""
+    unit = next((unit for suffix, unit in _SUFFIXES.items() if key.endswith(suffix)), "")
+    if key == "error" or key.endswith("_error"):
+        unit = "%"
+    stem = key
+    for suffix in _SUFFIXES:
+        stem = stem.removesuffix(suffix)
+    return Axis(key, _LABELS.get(key, stem.replace("_", " ").capitalize()), unit)
+
+
+def metric_key(name: str, keys: Iterable[str]) -> str:
+    """The metric that an objective or a constraint speaks of: ``latency`` means ``latency_s``."""
+    keys = list(keys)
+    if name in keys:
+        return name
+    return next((f"{name}{suffix}" for suffix in _SUFFIXES if f"{name}{suffix}" in keys), name)

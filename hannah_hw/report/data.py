@@ -1,0 +1,286 @@
+"""What a report shows, read from a run directory and free of any drawing.
+
+A run that was killed leaves a torn last line and no artifact for it; both are read around and named.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from hannah_hw.documents import read_document
+from hannah_hw.errors import ConfigError, InputError
+from hannah_hw.quantities import parse_quantity
+from hannah_hw.report.axes import Axis, axis, metric_key
+from hannah_hw.report.fronts import History, front_indices, history, knee_index
+
+#: Files of a run directory.
+CONFIG: Final = "config.yaml"
+RECORDS: Final = "candidates.jsonl"
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One objective: the name in the configuration, the metric it stands for, ``min`` or ``max``."""
+
+    name: str
+    key: str
+    direction: str
+
+
+@dataclass(frozen=True)
+class Budget:
+    """One hard constraint.
+
+    Attributes:
+        name: Name in the configuration, ``ram``.
+        key: The metric, ``ram_bytes``.
+        text: As it was written, ``<= 64 KiB``.
+        bound: The number in the metric's unit; None when the text is not a bound this page can draw.
+        upper: Whether values above the bound are the forbidden ones.
+    """
+
+    name: str
+    key: str
+    text: str
+    bound: float | None
+    upper: bool = True
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One evaluated candidate.
+
+    Attributes:
+        index: Its number in the run.
+        id: Hash of its active parameters.
+        status: ``ok``, ``infeasible`` or ``failed``.
+        reason: Kind and message of a failure, or why it is infeasible.
+        values: Metric key -> finite number; missing where there is none.
+        objectives: Objective name -> finite number; complete for ``ok`` candidates.
+        assignment: Its active parameters.
+        cost: The CostReport as a document, or an empty mapping.
+        artifact: Path of its ONNX file inside the run directory, None when there is no such file.
+        on_front: No feasible candidate is better in every objective.
+    """
+
+    index: int
+    id: str
+    status: str
+    reason: tuple[str, str] | None
+    values: Mapping[str, float]
+    objectives: Mapping[str, float]
+    assignment: Mapping[str, Any]
+    cost: Mapping[str, Any]
+    artifact: str | None
+    on_front: bool = False
+
+
+@dataclass(frozen=True)
+class FailureGroup:
+    """Failures of one kind, with the first few messages by candidate id."""
+
+    kind: str
+    count: int
+    examples: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """A run, ready to be drawn.
+
+    Attributes:
+        folder: The run directory.
+        config: The resolved configuration without its ``resolved`` part.
+        resolved: What the search wrote beside it: hash, versions, data split, target figures.
+        objectives: The objectives.
+        budgets: The hard constraints.
+        axes: Every quantity that some candidate has, objectives first.
+        candidates: In the order of evaluation.
+        front: Positions in `candidates`, sorted by the first objective.
+        knee: Position in `candidates` of the knee of the front; None when the front is empty.
+        history: Hypervolume and front size over the evaluations.
+        failures: Failed candidates grouped by kind, most frequent first.
+        warnings: What could not be read.
+    """
+
+    folder: Path
+    config: Json
+    resolved: Json
+    objectives: tuple[Objective, ...]
+    budgets: tuple[Budget, ...]
+    axes: tuple[Axis, ...]
+    candidates: tuple[Candidate, ...]
+    front: tuple[int, ...]
+    knee: int | None
+    history: History
+    failures: tuple[FailureGroup, ...]
+    warnings: tuple[str, ...] = field(default=())
+
+    def count(self, status: str) -> int:
+        """Number of candidates of a status."""
+        return sum(candidate.status == status for candidate in self.candidates)
+
+
+def read_run(folder: str | Path) -> ReportData:
+    """Read a run directory.
+
+    Args:
+        folder: The directory that ``hannah-hw search --out`` wrote.
+
+    Raises:
+        ConfigError: It is not a run directory, or its configuration cannot be read.
+    """
+    folder = Path(folder)
+    if not (folder / CONFIG).is_file():
+        raise ConfigError(
+            f"this is not a run directory: it has no {CONFIG}; "
+            "give the folder that 'hannah-hw search --out FOLDER' wrote",
+            where=str(folder),
+        )
+    config = read_document(folder / CONFIG, ConfigError).data
+    resolved = _mapping(config.pop("resolved", None))
+    records, warnings = read_records(folder / RECORDS)
+    keys = _metric_keys(records)
+    objectives = tuple(
+        Objective(str(name), metric_key(str(name), keys), str(direction))
+        for name, direction in _mapping(config.get("objectives")).items()
+    )
+    budgets = tuple(
+        _budget(str(name), str(text), keys) for name, text in _mapping(config.get("constraints")).items()
+    )
+    candidates = [_candidate(record, objectives, folder) for record in records]
+    usable = [
+        i for i, c in enumerate(candidates) if c.status == "ok" and len(c.objectives) == len(objectives)
+    ]
+    points = [
+        [candidates[i].objectives[o.name] * (-1.0 if o.direction == "max" else 1.0) for o in objectives]
+        for i in usable
+    ]
+    front = [usable[i] for i in front_indices(points)]
+    knee = knee_index([points[usable.index(i)] for i in front])
+    for i in front:
+        candidates[i] = replace(candidates[i], on_front=True)
+    leading = [o.key for o in objectives if o.key in keys]
+    axes = tuple(axis(key) for key in [*leading, *(key for key in keys if key not in leading)])
+    return ReportData(
+        folder=folder,
+        config=config,
+        resolved=resolved,
+        objectives=objectives,
+        budgets=budgets,
+        axes=axes,
+        candidates=tuple(candidates),
+        front=tuple(front),
+        knee=front[knee] if knee is not None else None,
+        history=history(points, usable, len(candidates)),
+        failures=_failures(candidates),
+        warnings=tuple(warnings),
+    )
+
+
+def read_records(path: Path) -> tuple[list[Json], list[str]]:
+    """The records of ``candidates.jsonl`` and a warning for every line that is not one.
+
+    A missing file is an empty run. The last line of a killed run may be torn.
+    """
+    if not path.is_file():
+        return [], [f"{path.name} is missing: the run has no candidates yet"]
+    records: list[Json] = []
+    warnings = []
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as failure:
+        raise InputError(f"cannot read the file: {failure}", where=str(path)) from failure
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError:
+            torn = number == len(lines)
+            reason = "torn: the run was stopped while writing it" if torn else "not valid JSON"
+            warnings.append(f"{path.name}:{number} was left out: {reason}")
+            continue
+        if isinstance(record, dict) and isinstance(record.get("id"), str):
+            records.append(record)
+        else:
+            warnings.append(f"{path.name}:{number} was left out: not a candidate's record")
+    return records, warnings
+
+
+def _mapping(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def _numbers(value: Any) -> dict[str, float]:
+    """The finite numbers of a mapping."""
+    return {
+        str(key): float(number)
+        for key, number in _mapping(value).items()
+        if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
+    }
+
+
+def _values(record: Json) -> dict[str, float]:
+    values = _numbers(record.get("metrics"))
+    values.update(_numbers({key: record.get(key) for key in ("macs", "parameters")}))
+    return values
+
+
+def _metric_keys(records: Sequence[Json]) -> list[str]:
+    seen: dict[str, None] = {}
+    for record in records:
+        seen.update(dict.fromkeys(_values(record)))
+    tail = [key for key in ("macs", "parameters") if key in seen]
+    return [key for key in seen if key not in tail] + tail
+
+
+def _budget(name: str, text: str, keys: Sequence[str]) -> Budget:
+    key = metric_key(name, keys)
+    number = text.strip().lstrip("<>=").strip()
+    try:
+        bound = parse_quantity(number, axis(key).dimension)
+    except InputError:
+        return Budget(name, key, text, None)
+    return Budget(name, key, text, bound, upper=not text.strip().startswith(">"))
+
+
+def _candidate(record: Json, objectives: Sequence[Objective], folder: Path) -> Candidate:
+    reason = record.get("reason")
+    artifact = record.get("artifact")
+    inside = (
+        isinstance(artifact, str)
+        and (folder / artifact).is_file()
+        and (folder / artifact).resolve().is_relative_to(folder.resolve())
+    )
+    numbers = _numbers(record.get("objectives"))
+    return Candidate(
+        index=int(record.get("index", 0)),
+        id=record["id"],
+        status=str(record.get("status", "failed")),
+        reason=(str(reason.get("kind", "")), str(reason.get("message", "")))
+        if isinstance(reason, dict)
+        else None,
+        values=_values(record),
+        objectives={o.name: numbers[o.name] for o in objectives if o.name in numbers},
+        assignment=_mapping(record.get("assignment")),
+        cost=_mapping(record.get("cost")),
+        artifact=artifact if inside else None,
+    )
+
+
+def _failures(candidates: Sequence[Candidate]) -> tuple[FailureGroup, ...]:
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for candidate in candidates:
+        if candidate.status == "failed":
+            kind, message = candidate.reason or ("unknown", "")
+            groups.setdefault(kind or "unknown", []).append((candidate.id, message))
+    ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    return tuple(FailureGroup(kind, len(items), tuple(items[:5])) for kind, items in ranked)

@@ -1,0 +1,91 @@
+"""Front, knee and growth of the front of points that are all to be minimised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hannah_hw.search.dominance import pareto_mask
+from hannah_hw.search.hypervolume import reference_point, relative_hypervolume
+
+
+@dataclass(frozen=True)
+class History:
+    """How the front grew.
+
+    Attributes:
+        evaluations: Number of candidates evaluated when the front changed, and at the end.
+        hypervolume: Volume the front dominates, in units of the reference point; see
+            `hannah_hw.search.hypervolume.relative_hypervolume`.
+        front_size: Candidates on the front.
+        reference: The reference point, one coordinate an objective.
+    """
+
+    evaluations: tuple[int, ...]
+    hypervolume: tuple[float, ...]
+    front_size: tuple[int, ...]
+    reference: tuple[float, ...]
+
+
+def front_indices(points: Sequence[Sequence[float]]) -> list[int]:
+    """Positions of the non-dominated points, sorted by the coordinates; of equal points, all.
+
+    Args:
+        points: P points of M coordinates.
+    """
+    if not points:
+        return []
+    mask = pareto_mask(np.asarray(points, dtype=np.float64))
+    return sorted(np.flatnonzero(mask).tolist(), key=lambda i: (tuple(points[i]), i))
+
+
+def knee_index(front: Sequence[Sequence[float]]) -> int | None:
+    """Position of the knee: the point of the front farthest from the plane through its extremes.
+
+    Every objective is scaled to [0, 1] over the front; the plane through the extremes is then the one on
+    which the coordinates have a constant sum, and the farthest point towards the ideal is the one with the
+    smallest sum (Das, "On characterizing the 'knee' of the Pareto curve based on normal-boundary intersection",
+    Structural Optimization 18, 1999).
+    """
+    if not front:
+        return None
+    points = np.asarray(front, dtype=np.float64)
+    low, span = points.min(axis=0), np.ptp(points, axis=0)
+    return int(np.argmin(((points - low) / np.where(span > 0, span, 1.0)).sum(axis=1)))
+
+
+def history(
+    points: Sequence[Sequence[float]],
+    positions: Sequence[int],
+    total: int,
+    reference: Sequence[float] | None = None,
+) -> History:
+    """Hypervolume and size of the front after every change of it.
+
+    Args:
+        points: Scored points in the order of evaluation.
+        positions: For each point, the number of candidates evaluated before it.
+        total: Number of candidates in the run.
+        reference: The reference point that the search fixed; by default one beyond the worst of the points.
+    """
+    if not points:
+        return History((), (), (), ())
+    array = np.asarray(points, dtype=np.float64)
+    usable = reference is not None and len(reference) == array.shape[1]
+    corner = np.asarray(reference, dtype=np.float64) if usable else reference_point(array)
+    evaluations, volumes, sizes = [], [], []
+    front = np.empty((0, array.shape[1]))
+    for point, position in zip(array, positions, strict=True):
+        if (front <= point).all(axis=1).any():
+            continue
+        front = np.vstack([front[~(point <= front).all(axis=1)], point])
+        evaluations.append(position + 1)
+        volumes.append(relative_hypervolume(front, corner))
+        sizes.append(len(front))
+    if evaluations[-1] != total:
+        evaluations.append(total)
+        volumes.append(volumes[-1])
+        sizes.append(sizes[-1])
+    return History(tuple(evaluations), tuple(volumes), tuple(sizes), tuple(corner.tolist()))

@@ -1,0 +1,211 @@
+"""One offline, self-contained HTML file from the data of a run.
+
+Tables and facts are written here, so they can be read, printed and searched without the script; the script
+draws the charts from the JSON document in the page.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+from urllib.parse import quote
+
+from hannah_hw.errors import RunError
+from hannah_hw.report.data import Candidate, ReportData
+from hannah_hw.report.payload import embed, payload
+
+#: Name of the page inside a run directory.
+PAGE = "report.html"
+
+
+def write_page(run: ReportData, path: Path | None = None) -> Path:
+    """Write the page of a run; an older page is replaced at once, never half-way.
+
+    Args:
+        run: The run.
+        path: The file; by default ``report.html`` in the run directory.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    path = path if path is not None else run.folder / PAGE
+    text = render_page(run, near=path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as failure:
+        temporary.unlink(missing_ok=True)
+        raise RunError(f"cannot write the report to {path}: {failure}") from failure
+    return path
+
+
+def render_page(run: ReportData, *, near: Path | None = None) -> str:
+    """The page's text.
+
+    Args:
+        run: The run.
+        near: The folder that the page will lie in, for links to ONNX files; by default the run directory.
+    """
+    links = {
+        candidate.id: _address(run.folder, candidate.artifact, near)
+        for candidate in run.candidates
+        if candidate.artifact is not None
+    }
+    assets = resources.files("hannah_hw.report") / "assets"
+    style, script, template = (
+        (assets / name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "page.html")
+    )
+    return Template(template).substitute(
+        title=_escape(_title(run)),
+        subtitle=_escape(_subtitle(run)),
+        warnings="".join(f'<p class="warning">{_escape(warning)}</p>' for warning in run.warnings),
+        front=_front_table(run, links),
+        failures=_failures(run),
+        facts=_facts(_run_facts(run)),
+        target=_target(run.resolved),
+        data=_facts(_flat(_first(run.resolved, "data_summary", "data"))),
+        style=style,
+        script=script,
+        payload=embed(payload(run, links)),
+    )
+
+
+def _escape(value: object) -> str:
+    return html.escape(str(value), quote=True)
+
+
+def _address(folder: Path, artifact: str, near: Path | None) -> str:
+    relative = os.path.relpath((folder / artifact).resolve(), (near or folder).resolve())
+    return "./" + quote(Path(relative).as_posix())
+
+
+def _title(run: ReportData) -> str:
+    return f"{run.config.get('space', 'search')} on {run.config.get('target', 'no target')}"
+
+
+def _subtitle(run: ReportData) -> str:
+    parts = [
+        f"{len(run.candidates)} candidates",
+        f"{run.count('ok')} trained",
+        f"{run.count('infeasible')} over a budget",
+    ]
+    if run.count("failed"):
+        parts.append(f"{run.count('failed')} failed")
+    return f"{', '.join(parts)}. {len(run.front)} on the front."
+
+
+def _front_table(run: ReportData, links: Mapping[str, str]) -> str:
+    if not run.front:
+        return "<p>No candidate was trained within the constraints, so there is no front yet.</p>"
+    head = "".join(
+        f'<th scope="col" aria-sort="none"><button type="button">{_escape(a.label)}</button></th>'
+        for a in run.axes
+    )
+    rows = "".join(
+        _front_row(run, run.candidates[i], knee=i == run.knee, link=links.get(run.candidates[i].id))
+        for i in run.front
+    )
+    return (
+        '<table id="front"><thead><tr>'
+        '<th scope="col" aria-sort="none"><button type="button">Candidate</button></th>'
+        f'{head}<th scope="col">Model</th></tr></thead><tbody>{rows}</tbody></table>'
+    )
+
+
+def _front_row(run: ReportData, candidate: Candidate, *, knee: bool, link: str | None) -> str:
+    cells = "".join(
+        f'<td class="number" data-value="{candidate.values.get(a.key, "")}">'
+        f"{_escape(a.format(candidate.values.get(a.key)))}</td>"
+        for a in run.axes
+    )
+    badge = ' <span class="badge">knee</span>' if knee else ""
+    model = f'<a href="{_escape(link)}">ONNX</a>' if link is not None else "-"
+    name = _escape(candidate.id)
+    return (
+        f'<tr data-id="{name}"><td data-value="{candidate.index}">'
+        f'<button type="button" class="pick">{name}</button>{badge}</td>{cells}<td>{model}</td></tr>'
+    )
+
+
+def _failures(run: ReportData) -> str:
+    if not run.failures:
+        return "<p>No candidate failed.</p>"
+    groups = []
+    for group in run.failures:
+        examples = "".join(
+            f"<li><code>{_escape(name)}</code> {_escape(message)}</li>" for name, message in group.examples
+        )
+        more = group.count - len(group.examples)
+        rest = f"<li>and {more} more in candidates.jsonl</li>" if more > 0 else ""
+        groups.append(
+            f"<details><summary><b>{_escape(group.kind)}</b> "
+            f'<span class="count">{group.count}</span></summary>'
+            f"<ul>{examples}{rest}</ul></details>"
+        )
+    return "".join(groups)
+
+
+def _run_facts(run: ReportData) -> list[tuple[str, str]]:
+    search = run.config.get("search")
+    facts: list[tuple[str, str]] = [
+        (key, str(run.config[key])) for key in ("space", "target", "data") if key in run.config
+    ]
+    facts += [("objectives", ", ".join(f"{o.direction} {o.name}" for o in run.objectives))]
+    facts += [("constraints", ", ".join(f"{b.name} {b.text}" for b in run.budgets) or "none")]
+    facts += _flat(search) if isinstance(search, Mapping) else []
+    facts += [
+        (key, value)
+        for key, value in _flat(
+            {key: value for key, value in run.resolved.items() if not key.startswith(("target", "data"))}
+        )
+    ]
+    return [*facts, ("folder", str(run.folder))]
+
+
+def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Nested mappings as rows of dotted keys and text."""
+    if isinstance(value, Mapping):
+        return [row for key, item in value.items() for row in _flat(item, f"{prefix}{key}.")]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        value = ", ".join(str(item) for item in value)
+    return [(prefix.rstrip(".") or "value", str(value))] if value is not None else []
+
+
+def _first(mapping: Mapping[str, Any], *keys: str) -> Any:
+    return next((mapping[key] for key in keys if key in mapping), None)
+
+
+def _facts(rows: Iterable[tuple[str, str]]) -> str:
+    body = "".join(f"<dt>{_escape(key)}</dt><dd>{_escape(value)}</dd>" for key, value in rows)
+    return f"<dl>{body}</dl>" if body else "<p>Nothing was recorded.</p>"
+
+
+def _target(resolved: Mapping[str, Any]) -> str:
+    """The target's figures; a mapping with ``value`` and ``source`` becomes a row with its provenance."""
+    figures = _first(resolved, "target_figures", "target")
+    rows = []
+    for key, item in figures.items() if isinstance(figures, Mapping) else ():
+        if isinstance(item, Mapping) and "value" in item:
+            value = f"{item['value']} {item.get('unit', '')}".strip()
+            source = ", ".join(str(item[k]) for k in ("source", "note", "reference") if item.get(k))
+            rows.append((str(key), value, source))
+        else:
+            rows += [(name, value, "") for name, value in _flat(item, f"{key}.")]
+    if not rows:
+        return "<p>Nothing was recorded.</p>"
+    body = "".join(
+        f'<tr><th scope="row">{_escape(key)}</th><td class="number">{_escape(value)}</td>'
+        f"<td>{_escape(source)}</td></tr>"
+        for key, value, source in rows
+    )
+    return (
+        '<table><thead><tr><th scope="col">Figure</th><th scope="col">Value</th>'
+        f'<th scope="col">Source</th></tr></thead><tbody>{body}</tbody></table>'
+    )

@@ -1,0 +1,142 @@
+"""The part of a run that the page's script draws, as one compact JSON document."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from hannah_hw.report.data import Candidate, ReportData
+
+#: Candidates whose kernels and buffers travel in the page. The front comes first, then the newest.
+MAX_DETAILED: Final = 400
+
+_KERNEL_FIELDS: Final = (
+    "name",
+    "kind",
+    "kernel_class",
+    "macs",
+    "cycles",
+    "latency_s",
+    "weight_bytes",
+    "source",
+    "error",
+)
+_BUFFER_FIELDS: Final = ("name", "kind", "bytes", "offset", "first", "last")
+_FIGURE_FIELDS: Final = ("value", "unit", "source", "error", "note")
+
+
+def payload(run: ReportData, links: Mapping[str, str]) -> dict[str, Any]:
+    """What the script draws.
+
+    Args:
+        run: The run.
+        links: Candidate id -> address of its ONNX file, as seen from the page.
+    """
+    trained = [i for i, candidate in enumerate(run.candidates) if candidate.status == "ok"]
+    detailed = set(sorted(trained, key=lambda i: (not run.candidates[i].on_front, -i))[:MAX_DETAILED])
+    keys = [o.key for o in run.objectives]
+    return {
+        "axes": [{"key": a.key, "label": a.label, "unit": a.unit} for a in run.axes],
+        "x": keys[1] if len(keys) > 1 else (run.axes[-1].key if run.axes else None),
+        "y": keys[0] if keys else None,
+        "objectives": [{"key": o.key, "direction": o.direction} for o in run.objectives],
+        "budgets": [
+            {"key": b.key, "name": b.name, "text": b.text, "bound": b.bound, "upper": b.upper}
+            for b in run.budgets
+        ],
+        "candidates": [
+            _candidate(candidate, links.get(candidate.id), knee=i == run.knee, detailed=i in detailed)
+            for i, candidate in enumerate(run.candidates)
+        ],
+        "history": {
+            "evaluations": run.history.evaluations,
+            "hypervolume": run.history.hypervolume,
+            "front": run.history.front_size,
+        },
+        "total": len(run.candidates),
+    }
+
+
+def embed(document: Any) -> str:
+    """JSON that is safe inside a ``<script>`` element.
+
+    ``<``, ``>``, ``&`` and the two line separators of Unicode become escapes, so no text of a run can end the
+    element or open a comment. Numbers that are not finite become null.
+    """
+    text = json.dumps(_finite(document), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _candidate(candidate: Candidate, link: str | None, *, knee: bool, detailed: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "index": candidate.index,
+        "id": candidate.id,
+        "status": candidate.status,
+        "values": candidate.values,
+    }
+    if candidate.on_front:
+        row["front"] = True
+    if knee:
+        row["knee"] = True
+    if link is not None:
+        row["onnx"] = link
+    if candidate.reason is not None:
+        row["reason"] = candidate.reason
+    if detailed:
+        row["assignment"] = {key: _text(value) for key, value in candidate.assignment.items()}
+        row["cost"] = _cost(candidate.cost)
+    return row
+
+
+def _cost(cost: Mapping[str, Any]) -> dict[str, Any]:
+    memory = cost.get("memory")
+    memory = memory if isinstance(memory, Mapping) else {}
+    flash = cost.get("flash")
+    figures = cost.get("figures")
+    return {
+        "kernels": [_only(row, _KERNEL_FIELDS) for row in _rows(cost.get("kernels"))],
+        "buffers": [_only(row, _BUFFER_FIELDS) for row in _rows(memory.get("buffers", cost.get("buffers")))],
+        "ram": _parts(memory),
+        "flash": _parts(flash if isinstance(flash, Mapping) else {}),
+        "figures": {
+            str(key): _only(figure, _FIGURE_FIELDS)
+            for key, figure in (figures if isinstance(figures, Mapping) else {}).items()
+            if isinstance(figure, Mapping)
+        },
+    }
+
+
+def _rows(value: Any) -> list[Mapping[str, Any]]:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return []
+    return [row for row in value if isinstance(row, Mapping)]
+
+
+def _only(row: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    return {name: row[name] for name in fields if row.get(name) is not None}
+
+
+def _parts(split: Mapping[str, Any]) -> dict[str, float]:
+    return {
+        str(key).removesuffix("_bytes"): value
+        for key, value in split.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def _text(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool) or value is None else json.dumps(value)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_finite(item) for item in value]
+    return value
