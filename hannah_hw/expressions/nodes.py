@@ -123,8 +123,6 @@ class Expression:
 class Operation(Expression):
     """An operation of `OPERATIONS` on operands, at least one of which is an expression."""
 
-    __slots__ = ("__weakref__", "kind", "operands", "table")
-
     def __init__(self, kind: str, operands: tuple[Scalar, ...], table: tuple[Any, ...] = ()) -> None:
         self.kind = kind
         self.operands = operands

@@ -1,0 +1,100 @@
+"""What of a space is part of a candidate: conditions for every node and every parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hannah_hw.expressions import And, Expression, Not, Or, Scalar, topological
+from hannah_hw.expressions.nodes import Operation
+from hannah_hw.graph.choice import ChoiceOp
+from hannah_hw.graph.node import Node, Op, Tensor, flat_values
+from hannah_hw.parameters import Parameter
+from hannah_hw.workload.fusion import Step
+
+
+def node_activity(order: Sequence[Node], outputs: Sequence[Node]) -> dict[str, Scalar]:
+    """Node id -> whether a candidate has the node.
+
+    Args:
+        order: All nodes, operands before users.
+        outputs: The nodes that every candidate has.
+    """
+    activity: dict[str, Scalar] = {node.id: False for node in order}
+    for output in outputs:
+        activity[output.id] = True
+    for node in reversed(order):
+        for index, operand in enumerate(node.operands):
+            taken = activity[node.id]
+            if isinstance(node, ChoiceOp):
+                taken = And(taken, node.condition(index))
+            activity[operand.id] = Or(activity[operand.id], taken)
+    return activity
+
+
+def parameter_activity(order: Sequence[Node], activity: dict[str, Scalar]) -> dict[str, Scalar]:
+    """Parameter id -> whether any value of a candidate depends on the parameter.
+
+    A parameter counts where an active node uses it, except in the part of a ``Select`` or an ``If`` that is
+    not taken.
+    """
+    uses: dict[int, Scalar] = {}
+    roots: list[Expression] = []
+    for node in order:
+        for value in flat_values(node.expressions()):
+            if isinstance(value, Expression):
+                roots.append(value)
+                uses[id(value)] = Or(uses.get(id(value), False), activity[node.id])
+    result: dict[str, Scalar] = {}
+    for expression in reversed(topological(roots)):
+        used = uses.get(id(expression), False)
+        if isinstance(expression, Parameter):
+            result[expression.id] = used
+            continue
+        for index, operand in enumerate(expression.operands):
+            if isinstance(operand, Expression):
+                taken = And(used, _taken(expression, index))
+                uses[id(operand)] = Or(uses.get(id(operand), False), taken)
+    return result
+
+
+def _taken(expression: Expression, index: int) -> Scalar:
+    """Whether an operand of an expression matters to its value."""
+    if not isinstance(expression, Operation) or index == 0:
+        return True
+    head = expression.operands[0]
+    if expression.kind == "select" and isinstance(head, Expression):
+        return head == index - 1
+    if expression.kind == "if":
+        return head if index == 1 else Not(head)
+    return True
+
+
+def graph_steps(order: Sequence[Node], activity: dict[str, Scalar]) -> tuple[list[Step], dict[str, int]]:
+    """The graph as the fusion rules see it.
+
+    Args:
+        order: All nodes, operands before users.
+        activity: Of `node_activity`.
+
+    Returns:
+        The steps, and node id -> position of its step; weights have none.
+    """
+    steps: list[Step] = []
+    position: dict[str, int] = {}
+    for node in order:
+        if isinstance(node, Tensor) and node.owner is not None:
+            continue
+        elements: Scalar = 1
+        for size in node.shape()[1:]:
+            elements = elements * size
+        position[node.id] = len(steps)
+        if isinstance(node, ChoiceOp):
+            operands = tuple(position[o.id] for o in node.operands)
+            conditions = tuple(node.condition(i) for i in range(len(operands)))
+            steps.append(Step(node.id, None, operands, activity[node.id], elements, conditions))
+        elif isinstance(node, Op):
+            operands = tuple(position[o.id] for o in node.data_operands())
+            steps.append(Step(node.id, node.row(), operands, activity[node.id], elements))
+        else:
+            steps.append(Step(node.id, None, (), activity[node.id], elements))
+    return steps, position

@@ -1,0 +1,89 @@
+"""Alternatives in a graph: exactly one option of a `ChoiceOp` is part of a candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hannah_hw.errors import SpaceError
+from hannah_hw.expressions import Expression, Scalar, Select
+from hannah_hw.graph.node import Node, Op, Shape
+from hannah_hw.parameters import IntScalarParameter
+
+
+class ChoiceOp(Op):
+    """One of several options.
+
+    Args:
+        options: Operators, functions that take the inputs and return a node (use `functools.partial` for their
+            other arguments), or nodes of the graph.
+        switch: Position of the chosen option, a parameter or any expression; by default a new parameter
+            ``choice``.
+    """
+
+    def __init__(self, *options: Node | Callable[..., Node], switch: Scalar | None = None) -> None:
+        super().__init__()
+        if not options:
+            raise SpaceError("a ChoiceOp needs at least one option")
+        self._options = options
+        self.switch: Any = (
+            IntScalarParameter(min=0, max=len(options) - 1, name="choice") if switch is None else switch
+        )
+        self._own_switch = switch is None
+
+    def __call__(self, *operands: Node) -> Any:
+        """Build all options on the operands; the result's operands are the options."""
+        built = [self._build(option, operands) for option in self._options]
+        return super().__call__(*built)
+
+    def _connect(self, operands: tuple[Node, ...]) -> None:
+        if self._own_switch:
+            self.switch = self.switch.new()
+        super()._connect(operands)
+
+    @staticmethod
+    def _build(option: Node | Callable[..., Node], operands: tuple[Node, ...]) -> Node:
+        if isinstance(option, Node) and option.id:
+            return option
+        if not callable(option):
+            raise SpaceError(
+                f"the option {option!r} of a ChoiceOp is neither a node nor a function that returns one"
+            )
+        node = option(*operands)
+        if not isinstance(node, Node):
+            raise SpaceError(f"the option {option!r} of a ChoiceOp returned {node!r}, not a node")
+        return node
+
+    def is_weight(self, position: int, operand: Node) -> bool:
+        """An option is data, even if it is a trained tensor."""
+        return False
+
+    def chosen(self, evaluate: Callable[[Any], Any]) -> Node:
+        """The option that an assignment chooses.
+
+        Raises:
+            SpaceError: The switch points at no option.
+        """
+        index = int(evaluate(self.switch))
+        if not 0 <= index < len(self.operands):
+            raise SpaceError(f"the switch of {self.id} is {index}, but it has {len(self.operands)} options")
+        return self.operands[index]
+
+    def condition(self, index: int) -> Scalar:
+        """Whether an option is the chosen one."""
+        if isinstance(self.switch, Expression):
+            return self.switch == index
+        return int(self.switch) == index
+
+    def shape_fun(self) -> Shape:
+        """The shape of the chosen option, dimension by dimension."""
+        shapes = [option.shape() for option in self.operands]
+        if len({len(shape) for shape in shapes}) != 1:
+            listing = ", ".join(f"{o.id}: {len(s)}" for o, s in zip(self.operands, shapes, strict=True))
+            raise SpaceError(f"the options of {self.id} have different numbers of dimensions ({listing})")
+        return tuple(Select(self.switch, *dims) for dims in zip(*shapes, strict=True))
+
+
+def dynamic_depth(*exits: Node, switch: Scalar | None = None) -> Any:
+    """A network that ends at one of several nodes: nodes after the chosen exit are not part of a candidate."""
+    return ChoiceOp(*exits, switch=switch)()

@@ -1,0 +1,256 @@
+"""The nodes of a search space's graph: tensors and operators.
+
+A graph is built once and never changes when it is sampled: attributes and shapes are expressions over the
+space's parameters.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hannah_hw.errors import SpaceError, UnsupportedError
+from hannah_hw.expressions import Scalar, leaves
+from hannah_hw.graph import naming
+from hannah_hw.parameters import Parameter
+from hannah_hw.workload.rows import Row
+
+if TYPE_CHECKING:
+    from torch import Tensor as TorchTensor
+
+    from hannah_hw.graph.protocols import OnnxEmitter, OnnxNode
+
+Shape = tuple[Scalar, ...]
+
+
+class Node:
+    """Something that has a shape.
+
+    Attributes:
+        id: Unique in the graph; see `hannah_hw.graph.naming`.
+        operands: The nodes whose values it takes.
+        users: The nodes that take its value.
+    """
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.operands: list[Node] = []
+        self.users: list[Node] = []
+
+    def shape(self) -> Shape:
+        """The shape of the node's value, batch first, as expressions."""
+        raise NotImplementedError
+
+    def expressions(self) -> dict[str, Any]:
+        """Attribute name -> its value, for all attributes that may depend on parameters."""
+        raise NotImplementedError
+
+    def register(self) -> None:
+        """Give an id to those of the node's parameters that have none yet."""
+        for name, value in self.expressions().items():
+            for parameter in leaves(flat_values(value)):
+                if isinstance(parameter, Parameter) and not parameter.id:
+                    parameter.id = f"{self.id}.{parameter.name or name}"
+
+    def parametrization(self, flatten: bool = False) -> dict[str, Any]:
+        """The parameters of the graph that ends in this node.
+
+        Args:
+            flatten: Parameter id -> parameter; otherwise node id -> (parameter id -> parameter).
+
+        Raises:
+            SpaceError: Two nodes or two parameters have the same id.
+        """
+        from hannah_hw.graph.traversal import parameters_by_node
+
+        nested = parameters_by_node([self])
+        if not flatten:
+            return dict(nested)
+        return {name: parameter for own in nested.values() for name, parameter in own.items()}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id})"
+
+
+class Tensor(Node):
+    """A graph input, or the weights of an operator.
+
+    Args:
+        name: Its name; the operator's id is put before it when it becomes an operator's weight.
+        shape: Numbers or expressions.
+        axis: Names of the dimensions.
+        grad: Whether it is trained.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[Scalar, ...],
+        axis: tuple[str, ...] = (),
+        grad: bool = False,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.id = naming.prefix() + name
+        self.axis = tuple(axis)
+        self.grad = grad
+        self.owner: Op | None = None
+        self._shape = tuple(shape)
+        if self.axis and len(self.axis) != len(self._shape):
+            raise SpaceError(
+                f"the tensor {self.id} has {len(self._shape)} dimensions, but {len(axis)} axis names"
+            )
+
+    def shape(self) -> Shape:
+        """The declared shape."""
+        return self._shape
+
+    def expressions(self) -> dict[str, Any]:
+        """Axis name (or position) -> size."""
+        names = self.axis or tuple(f"dim{i}" for i in range(len(self._shape)))
+        return dict(zip(names, self._shape, strict=True))
+
+
+class Op(Node):
+    """Base class of operators; also of the user's own.
+
+    An instance is a template: calling it with operands returns a new, connected operator. Public instance
+    attributes may be expressions; wherever an operator is executed or exported, it is a copy of which all
+    attributes are plain values. A subclass overrides
+
+    * ``shape_fun(self)``: the output shape; without it, that of the first operand;
+    * ``_forward_implementation(self, *args)``: the computation, on torch tensors in the order of the operands;
+    * optionally ``__call__``, to keep facts about the operands as attributes; it must call
+      ``super().__call__(*operands)`` and return its result;
+    * optionally `row` (what cost models see) and `to_onnx`.
+
+    Attributes:
+        inputs: How many leading operands are data; the rest are weights, whose ids begin with the operator's.
+            None: all are data, except tensors that are trained (``grad=True``).
+        onnx_types: ONNX operator types that `from_onnx` reads.
+    """
+
+    inputs: ClassVar[int | None] = None
+    onnx_types: ClassVar[tuple[str, ...]] = ()
+    #: Set by executors on their resolved copies while they train.
+    _training: bool = False
+    _structural: ClassVar[frozenset[str]] = frozenset({"id", "operands", "users"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cached_shape: Shape | None = None
+
+    def __call__(self, *operands: Node) -> Any:
+        """A new operator of this kind, connected to its operands.
+
+        Raises:
+            SpaceError: An operand is no node, or the operator cannot take these operands.
+        """
+        for position, operand in enumerate(operands):
+            if not isinstance(operand, Node):
+                raise SpaceError(
+                    f"operand {position} of {type(self).__name__} is {operand!r}; it must be a Tensor or an operator"
+                )
+        bound = copy.copy(self)
+        bound.users = []
+        bound.operands = []
+        bound._cached_shape = None
+        bound._connect(operands)
+        return bound
+
+    def _connect(self, operands: tuple[Node, ...]) -> None:
+        self.id = naming.prefix() + naming.next_name(type(self).__name__, operands)
+        self.operands = list(operands)
+        for position, operand in enumerate(operands):
+            if isinstance(operand, Tensor):
+                if operand.owner is None and self.is_weight(position, operand):
+                    operand.owner = self
+                    operand.id = f"{self.id}.{operand.name}"
+                operand.register()
+            operand.users.append(self)
+        self.register()
+
+    def is_weight(self, position: int, operand: Node) -> bool:
+        """Whether an operand holds weights rather than data."""
+        if not isinstance(operand, Tensor):
+            return False
+        if self.inputs is None:
+            return operand.grad
+        return position >= self.inputs
+
+    def data_operands(self) -> list[Node]:
+        """The operands that carry data."""
+        return [node for node in self.operands if not (isinstance(node, Tensor) and node.owner is not None)]
+
+    def expressions(self) -> dict[str, Any]:
+        """The public instance attributes."""
+        return {k: v for k, v in vars(self).items() if not k.startswith("_") and k not in self._structural}
+
+    def resolved(self, evaluate: Callable[[Any], Any], operands: list[Any]) -> Op:
+        """A copy of which all attributes are plain values.
+
+        Args:
+            evaluate: Expression or container of them -> plain value.
+            operands: Nodes with plain shapes that take the operands' places.
+        """
+        plain = copy.copy(self)
+        plain.operands = operands
+        plain._cached_shape = None
+        for name, value in self.expressions().items():
+            setattr(plain, name, evaluate(value))
+        return plain
+
+    def shape(self) -> Shape:
+        """The output shape."""
+        if self._cached_shape is None:
+            if not self.operands:
+                raise SpaceError(
+                    f"{type(self).__name__} is not connected yet, so it has no shape; call it with operands"
+                )
+            self._cached_shape = tuple(self.shape_fun())
+        return self._cached_shape
+
+    def shape_fun(self) -> Shape:
+        """The output shape, as a function of the operands' shapes and the attributes."""
+        return self.operands[0].shape()
+
+    def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
+        raise UnsupportedError(
+            f"the operator {self} defines no _forward_implementation, so it cannot be executed"
+        )
+
+    def row(self) -> Row:
+        """What the Workload holds for this operator; may be symbolic."""
+        return Row("kernel", type(self).__name__)
+
+    def to_onnx(self, emitter: OnnxEmitter, inputs: list[str]) -> str:
+        """Write the operator's ONNX nodes.
+
+        Args:
+            emitter: Takes nodes and constants.
+            inputs: ONNX names of the operands, weights included.
+
+        Returns:
+            The ONNX name of the output.
+
+        Raises:
+            UnsupportedError: The operator has no ONNX form.
+        """
+        raise UnsupportedError(
+            f"the operator {type(self).__name__} ({self.id}) has no ONNX form; define to_onnx"
+        )
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Node:
+        """The graph of an ONNX node; see `hannah_hw.graph.protocols.OnnxNode`."""
+        raise UnsupportedError(f"{cls.__name__} cannot be read from ONNX")
+
+
+def flat_values(value: Any) -> list[Any]:
+    """The items of nested containers, or the one value."""
+    if isinstance(value, tuple | list):
+        return [item for part in value for item in flat_values(part)]
+    if isinstance(value, Mapping):
+        return flat_values(list(value.values()))
+    return [value]

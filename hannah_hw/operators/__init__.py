@@ -1,0 +1,37 @@
+"""The operators: each entry holds its shape rule, torch computation, ONNX form and Workload row.
+
+Nothing else knows operators by name. To add one, write a subclass of `hannah_hw.graph.Op` in a module of this
+package and name it in ``__all__``.
+"""
+
+from hannah_hw.graph import Op
+from hannah_hw.operators.activation import Relu, Relu6
+from hannah_hw.operators.convolution import Conv1d, Conv2d
+from hannah_hw.operators.elementwise import Add
+from hannah_hw.operators.linear import Linear
+from hannah_hw.operators.normalisation import BatchNorm
+from hannah_hw.operators.pooling import AdaptiveAvgPooling, AvgPooling, MaxPooling
+from hannah_hw.operators.structural import Flatten, Identity
+
+__all__ = [
+    "AdaptiveAvgPooling",
+    "Add",
+    "AvgPooling",
+    "BatchNorm",
+    "Conv1d",
+    "Conv2d",
+    "Flatten",
+    "Identity",
+    "Linear",
+    "MaxPooling",
+    "Relu",
+    "Relu6",
+    "onnx_readers",
+]
+
+
+def onnx_readers() -> dict[str, type[Op]]:
+    """ONNX operator type -> the operator that reads it."""
+    exported = [globals()[name] for name in __all__]
+    operators: list[type[Op]] = [value for value in exported if isinstance(value, type)]
+    return {onnx_type: operator for operator in operators for onnx_type in operator.onnx_types}

@@ -1,0 +1,183 @@
+"""Convolution in one and two dimensions: grouped, depthwise, dilated, any kernel and any padding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hannah_hw.errors import ModelError, SpaceError
+from hannah_hw.expressions import Scalar
+from hannah_hw.graph import Node, Op, Shape, Tensor
+from hannah_hw.operators.windows import (
+    Padding,
+    output_sizes,
+    per_dimension,
+    resolve_padding,
+    torch_pads,
+    window_columns,
+)
+from hannah_hw.workload.rows import Row
+
+if TYPE_CHECKING:
+    from torch import Tensor as TorchTensor
+
+    from hannah_hw.graph.protocols import OnnxEmitter, OnnxNode
+
+
+class _Convolution(Op):
+    """Operands: data (N, C, spatial...), weight (O, C / groups, kernel...), and optionally bias (O,).
+
+    Args:
+        stride: One number, or one a dimension.
+        dilation: One number, or one a dimension.
+        groups: Number of groups; the number of channels for a depthwise convolution.
+        padding: See `hannah_hw.operators.windows.Padding`.
+    """
+
+    inputs = 1
+    rank: ClassVar[int]
+
+    def __init__(
+        self,
+        stride: Any = 1,
+        dilation: Any = 1,
+        groups: Scalar = 1,
+        padding: Padding = None,
+    ) -> None:
+        super().__init__()
+        self.stride = stride
+        self.dilation = dilation
+        self.groups = groups
+        self.padding = padding
+
+    def __call__(self, *operands: Node) -> Any:
+        """A convolution of data with a weight.
+
+        Raises:
+            SpaceError: Not two or three operands, or of the wrong number of dimensions.
+        """
+        name = type(self).__name__
+        if len(operands) not in (2, 3):
+            raise SpaceError(
+                f"{name} takes data, a weight and optionally a bias; it was given {len(operands)} operands"
+            )
+        for node, what in zip(operands, ("data", "weight"), strict=False):
+            if len(node.shape()) != self.rank + 2:
+                raise SpaceError(
+                    f"the {what} of {name} must have {self.rank + 2} dimensions; {node.id} has shape {node.shape()}"
+                )
+        return super().__call__(*operands)
+
+    def _window(self) -> tuple[tuple[Scalar, ...], ...]:
+        """Input sizes, output sizes, kernel, stride, dilation, padding before and after."""
+        sizes = self.operands[0].shape()[2:]
+        kernel = self.operands[1].shape()[2:]
+        stride = per_dimension(self.stride, self.rank, "stride")
+        dilation = per_dimension(self.dilation, self.rank, "dilation")
+        begin, end = resolve_padding(self.padding, sizes, kernel, stride, dilation)
+        return (
+            sizes,
+            output_sizes(sizes, kernel, stride, dilation, begin, end),
+            kernel,
+            stride,
+            dilation,
+            begin,
+            end,
+        )
+
+    def shape_fun(self) -> Shape:
+        """(N, O, output sizes...)."""
+        return (self.operands[0].shape()[0], self.operands[1].shape()[0], *self._window()[1])
+
+    def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
+        import torch.nn.functional as functional
+
+        data, weight = args[0], args[1]
+        bias = args[2] if len(args) > 2 else None
+        _, _, _, stride, dilation, begin, end = self._window()
+        padding: Any = begin
+        if begin != end:
+            data = functional.pad(data, torch_pads(begin, end))
+            padding = 0
+        convolve: Any = functional.conv1d if self.rank == 1 else functional.conv2d
+        result: TorchTensor = convolve(data, weight, bias, stride, padding, dilation, self.groups)
+        return result
+
+    def row(self) -> Row:
+        """A ``conv`` kernel; ``groups == in_channels == out_channels`` is a depthwise one."""
+        weight = self.operands[1].shape()
+        sizes, outputs, kernel, stride, dilation, begin, end = self._window()
+        weights: Scalar = weight[0] * weight[1]
+        for size in kernel:
+            weights = weights * size
+        macs = weights
+        for size in outputs:
+            macs = macs * size
+        columns = window_columns(sizes, outputs, kernel, stride, dilation, begin, end)
+        columns.update(
+            groups=self.groups,
+            in_channels=self.operands[0].shape()[1],
+            out_channels=weight[0],
+            weights=weights,
+            bias=weight[0] if len(self.operands) > 2 else 0,
+            macs=macs,
+        )
+        return Row("kernel", "conv", columns)
+
+    def to_onnx(self, emitter: OnnxEmitter, inputs: list[str]) -> str:
+        """An ONNX ``Conv``."""
+        _, _, kernel, stride, dilation, begin, end = self._window()
+        return emitter.node(
+            "Conv",
+            inputs,
+            kernel_shape=kernel,
+            strides=stride,
+            dilations=dilation,
+            pads=[*begin, *end],
+            group=self.groups,
+        )
+
+
+class Conv1d(_Convolution):
+    """Convolution of (N, C, L) data; see `Conv2d` for the arguments."""
+
+    rank = 1
+
+
+class Conv2d(_Convolution):
+    """Convolution of (N, C, H, W) data with a weight (O, C / groups, kH, kW) and optionally a bias (O,).
+
+    Args:
+        stride: One number, or (vertical, horizontal).
+        dilation: One number, or (vertical, horizontal).
+        groups: Number of groups; the number of channels for a depthwise convolution.
+        padding: See `hannah_hw.operators.windows.Padding`.
+    """
+
+    rank = 2
+    onnx_types = ("Conv",)
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Node:
+        """Read a ``Conv`` of one or two dimensions."""
+        weight = node.weight(1, "weight")
+        if weight is None:
+            raise ModelError("its weight is computed; only convolutions with constant weights can be priced")
+        rank = len(weight.shape()) - 2
+        kinds = {1: Conv1d, 2: Conv2d}
+        if rank not in kinds:
+            raise ModelError(f"it has {rank} spatial dimensions; 1 and 2 are supported")
+        attributes = node.attributes
+        padding: Padding = tuple(attributes.get("pads", (0,) * (2 * rank)))
+        if attributes.get("auto_pad", "NOTSET") not in ("NOTSET", ""):
+            padding = {"SAME_UPPER": "same", "VALID": "valid"}.get(attributes["auto_pad"])
+            if padding is None:
+                raise ModelError(f"it has auto_pad {attributes['auto_pad']!r}; write explicit pads instead")
+        op = kinds[rank](
+            stride=tuple(attributes.get("strides", (1,) * rank)),
+            dilation=tuple(attributes.get("dilations", (1,) * rank)),
+            groups=attributes.get("group", 1),
+            padding=padding,
+        )
+        bias = node.weight(2, "bias")
+        result: Node = op(node.operands[0], weight, *([bias] if isinstance(bias, Tensor) else []))
+        return result

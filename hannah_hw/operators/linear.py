@@ -1,0 +1,98 @@
+"""Fully connected layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hannah_hw.errors import ModelError, SpaceError
+from hannah_hw.expressions import Expression, Scalar
+from hannah_hw.graph import Node, Op, Shape, Tensor
+from hannah_hw.workload.rows import Row
+
+if TYPE_CHECKING:
+    from torch import Tensor as TorchTensor
+
+    from hannah_hw.graph.protocols import OnnxEmitter, OnnxNode
+
+
+class Linear(Op):
+    """Operands: data, flattened to (N, in); weight (in, out); optionally bias (out,)."""
+
+    inputs = 1
+    onnx_types = ("Gemm", "MatMul")
+
+    def __call__(self, *operands: Node) -> Any:
+        """A fully connected layer.
+
+        Raises:
+            SpaceError: Not two or three operands, or a weight that does not fit the data.
+        """
+        if len(operands) not in (2, 3):
+            raise SpaceError(
+                f"Linear takes data, a weight and optionally a bias; it was given {len(operands)} operands"
+            )
+        features, weight = _features(operands[0].shape()), operands[1].shape()
+        if len(weight) != 2:
+            raise SpaceError(f"the weight of Linear must be (in, out); {operands[1].id} has shape {weight}")
+        plain = not isinstance(features, Expression) and not isinstance(weight[0], Expression)
+        if plain and features != weight[0]:
+            raise SpaceError(
+                f"the weight of Linear takes {weight[0]} features, but {operands[0].id} has {features}"
+            )
+        return super().__call__(*operands)
+
+    def shape_fun(self) -> Shape:
+        """(N, out)."""
+        return (self.operands[0].shape()[0], self.operands[1].shape()[1])
+
+    def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
+        result = args[0].flatten(1) @ args[1]
+        return result + args[2] if len(args) > 2 else result
+
+    def row(self) -> Row:
+        """A ``linear`` kernel: features are channels, sizes are 1."""
+        inputs, outputs = self.operands[1].shape()
+        columns: dict[str, Scalar] = {
+            "in_channels": inputs,
+            "out_channels": outputs,
+            "weights": inputs * outputs,
+            "bias": outputs if len(self.operands) > 2 else 0,
+            "macs": inputs * outputs,
+        }
+        return Row("kernel", "linear", columns)
+
+    def to_onnx(self, emitter: OnnxEmitter, inputs: list[str]) -> str:
+        """A ``Gemm`` with the weight as (out, in), after a ``Flatten`` where there is something to flatten."""
+        data = inputs[0]
+        if len(self.operands[0].shape()) != 2:
+            data = emitter.node("Flatten", [data], axis=1)
+        weight = emitter.constant("weight", np.ascontiguousarray(emitter.weight(inputs[1]).T))
+        return emitter.node("Gemm", [data, weight, *inputs[2:]], transB=1)
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Node:
+        """Read a ``Gemm`` or a ``MatMul`` of data with a constant matrix."""
+        attributes = node.attributes
+        if (
+            attributes.get("transA", 0)
+            or attributes.get("alpha", 1.0) != 1.0
+            or attributes.get("beta", 1.0) != 1.0
+        ):
+            raise ModelError("a Gemm with transA, alpha or beta is not a fully connected layer")
+        weight = node.weight(1, "weight")
+        if weight is None or len(weight.shape()) != 2 or len(node.operands[0].shape()) != 2:
+            raise ModelError("only a (N, in) by constant (in, out) product is a fully connected layer")
+        if attributes.get("transB", 0):
+            weight = Tensor("weight", tuple(reversed(weight.shape())), grad=True)
+        bias = node.weight(2, "bias")
+        result: Node = cls()(node.operands[0], weight, *([bias] if bias is not None else []))
+        return result
+
+
+def _features(shape: Shape) -> Scalar:
+    features: Scalar = 1
+    for size in shape[1:]:
+        features = features * size
+    return features

@@ -1,0 +1,221 @@
+"""Pooling in one and two dimensions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hannah_hw.errors import ModelError, SpaceError
+from hannah_hw.expressions import Scalar
+from hannah_hw.graph import Node, Op, Shape
+from hannah_hw.operators.windows import (
+    Padding,
+    output_sizes,
+    per_dimension,
+    resolve_padding,
+    torch_pads,
+    window_columns,
+)
+from hannah_hw.workload.rows import Row
+
+if TYPE_CHECKING:
+    from torch import Tensor as TorchTensor
+
+    from hannah_hw.graph.protocols import OnnxEmitter, OnnxNode
+
+
+class _Pooling(Op):
+    """Operand: data (N, C, L) or (N, C, H, W).
+
+    Args:
+        kernel_size: One number, or one a dimension.
+        stride: One number, or one a dimension.
+        dilation: One number, or one a dimension.
+        padding: See `hannah_hw.operators.windows.Padding`.
+    """
+
+    inputs = 1
+    kind: ClassVar[str]
+    onnx_type: ClassVar[str]
+
+    def __init__(self, kernel_size: Any, stride: Any = 1, dilation: Any = 1, padding: Padding = None) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.dilation = dilation
+        self.padding = padding
+
+    def __call__(self, *operands: Node) -> Any:
+        """Pool one value.
+
+        Raises:
+            SpaceError: Not one operand of three or four dimensions.
+        """
+        if len(operands) != 1 or len(operands[0].shape()) not in (3, 4):
+            raise SpaceError(f"{type(self).__name__} takes one operand of shape (N, C, L) or (N, C, H, W)")
+        return super().__call__(*operands)
+
+    def _window(self) -> tuple[tuple[Scalar, ...], ...]:
+        sizes = self.operands[0].shape()[2:]
+        rank = len(sizes)
+        kernel = per_dimension(self.kernel_size, rank, "kernel_size")
+        stride = per_dimension(self.stride, rank, "stride")
+        dilation = per_dimension(self.dilation, rank, "dilation")
+        begin, end = resolve_padding(self.padding, sizes, kernel, stride, dilation)
+        return (
+            sizes,
+            output_sizes(sizes, kernel, stride, dilation, begin, end),
+            kernel,
+            stride,
+            dilation,
+            begin,
+            end,
+        )
+
+    def shape_fun(self) -> Shape:
+        """(N, C, output sizes...)."""
+        return (*self.operands[0].shape()[:2], *self._window()[1])
+
+    def row(self) -> Row:
+        """A pooling kernel; every channel is a group of its own."""
+        channels = self.operands[0].shape()[1]
+        columns = window_columns(*self._window())
+        columns.update(groups=channels, in_channels=channels, out_channels=channels)
+        return Row("kernel", self.kind, columns)
+
+    def to_onnx(self, emitter: OnnxEmitter, inputs: list[str]) -> str:
+        """An ONNX pooling node."""
+        _, _, kernel, stride, dilation, begin, end = self._window()
+        return emitter.node(
+            self.onnx_type,
+            inputs,
+            kernel_shape=kernel,
+            strides=stride,
+            pads=[*begin, *end],
+            **({"dilations": dilation} if any(d != 1 for d in dilation) else {}),
+        )
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Node:
+        """Read a pooling node."""
+        attributes = node.attributes
+        rank = len(attributes["kernel_shape"])
+        padding: Padding = tuple(attributes.get("pads", (0,) * (2 * rank)))
+        auto = attributes.get("auto_pad", "NOTSET")
+        if auto not in ("NOTSET", ""):
+            padding = {"SAME_UPPER": "same", "VALID": "valid"}.get(auto)
+            if padding is None:
+                raise ModelError(f"it has auto_pad {auto!r}; write explicit pads instead")
+        if attributes.get("ceil_mode", 0):
+            raise ModelError("ceil_mode is not supported; write explicit pads instead")
+        if attributes.get("count_include_pad", 0) and any(padding or ()):
+            raise ModelError("an average that counts its padding is not supported")
+        result: Node = cls(
+            kernel_size=tuple(attributes["kernel_shape"]),
+            stride=tuple(attributes.get("strides", (1,) * rank)),
+            dilation=tuple(attributes.get("dilations", (1,) * rank)),
+            padding=padding,
+        )(node.operands[0])
+        return result
+
+
+class MaxPooling(_Pooling):
+    """The largest value of each window."""
+
+    kind = "max_pool"
+    onnx_type = "MaxPool"
+    onnx_types = ("MaxPool",)
+
+    def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
+        import torch.nn.functional as functional
+
+        _, _, kernel, stride, dilation, begin, end = self._window()
+        data = functional.pad(args[0], torch_pads(begin, end), value=float("-inf"))
+        pool: Any = functional.max_pool1d if len(kernel) == 1 else functional.max_pool2d
+        result: TorchTensor = pool(data, kernel, stride, 0, dilation)
+        return result
+
+
+class AvgPooling(_Pooling):
+    """The mean of each window; padding does not count."""
+
+    kind = "avg_pool"
+    onnx_type = "AveragePool"
+    onnx_types = ("AveragePool",)
+
+    def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
+        import torch
+        import torch.nn.functional as functional
+
+        _, _, kernel, stride, dilation, begin, end = self._window()
+        if any(d != 1 for d in dilation):
+            raise SpaceError(f"{self.id}: average pooling has no dilation; it is {dilation}")
+        pool: Any = functional.avg_pool1d if len(kernel) == 1 else functional.avg_pool2d
+        if not any(begin) and not any(end):
+            unpadded: TorchTensor = pool(args[0], kernel, stride)
+            return unpadded
+        pads = torch_pads(begin, end)
+        total = pool(functional.pad(args[0], pads), kernel, stride)
+        share = pool(functional.pad(torch.ones_like(args[0][:1, :1]), pads), kernel, stride)
+        result: TorchTensor = total / share
+        return result
+
+
+class AdaptiveAvgPooling(Op):
+    """The mean of equal windows, as many as asked for; each dimension must be a multiple of its outputs.
+
+    Args:
+        output_size: One number, or one a dimension.
+    """
+
+    inputs = 1
+    onnx_types = ("GlobalAveragePool",)
+
+    def __init__(self, output_size: Any = 1) -> None:
+        super().__init__()
+        self.output_size = output_size
+
+    def _sizes(self) -> tuple[tuple[Scalar, ...], tuple[Scalar, ...]]:
+        sizes = self.operands[0].shape()[2:]
+        return sizes, per_dimension(self.output_size, len(sizes), "output_size")
+
+    def shape_fun(self) -> Shape:
+        """(N, C, output sizes...)."""
+        return (*self.operands[0].shape()[:2], *self._sizes()[1])
+
+    def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
+        import torch.nn.functional as functional
+
+        outputs = self._checked()[1]
+        if len(outputs) == 1:
+            return functional.adaptive_avg_pool1d(args[0], outputs)
+        return functional.adaptive_avg_pool2d(args[0], outputs)
+
+    def row(self) -> Row:
+        """An ``avg_pool`` kernel whose window and stride are input size by output size."""
+        sizes, outputs = self._sizes()
+        window = tuple(size // output for size, output in zip(sizes, outputs, strict=True))
+        none: tuple[Scalar, ...] = (0,) * len(sizes)
+        channels = self.operands[0].shape()[1]
+        columns = window_columns(sizes, outputs, window, window, (1,) * len(sizes), none, none)
+        columns.update(groups=channels, in_channels=channels, out_channels=channels)
+        return Row("kernel", "avg_pool", columns)
+
+    def _checked(self) -> tuple[Any, Any]:
+        sizes, outputs = self._sizes()
+        if any(size % output for size, output in zip(sizes, outputs, strict=True)):
+            raise SpaceError(f"{self.id}: the sizes {sizes} are no multiples of the outputs {outputs}")
+        return sizes, outputs
+
+    def to_onnx(self, emitter: OnnxEmitter, inputs: list[str]) -> str:
+        """A ``GlobalAveragePool`` to one output, else an ``AveragePool``."""
+        sizes, outputs = self._checked()
+        if all(output == 1 for output in outputs):
+            return emitter.node("GlobalAveragePool", inputs)
+        window = [size // output for size, output in zip(sizes, outputs, strict=True)]
+        return emitter.node("AveragePool", inputs, kernel_shape=window, strides=window)
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Node:
+        """Read a ``GlobalAveragePool``."""
+        result: Node = cls(1)(node.operands[0])
+        return result

@@ -1,0 +1,126 @@
+"""Sliding windows: the arithmetic that convolution and pooling share, in one and two dimensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hannah_hw.errors import SpaceError
+from hannah_hw.expressions import Expression, Max, Scalar
+
+#: What may be given for padding: None (the default rule), ``"same"``, ``"valid"``, one number for all sides,
+#: one a dimension, or (begin, ..., end, ...) as ONNX orders them.
+Padding = Any
+
+
+def per_dimension(value: Any, rank: int, name: str) -> tuple[Scalar, ...]:
+    """One value a spatial dimension, from one for all or from a sequence.
+
+    Raises:
+        SpaceError: A sequence of another length.
+    """
+    if isinstance(value, tuple | list):
+        if len(value) != rank:
+            raise SpaceError(f"{name} is {value!r}; give one number, or {rank}, one a dimension")
+        return tuple(value)
+    return (value,) * rank
+
+
+def default_padding(kernel: Scalar, stride: Scalar, dilation: Scalar) -> Scalar:
+    """Padding on both sides where none is given: ``ceil((d (k - 1) - s + 1) / 2)``, at least 0.
+
+    An odd kernel keeps the size at stride 1 and halves it (rounded up) at stride 2.
+    """
+    # The integer form of rounding half of x up is adding 1 before the division.
+    return Max((dilation * (kernel - 1) - stride + 2) // 2, 0)
+
+
+def resolve_padding(
+    padding: Padding,
+    sizes: tuple[Scalar, ...],
+    kernel: tuple[Scalar, ...],
+    stride: tuple[Scalar, ...],
+    dilation: tuple[Scalar, ...],
+) -> tuple[tuple[Scalar, ...], tuple[Scalar, ...]]:
+    """Padding before and after each spatial dimension.
+
+    Args:
+        padding: See `Padding`. ``"same"`` gives ``ceil(size / stride)`` outputs and puts the odd element at
+            the end, as TensorFlow does.
+        sizes: Spatial sizes of the input.
+        kernel: Kernel sizes.
+        stride: Strides.
+        dilation: Dilations.
+
+    Raises:
+        SpaceError: Padding of another form.
+    """
+    rank = len(sizes)
+    if padding is None:
+        both = tuple(default_padding(k, s, d) for k, s, d in zip(kernel, stride, dilation, strict=True))
+        return both, both
+    if isinstance(padding, str):
+        if padding == "valid":
+            return (0,) * rank, (0,) * rank
+        if padding != "same":
+            raise SpaceError(f"padding is {padding!r}", allowed=["same", "valid"], given=padding)
+        begin, end = [], []
+        for size, k, s, d in zip(sizes, kernel, stride, dilation, strict=True):
+            outputs = (size + s - 1) // s
+            total = Max((outputs - 1) * s + d * (k - 1) + 1 - size, 0)
+            begin.append(total // 2)
+            end.append(total - total // 2)
+        return tuple(begin), tuple(end)
+    if isinstance(padding, int | Expression):
+        return (padding,) * rank, (padding,) * rank
+    if isinstance(padding, tuple | list) and len(padding) == rank:
+        return tuple(padding), tuple(padding)
+    if isinstance(padding, tuple | list) and len(padding) == 2 * rank:
+        return tuple(padding[:rank]), tuple(padding[rank:])
+    raise SpaceError(
+        f"padding is {padding!r}; give None, 'same', 'valid', a number, {rank} numbers (one a dimension) "
+        f"or {2 * rank} (all beginnings, then all ends)"
+    )
+
+
+def output_sizes(
+    sizes: tuple[Scalar, ...],
+    kernel: tuple[Scalar, ...],
+    stride: tuple[Scalar, ...],
+    dilation: tuple[Scalar, ...],
+    begin: tuple[Scalar, ...],
+    end: tuple[Scalar, ...],
+) -> tuple[Scalar, ...]:
+    """``floor((size + padding - d (k - 1) - 1) / s) + 1`` for each dimension."""
+    return tuple(
+        (size + b + e - d * (k - 1) - 1) // s + 1
+        for size, k, s, d, b, e in zip(sizes, kernel, stride, dilation, begin, end, strict=True)
+    )
+
+
+def window_columns(
+    sizes: tuple[Scalar, ...],
+    outputs: tuple[Scalar, ...],
+    kernel: tuple[Scalar, ...],
+    stride: tuple[Scalar, ...],
+    dilation: tuple[Scalar, ...],
+    begin: tuple[Scalar, ...],
+    end: tuple[Scalar, ...],
+) -> dict[str, Scalar]:
+    """Workload columns of a window; one dimension is a width, with height 1."""
+    columns: dict[str, Scalar] = {}
+    for names, values in (
+        (("in_h", "in_w"), sizes),
+        (("out_h", "out_w"), outputs),
+        (("kernel_h", "kernel_w"), kernel),
+        (("stride_h", "stride_w"), stride),
+        (("dilation_h", "dilation_w"), dilation),
+        (("pad_top", "pad_left"), begin),
+        (("pad_bottom", "pad_right"), end),
+    ):
+        columns.update(zip(names[-len(values) :], values, strict=True))
+    return columns
+
+
+def torch_pads(begin: tuple[Any, ...], end: tuple[Any, ...]) -> list[int]:
+    """Padding in the order of ``torch.nn.functional.pad``: last dimension first."""
+    return [side for b, e in zip(reversed(begin), reversed(end), strict=True) for side in (b, e)]

@@ -1,0 +1,132 @@
+"""The matrix view of a space's parameters: one row a candidate, one column a parameter.
+
+A discrete column holds the index of a level, a continuous one a position from 0 to 1. In a canonical row every
+parameter that the candidate does not depend on has its default, so equal rows are the same candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hannah_hw.errors import SpaceError
+from hannah_hw.expressions import Program, Scalar
+from hannah_hw.parameters import FloatScalarParameter, Parameter
+from hannah_hw.spaces.assignment import Assignment
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+#: Decimals that a position in a continuous column is rounded to, so that equality is meaningful.
+_DECIMALS = 6
+
+
+class Encoding:
+    """Columns for parameters.
+
+    Args:
+        parameters: The parameters, D of them.
+        activity: Parameter id -> whether a candidate depends on the parameter.
+
+    Attributes:
+        ids: D parameter ids.
+        levels: (D,) number of levels; 0 for a continuous column.
+        ordered: (D,) whether neighbouring levels are alike.
+        default: (D,) the declared starting point.
+        groups: (D,) number of the sub-tree (outermost block) that the parameter belongs to.
+    """
+
+    def __init__(self, parameters: Sequence[Parameter], activity: Mapping[str, Scalar]) -> None:
+        self.parameters = tuple(parameters)
+        self.ids = tuple(parameter.id for parameter in parameters)
+        self.levels = np.array([len(p.levels) for p in parameters], np.int64)
+        self.ordered = np.array([p.ordered for p in parameters], np.bool_)
+        self._top = np.where(self.levels > 0, self.levels - 1, 1).astype(np.float64)
+        self._tables = [np.array(p.levels) if p.levels and p.numeric else None for p in parameters]
+        self.default = np.array([self._position(p, p.default) for p in parameters], np.float64)
+        blocks = [".".join(p.id.split(".")[:2]) for p in parameters]
+        number = {block: index for index, block in enumerate(dict.fromkeys(blocks))}
+        self.groups = np.array([number[block] for block in blocks], np.int64)
+        self._activity = [activity[parameter.id] for parameter in parameters]
+        self._program = Program(self._activity)
+
+    @property
+    def size(self) -> float:
+        """Number of rows, without regard to activity; infinite with a continuous column."""
+        return float("inf") if (self.levels == 0).any() else float(np.prod(self.levels.astype(np.float64)))
+
+    def values(self, X: FloatArray) -> dict[str, NDArray[Any]]:
+        """Parameter id -> (P,) values; level indices where the values are no numbers.
+
+        Args:
+            X: (P, D) rows.
+        """
+        result: dict[str, NDArray[Any]] = {}
+        for index, (parameter, table) in enumerate(zip(self.parameters, self._tables, strict=True)):
+            column = X[:, index]
+            if isinstance(parameter, FloatScalarParameter):
+                result[parameter.id] = parameter.min + column * (parameter.max - parameter.min)
+            else:
+                levels = column.astype(np.int64)
+                result[parameter.id] = levels if table is None else table[levels]
+        return result
+
+    def active(self, X: FloatArray) -> BoolArray:
+        """(P, D): whether each candidate depends on each parameter."""
+        result = np.empty((len(self.ids), len(X)), np.bool_)
+        for index, column in enumerate(self._program.run(self.values(X))):
+            result[index] = column
+        return result.T
+
+    def canonical(self, X: FloatArray) -> FloatArray:
+        """Rows within bounds and on levels, with the default where a parameter is not active."""
+        discrete = self.levels > 0
+        rows = np.clip(X, 0.0, self._top)
+        rows = np.where(discrete, np.rint(rows), np.round(rows, _DECIMALS))
+        return np.where(self.active(rows), rows, self.default)
+
+    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """(n, D) random canonical rows, uniform over each parameter's levels."""
+        uniform = rng.random((n, len(self.ids)))
+        return self.canonical(
+            np.where(self.levels > 0, np.floor(uniform * np.maximum(self.levels, 1)), uniform)
+        )
+
+    def assignment(self, row: FloatArray) -> Assignment:
+        """The values of a row's active parameters."""
+        active = self.active(row[None])[0]
+        values: dict[str, Any] = {}
+        for index in np.flatnonzero(active):
+            parameter = self.parameters[index]
+            if isinstance(parameter, FloatScalarParameter):
+                values[parameter.id] = float(parameter.min + row[index] * (parameter.max - parameter.min))
+            else:
+                values[parameter.id] = parameter.levels[int(row[index])]
+        return Assignment(values)
+
+    def encode(self, assignments: Sequence[Mapping[str, Any]]) -> FloatArray:
+        """(P, D) canonical rows; parameters that an assignment does not name take their default.
+
+        Raises:
+            SpaceError: An unknown parameter, or a value that it cannot have.
+        """
+        X = np.tile(self.default, (len(assignments), 1))
+        index = {name: i for i, name in enumerate(self.ids)}
+        for row, assignment in zip(X, assignments, strict=True):
+            for name, value in assignment.items():
+                if name not in index:
+                    raise SpaceError(f"there is no parameter {name!r}", allowed=self.ids, given=name)
+                row[index[name]] = self._position(self.parameters[index[name]], value)
+        return self.canonical(X)
+
+    @staticmethod
+    def _position(parameter: Parameter, value: Any) -> float:
+        value = tuple(value) if isinstance(value, list) else value
+        parameter.check(value)
+        if isinstance(parameter, FloatScalarParameter):
+            span = parameter.max - parameter.min
+            return (float(value) - parameter.min) / span if span else 0.0
+        return float(parameter.levels.index(value))

@@ -1,0 +1,117 @@
+"""Loading search spaces from the catalogue or from a file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hannah_hw import catalog
+from hannah_hw.errors import HannahError, SpaceError
+from hannah_hw.graph import Node
+from hannah_hw.spaces.space import SearchSpace
+
+
+def load_space(
+    name: str, *, offered: Mapping[str, Any] | None = None, near: Path | None = None, **options: Any
+) -> SearchSpace:
+    """A search space by catalogue name or by the path of a Python file.
+
+    The file holds functions that are decorated with `hannah_hw.search_space`. Of several, the one that is named
+    like the file is meant; ``file:function`` names another.
+
+    Args:
+        name: ``ds_cnn``, ``my/space.py``, ``mlperf_tiny:resnet8``.
+        offered: Arguments that are passed if the function has them, such as the data's ``input_shape`` and
+            ``classes``.
+        near: A folder that relative paths are tried in first.
+        options: Arguments of the function.
+
+    Raises:
+        CatalogError: There is no such space.
+        SpaceError: The file holds no such function, does not run, or takes no such argument.
+    """
+    file, _, function_name = name.partition(":")
+    path = catalog.find("search_spaces", file, near=near)
+    if path.suffix != ".py":
+        raise SpaceError(f"{path} is no Python file; search spaces are written in Python", allowed=[".py"])
+    functions = space_functions(path)
+    wanted = function_name or (
+        path.stem if path.stem in functions or len(functions) != 1 else next(iter(functions))
+    )
+    if wanted not in functions:
+        raise SpaceError(
+            f"no function {wanted!r} that is decorated with @search_space",
+            where=str(path),
+            allowed=[f"{file}:{f}" for f in functions],
+            given=f"{file}:{wanted}",
+        )
+    function = functions[wanted]
+    accepted = inspect.signature(function).parameters
+    for option in options:
+        if option not in accepted:
+            raise SpaceError(
+                f"{wanted} has no option {option!r}", where=str(path), allowed=accepted, given=option
+            )
+    arguments = {k: v for k, v in (offered or {}).items() if k in accepted} | options
+    try:
+        outputs = function(**arguments)
+    except HannahError:
+        raise
+    except Exception as error:
+        raise SpaceError(
+            f"{wanted}({arguments}) failed: {type(error).__name__}: {error}", where=str(path)
+        ) from error
+    if isinstance(outputs, Node):
+        outputs = [outputs]
+    if not isinstance(outputs, list | tuple) or not all(isinstance(output, Node) for output in outputs):
+        raise SpaceError(
+            f"{wanted} returned {outputs!r}; it must return the last node of the graph", where=str(path)
+        )
+    return SearchSpace(outputs, name, arguments)
+
+
+def space_functions(path: Path) -> dict[str, Callable[..., Any]]:
+    """The functions of a file that are decorated with ``@search_space``.
+
+    Raises:
+        SpaceError: The file cannot be executed.
+    """
+    module = _execute(path)
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if getattr(value, "is_search_space", False) and value.__module__ == module.__name__
+    }
+
+
+def _execute(path: Path) -> ModuleType:
+    """The file as a module, executed once a process for each of its contents."""
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise SpaceError(f"cannot read the file: {error}", where=str(path)) from error
+    digest = hashlib.sha256(str(path.resolve()).encode() + source).hexdigest()[:16]
+    name = f"_hannah_space_{path.stem}_{digest}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise SpaceError("not a Python file", where=str(path))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        line = getattr(error, "lineno", None)
+        raise SpaceError(
+            f"the file does not run: {type(error).__name__}: {error}",
+            where=f"{path}:{line}" if line else str(path),
+        ) from error
+    return module

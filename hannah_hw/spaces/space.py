@@ -1,0 +1,172 @@
+"""A search space: a graph with parameters, compiled once for whole populations."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hannah_hw.errors import SpaceError
+from hannah_hw.expressions import If, Program, Scalar
+from hannah_hw.graph import Node, Plan, Tensor, execution_order, parameters_by_node, resolve
+from hannah_hw.graph.activity import graph_steps, node_activity, parameter_activity
+from hannah_hw.spaces.assignment import Assignment
+from hannah_hw.spaces.encoding import Encoding, FloatArray
+from hannah_hw.workload import Workload, WorkloadProgram
+from hannah_hw.workload.table import IntArray
+
+
+class SearchSpace:
+    """A family of networks.
+
+    Args:
+        outputs: The last node of the graph, or the last nodes.
+        name: What it is called.
+        options: The arguments that it was built with.
+
+    Attributes:
+        order: All nodes, operands before users.
+        outputs: The last nodes.
+        encoding: The matrix view of its parameters.
+
+    Raises:
+        SpaceError: Two nodes or two parameters have the same id.
+    """
+
+    def __init__(
+        self, outputs: Node | Sequence[Node], name: str = "", options: Mapping[str, Any] | None = None
+    ) -> None:
+        self.outputs = [outputs] if isinstance(outputs, Node) else list(outputs)
+        self.name = name or self.outputs[0].id.partition(".")[0]
+        self.options = dict(options or {})
+        self.order = execution_order(self.outputs)
+        self._activity = node_activity(self.order, self.outputs)
+        nested = parameters_by_node(self.outputs)
+        self.parameters = {name: p for own in nested.values() for name, p in own.items()}
+        activity = parameter_activity(self.order, self._activity)
+        self.encoding = Encoding(list(self.parameters.values()), activity)
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        """The graph inputs."""
+        return [node for node in self.order if isinstance(node, Tensor) and node.owner is None]
+
+    @functools.cached_property
+    def _workloads(self) -> WorkloadProgram:
+        steps, position = graph_steps(self.order, self._activity)
+        return WorkloadProgram(steps, [position[node.id] for node in self.outputs])
+
+    @functools.cached_property
+    def _trained(self) -> Program:
+        total: Scalar = 0
+        for node in self.order:
+            if isinstance(node, Tensor) and node.owner is not None and node.grad:
+                size: Scalar = 1
+                for dim in node.shape():
+                    size = size * dim
+                total = total + If(self._activity[node.id], size, 0)
+        return Program([total])
+
+    def default(self) -> Assignment:
+        """The declared starting point."""
+        return self.encoding.assignment(self.encoding.canonical(self.encoding.default[None])[0])
+
+    def sample(self, seed: int | np.random.Generator = 0) -> Assignment:
+        """A random assignment."""
+        return self.encoding.assignment(self.sample_population(1, seed)[0])
+
+    def sample_population(self, size: int, seed: int | np.random.Generator = 0) -> FloatArray:
+        """(size, D) random canonical rows; see `Encoding`."""
+        return self.encoding.sample(size, np.random.default_rng(seed))
+
+    def workload(self, X: FloatArray) -> Workload:
+        """The Workload of a population of int8 networks.
+
+        Args:
+            X: (P, D) canonical rows.
+        """
+        return self._workloads.run(self.encoding.values(X), len(X))
+
+    def parameter_counts(self, X: FloatArray) -> IntArray:
+        """(P,) numbers of trained values."""
+        counts = self._trained.run(self.encoding.values(X))[0]
+        return np.broadcast_to(np.asarray(counts, np.int64), (len(X),))
+
+    def candidate(self, assignment: Mapping[str, Any]) -> Candidate:
+        """The network of an assignment; parameters that it does not name take their default.
+
+        Raises:
+            SpaceError: An unknown parameter, or a value that it cannot have.
+        """
+        return Candidate(self, self.encoding.encode([assignment])[0])
+
+    def __repr__(self) -> str:
+        return f"SearchSpace({self.name}: {len(self.order)} nodes, {len(self.parameters)} parameters)"
+
+
+class Candidate:
+    """One network of a space.
+
+    Attributes:
+        space: The space.
+        row: (D,) its canonical row.
+        assignment: The values of its active parameters.
+    """
+
+    def __init__(self, space: SearchSpace, row: FloatArray) -> None:
+        self.space = space
+        self.row = row
+        self.assignment = space.encoding.assignment(row)
+
+    @functools.cached_property
+    def id(self) -> str:
+        """12 hexadecimal digits of a hash of the active parameters: equal for equal networks of a space."""
+        text = json.dumps(self.assignment.to_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @functools.cached_property
+    def plan(self) -> Plan:
+        """Its active graph.
+
+        Raises:
+            SpaceError: A size is not a positive integer.
+        """
+        return resolve(self.space.order, self.space.outputs, self.assignment)
+
+    @functools.cached_property
+    def _table(self) -> Workload:
+        return self.space.workload(self.row[None]).candidate(0)
+
+    def workload(self) -> Workload:
+        """Its Workload, a population of one, without unused kernels and buffers."""
+        return self._table
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return int(self._table.macs[0])
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained values."""
+        return int(self.space.parameter_counts(self.row[None])[0])
+
+    def __repr__(self) -> str:
+        return f"Candidate({self.id} of {self.space.name})"
+
+
+def as_space(value: SearchSpace | Node) -> SearchSpace:
+    """A space of a graph's last node, or the space itself.
+
+    Raises:
+        SpaceError: Neither.
+    """
+    if isinstance(value, SearchSpace):
+        return value
+    if isinstance(value, Node):
+        return SearchSpace(value)
+    raise SpaceError(f"{value!r} is neither a search space nor a node")
