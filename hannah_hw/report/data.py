@@ -41,7 +41,7 @@ class Budget:
     Attributes:
         name: Name in the configuration, ``ram``.
         key: The metric, ``ram_bytes``.
-        text: As it was written, ``<= 64 KiB``.
+        text: As a person writes it, ``<= 64 KiB``.
         bound: The number in the metric's unit; None when the text is not a bound this page can draw.
         upper: Whether values above the bound are the forbidden ones.
     """
@@ -63,7 +63,8 @@ class Candidate:
         status: ``ok``, ``infeasible`` or ``failed``.
         reason: Kind and message of a failure, or why it is infeasible.
         values: Metric key -> finite number; missing where there is none.
-        objectives: Objective name -> finite number; complete for ``ok`` candidates.
+        objectives: Objective name -> finite number, as measured: larger is better for ``max``; complete for
+            ``ok`` candidates.
         assignment: Its active parameters.
         cost: The CostReport as a document, or an empty mapping.
         artifact: Path of its ONNX file inside the run directory, None when there is no such file.
@@ -122,6 +123,12 @@ class ReportData:
     history: History
     failures: tuple[FailureGroup, ...]
     warnings: tuple[str, ...] = field(default=())
+
+    def name(self, part: str) -> str:
+        """The name of the run's ``space``, ``target`` or ``data``, without a path and without options."""
+        value = self.config.get(part)
+        value = value.get("name") if isinstance(value, dict) else value
+        return Path(str(value)).stem if value is not None else "-"
 
     def count(self, status: str) -> int:
         """Number of candidates of a status."""
@@ -249,7 +256,9 @@ def _budget(name: str, text: str, keys: Sequence[str]) -> Budget:
         bound = parse_quantity(number, axis(key).dimension)
     except InputError:
         return Budget(name, key, text, None)
-    return Budget(name, key, text, bound, upper=not text.strip().startswith(">"))
+    upper = not text.strip().startswith(">")
+    shown = axis(key).format(bound).replace(".0 ", " ")
+    return Budget(name, key, f"{'<=' if upper else '>='} {shown}", bound, upper)
 
 
 def _candidate(record: Json, objectives: Sequence[Objective], folder: Path) -> Candidate:
@@ -260,7 +269,10 @@ def _candidate(record: Json, objectives: Sequence[Objective], folder: Path) -> C
         and (folder / artifact).is_file()
         and (folder / artifact).resolve().is_relative_to(folder.resolve())
     )
-    numbers = _numbers(record.get("objectives"))
+    values = _values(record)
+    numbers = _numbers(record.get("objectives")) | {
+        o.name: values[o.key] for o in objectives if o.key in values
+    }
     return Candidate(
         index=int(record.get("index", 0)),
         id=record["id"],
@@ -268,7 +280,7 @@ def _candidate(record: Json, objectives: Sequence[Objective], folder: Path) -> C
         reason=(str(reason.get("kind", "")), str(reason.get("message", "")))
         if isinstance(reason, dict)
         else None,
-        values=_values(record),
+        values=values,
         objectives={o.name: numbers[o.name] for o in objectives if o.name in numbers},
         assignment=_mapping(record.get("assignment")),
         cost=_mapping(record.get("cost")),

@@ -46,8 +46,8 @@ def knee_index(front: Sequence[Sequence[float]]) -> int | None:
 
     Every objective is scaled to [0, 1] over the front; the plane through the extremes is then the one on
     which the coordinates have a constant sum, and the farthest point towards the ideal is the one with the
-    smallest sum (Das, "On characterizing the 'knee' of the Pareto curve based on normal-boundary intersection",
-    Structural Optimization 18, 1999).
+    smallest sum (Das, "On characterizing the 'knee' of the Pareto curve based on normal-boundary
+    intersection", Structural Optimization 18, 1999).
     """
     if not front:
         return None

@@ -38,10 +38,12 @@ def write_page(run: ReportData, path: Path | None = None) -> Path:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as failure:
-        temporary.unlink(missing_ok=True)
         raise RunError(f"cannot write the report to {path}: {failure}") from failure
     return path
 
@@ -87,7 +89,7 @@ def _address(folder: Path, artifact: str, near: Path | None) -> str:
 
 
 def _title(run: ReportData) -> str:
-    return f"{run.config.get('space', 'search')} on {run.config.get('target', 'no target')}"
+    return f"{run.name('space')} on {run.name('target')}"
 
 
 def _subtitle(run: ReportData) -> str:
