@@ -99,9 +99,10 @@ def _cost(cost: Mapping[str, Any]) -> dict[str, Any]:
     figures = cost.get("figures")
     return {
         "kernels": [_only(row, _KERNEL_FIELDS) for row in _rows(cost.get("kernels"))],
-        "buffers": [_only(row, _BUFFER_FIELDS) for row in _rows(memory.get("buffers", cost.get("buffers")))],
-        "ram": _parts(memory),
-        "flash": _parts(flash if isinstance(flash, Mapping) else {}),
+        "buffers": [_only(row, _BUFFER_FIELDS) for row in _rows(memory.get("buffers"))],
+        "ram": _parts(memory, ("arena", "scratch", "stack", "runtime")),
+        "flash": _parts(flash if isinstance(flash, Mapping) else {}, ("weights", "requantisation", "code")),
+        "liveness": memory.get("liveness_bound"),
         "figures": {
             str(key): _only(figure, _FIGURE_FIELDS)
             for key, figure in (figures if isinstance(figures, Mapping) else {}).items()
@@ -120,12 +121,9 @@ def _only(row: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
     return {name: row[name] for name in fields if row.get(name) is not None}
 
 
-def _parts(split: Mapping[str, Any]) -> dict[str, float]:
-    return {
-        str(key).removesuffix("_bytes"): value
-        for key, value in split.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
+def _parts(split: Mapping[str, Any], names: Sequence[str]) -> dict[str, float]:
+    """The named parts of a total, in bytes, those that are zero or unknown left out."""
+    return {name: split[name] for name in names if split.get(name)}
 
 
 def _text(value: Any) -> Any:

@@ -68,17 +68,47 @@ def cost(
             }
         )
         low, high = min(low, offset), max(high, offset + size)
+    scratch, stack, runtime = 512, 1024, 256
+    weights, code = int(0.7 * flash_bytes), int(0.2 * flash_bytes)
     return {
         "target": "stm32l4r5zi",
         "latency_s": latency_s,
+        "energy_j": latency_s * 0.0265,
+        "ram_bytes": int(ram_bytes),
+        "flash_bytes": int(flash_bytes),
+        "cycles": 120e6 * latency_s,
+        "macs": 2_000_000,
+        "parameters": weights,
         "figures": {
             "latency_s": {"value": latency_s, "unit": "s", "source": "estimated", "error": 0.05, "note": ""},
-            "ram_bytes": {"value": ram_bytes, "unit": "B", "source": "estimated", "error": None, "note": ""},
+            "ram_bytes": {
+                "value": ram_bytes,
+                "unit": "bytes",
+                "source": "estimated",
+                "error": None,
+                "note": "",
+            },
         },
         "kernels": kernels,
-        "memory": {"arena_bytes": int(arena), "scratch_bytes": 2048, "stack_bytes": 1024, "buffers": buffers},
-        "flash": {"weights_bytes": int(0.7 * flash_bytes), "code_bytes": int(0.3 * flash_bytes)},
+        "memory": {
+            "arena": int(arena),
+            "liveness_bound": int(0.95 * arena),
+            "scratch": scratch,
+            "stack": stack,
+            "runtime": runtime,
+            "total": int(ram_bytes),
+            "planner": "greedy_best_fit",
+            "buffers": buffers,
+        },
+        "flash": {
+            "weights": weights,
+            "requantisation": int(flash_bytes) - weights - code,
+            "code": code,
+            "total": int(flash_bytes),
+        },
         "unsupported": [],
+        "limits": {"ram_bytes": 655360, "flash_bytes": 2097152},
+        "supported": True,
     }
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from hannah_hw.cost import CostReport
 from hannah_hw.errors import ConfigError, InputError
 from hannah_hw.report import pick_candidates, read_run
-
 from tests.report.synthetic import write_run
 
 
@@ -35,6 +35,22 @@ def test_counts_and_front_match_the_records(folder: Path) -> None:
     assert all(run.candidates[i].on_front for i in run.front)
     assert run.knee in run.front
     assert sum(group.count for group in run.failures) == run.count("failed")
+
+
+def test_the_records_have_the_schema_of_cost_reports(folder: Path) -> None:
+    costs = [c.cost for c in read_run(folder).candidates if c.status == "ok"]
+    assert costs
+    for cost in costs:
+        assert CostReport.from_dict(dict(cost)).to_dict() == cost
+
+
+def test_the_reference_point_of_the_search_is_used(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", 40)
+    state = tmp_path / "run" / "state.json"
+    state.write_text(json.dumps({"reference": [0.5, 2.0]}))
+    assert read_run(tmp_path / "run").history.reference == (0.5, 2.0)
+    state.write_text('{"reference": [0.5')
+    assert read_run(tmp_path / "run").history.reference != (0.5, 2.0)
 
 
 def test_budgets_carry_the_bound_in_bytes(folder: Path) -> None:

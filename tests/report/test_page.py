@@ -12,7 +12,6 @@ import pytest
 from hannah_hw.errors import RunError
 from hannah_hw.report import read_run, render_page, write_page
 from hannah_hw.report.payload import embed
-
 from tests.report.synthetic import write_run
 
 VOID = {"meta", "input", "circle", "rect", "path", "br", "link", "img"}

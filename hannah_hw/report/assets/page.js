@@ -252,6 +252,8 @@
       const notes = [];
       if (figure) notes.push(figure.source || "source not given", band(figure.error));
       for (const budget of run.budgets.filter((b) => b.key === axis.key)) notes.push(`budget ${budget.text}`);
+      const parts = axis.key === "flash_bytes" && chosen.cost ? split(chosen.cost.flash) : "";
+      if (parts) notes.push(parts);
       if (notes.length) row.append(put("span", { class: "source" }, notes.join(", ")));
       panel.append(row);
     }
@@ -261,6 +263,9 @@
       for (const [key, value] of parameters) list.append(put("dt", {}, key), put("dd", {}, String(value)));
       panel.append(put("details", {}, put("summary", {}, `${parameters.length} parameters`), list));
     }
+  }
+  function split(parts) {
+    return Object.entries(parts).map(([name, bytes]) => `${name} ${show(bytes, "B")}`).join(", ");
   }
   function nothing(id, message) {
     document.getElementById(id).replaceChildren(put("p", { class: "note" }, message));
@@ -305,9 +310,8 @@
     document.getElementById("ram").replaceChildren(drawing);
     const named = buffers.filter((b) => b.first <= peak && peak <= b.last).sort((a, b) => b.bytes - a.bytes).map((b) => `${b.name} (${show(b.bytes, "B")})`);
     const kernel = cost.kernels[peak];
-    const parts = Object.entries(cost.ram).filter(([, bytes]) => bytes > 0).map(([key, bytes]) => `${key.replaceAll("_", " ")} ${show(bytes, "B")}`);
     document.getElementById("ram-note").textContent =
-      `Peak of the arena, ${show(high, "B")}, at kernel ${peak}${kernel ? ` (${kernel.name})` : ""}: ${named.join(", ")}.` + (parts.length ? ` RAM: ${parts.join(", ")}.` : "");
+      `Peak of the arena, ${show(high, "B")}, at kernel ${peak}${kernel ? ` (${kernel.name})` : ""}: ${named.join(", ")}.` + (cost.liveness ? ` No plan can need less than ${show(cost.liveness, "B")}.` : "") + ` RAM in all: ${split(cost.ram)}.`;
   }
 
   function drawLatency() {
