@@ -1,0 +1,235 @@
+"""Opening ONNX files in ONNX Runtime on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hannah_hw.errors import ModelError
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, SessionOptions
+
+#: Graph optimisation levels by name.
+OPTIMISATIONS: Final = {
+    "none": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
+}
+
+_DTYPES: Final = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+    "tensor(int8)": np.int8,
+    "tensor(uint8)": np.uint8,
+    "tensor(int16)": np.int16,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input of a session: its name, element type and shape, symbolic axes resolved."""
+
+    name: str
+    dtype: Any
+    shape: tuple[int, ...]
+
+
+def open_session(
+    path: str | Path,
+    *,
+    threads: int = 1,
+    optimisation: str = "all",
+    provider: str = "CPUExecutionProvider",
+    profile_prefix: str | None = None,
+    optimised_path: str | Path | None = None,
+) -> InferenceSession:
+    """A session on an ONNX file, with everything that decides its speed and its arithmetic stated.
+
+    Signed int8 QDQ models run on integer kernels (``session.qdqisint8allowed=1``). Without that entry ONNX
+    Runtime on x86 turns signed activations into unsigned ones, and its unsigned by signed kernels add pairs
+    of products in 16 bits on machines with AVX2 but without VNNI, which saturates and costs accuracy.
+
+    Args:
+        path: The model.
+        threads: Threads within an operator; operators run one after another.
+        optimisation: A key of `OPTIMISATIONS`.
+        provider: Execution provider; no other is fallen back on.
+        profile_prefix: Where the runtime writes its profile, if wanted.
+        optimised_path: Where the optimised graph is written, if wanted.
+
+    Raises:
+        ModelError: The file is missing or truncated, is not ONNX, or holds an operator that this runtime does
+            not know; or the provider or the optimisation level is unknown.
+    """
+    import onnxruntime as ort
+
+    file = Path(path)
+    if not file.is_file():
+        raise ModelError("there is no such file", where=str(path))
+    available = ort.get_available_providers()
+    if provider not in available:
+        raise ModelError(
+            f"unknown execution provider {provider!r}", where=str(path), allowed=available, given=provider
+        )
+    if optimisation not in OPTIMISATIONS:
+        raise ModelError(
+            f"unknown optimisation level {optimisation!r}",
+            where=str(path),
+            allowed=OPTIMISATIONS,
+            given=optimisation,
+        )
+    if threads < 1:
+        raise ModelError(f"{threads} threads were asked for; at least 1 is needed", where=str(path))
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, OPTIMISATIONS[optimisation])
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0" if threads == 1 else "1")
+    if profile_prefix is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = profile_prefix
+    if optimised_path is not None:
+        options.optimized_model_filepath = str(optimised_path)
+    return _open(file, options, provider)
+
+
+def _open(file: Path, options: SessionOptions, provider: str) -> InferenceSession:
+    import onnxruntime as ort
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    try:
+        return ort.InferenceSession(str(file), options, providers=[provider])
+    except (state.InvalidProtobuf, state.NoModel, state.ModelLoadCanceled) as error:
+        raise ModelError(
+            f"not a complete ONNX file ({file.stat().st_size} bytes): {_reason(error)}", where=str(file)
+        ) from error
+    except (state.InvalidGraph, state.NotImplemented, state.Fail, state.InvalidArgument) as error:
+        unknown = unknown_operators(file)
+        if unknown:
+            raise ModelError(
+                f"ONNX Runtime {ort.__version__} has no kernel for the operator {', '.join(unknown)}",
+                where=str(file),
+            ) from error
+        raise ModelError(f"not a valid model: {_reason(error)}", where=str(file)) from error
+    except state.RuntimeException as error:
+        raise ModelError(f"the model cannot be run: {_reason(error)}", where=str(file)) from error
+
+
+def unknown_operators(path: str | Path) -> list[str]:
+    """Operators of a model that no ONNX schema and no contributed schema of ONNX Runtime defines."""
+    import onnx
+    from google.protobuf.message import DecodeError
+    from onnxruntime.capi.onnxruntime_pybind11_state import get_all_operator_schema
+
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except (OSError, DecodeError):
+        return []
+    known = {(schema.domain, schema.name) for schema in get_all_operator_schema()}
+    local = {(function.domain, function.name) for function in model.functions}
+    used = {(node.domain if node.domain != "ai.onnx" else "", node.op_type) for node in model.graph.node}
+    return sorted(f"{domain}.{name}".lstrip(".") for domain, name in used - known - local)
+
+
+def input_specs(
+    session: InferenceSession,
+    path: str | Path,
+    shape: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
+) -> list[InputSpec]:
+    """Name, type and shape of a session's inputs.
+
+    Args:
+        session: An open session.
+        path: The file, for messages.
+        shape: The shape of the only input, or shapes by input name; needed where a shape is symbolic. A
+            symbolic batch (the first axis, and no other) is taken as 1.
+
+    Raises:
+        ModelError: A symbolic axis is left, a shape contradicts the model, or a type is not a tensor of
+            numbers.
+    """
+    inputs = session.get_inputs()
+    if shape is not None and not isinstance(shape, Mapping):
+        if len(inputs) != 1:
+            names = ", ".join(value.name for value in inputs)
+            raise ModelError(
+                f"the model has the inputs {names}; give a shape for each by name", where=str(path)
+            )
+        shape = {inputs[0].name: shape}
+    given = dict(shape or {})
+    unknown = sorted(given.keys() - {value.name for value in inputs})
+    if unknown:
+        raise ModelError(
+            f"the model has no input {unknown[0]!r}",
+            where=str(path),
+            allowed=[value.name for value in inputs],
+            given=unknown[0],
+        )
+    return [_spec(value, given.get(value.name), path) for value in inputs]
+
+
+def _spec(value: Any, given: Sequence[int] | None, path: str | Path) -> InputSpec:
+    declared = list(value.shape)
+    if value.type not in _DTYPES:
+        raise ModelError(
+            f"the input {value.name!r} is {value.type}, not a tensor of numbers", where=str(path)
+        )
+    if given is None:
+        if declared and not isinstance(declared[0], int):
+            declared[0] = 1
+        symbolic = [axis for axis, size in enumerate(declared) if not isinstance(size, int)]
+        if symbolic:
+            axes = ", ".join(str(size or "?") for size in value.shape)
+            raise ModelError(
+                f"the input {value.name!r} has the dynamic shape ({axes}); give one with --shape, "
+                f"for example --shape {','.join(str(s) if isinstance(s, int) else '16' for s in declared)}",
+                where=str(path),
+            )
+        given = declared
+    resolved = tuple(int(size) for size in given)
+    fits = len(resolved) == len(value.shape) and all(
+        size == expected or not isinstance(expected, int)
+        for size, expected in zip(resolved, value.shape, strict=False)
+    )
+    if not fits or min(resolved, default=1) < 1:
+        axes = ", ".join(str(size) for size in value.shape)
+        raise ModelError(
+            f"the shape {resolved} does not fit the input {value.name!r}, which is ({axes})", where=str(path)
+        )
+    return InputSpec(value.name, _DTYPES[value.type], resolved)
+
+
+def random_inputs(specs: Sequence[InputSpec], seed: int = 0) -> dict[str, NDArray[Any]]:
+    """Seeded inputs for timing: standard normal floats, integers over the whole range of 8 bits or 0 .. 1."""
+    rng = np.random.default_rng(seed)
+    values: dict[str, NDArray[Any]] = {}
+    for spec in specs:
+        dtype = np.dtype(spec.dtype)
+        if dtype.kind == "f":
+            values[spec.name] = rng.standard_normal(spec.shape).astype(dtype)
+        elif dtype.itemsize == 1 and dtype.kind in "ui":
+            limits = np.iinfo(dtype)
+            values[spec.name] = rng.integers(limits.min, limits.max + 1, spec.shape).astype(dtype)
+        else:
+            values[spec.name] = rng.integers(0, 2, spec.shape).astype(dtype)
+    return values
+
+
+def _reason(error: Exception) -> str:
+    """The first line of a runtime's message, without its internal code."""
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return first.removeprefix("[ONNXRuntimeError] : ").strip()

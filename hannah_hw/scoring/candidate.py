@@ -1,0 +1,175 @@
+"""The score of one candidate: train it, quantise it, and measure the int8 model's accuracy."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from hannah_hw.errors import require
+from hannah_hw.lowering.quantise import quantise_int8
+from hannah_hw.measure.host import open_session
+from hannah_hw.scoring.dataset import Dataset, Floats, Labels
+from hannah_hw.scoring.training import Training, train
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hannah_hw.spaces import Space
+
+#: Training samples that the quantisation ranges are taken from.
+CALIBRATION_SAMPLES: Final = 256
+
+
+@dataclass(frozen=True)
+class Score:
+    """What training and quantising one candidate gave.
+
+    Attributes:
+        error: Share of the validation part that the int8 model gets wrong; what a search minimises.
+        test_error: The same on the test part, which no search decision may read.
+        float_error: Share of the validation part that the float network gets wrong, by torch.
+        train_s: Wall time of training.
+        score_s: Wall time of everything.
+        losses: Mean training loss of each epoch.
+        artifact: The int8 ONNX file.
+        provenance: How each figure was obtained.
+    """
+
+    error: float
+    test_error: float
+    float_error: float
+    train_s: float
+    score_s: float
+    losses: tuple[float, ...]
+    artifact: Path
+    provenance: dict[str, str]
+
+    def metrics(self) -> dict[str, float]:
+        """The figures that a run records; JSON-able."""
+        return {"error": self.error, "test_error": self.test_error, "float_error": self.float_error}
+
+
+def candidate_seed(seed: int, identifier: str) -> int:
+    """Seed of one candidate, which depends on nothing but the run's seed and the candidate.
+
+    Args:
+        seed: Seed of the run.
+        identifier: ``candidate.id``.
+
+    Returns:
+        63 bits of a SHA-256.
+    """
+    digest = hashlib.sha256(f"{seed}:{identifier}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def score_candidate(
+    space: Space,
+    assignment: Mapping[str, Any],
+    data: Dataset,
+    training: Training,
+    seed: int,
+    artifact_dir: str | Path,
+    *,
+    device: str = "cpu",
+) -> Score:
+    """Train a candidate, write its int8 model and measure that model's accuracy.
+
+    The same space, assignment, data, training and seed give the same score and the same file, whichever
+    worker it runs in and whatever ran before.
+
+    Args:
+        space: Where the assignment belongs.
+        assignment: Values of the active parameters.
+        data: Trained on its training part, which also calibrates the quantisation.
+        training: How.
+        seed: Seed of the run; the candidate's own is derived from it by `candidate_seed`.
+        artifact_dir: Folder of the int8 model, ``ID.onnx``; it is made if needed.
+        device: Where it is trained.
+
+    Raises:
+        EvaluationError: Training diverged.
+        HannahError: The candidate cannot be built, exported or quantised.
+        OSError: The file cannot be written.
+    """
+    import hannah_hw
+
+    started = time.perf_counter()
+    candidate = space.candidate(assignment)
+    own_seed = candidate_seed(seed, candidate.id)
+    with _seeded(own_seed):
+        module = hannah_hw.to_torch(candidate)
+    result = train(module, data, training, own_seed, device)
+    folder = Path(artifact_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    artifact = folder / f"{candidate.id}.onnx"
+    with tempfile.TemporaryDirectory(prefix="hannah_hw.") as scratch:
+        float_path = Path(scratch) / "float.onnx"
+        hannah_hw.to_onnx(candidate, float_path, module=module, fold_batch_norm=True)
+        quantise_int8(float_path, artifact, data.x_train[:CALIBRATION_SAMPLES])
+    error, test_error = int8_errors(artifact, (data.x_val, data.y_val), (data.x_test, data.y_test))
+    return Score(
+        error=error,
+        test_error=test_error,
+        float_error=1.0 - result.accuracy,
+        train_s=result.seconds,
+        score_s=time.perf_counter() - started,
+        losses=result.losses,
+        artifact=artifact,
+        provenance=_provenance(data, training, own_seed, result.device),
+    )
+
+
+def int8_errors(path: str | Path, *parts: tuple[Floats, Labels]) -> tuple[float, ...]:
+    """Share of the samples of each part that a model gets wrong, run by ONNX Runtime on integers.
+
+    Args:
+        path: An ONNX classifier with one input; its batch may be symbolic or fixed.
+        parts: Samples (N, ...) and labels (N,).
+
+    Raises:
+        ModelError: The file cannot be run.
+    """
+    session = open_session(path)
+    value = session.get_inputs()[0]
+    batch = value.shape[0] if isinstance(value.shape[0], int) else 64
+    errors = []
+    for samples, labels in parts:
+        wrong = 0
+        for start in range(0, len(labels), batch):
+            chunk, truth = samples[start : start + batch], labels[start : start + batch]
+            padded = np.resize(chunk, (batch, *chunk.shape[1:])) if len(chunk) < batch else chunk
+            logits = session.run(None, {value.name: padded})[0].reshape(batch, -1)[: len(truth)]
+            wrong += int((logits.argmax(axis=1) != truth).sum())
+        errors.append(wrong / len(labels))
+    return tuple(errors)
+
+
+def _provenance(data: Dataset, training: Training, seed: int, device: str) -> dict[str, str]:
+    ort, torch = require("onnxruntime", "train"), require("torch", "train")
+    integer = f"int8 model on ONNX Runtime {ort.__version__}, integer kernels (session.qdqisint8allowed=1)"
+    trained = (
+        f"{training.epochs} epochs on {len(data.y_train)} samples, torch {torch.__version__} on {device}"
+    )
+    return {
+        "error": f"{integer}, {len(data.y_val)} validation samples",
+        "test_error": f"{integer}, {len(data.y_test)} test samples that the search does not see",
+        "float_error": f"{trained}, seed {seed}, {len(data.y_val)} validation samples",
+    }
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Torch's generator at a seed, restored afterwards: initial weights come from it."""
+    torch = require("torch", "train")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,249 @@
+"""A data set in three parts: what is trained on, what a search sees, and what it never sees."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hannah_hw.errors import DataError
+
+#: Shares of the validation and of the test part where a source does not define them.
+VALIDATION_SHARE: Final = 0.15
+TEST_SHARE: Final = 0.15
+
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples and labels, split and normalised.
+
+    Samples are float32, (N, C, H, W) for images and (N, C, L) for sequences, normalised by channel as
+    ``(x - mean) / std`` with constants from the training part alone. Labels are int64, ``0 .. classes - 1``.
+
+    Attributes:
+        name: What it was loaded as.
+        classes: Number of classes.
+        seed: Seed of the split.
+        mean: Mean of each channel of the training part, before normalisation.
+        std: Standard deviation of each channel of the training part, 1 where a channel is constant.
+        scale: What a raw value was multiplied by before that (1/255 for uint8).
+        sha256: Hash of the raw arrays, before splitting.
+    """
+
+    name: str
+    classes: int
+    x_train: Floats
+    y_train: Labels
+    x_val: Floats
+    y_val: Labels
+    x_test: Floats
+    y_test: Labels
+    seed: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    scale: float
+    sha256: str
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample: (C, H, W) or (C, L)."""
+        return tuple(self.x_train.shape[1:])
+
+    def summary(self) -> dict[str, Any]:
+        """What a run states about its data; JSON-able."""
+        return {
+            "name": self.name,
+            "classes": self.classes,
+            "input_shape": list(self.input_shape),
+            "train": len(self.y_train),
+            "validation": len(self.y_val),
+            "test": len(self.y_test),
+            "seed": self.seed,
+            "scale": self.scale,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "sha256": self.sha256,
+        }
+
+
+def stratified_split(
+    labels: Labels, shares: tuple[float, ...], rng: np.random.Generator
+) -> tuple[NDArray[np.int64], ...]:
+    """Cut indices into parts with the same mixture of classes.
+
+    Args:
+        labels: (N,) class of each sample.
+        shares: Share of each part after the first, which receives the rest.
+        rng: Decides who goes where.
+
+    Returns:
+        One more array of indices than `shares`, each in random order. A class of n samples gives
+        ``max(1, round(share * n))`` to each later part.
+
+    Raises:
+        DataError: A class has fewer samples than there are parts.
+    """
+    parts: list[list[NDArray[np.int64]]] = [[] for _ in range(len(shares) + 1)]
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        sizes = [max(1, round(share * len(members))) for share in shares]
+        if len(members) <= sum(sizes):
+            raise DataError(
+                f"class {label} has {len(members)} samples, which cannot be split into {len(parts)} parts; "
+                f"at least {len(parts)} samples a class are needed"
+            )
+        cuts = np.cumsum(sizes)
+        for part, chosen in zip(parts, np.split(members, cuts), strict=True):
+            part.append(chosen)
+    merged = [rng.permutation(np.concatenate(part)) for part in parts]
+    return (merged[-1], *merged[:-1])
+
+
+def build_dataset(name: str, arrays: Mapping[str, Any], *, seed: int, where: str = "") -> Dataset:
+    """Check, split and normalise the arrays of a source.
+
+    Args:
+        name: What the data set is called.
+        arrays: ``x_train`` and ``y_train``; ``x_test`` and ``y_test`` where the source has its own test
+            part; ``x_val`` and ``y_val`` where it has its own validation part. Parts that are missing are cut
+            from the training part, by class. Samples are (N, C, H, W), (N, H, W) or (N, C, L);
+            of three axes the last two are rows and columns when they are equal, channels and time otherwise.
+        seed: Seed of the split.
+        where: File or function, for messages.
+
+    Raises:
+        DataError: An array is missing or unusable, and why.
+    """
+    given = {key: np.asarray(value) for key, value in arrays.items()}
+    for part in ("train", "test", "val"):
+        pair = {f"x_{part}", f"y_{part}"}
+        missing = pair - given.keys()
+        if missing and (part == "train" or len(missing) == 1):
+            raise DataError(
+                f"the array {min(missing)!r} is missing (found: {', '.join(sorted(given)) or 'none'}); "
+                "x_train and y_train are needed, x_test and y_test are the test part",
+                where=where,
+            )
+    parts = [part for part in ("train", "val", "test") if f"x_{part}" in given]
+    digest = _digest({f"{axis}_{part}": given[f"{axis}_{part}"] for part in parts for axis in "xy"})
+    scale = 1.0 / 255.0 if given["x_train"].dtype == np.uint8 else 1.0
+    x = {part: _samples(given[f"x_{part}"], scale, f"{where} x_{part}".strip()) for part in parts}
+    y = {part: _labels(given[f"y_{part}"], len(x[part]), f"{where} y_{part}".strip()) for part in parts}
+    _check_classes(x, y, where)
+    try:
+        _cut_missing(x, y, np.random.default_rng(seed))
+    except DataError as error:
+        raise DataError(str(error), where=where) from error
+    axes = (0, *range(2, x["train"].ndim))
+    mean = x["train"].mean(axis=axes, dtype=np.float64)
+    std = x["train"].std(axis=axes, dtype=np.float64)
+    std = np.where(std > 0, std, 1.0)
+    shape = (1, -1) + (1,) * (x["train"].ndim - 2)
+    x = {
+        part: np.ascontiguousarray((v - mean.reshape(shape)) / std.reshape(shape), np.float32)
+        for part, v in x.items()
+    }
+    return Dataset(
+        name=name,
+        classes=int(y["train"].max()) + 1,
+        x_train=x["train"],
+        y_train=y["train"],
+        x_val=x["val"],
+        y_val=y["val"],
+        x_test=x["test"],
+        y_test=y["test"],
+        seed=seed,
+        mean=tuple(mean.tolist()),
+        std=tuple(std.tolist()),
+        scale=scale,
+        sha256=digest,
+    )
+
+
+def _cut_missing(x: dict[str, Floats], y: dict[str, Labels], rng: np.random.Generator) -> None:
+    """Cut the validation part, and the test part where there is none, from the training part."""
+    shares = {"val": VALIDATION_SHARE, "test": TEST_SHARE}
+    missing = [part for part in shares if part not in x]
+    if not missing:
+        return
+    chosen = stratified_split(y["train"], tuple(shares[part] for part in missing), rng)
+    train_x, train_y = x["train"], y["train"]
+    for part, index in zip(["train", *missing], chosen, strict=True):
+        x[part], y[part] = train_x[index], train_y[index]
+
+
+def _samples(values: NDArray[Any], scale: float, where: str) -> Floats:
+    if values.dtype.kind not in "uif":
+        raise DataError(f"samples must be numbers, not {values.dtype}", where=where)
+    if values.ndim == 3 and values.shape[1] == values.shape[2]:
+        values = values[:, None]
+    if values.ndim not in (3, 4) or 0 in values.shape:
+        raise DataError(
+            f"samples of shape {values.shape} cannot be used",
+            where=where,
+            allowed=["(N, C, H, W)", "(N, H, W)", "(N, C, L)", "all axes at least 1"],
+        )
+    samples = values.astype(np.float32) * np.float32(scale)
+    if not np.isfinite(samples).all():
+        bad = int(np.flatnonzero(~np.isfinite(samples.reshape(len(samples), -1)).all(axis=1))[0])
+        raise DataError(f"sample {bad} holds NaN or infinity; remove or replace it", where=where)
+    return samples
+
+
+def _labels(values: NDArray[Any], samples: int, where: str) -> Labels:
+    if values.shape != (samples,):
+        hint = "; one-hot labels: give argmax(axis=1)" if values.ndim == 2 else ""
+        raise DataError(
+            f"labels of shape {values.shape} do not match {samples} samples; "
+            f"needed: one class index a sample, ({samples},){hint}",
+            where=where,
+        )
+    if values.dtype.kind not in "ui":
+        raise DataError(f"labels must be integers 0 .. classes - 1, not {values.dtype}", where=where)
+    if values.min() < 0 or values.max() >= 1 << 16:
+        bad = values.min() if values.min() < 0 else values.max()
+        raise DataError(f"the label {bad} is out of range; labels are 0 .. classes - 1", where=where)
+    return values.astype(np.int64)
+
+
+def _check_classes(x: Mapping[str, Floats], y: Mapping[str, Labels], where: str) -> None:
+    """Parts agree in sample shape and classes, and every class has training samples."""
+    counts = np.bincount(y["train"])
+    classes = len(counts)
+    if classes < 2:
+        raise DataError("all training labels are the same; at least two classes are needed", where=where)
+    if (counts == 0).any():
+        raise DataError(
+            f"class {int(np.argmin(counts))} of {classes} has no training sample; "
+            "number the classes 0 .. classes - 1 without gaps",
+            where=where,
+        )
+    for part in x:
+        if x[part].shape[1:] != x["train"].shape[1:]:
+            raise DataError(
+                f"samples of x_{part} have the shape {x[part].shape[1:]}, those of x_train "
+                f"{x['train'].shape[1:]}; all parts need the same",
+                where=where,
+            )
+        if y[part].max() >= classes:
+            raise DataError(
+                f"y_{part} holds the label {int(y[part].max())}, which is out of range: "
+                f"y_train has the classes 0 .. {classes - 1}",
+                where=where,
+            )
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 over names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name, values in sorted(arrays.items()):
+        digest.update(f"{name} {values.dtype.str} {values.shape};".encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
