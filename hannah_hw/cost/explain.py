@@ -1,0 +1,161 @@
+"""From arrays over a population to the report on one candidate.
+
+Error bands. The band of a kernel's cycles is that of its class: its largest held-out error, or a stated
+assumption. Kernels of one network err together (the same class, the same features), so their bands add up
+linearly, weighted by cycles. The device layer (clock, wait states) errs independently of that: the band of the
+latency is the root of the sum of squares. The energy adds the band of the power in the same way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hannah_hw.cost.classes import KERNEL_CLASSES
+from hannah_hw.cost.report import (
+    BufferRow,
+    CostReport,
+    Figure,
+    Flash,
+    KernelRow,
+    Memory,
+    UnsupportedRow,
+)
+from hannah_hw.workload.arena import plan_memory
+
+if TYPE_CHECKING:
+    from hannah_hw.cost.costs import Costs
+
+
+def explain(costs: Costs, index: int) -> CostReport:
+    """The report on candidate ``index``.
+
+    Raises:
+        IndexError: There is no such candidate.
+    """
+    if not 0 <= index < len(costs):
+        raise IndexError(f"candidate {index} of {len(costs)}")
+    kernels = costs.workload.kernels
+    slots = np.flatnonzero(kernels.active[index])
+    supported = bool(costs.supported[index])
+    rows, unsupported = [], []
+    weights = costs.workload.candidate(index).weight_bytes[0]
+    for position, k in enumerate(slots):
+        rows.append(_kernel_row(costs, index, int(k), int(weights[position])))
+        rule = int(costs.failed_rules[index, k])
+        if rule >= 0:
+            unsupported.append(UnsupportedRow(kernels.names[k], kernels.kinds[k], costs.rules[rule]))
+    memory = _memory(costs, index)
+    code = int(costs.code_bytes[index]) if supported else None
+    flash = Flash(
+        weights=int(costs.weight_bytes[index]),
+        requantisation=int(costs.requantisation_bytes[index]),
+        code=code,
+        total=int(costs.flash_bytes[index]) if supported else None,
+    )
+    total = memory.total
+    return CostReport(
+        target=costs.target.name,
+        latency_s=float(costs.latency_s[index]) if supported else None,
+        energy_j=float(costs.energy_j[index]) if supported else None,
+        ram_bytes=total,
+        flash_bytes=flash.total,
+        cycles=float(costs.cycles[index]) if supported else None,
+        macs=int(kernels["macs"][index, slots].sum()),
+        parameters=int((kernels["weights"] + kernels["bias"])[index, slots].sum()),
+        figures=_figures(costs, index) if supported else {},
+        kernels=tuple(rows),
+        memory=memory,
+        flash=flash,
+        unsupported=tuple(unsupported),
+        limits={"ram_bytes": costs.target.ram_bytes, "flash_bytes": costs.target.flash_bytes},
+    )
+
+
+def _kernel_row(costs: Costs, index: int, slot: int, weight_bytes: int) -> KernelRow:
+    kernels = costs.workload.kernels
+    name, kind, macs = kernels.names[slot], kernels.kinds[slot], int(kernels["macs"][index, slot])
+    number = int(costs.kernel_classes[index, slot])
+    if number < 0:
+        return KernelRow(name, kind, None, macs, None, None, weight_bytes, None, "unsupported", None)
+    entry = KERNEL_CLASSES[number]
+    cycles = float(costs.kernel_cycles[index, slot])
+    return KernelRow(
+        name=name,
+        kind=kind,
+        kernel_class=entry.name,
+        macs=macs,
+        cycles=cycles,
+        latency_s=cycles / costs.target.clock_hz,
+        weight_bytes=weight_bytes,
+        scratch_bytes=int(costs.kernel_scratch[index, slot]),
+        source="estimated",
+        error=costs.cost_model.classes[entry.name].error.band,
+    )
+
+
+def _memory(costs: Costs, index: int) -> Memory:
+    arena = costs.target.model.arena
+    candidate = costs.workload.candidate(index).buffers
+    plan = plan_memory(candidate, arena.planner, alignment=arena.alignment)
+    supported = bool(costs.supported[index])
+    return Memory(
+        arena=int(costs.arena_bytes[index]),
+        liveness_bound=int(costs.liveness_bytes[index]),
+        scratch=int(costs.scratch_bytes[index]) if supported else None,
+        stack=costs.stack_bytes,
+        runtime=costs.runtime_ram_bytes,
+        total=int(costs.ram_bytes[index]) if supported else None,
+        planner=arena.planner,
+        buffers=tuple(
+            BufferRow(
+                candidate.names[b],
+                candidate.kinds[b],
+                int(candidate.bytes[0, b]),
+                int(plan.offsets[0, b]),
+                int(candidate.first[0, b]),
+                int(candidate.last[0, b]),
+            )
+            for b in range(len(candidate))
+        ),
+    )
+
+
+def _figures(costs: Costs, index: int) -> dict[str, Figure]:
+    target, model = costs.target, costs.cost_model
+    bands = np.array([_band(costs, entry.name) for entry in KERNEL_CLASSES] + [0.0])
+    share = costs.kernel_cycles[index] / max(float(costs.cycles[index]), 1.0)
+    kernel_band = float((share * bands[costs.kernel_classes[index]]).sum())
+    device, power = target.model.device_error, target.power.active_w
+    timed = None if device is None else float(np.hypot(kernel_band, device))
+    powered = None if timed is None or power.error is None else float(np.hypot(timed, power.error))
+    wait = target.model.flash_wait_cycles
+    basis = (
+        f"{model.title}; {wait.value:g} cycles per flash read ({wait.source}); kernels ±{kernel_band:.1%}, "
+        f"device {'unknown' if device is None else f'±{device:.1%}'}"
+    )
+    ram = f"arena by {target.model.arena.planner} + largest kernel scratch + stack + runtime data"
+    flash = f"weights + biases + requantisation + code ({model.runtime.code.source})"
+    return {
+        "latency_s": Figure(float(costs.latency_s[index]), "s", "estimated", timed, basis),
+        "energy_j": Figure(
+            float(costs.energy_j[index]),
+            "J",
+            "estimated",
+            powered,
+            f"latency x {power.value * 1e3:.1f} mW active power ({power.source})",
+        ),
+        "cycles": Figure(float(costs.cycles[index]), "cycles", "estimated", timed, basis),
+        "ram_bytes": Figure(
+            float(costs.ram_bytes[index]), "bytes", "estimated", model.runtime.ram_error, ram
+        ),
+        "flash_bytes": Figure(
+            float(costs.flash_bytes[index]), "bytes", "estimated", model.runtime.flash_error, flash
+        ),
+    }
+
+
+def _band(costs: Costs, name: str) -> float:
+    fitted = costs.cost_model.classes.get(name)
+    return fitted.error.band if fitted is not None else 0.0

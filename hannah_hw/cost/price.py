@@ -1,0 +1,28 @@
+"""The front end of pricing: a workload and a target in, costs out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from hannah_hw.cost.costs import Costs
+from hannah_hw.cost.kernels import price_kernels
+from hannah_hw.targets.schema import Target
+from hannah_hw.workload.table import Workload
+
+#: Model kind of a target -> what prices it.
+PRICERS: Final[Mapping[str, Callable[[Workload, Target], Costs]]] = {"kernels": price_kernels}
+
+
+def price(workload: Workload, target: Target) -> Costs:
+    """Price a population of candidates on a target.
+
+    Args:
+        workload: P candidates.
+        target: The target.
+
+    Raises:
+        CatalogError: The target names a cost model that does not exist.
+        TargetError: The cost model cannot be used.
+    """
+    return PRICERS[target.model.kind](workload, target)

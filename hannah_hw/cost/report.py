@@ -1,0 +1,157 @@
+"""The report on one candidate: every figure with its source and its error band."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+FigureSource = Literal["estimated", "emulated", "measured", "published"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure.
+
+    Attributes:
+        value: In ``unit``.
+        unit: ``s``, ``J``, ``bytes`` or ``cycles``.
+        source: How it was obtained.
+        error: Relative half width of its error band, or None when unknown.
+        note: What the figure and its band rest on.
+    """
+
+    value: float
+    unit: str
+    source: FigureSource
+    error: float | None
+    note: str
+
+
+@dataclass(frozen=True)
+class KernelRow:
+    """One kernel; figures are None when it cannot run."""
+
+    name: str
+    kind: str
+    kernel_class: str | None
+    macs: int
+    cycles: float | None
+    latency_s: float | None
+    weight_bytes: int
+    scratch_bytes: int | None
+    source: str
+    error: float | None
+
+
+@dataclass(frozen=True)
+class BufferRow:
+    """One buffer in the arena: bytes, offset, first and last kernel by position in ``kernels``."""
+
+    name: str
+    kind: str
+    bytes: int
+    offset: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """RAM in bytes, by what takes it; ``scratch`` and ``total`` are None when a kernel cannot run."""
+
+    arena: int
+    liveness_bound: int
+    scratch: int | None
+    stack: int
+    runtime: int
+    total: int | None
+    planner: str
+    buffers: tuple[BufferRow, ...] = ()
+
+
+@dataclass(frozen=True)
+class Flash:
+    """Flash in bytes, by what takes it; ``code`` and ``total`` are None when a kernel cannot run."""
+
+    weights: int
+    requantisation: int
+    code: int | None
+    total: int | None
+
+
+@dataclass(frozen=True)
+class UnsupportedRow:
+    """A kernel that the target cannot run, and the rule that failed."""
+
+    kernel: str
+    kind: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class CostReport:
+    """What one candidate costs on a target.
+
+    Attributes:
+        target: Name of the target.
+        latency_s: Seconds of one inference, or None when a kernel cannot run; so the next four.
+        energy_j: Joules of one inference.
+        ram_bytes: Peak data memory.
+        flash_bytes: Program memory.
+        cycles: Core cycles of one inference.
+        macs: Multiply-accumulates of one inference.
+        parameters: Weights and biases, elements.
+        figures: Key -> figure with source and error band; empty when a kernel cannot run.
+        kernels: Rows in execution order.
+        memory: Where the RAM goes.
+        flash: Where the flash goes.
+        unsupported: Kernels that cannot run.
+        limits: The target's ``ram_bytes`` and ``flash_bytes``.
+    """
+
+    target: str
+    latency_s: float | None
+    energy_j: float | None
+    ram_bytes: int | None
+    flash_bytes: int | None
+    cycles: float | None
+    macs: int
+    parameters: int
+    figures: dict[str, Figure]
+    kernels: tuple[KernelRow, ...]
+    memory: Memory
+    flash: Flash
+    unsupported: tuple[UnsupportedRow, ...] = ()
+    limits: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def supported(self) -> bool:
+        """Whether every kernel can run."""
+        return not self.unsupported
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able data; keys carry their units."""
+        data = asdict(self)
+        for key in ("kernels", "unsupported"):
+            data[key] = list(data[key])
+        data["memory"]["buffers"] = list(data["memory"]["buffers"])
+        data["supported"] = self.supported
+        return data
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> CostReport:
+        """The report that `to_dict` gave."""
+        memory = dict(data["memory"])
+        memory["buffers"] = tuple(BufferRow(**row) for row in memory["buffers"])
+        return cls(
+            **{
+                key: value
+                for key, value in data.items()
+                if key not in {"figures", "kernels", "memory", "flash", "unsupported", "supported"}
+            },
+            figures={key: Figure(**figure) for key, figure in data["figures"].items()},
+            kernels=tuple(KernelRow(**row) for row in data["kernels"]),
+            memory=Memory(**memory),
+            flash=Flash(**data["flash"]),
+            unsupported=tuple(UnsupportedRow(**row) for row in data["unsupported"]),
+        )

@@ -1,0 +1,73 @@
+"""Building blocks of the target schema: strict models, quantities with units, figures with a source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from hannah_hw.errors import InputError
+from hannah_hw.quantities import parse_quantity
+
+#: Where a figure comes from. ``document``: a data sheet or manual; ``published``: somebody's measurement;
+#: ``measured``: our own; ``fitted``: adjusted to published or measured figures; ``assumed``: nobody's.
+Source = Literal["document", "published", "measured", "fitted", "assumed"]
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _quantity(dimension: str) -> Callable[[Any], Any]:
+    def parse(value: Any) -> Any:
+        if not isinstance(value, str | int | float):
+            return value
+        try:
+            return parse_quantity(value, dimension)
+        except InputError as failure:
+            raise ValueError(str(failure)) from failure
+
+    return parse
+
+
+def _schema(example: str) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}], "examples": [example]})
+
+
+#: A whole number of bytes; files may write ``64 KiB``.
+Bytes = Annotated[int, BeforeValidator(_quantity("bytes")), Field(ge=0), _schema("64 KiB")]
+#: Hertz; files may write ``120 MHz``.
+Hertz = Annotated[float, BeforeValidator(_quantity("hertz")), Field(gt=0), _schema("120 MHz")]
+#: Watts; files may write ``52 mW``.
+Watts = Annotated[float, BeforeValidator(_quantity("watts")), Field(gt=0), _schema("52 mW")]
+#: A ratio; files may write ``5 %``.
+Ratio = Annotated[float, BeforeValidator(_quantity("ratio")), Field(ge=0), _schema("5 %")]
+
+
+class Sourced(Strict):
+    """A figure that says where it comes from.
+
+    Attributes:
+        source: Kind of origin.
+        reference: The document, log or reasoning, precise enough to find it again.
+        error: Relative half width of the figure's uncertainty, or None when unknown.
+    """
+
+    source: Source
+    reference: str = Field(min_length=1)
+    error: Ratio | None = None
+
+
+class SourcedWatts(Sourced):
+    """Power in watts."""
+
+    value: Watts
+
+
+class SourcedNumber(Sourced):
+    """A number without a unit."""
+
+    value: Annotated[float, Field(ge=0)]

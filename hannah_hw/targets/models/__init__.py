@@ -1,0 +1,10 @@
+"""The kinds of cost models a target can name, one module each.
+
+`Model` is the type of a target's ``model`` field: the union of the kinds, told apart by their ``kind``.
+"""
+
+from hannah_hw.targets.models.kernels import KernelsModel
+
+Model = KernelsModel
+
+__all__ = ["KernelsModel", "Model"]
