@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -191,15 +191,7 @@ def _facts(rows: Iterable[tuple[str, str]]) -> str:
 
 def _target(resolved: Mapping[str, Any]) -> str:
     """The target's figures; a mapping with ``value`` and ``source`` becomes a row with its provenance."""
-    figures = _first(resolved, "target_figures", "target")
-    rows = []
-    for key, item in figures.items() if isinstance(figures, Mapping) else ():
-        if isinstance(item, Mapping) and "value" in item:
-            value = f"{item['value']} {item.get('unit', '')}".strip()
-            source = ", ".join(str(item[k]) for k in ("source", "note", "reference") if item.get(k))
-            rows.append((str(key), value, source))
-        else:
-            rows += [(name, value, "") for name, value in _flat(item, f"{key}.")]
+    rows = list(_sourced(_first(resolved, "target_figures", "target"), ""))
     if not rows:
         return "<p>Nothing was recorded.</p>"
     body = "".join(
@@ -211,3 +203,20 @@ def _target(resolved: Mapping[str, Any]) -> str:
         '<table><thead><tr><th scope="col">Figure</th><th scope="col">Value</th>'
         f'<th scope="col">Source</th></tr></thead><tbody>{body}</tbody></table>'
     )
+
+
+def _sourced(value: Any, prefix: str) -> Iterator[tuple[str, str, str]]:
+    """Nested mappings as rows of dotted key, value and provenance."""
+    if isinstance(value, Mapping) and "value" in value:
+        shown = f"{value['value']} {value.get('unit', '')}".strip()
+        notes = [str(value[key]) for key in ("source", "reference", "note") if value.get(key)]
+        error = value.get("error")
+        if isinstance(error, int | float):
+            notes.append(f"± {100 * error:.3g} %")
+        yield prefix.rstrip("."), shown, ", ".join(notes)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _sourced(item, f"{prefix}{key}.")
+    else:
+        for key, text in _flat(value, prefix):
+            yield key, text, ""

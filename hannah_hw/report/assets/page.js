@@ -90,8 +90,8 @@
     const trained = points.filter((c) => c.status === "ok").map((c) => c.values[key]).filter((v) => v !== undefined);
     // A few far outliers among the infeasible would press everything else into a corner.
     const reach = trained.length ? Math.max(...trained) : values[values.length - 1];
-    const quantile = values[Math.floor(0.9 * (values.length - 1))];
-    let high = Math.max(reach, Math.min(values[values.length - 1], Math.max(quantile, 1.6 * reach)));
+    const quantile = values[Math.floor(0.97 * (values.length - 1))];
+    let high = Math.max(reach, Math.min(values[values.length - 1], Math.max(quantile, 2 * reach)));
     let low = values[0];
     for (const budget of budgets) {
       if (budget.bound !== null && budget.bound < 2.5 * high) high = Math.max(high, budget.bound * 1.04);

@@ -1,0 +1,111 @@
+"""The application: its verbs, and the one place where errors become messages and exit codes.
+
+Exit codes: 0 done, 1 ran and failed, 2 bad input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from hannah_hw.cli import (
+    doctor,
+    estimate,
+    export,
+    report,
+    search,
+    spaces,
+    targets,
+)
+from hannah_hw.cli.output import say, write
+from hannah_hw.errors import HannahError, InputError
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+#: Whatever typer raises about the arguments themselves.
+_UsageError: type[Any] = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    name="hannah-hw",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_JOB, _MODELS, _CATALOGUES = "The main job", "Models and cost models", "Catalogues and health"
+app.command("search", rich_help_panel=_JOB)(search.search)
+app.command("report", rich_help_panel=_JOB)(report.report)
+app.command("export", rich_help_panel=_JOB)(export.export)
+app.command("estimate", rich_help_panel=_MODELS)(estimate.estimate)
+app.add_typer(targets.app, name="targets", rich_help_panel=_CATALOGUES)
+app.add_typer(spaces.app, name="spaces", rich_help_panel=_CATALOGUES)
+app.command("doctor", rich_help_panel=_CATALOGUES)(doctor.doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        write(f"hannah-hw {doctor.own_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Find int8 models that fit a chip, and see what they cost there.
+
+    Start with: `hannah-hw search examples/mnist_stm32l4r5zi.yaml --out runs/mnist`
+
+    Every verb takes `--json` and works offline. Exit codes: 0 done, 1 ran and failed, 2 bad input.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: The arguments; by default those of the process.
+
+    Returns:
+        The exit code.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = app(given, prog_name="hannah-hw", standalone_mode=False)
+        sys.stdout.flush()
+    except _UsageError as error:
+        usage = error.ctx.get_usage() if getattr(error, "ctx", None) is not None else ""
+        return _fail(error.format_message(), BAD_INPUT, "UsageError", given, usage=usage)
+    except HannahError as error:
+        if os.environ.get("HANNAH_HW_DEBUG"):
+            raise
+        exit_code = BAD_INPUT if isinstance(error, InputError) else FAILED
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            exit_code = INTERRUPTED
+        return _fail(str(error), exit_code, type(error).__name__, given)
+    except BrokenPipeError:
+        # The reader of stdout has gone; Python must not try to flush to it again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        say("interrupted")
+        return INTERRUPTED
+    return code if isinstance(code, int) else DONE
+
+
+def _fail(message: str, code: int, kind: str, arguments: Sequence[str], *, usage: str = "") -> int:
+    say(f"{usage}\nerror: {message}" if usage else f"error: {message}")
+    if "--json" in arguments:
+        write(
+            json.dumps({"error": {"kind": kind, "message": message, "exit_code": code}}, ensure_ascii=False)
+        )
+    return code

@@ -1,0 +1,78 @@
+"""``hannah-hw estimate``: what a model costs on a target, without running it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hannah_hw.cli.output import JsonOption, emit, say, table, write
+from hannah_hw.quantities import format_bytes, format_si
+
+if TYPE_CHECKING:
+    from hannah_hw.cost import CostReport
+
+
+def estimate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A model, float32 or int8 QDQ.")],
+    target: Annotated[
+        str, typer.Option("--target", "-t", help="A name of `targets list`, or a path ending in .yaml.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Estimate latency, energy, RAM and flash of an ONNX model on a target.
+
+    Every figure says where it comes from and its error band. An operator that the target cannot run is
+    named with the rule that it fails; there are then no totals, and the exit code is 1.
+
+    - `hannah-hw estimate model.onnx --target stm32l4r5zi`
+    - `hannah-hw estimate model.onnx -t ./my_chip.yaml --json`
+    """
+    from hannah_hw.estimate import estimate as price
+
+    report = price(model, target)
+    emit(report.to_dict(), as_json, lambda: _render(report))
+    if report.unsupported:
+        names = ", ".join(str(row.kernel) for row in report.unsupported[:5])
+        raise UnsupportedError(
+            f"{report.target} cannot run {len(report.unsupported)} of the kernels: {names}"
+        )
+
+
+def _render(report: CostReport) -> None:
+    write(f"{report.target}")
+    rows = []
+    for key, figure in report.figures.items():
+        value = "-" if figure.value is None else show(figure.value, figure.unit)
+        error = "not known" if figure.error is None else f"± {100 * figure.error:.2g} %"
+        rows.append((key, value, figure.source, error, figure.note))
+    table(("figure", "value", "source", "error", "note"), rows, right=[1])
+    write("")
+    kernels = [
+        (
+            row.name,
+            row.kernel_class,
+            f"{row.macs:,}",
+            "-" if row.latency_s is None else format_si(row.latency_s, "s"),
+            format_bytes(row.weight_bytes),
+            row.source,
+        )
+        for row in report.kernels
+    ]
+    table(("kernel", "class", "MACs", "latency", "weights", "source"), kernels, right=(2, 3, 4))
+    if report.unsupported:
+        write("")
+        table(
+            ("cannot run", "kind", "rule"),
+            [(row.kernel, row.kind, row.rule) for row in report.unsupported],
+        )
+
+
+def show(value: float, unit: str) -> str:
+    """A figure as a person reads it."""
+    if unit in ("B", "bytes"):
+        return format_bytes(value)
+    if unit in ("s", "J", "W", "Hz"):
+        return format_si(value, unit)
+    return f"{value:,.0f} {unit}".rstrip()

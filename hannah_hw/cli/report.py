@@ -1,0 +1,51 @@
+"""``hannah-hw report``: the page of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hannah_hw.cli.output import JsonOption, emit, say, write
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory: what `search --out` wrote.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The HTML file; by default report.html in RUN.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the page of a run: one HTML file that works offline.
+
+    It also works on a run that is still going on, or that was killed.
+
+    - `hannah-hw report runs/mnist`
+    - `hannah-hw report runs/mnist --out front.html`
+    - `hannah-hw report runs/mnist --json` also prints the front
+    """
+    from hannah_hw.report import read_run, write_page
+
+    data = read_run(run)
+    path = write_page(data, out)
+    for warning in data.warnings:
+        say(f"warning: {warning}")
+    document = {
+        "report": path,
+        "candidates": len(data.candidates),
+        "trained": data.count("ok"),
+        "infeasible": data.count("infeasible"),
+        "failed": data.count("failed"),
+        "knee": data.candidates[data.knee].id if data.knee is not None else None,
+        "front": [
+            {
+                "id": data.candidates[i].id,
+                "metrics": data.candidates[i].values,
+                "artifact": data.candidates[i].artifact,
+            }
+            for i in data.front
+        ],
+        "warnings": data.warnings,
+    }
+    emit(document, as_json, lambda: write(str(path)))

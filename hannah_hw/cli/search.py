@@ -1,0 +1,154 @@
+"""``hannah-hw search``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hannah_hw import catalog
+from hannah_hw.cli.output import JsonOption, emit, say, table, write
+from hannah_hw.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from hannah_hw.report import ReportData
+    from hannah_hw.search import DryRun, SearchConfig
+
+
+def search(
+    config: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="CONFIG",
+            help="The configuration: a YAML file, or the name of an example. With --resume it may be left out.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The run directory; by default a new one, runs/NAME."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check everything, price random candidates, train and write nothing."),
+    ] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a field of the configuration; repeatable."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search for models that fit a chip, train them, and write a folder of int8 ONNX files and a page.
+
+    The run directory holds config.yaml, candidates.jsonl, artifacts/ID.onnx and report.html. A run that was
+    stopped, even by kill -9, goes on with --resume and ends as if it had not been stopped.
+
+    - `hannah-hw search examples/mnist_stm32l4r5zi.yaml --out runs/mnist`
+    - `hannah-hw search my.yaml --dry-run` shows how much of the space fits
+    - `hannah-hw search my.yaml --out runs/b --set search.seed=1 --set constraints.ram="<= 32 KiB"`
+    - `hannah-hw search --resume --out runs/mnist`
+    """
+    from hannah_hw.search import load_config
+
+    if config is None and not (resume and out is not None):
+        raise InputError("give a configuration, or --resume and the --out of a run", where="search CONFIG")
+    path = _find(config) if config is not None else None
+    if dry_run:
+        if path is None:
+            raise InputError("--dry-run needs a configuration", where="search CONFIG")
+        _dry_run(load_config(path, settings or []), as_json)
+        return
+    if resume and out is None:
+        raise InputError("--resume needs --out, the folder of the run", where="--resume")
+    folder = out if out is not None else _fresh(path.stem if path is not None else "run")
+    _run(path, folder, resume, settings or [], as_json)
+
+
+def _find(config: Path) -> Path:
+    return config if config.is_file() else catalog.find("examples", str(config))
+
+
+def _fresh(name: str) -> Path:
+    """The first of runs/NAME, runs/NAME-2, ... that does not exist."""
+    folder, number = Path("runs") / name, 1
+    while folder.exists():
+        number += 1
+        folder = Path("runs") / f"{name}-{number}"
+    return folder
+
+
+def _run(config: Path | None, folder: Path, resume: bool, settings: list[str], as_json: bool) -> None:
+    from hannah_hw.report import read_run, write_page
+    from hannah_hw.search import run_search
+    from hannah_hw.search.progress import display
+
+    say(f"run directory {folder}")
+    try:
+        result = run_search(config, folder, resume=resume, overrides=settings, observers=[display()])
+    except RunError as failure:
+        if isinstance(failure.__cause__, KeyboardInterrupt):
+            say(f"report so far: {write_page(read_run(folder))}")
+        raise
+    data = read_run(folder)
+    page = write_page(data)
+    document = {
+        "run": folder,
+        "report": page,
+        "ending": result.ending,
+        "candidates": len(data.candidates),
+        "trained": data.count("ok"),
+        "failed": data.count("failed"),
+        "knee": data.candidates[data.knee].id if data.knee is not None else None,
+        "front": [
+            {
+                "id": data.candidates[i].id,
+                "metrics": data.candidates[i].values,
+                "artifact": data.candidates[i].artifact,
+            }
+            for i in data.front
+        ],
+    }
+    emit(document, as_json, lambda: _summary(data, page))
+
+
+def _summary(data: ReportData, page: Path) -> None:
+    rows = [
+        (
+            "knee" if i == data.knee else "",
+            data.candidates[i].id,
+            *(axis.format(data.candidates[i].values.get(axis.key)) for axis in data.axes),
+        )
+        for i in data.front
+    ]
+    headers = ("", "candidate", *(axis.label for axis in data.axes))
+    table(headers, rows, right=range(2, len(headers)))
+    write("")
+    write(f"{len(data.front)} models on the front; the page to choose from: {page}")
+    write(f"take one away: hannah-hw export {data.folder} --pick knee --to onnx,csv --out models")
+
+
+def _dry_run(config: SearchConfig, as_json: bool) -> None:
+    from hannah_hw.search import dry_run
+
+    found = dry_run(config)
+    document: dict[str, Any] = {
+        "valid": True,
+        "config": found.config.to_dict(),
+        "sampled": found.sampled,
+        "feasible_share": found.feasible_share,
+        "quartiles": found.quartiles,
+        "facts": found.facts,
+    }
+    emit(document, as_json, lambda: _describe(found))
+
+
+def _describe(found: DryRun) -> None:
+    from hannah_hw.report.axes import axis
+
+    write(f"the configuration is valid; {found.feasible_share:.1%} of {found.sampled} random candidates fit")
+    rows = [
+        (axis(key).label, *(axis(key).format(value) for value in quartiles))
+        for key, quartiles in found.quartiles.items()
+    ]
+    table(("estimate", "minimum", "25 %", "median", "75 %", "maximum"), rows, right=range(1, 6))

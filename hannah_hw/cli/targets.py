@@ -1,0 +1,124 @@
+"""``hannah-hw targets``: the catalogue of chips."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from hannah_hw.cli.output import JsonOption, emit, table, write
+from hannah_hw.quantities import format_bytes, format_si
+
+app = typer.Typer(no_args_is_help=True, help="The chips that models can be priced for.")
+
+TargetArgument = Annotated[
+    str, typer.Argument(metavar="TARGET", help="A name of `targets list`, or a path ending in .yaml.")
+]
+
+
+@app.command("list")
+def list_(as_json: JsonOption = False) -> None:
+    """List the targets of the catalogue.
+
+    Folders in the environment variable HANNAH_HW_PATH are searched first.
+
+    - `hannah-hw targets list`
+    """
+    from hannah_hw.targets import list_targets, load_target
+
+    found = [load_target(name) for name in list_targets()]
+    document = [
+        {
+            "name": target.name,
+            "title": target.title,
+            "core": target.core,
+            "clock_hz": target.clock_hz,
+            "ram_bytes": target.ram_bytes,
+            "flash_bytes": target.flash_bytes,
+        }
+        for target in found
+    ]
+    rows = [
+        (
+            target.name,
+            target.core,
+            format_si(target.clock_hz, "Hz"),
+            format_bytes(target.ram_bytes),
+            format_bytes(target.flash_bytes),
+            target.title,
+        )
+        for target in found
+    ]
+    emit(
+        document,
+        as_json,
+        lambda: table(("name", "core", "clock", "RAM", "flash", "title"), rows, right=(2, 3, 4)),
+    )
+
+
+@app.command("show")
+def show(target: TargetArgument, as_json: JsonOption = False) -> None:
+    """Show everything a target says, with the source of its figures.
+
+    - `hannah-hw targets show stm32l4r5zi`
+    - `hannah-hw targets show ./my_chip.yaml --json`
+    """
+    from hannah_hw.targets import describe_target, load_target
+
+    document = describe_target(load_target(target))
+    emit(document, as_json, lambda: _facts(document))
+
+
+@app.command("check")
+def check(target: TargetArgument, as_json: JsonOption = False) -> None:
+    """Check a target file, and the cost model that it refers to.
+
+    A wrong file is named with its line, the field and what is allowed; the exit code is then 2.
+
+    - `hannah-hw targets check ./my_chip.yaml`
+    """
+    from hannah_hw.targets import load_target
+
+    loaded = load_target(target)
+    document = {"target": loaded.name, "file": loaded.origin, "operators": len(loaded.ops), "valid": True}
+    emit(document, as_json, lambda: write(f"{loaded.origin}: valid, {len(loaded.ops)} operator rules"))
+
+
+@app.command("ops")
+def ops(target: TargetArgument, as_json: JsonOption = False) -> None:
+    """List the operators that a target can run, and under which conditions.
+
+    - `hannah-hw targets ops stm32l4r5zi`
+    """
+    from hannah_hw.targets import describe_target, load_target
+
+    operators = describe_target(load_target(target))["operators"]
+    emit({"target": target, "operators": operators}, as_json, lambda: _operators(operators))
+
+
+def _facts(document: dict[str, Any]) -> None:
+    rows = []
+    for key, value in document.items():
+        if key == "operators":
+            continue
+        rows += _flat(value, key)
+    table(("field", "value"), rows)
+    write("")
+    _operators(document["operators"])
+
+
+def _operators(operators: dict[str, list[list[str]]]) -> None:
+    rows = [(kind, " and ".join(rule) or "always") for kind, rules in operators.items() for rule in rules]
+    table(("operator", "runs when"), rows)
+
+
+def _flat(value: Any, prefix: str) -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [row for key, item in value.items() for row in _flat(item, f"{prefix}.{key}")]
+    if isinstance(value, list):
+        value = ", ".join(str(item) for item in value)
+    if isinstance(value, int | float) and prefix.endswith("_bytes"):
+        value = f"{value:.0f} ({format_bytes(value)})"
+    elif isinstance(value, int | float) and prefix.endswith("_hz"):
+        value = f"{value:g} ({format_si(value, 'Hz')})"
+    return [(prefix, str(value))] if value is not None else []
