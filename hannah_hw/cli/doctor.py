@@ -20,6 +20,7 @@ CORE: Final = {
     "pydantic": "configurations and targets",
     "pyyaml": "configurations and targets",
     "typer": "the command line",
+    "rich": "tables and the progress display",
     "onnx": "reading and writing models",
     "onnxruntime": "running models",
 }

@@ -35,9 +35,8 @@ def estimate(
     emit(report.to_dict(), as_json, lambda: _render(report))
     if report.unsupported:
         names = ", ".join(str(row.kernel) for row in report.unsupported[:5])
-        raise UnsupportedError(
-            f"{report.target} cannot run {len(report.unsupported)} of the kernels: {names}"
-        )
+        say(f"error: {report.target} cannot run {len(report.unsupported)} of the kernels: {names}")
+        raise typer.Exit(1)
 
 
 def _render(report: CostReport) -> None:

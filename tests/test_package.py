@@ -1,0 +1,172 @@
+"""The package as a whole: what a wheel carries, what an import costs, what is exported, how layers point."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import os
+import pkgutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import hannah_hw
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = ["torch", "onnx", "onnxruntime", "sklearn", "mlxtend", "pandas", "scipy"]
+MODULES = ["hannah_hw", *(m.name for m in pkgutil.walk_packages(hannah_hw.__path__, "hannah_hw."))]
+PACKAGES = [name for name in MODULES if importlib.util.find_spec(name).submodule_search_locations]  # type: ignore[union-attr]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this tree, unpacked."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = folder.glob("*.whl")
+    with zipfile.ZipFile(built) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def outside(wheel: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the unpacked wheel where the repository is not in sight."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "HANNAH"))}
+    return subprocess.run(
+        [sys.executable, "-m", "hannah_hw", *arguments],
+        cwd=wheel.parent,
+        env={**environment, "PYTHONPATH": str(wheel)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
+def test_the_wheel_carries_catalogues_and_assets(wheel: Path) -> None:
+    package = wheel / "hannah_hw"
+    for kind in ("targets", "cost_models", "search_spaces", "examples"):
+        shipped = {p.name for p in (package / "catalog" / kind).iterdir() if p.name != "__pycache__"}
+        tree = {p.name for p in (ROOT / kind).iterdir() if p.name != "__pycache__"}
+        assert shipped == tree != set()
+    for name in ("page.html", "page.css", "page.js"):
+        assert (package / "report" / "assets" / name).read_bytes() == (
+            ROOT / "hannah_hw" / "report" / "assets" / name
+        ).read_bytes()
+    assert (package / "py.typed").is_file()
+    assert not (wheel / "tests").exists()
+
+
+@pytest.mark.parametrize("kind", ["targets", "spaces"])
+def test_the_wheel_lists_its_catalogue_outside_the_repository(wheel: Path, kind: str) -> None:
+    done = outside(wheel, kind, "list", "--json")
+    assert done.returncode == 0, done.stderr
+    folder = ROOT / {"targets": "targets", "spaces": "search_spaces"}[kind]
+    expected = {
+        p.stem for p in folder.iterdir() if p.suffix in (".yaml", ".py") and not p.name.startswith("_")
+    }
+    assert {entry["name"] for entry in json.loads(done.stdout)} == expected
+
+
+def test_the_wheel_prices_a_search_outside_the_repository(wheel: Path) -> None:
+    done = outside(wheel, "search", "digits_quick", "--dry-run", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["valid"] is True
+
+
+@pytest.mark.parametrize("code", ["import hannah_hw", "import hannah_hw.cli", "import hannah_hw.__main__"])
+def test_imports_are_light(code: str) -> None:
+    if "__main__" in code:
+        code = "import sys; sys.argv = ['hannah-hw', '--help']\nfrom hannah_hw.cli import main\nmain()"
+    check = f"\nimport sys; sys.stderr.write(','.join(m for m in {HEAVY!r} if m in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code + check],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+def test_help_takes_less_than_half_a_second_of_cpu() -> None:
+    command = [sys.executable, "-m", "hannah_hw", "--help"]
+    spent = []
+    for _ in range(3):
+        before = os.times()
+        subprocess.run(
+            command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=True
+        )
+        after = os.times()
+        spent.append(
+            after.children_user + after.children_system - before.children_user - before.children_system
+        )
+    assert min(spent) < 0.5
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_public_names_exist_and_are_sorted(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__doc__
+    names = list(module.__all__)
+    assert len(names) == len(set(names))
+    assert names == sorted(names)
+    for public in names:
+        assert not public.startswith("_")
+        assert getattr(module, public) is not None
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_says_what_it_is(name: str) -> None:
+    spec = importlib.util.find_spec(name)
+    assert spec is not None
+    assert spec.origin is not None
+    assert ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
+
+
+def test_every_layer_is_in_the_import_contract() -> None:
+    import tomllib
+
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    listed = {name.strip() for layer in contracts[0]["layers"] for name in layer.split("|")}
+    parts = {f"hannah_hw.{m.name}" for m in pkgutil.iter_modules(hannah_hw.__path__) if m.name != "__main__"}
+    assert parts == listed
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    import tomllib
+
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_no_file_of_the_tree_names_a_host_to_install_from() -> None:
+    for name in ("constraints.txt", "pyproject.toml", "Makefile", ".ci/run"):
+        text = (ROOT / name).read_text()
+        assert "://" not in text
+        assert "index-url" not in text
+    assert "torch==2.13.0\n" in (ROOT / "constraints.txt").read_text()
+
+
+def test_doctor_knows_the_dependencies_of_pyproject() -> None:
+    import tomllib
+
+    from hannah_hw.cli.doctor import CORE, OPTIONAL
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {requirement.split(">=")[0] for requirement in project["dependencies"]}
+    assert names == set(CORE)
+    extras = {
+        (requirement.split(">=")[0], extra)
+        for extra, requirements in project["optional-dependencies"].items()
+        for requirement in requirements
+        if not requirement.startswith("hannah-hw")
+    }
+    assert extras == {(name, extra) for name, (extra, _) in OPTIONAL.items()}
