@@ -87,6 +87,13 @@ def _entered(frame: _Frame) -> Iterator[None]:
         _frame.reset(token)
 
 
+@contextmanager
+def counted(prefix: str) -> Iterator[None]:
+    """Ids made inside begin with a prefix and are counted from 0, whatever exists outside."""
+    with _entered(_Frame(prefix, {})):
+        yield
+
+
 def scope(function: Callable[P, R]) -> Callable[P, R]:
     """Decorator of a block: ids of the nodes that it makes begin with the block's name and its count."""
 
@@ -109,7 +116,7 @@ def search_space(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _entered(_Frame(f"{function.__name__}_0.", {})):
+        with counted(f"{function.__name__}_0."):
             return function(*args, **kwargs)
 
     wrapper.is_search_space = True  # type: ignore[attr-defined]

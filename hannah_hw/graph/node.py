@@ -7,8 +7,11 @@ space's parameters.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hannah_hw.errors import SpaceError, UnsupportedError
 from hannah_hw.expressions import Scalar, leaves
@@ -128,10 +131,13 @@ class Op(Node):
     Attributes:
         inputs: How many leading operands are data; the rest are weights, whose ids begin with the operator's.
             None: all are data, except tensors that are trained (``grad=True``).
+        output_axis: Dimension of the weight (operand 1) that runs over the output channels, if a batch
+            normalisation behind the operator can be folded into it.
         onnx_types: ONNX operator types that `from_onnx` reads.
     """
 
     inputs: ClassVar[int | None] = None
+    output_axis: ClassVar[int | None] = None
     onnx_types: ClassVar[tuple[str, ...]] = ()
     #: Set by executors on their resolved copies while they train.
     _training: bool = False
@@ -223,6 +229,16 @@ class Op(Node):
     def row(self) -> Row:
         """What the Workload holds for this operator; may be symbolic."""
         return Row("kernel", type(self).__name__)
+
+    def affine(
+        self, weights: Sequence[NDArray[np.float32]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Scale and offset a channel, for an operator whose row has the part ``affine``.
+
+        Args:
+            weights: The values of its weights, in order.
+        """
+        raise UnsupportedError(f"the operator {type(self).__name__} ({self.id}) is no scale and offset")
 
     def to_onnx(self, emitter: OnnxEmitter, inputs: list[str]) -> str:
         """Write the operator's ONNX nodes.

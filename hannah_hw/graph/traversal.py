@@ -74,7 +74,8 @@ def parameters_by_node(outputs: Sequence[Node]) -> dict[str, dict[str, Parameter
                 continue
             if leaf.id in found:
                 raise SpaceError(
-                    f"two parameters have the id {leaf.id!r}: {found[leaf.id]!r} and {leaf!r}; give them different names"
+                    f"two parameters have the id {leaf.id!r}: {found[leaf.id]!r} and {leaf!r}; "
+                    "give them different names"
                 )
             found[leaf.id] = leaf
             result.setdefault(node.id, {})[leaf.id] = leaf

@@ -11,6 +11,7 @@ from hannah_hw.operators.elementwise import Add
 from hannah_hw.operators.linear import Linear
 from hannah_hw.operators.normalisation import BatchNorm
 from hannah_hw.operators.pooling import AdaptiveAvgPooling, AvgPooling, MaxPooling
+from hannah_hw.operators.softmax import Softmax
 from hannah_hw.operators.structural import Flatten, Identity
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "MaxPooling",
     "Relu",
     "Relu6",
+    "Softmax",
     "onnx_readers",
 ]
 

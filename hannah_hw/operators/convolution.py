@@ -34,6 +34,7 @@ class _Convolution(Op):
     """
 
     inputs = 1
+    output_axis = 0
     rank: ClassVar[int]
 
     def __init__(

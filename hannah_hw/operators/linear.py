@@ -21,6 +21,7 @@ class Linear(Op):
     """Operands: data, flattened to (N, in); weight (in, out); optionally bias (out,)."""
 
     inputs = 1
+    output_axis = 1
     onnx_types = ("Gemm", "MatMul")
 
     def __call__(self, *operands: Node) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.graph import Node, Op
@@ -53,6 +55,15 @@ class BatchNorm(Op):
         return functional.batch_norm(
             args[0], args[1], args[2], scale, offset, self._training, self.momentum, self.epsilon
         )
+
+    def affine(
+        self, weights: Sequence[NDArray[np.float32]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """``scale / sqrt(variance + epsilon)`` and ``offset - mean * that``."""
+        mean, variance, *affine = (np.asarray(w, np.float64) for w in weights)
+        scale, offset = affine or (np.ones_like(mean), np.zeros_like(mean))
+        factor = scale / np.sqrt(variance + self.epsilon)
+        return factor, offset - mean * factor
 
     def row(self) -> Row:
         """Folds into a convolution or a fully connected layer, else a ``batch_norm`` kernel."""

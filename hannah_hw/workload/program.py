@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hannah_hw.expressions import If, Or, Program, Scalar
 from hannah_hw.workload.fusion import Fused, Slot, Step, fuse
-from hannah_hw.workload.table import KERNEL_COLUMNS, Buffers, Kernels, Workload
+from hannah_hw.workload.table import KERNEL_COLUMNS, Buffers, IntArray, Kernels, Workload
 
 
 class WorkloadProgram:
@@ -18,32 +18,27 @@ class WorkloadProgram:
 
     Args:
         steps: The graph in execution order.
-        outputs: Positions of the steps whose values are the graph's outputs.
+        ends: Positions of the steps whose values are the graph's outputs.
         bits: Bits of a weight and of an activation: 8 for the deployed integer network, 32 for floating point.
     """
 
-    def __init__(self, steps: Sequence[Step], outputs: Sequence[int], *, bits: int = 8) -> None:
-        self._fused: Fused = fuse(steps, outputs)
+    def __init__(self, steps: Sequence[Step], ends: Sequence[int], *, bits: int = 8) -> None:
+        self._fused: Fused = fuse(steps, ends)
         slots, fused = self._fused.slots, self._fused
         self._names = tuple(slot.name for slot in slots)
         self._kinds = tuple(slot.row.kind for slot in slots)
+        outputs: list[Scalar] = []
         self._columns = {
-            name: _Block([_column(slot, name, bits) for slot in slots], np.int64) for name in KERNEL_COLUMNS
+            name: _Block([_column(slot, name, bits) for slot in slots], np.int64, outputs)
+            for name in KERNEL_COLUMNS
         }
-        self._active = _Block([slot.active for slot in slots], np.bool_)
-        self._bytes = _Block([(elements * bits + 7) // 8 for elements in fused.elements], np.int64)
-        self._first = _Block(fused.first, np.int64)
-        self._last = _Block(fused.last, np.int64)
-        self._outputs = _Block(fused.outputs, np.bool_)
-        self._blocks = [
-            *self._columns.values(),
-            self._active,
-            self._bytes,
-            self._first,
-            self._last,
-            self._outputs,
-        ]
-        self._program = Program([value for block in self._blocks for value in block.symbolic])
+        self._active = _Block([slot.active for slot in slots], np.bool_, outputs)
+        sizes = [(elements * bits + 7) // 8 for elements in fused.elements]
+        self._bytes = _Block(sizes, np.int64, outputs)
+        self._first = _Block(fused.first, np.int64, outputs)
+        self._last = _Block(fused.last, np.int64, outputs)
+        self._outputs = _Block(fused.outputs, np.bool_, outputs)
+        self._program = Program(outputs)
         self._reads = np.zeros((len(slots), len(fused.names)), np.bool_)
         for index, slot in enumerate(slots):
             self._reads[index, list(slot.reads)] = True
@@ -55,46 +50,79 @@ class WorkloadProgram:
             columns: Parameter id -> (P,) values; see `hannah_hw.expressions.Program.run`.
             size: P.
         """
-        values = iter(self._program.run(columns))
-        filled = {id(block): block.fill(values, size) for block in self._blocks}
+        values = self._program.run(columns)
         return Workload(
             Kernels(
                 self._names,
                 self._kinds,
-                filled[id(self._active)],
-                {name: filled[id(block)] for name, block in self._columns.items()},
+                self._active.fill(values, size),
+                _Columns(self._columns, values, size),
             ),
             Buffers(
                 tuple(self._fused.names),
                 tuple(self._fused.kinds),
-                filled[id(self._bytes)],
-                filled[id(self._first)],
-                filled[id(self._last)],
-                filled[id(self._outputs)],
+                self._bytes.fill(values, size),
+                self._first.fill(values, size),
+                self._last.fill(values, size),
+                self._outputs.fill(values, size),
             ),
             self._reads,
         )
+
+
+class _Columns(Mapping[str, IntArray]):
+    """The kernel columns of a population, each put together when it is first asked for.
+
+    A cost model reads half of them; writing all would take longer than computing them.
+    """
+
+    def __init__(self, blocks: Mapping[str, _Block], values: list[Any], size: int) -> None:
+        self._blocks = blocks
+        self._values = values
+        self._size = size
+        self._filled: dict[str, IntArray] = {}
+
+    def __getitem__(self, name: str) -> IntArray:
+        if name not in self._filled:
+            self._filled[name] = self._blocks[name].fill(self._values, self._size)
+        return self._filled[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._blocks)
+
+    def __len__(self) -> int:
+        return len(self._blocks)
 
 
 class _Block:
     """One (P, N) array of the table, of which only the columns that depend on parameters are computed.
 
     Stored with the population axis contiguous, since columns are written and read one kernel at a time.
+
+    Args:
+        values: One expression or number a column.
+        dtype: Of the array.
+        outputs: Outputs of the program; the block appends the expressions that it needs.
     """
 
-    def __init__(self, values: Sequence[Scalar], dtype: type[np.generic]) -> None:
-        plain = [isinstance(value, int | float) for value in values]
-        self.symbolic = [value for value, is_plain in zip(values, plain, strict=True) if not is_plain]
-        self._where = [index for index, is_plain in enumerate(plain) if not is_plain]
-        self._base = np.array([v if p else 0 for v, p in zip(values, plain, strict=True)], dtype=dtype)
+    def __init__(self, values: Sequence[Scalar], dtype: type[np.generic], outputs: list[Scalar]) -> None:
+        self._where: list[tuple[int, int]] = []
+        self._base = np.zeros(len(values), dtype)
+        for index, value in enumerate(values):
+            if isinstance(value, int | float):
+                self._base[index] = value
+            else:
+                self._where.append((index, len(outputs)))
+                outputs.append(value)
+        self._plain = np.array([i for i in range(len(values)) if i not in dict(self._where)], np.int64)
 
-    def fill(self, values: Any, size: int) -> NDArray[Any]:
+    def fill(self, values: Sequence[Any], size: int) -> NDArray[Any]:
         if not self._where:
             return np.broadcast_to(self._base, (size, len(self._base)))
         array = np.empty((len(self._base), size), self._base.dtype)
-        array[:] = self._base[:, None]
-        for index in self._where:
-            array[index] = next(values)
+        array[self._plain] = self._base[self._plain, None]
+        for index, output in self._where:
+            array[index] = values[output]
         return array.T
 
 

@@ -1,0 +1,297 @@
+"""Reading an ONNX file back into the graph language, and from there into a Workload.
+
+The same operators that write ONNX read it; the same fusion rules that serve a space serve the file. Quantise
+and dequantise nodes disappear: they say with how many bits a value is kept, not what is computed. An operator
+that nobody reads stays in the graph under its ONNX name, for targets to refuse by that name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hannah_hw.errors import HannahError, ModelError
+from hannah_hw.graph import Node, Op, Shape, Tensor, naming
+from hannah_hw.graph.activity import graph_steps
+from hannah_hw.operators import onnx_readers
+from hannah_hw.workload import Row, Workload, WorkloadProgram
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+#: Largest file that is read.
+MAX_BYTES: Final = 1 << 30
+
+#: Element types of quantised values -> bits.
+_BITS: Final = {"int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int4": 4, "uint4": 4}
+
+
+class ForeignOp(Op):
+    """An ONNX node that no operator reads.
+
+    Args:
+        kind: Its ONNX operator type.
+        output: Its output shape.
+        reason: Why it is not read, if an operator tried.
+    """
+
+    def __init__(self, kind: str, output: tuple[int, ...], reason: str = "") -> None:
+        super().__init__()
+        self.kind = kind
+        self.output = output
+        self.reason = reason
+
+    def shape_fun(self) -> Shape:
+        """The shape that ONNX infers."""
+        return self.output
+
+    def row(self) -> Row:
+        """A kernel of a kind that no cost model knows."""
+        return Row("kernel", self.kind)
+
+
+class OnnxModel:
+    """An ONNX file as a graph.
+
+    Attributes:
+        order: Data tensors and operators in the order of the file.
+        outputs: The nodes of the graph's outputs.
+        bits: Bits of its values: 8 for a QDQ int8 model, 32 for floating point.
+        foreign: Name of a node that nothing reads -> why.
+    """
+
+    def __init__(self, order: list[Node], outputs: list[Node], bits: int, foreign: dict[str, str]) -> None:
+        self.order = order
+        self.outputs = outputs
+        self.bits = bits
+        self.foreign = foreign
+
+    def workload(self, *, bits: int | None = None) -> Workload:
+        """The file's Workload, a population of one.
+
+        Args:
+            bits: Bits of weights and activations; without them, the file's own.
+        """
+        activity = dict.fromkeys((node.id for node in self.order), True)
+        steps, position = graph_steps(self.order, {**activity})
+        program = WorkloadProgram(steps, [position[o.id] for o in self.outputs], bits=bits or self.bits)
+        return program.run({}, 1)
+
+
+def read_onnx(
+    source: str | os.PathLike[str] | ModelProto, *, shapes: Mapping[str, tuple[int, ...]] | None = None
+) -> OnnxModel:
+    """Read an ONNX model.
+
+    Args:
+        source: A file, or a model.
+        shapes: Input name -> shape, where the file leaves it open.
+
+    Raises:
+        ModelError: No readable ONNX, or a shape that is not known.
+    """
+    where = "the model" if hasattr(source, "graph") else os.fspath(source)
+    model = _load(Path(where)) if not hasattr(source, "graph") else source
+    with naming.counted(""):
+        return _Reader(_inferred(model, shapes or {}, where), where).read()
+
+
+def _load(path: Path) -> Any:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ModelError(f"the file has {size} bytes; at most {MAX_BYTES} are read", where=str(path))
+        model = onnx.load(path, load_external_data=False)
+    except OSError as error:
+        raise ModelError(f"cannot read the file: {error.strerror or error}", where=str(path)) from error
+    except DecodeError as error:
+        raise ModelError("not an ONNX file, or a truncated one; export it again", where=str(path)) from error
+    if not model.graph.node or not model.graph.output:
+        raise ModelError("not an ONNX file, or a truncated one: it has no graph", where=str(path))
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        raise ModelError("its weights are in another file; save it as one file", where=str(path))
+    return model
+
+
+def _inferred(model: Any, shapes: Mapping[str, tuple[int, ...]], where: str) -> Any:
+    """The model with inferred shapes; the caller's model is left alone."""
+    import onnx
+
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    unknown = [name for name in shapes if name not in {value.name for value in inputs}]
+    if unknown:
+        raise ModelError(
+            f"there is no input {unknown[0]!r}",
+            where=where,
+            allowed=[v.name for v in inputs],
+            given=unknown[0],
+        )
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    for value in fixed.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        if value.name in shapes:
+            if len(dims) != len(shapes[value.name]):
+                raise ModelError(
+                    f"the input {value.name!r} has {len(dims)} dimensions, not {len(shapes[value.name])}",
+                    where=where,
+                )
+            for dim, size in zip(dims, shapes[value.name], strict=True):
+                dim.dim_value = size
+        open_dims = [
+            d.dim_param or "?" for d in dims if d.WhichOneof("value") != "dim_value" or d.dim_value < 1
+        ]
+        if open_dims and value.name not in constants:
+            raise ModelError(
+                f"the input {value.name!r} has a dynamic shape ({', '.join(open_dims)} is open); "
+                f"give it one: --shape {value.name}=1,...",
+                where=where,
+            )
+    try:
+        onnx.checker.check_model(fixed)
+        return onnx.shape_inference.infer_shapes(fixed, data_prop=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ModelError(f"not a valid ONNX model: {str(error).splitlines()[0]}", where=where) from error
+
+
+class _Reader:
+    """Turns the nodes of a file into graph nodes."""
+
+    def __init__(self, model: Any, where: str) -> None:
+        from onnx import numpy_helper
+
+        self.where = where
+        self.graph = model.graph
+        self.constants: dict[str, Any] = {t.name: t for t in self.graph.initializer}
+        for node in self.graph.node:
+            if node.op_type == "Constant" and node.attribute[0].name == "value":
+                self.constants[node.output[0]] = node.attribute[0].t
+        self.to_array = numpy_helper.to_array
+        self.shapes = {
+            value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+            for value in [*self.graph.value_info, *self.graph.input, *self.graph.output]
+        }
+        self.values: dict[str, Node] = {}
+        self.order: list[Node] = []
+        self.foreign: dict[str, str] = {}
+        self.bits = 32
+        self.readers = onnx_readers()
+
+    def read(self) -> OnnxModel:
+        for value in self.graph.input:
+            if value.name not in self.constants:
+                tensor = Tensor(value.name, self.shapes[value.name])
+                tensor.id = value.name
+                self.values[value.name] = tensor
+                self.order.append(tensor)
+        for index, node in enumerate(self.graph.node):
+            if node.op_type == "Constant":
+                continue
+            if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+                self._quantisation(node)
+            else:
+                self._operator(node, node.name or f"{node.op_type}_{index}")
+        outputs = [self._output(value.name) for value in self.graph.output]
+        return OnnxModel(self.order, outputs, self.bits, self.foreign)
+
+    def _output(self, name: str) -> Node:
+        if name not in self.values:
+            raise ModelError(f"the output {name!r} is a constant", where=self.where)
+        return self.values[name]
+
+    def _quantisation(self, node: Any) -> None:
+        """Another name for the same value; the zero point's type says with how many bits it is kept."""
+        from onnx import helper
+
+        source = node.input[0]
+        if source in self.constants:
+            self.constants[node.output[0]] = self.constants[source]
+            return
+        self.values[node.output[0]] = self._value(source)
+        if len(node.input) > 2 and node.input[2] in self.constants:
+            kind = helper.tensor_dtype_to_np_dtype(self.constants[node.input[2]].data_type).name
+            self.bits = _BITS.get(kind, self.bits)
+
+    def _value(self, name: str) -> Node:
+        if name not in self.values:
+            raise ModelError(f"the value {name!r} is used before it is computed", where=self.where)
+        return self.values[name]
+
+    def _operator(self, node: Any, name: str) -> None:
+        from onnx import helper
+
+        shape = self.shapes.get(node.output[0], ())
+        if not shape or any(size < 1 for size in shape):
+            raise ModelError(
+                f"the shape of {node.output[0]!r} ({node.op_type}) cannot be inferred", where=self.where
+            )
+        view = _NodeView(
+            node.op_type,
+            name,
+            [self._value(i) for i in node.input if i and i not in self.constants],
+            {a.name: _plain(helper.get_attribute_value(a)) for a in node.attribute},
+            shape,
+            [self.constants.get(i) if i else None for i in node.input],
+            self.to_array,
+        )
+        reader = self.readers.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+        result, reason = None, f"no operator reads {node.op_type}"
+        if reader is not None and view.operands:
+            try:
+                result = reader.from_onnx(view)
+                if result.shape() != shape:
+                    reason = f"its shape is read as {result.shape()}, but ONNX infers {shape}"
+                    result = None
+            except HannahError as error:
+                reason = str(error)
+        if result is None:
+            self.foreign[name] = reason
+            result = ForeignOp(node.op_type, shape, reason)(*view.operands)
+        result.id = name
+        self.values[node.output[0]] = result
+        self.order.append(result)
+
+
+class _NodeView:
+    """One node; see `hannah_hw.graph.protocols.OnnxNode`."""
+
+    def __init__(
+        self,
+        op_type: str,
+        name: str,
+        operands: list[Node],
+        attributes: dict[str, Any],
+        shape: tuple[int, ...],
+        constants: list[Any],
+        to_array: Any,
+    ) -> None:
+        self.type = op_type
+        self.name = name
+        self.operands = operands
+        self.attributes = attributes
+        self.shape = shape
+        self._constants = constants
+        self._to_array = to_array
+
+    def weight(self, position: int, name: str) -> Node | None:
+        constant = self._constants[position] if position < len(self._constants) else None
+        return Tensor(name, tuple(constant.dims), grad=True) if constant is not None else None
+
+    def values(self, position: int) -> NDArray[Any] | None:
+        constant = self._constants[position] if position < len(self._constants) else None
+        return np.asarray(self._to_array(constant)) if constant is not None else None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,230 @@
+"""Writing a candidate as ONNX, straight from its graph.
+
+Names are stable: a value is called by its node's id, so that a kernel in a report, a node in the file and a
+node of the space are the same word.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hannah_hw.graph.plan import Plan, PlanStep
+from hannah_hw.spaces import Candidate
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+    from torch import nn
+
+#: Operator set that is written: what ONNX Runtime's quantiser and TVM both read.
+OPSET: Final = 18
+IR_VERSION: Final = 10
+
+FloatArray = NDArray[np.float32]
+
+
+def to_onnx(
+    candidate: Candidate | Plan,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    module: nn.Module | None = None,
+    fold_batch_norm: bool = True,
+    batch: int | str = 1,
+    seed: int = 0,
+) -> ModelProto:
+    """A candidate as a float32 ONNX model.
+
+    Args:
+        candidate: The candidate, or its plan.
+        path: Where to write it; written whole or not at all. None: nowhere.
+        module: Its torch module, whose weights are taken; without one they are random.
+        fold_batch_norm: Whether batch normalisations become part of the convolutions before them.
+        batch: Batch size; a string makes it symbolic.
+        seed: Of random weights.
+
+    Returns:
+        The model, checked by ``onnx.checker``.
+
+    Raises:
+        UnsupportedError: An operator has no ONNX form.
+        SpaceError: A size is not a positive integer.
+    """
+    import onnx
+    from onnx import helper
+
+    plan = candidate.plan if isinstance(candidate, Candidate) else candidate
+    weights = _trained(plan, module) if module is not None else _random(plan, seed)
+    emitter = _Emitter(weights)
+    fold_batch_norm = fold_batch_norm and any(step.op.row().part == "affine" for step in plan.steps)
+    folded = _fold(plan, emitter) if fold_batch_norm else {}
+    names: dict[str, str] = {value.id: value.id for value in plan.inputs} | {name: name for name in weights}
+    for step in plan.steps:
+        if step.op.id in folded:
+            names[step.op.id] = names[folded[step.op.id]]
+            continue
+        emitter.begin(step)
+        operands = [names[name] for name in step.operands] + emitter.extra_bias(step)
+        names[step.op.id] = emitter.finish(step.op.to_onnx(emitter, operands))
+    outputs = [emitter.as_output(names[name], name) for name in plan.outputs]
+    shapes = {step.op.id: step.shape for step in plan.steps} | {
+        value.id: value.shape() for value in plan.inputs
+    }
+
+    def information(name: str, shape: tuple[int, ...]) -> Any:
+        return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [batch, *shape[1:]])
+
+    graph = helper.make_graph(
+        emitter.nodes,
+        "hannah_hw",
+        [information(value.id, value.shape()) for value in plan.inputs],
+        [information(o, shapes[name]) for o, name in zip(outputs, plan.outputs, strict=True)],
+        initializer=emitter.initialisers(),
+    )
+    model = helper.make_model(
+        graph,
+        producer_name="hannah_hw",
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+    )
+    onnx.checker.check_model(model)
+    if path is not None:
+        write_atomically(Path(path), model.SerializeToString())
+    return model
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class _Emitter:
+    """Collects nodes and initialisers; see `hannah_hw.graph.protocols.OnnxEmitter`."""
+
+    def __init__(self, weights: Mapping[str, FloatArray]) -> None:
+        self.nodes: list[Any] = []
+        self.weights = dict(weights)
+        self.biases: dict[str, str] = {}
+        self._constants: dict[str, NDArray[Any]] = {}
+        self._step: PlanStep | None = None
+        self._count = 0
+
+    def begin(self, step: PlanStep) -> None:
+        """The nodes that follow belong to a step."""
+        self._step = step
+        self._count = 0
+
+    @property
+    def _id(self) -> str:
+        return self._step.op.id if self._step is not None else ""
+
+    def node(self, op_type: str, inputs: list[str], **attributes: Any) -> str:
+        """Add a node; its name is final only when its step is finished."""
+        from onnx import helper
+
+        name = f"{self._id}/{self._count}"
+        self._count += 1
+        self.nodes.append(helper.make_node(op_type, inputs, [name], name=name, **attributes))
+        return name
+
+    def finish(self, result: str) -> str:
+        """Call the node that makes a step's value, and the value, by the step's id."""
+        if self._count and self.nodes[-1].output[0] == result:
+            self.nodes[-1].name = self.nodes[-1].output[0] = result = self._id
+        return result
+
+    def weight(self, name: str) -> FloatArray:
+        """The values of a weight."""
+        return self.weights[name]
+
+    def constant(self, suffix: str, values: NDArray[Any]) -> str:
+        """Add an initialiser called by the step's id and a suffix."""
+        name = f"{self._id}.{suffix}/onnx"
+        self._constants[name] = values
+        return name
+
+    def extra_bias(self, step: PlanStep) -> list[str]:
+        """The bias that a folded batch normalisation gave to an operator that had none."""
+        name = self.biases.get(step.op.id)
+        return [name] if name is not None and name not in step.operands else []
+
+    def as_output(self, name: str, wanted: str) -> str:
+        """Call a value by its node's id, also where a fold or an identity gave it another name."""
+        from onnx import helper
+
+        if name == wanted:
+            return name
+        produced = [node for node in self.nodes if name in node.output]
+        used = any(name in node.input for node in self.nodes)
+        if produced and not used:
+            produced[0].output[0] = wanted
+        else:
+            self.nodes.append(helper.make_node("Identity", [name], [wanted], name=wanted))
+        return wanted
+
+    def initialisers(self) -> list[Any]:
+        """The constants that nodes take, in the order of their first use."""
+        from onnx import numpy_helper
+
+        known = self.weights | self._constants
+        used = dict.fromkeys(name for node in self.nodes for name in node.input if name in known)
+        return [numpy_helper.from_array(np.ascontiguousarray(known[name]), name) for name in used]
+
+
+def _trained(plan: Plan, module: nn.Module) -> dict[str, FloatArray]:
+    state = module.state_dict()
+    return {name: state[name].detach().cpu().numpy().astype(np.float32) for name in plan.weights}
+
+
+def _random(plan: Plan, seed: int) -> dict[str, FloatArray]:
+    """Weights of the size that training would start from: uniform with variance 2 / fan in; vectors are 1."""
+    rng = np.random.default_rng(seed)
+    weights: dict[str, FloatArray] = {}
+    for name, value in plan.weights.items():
+        shape = value.shape()
+        if len(shape) == 1:
+            weights[name] = np.ones(shape, np.float32)
+        else:
+            bound = np.sqrt(6.0 * (shape[0] if len(shape) > 2 else shape[1]) / np.prod(shape))
+            weights[name] = rng.uniform(-bound, bound, shape).astype(np.float32)
+    return weights
+
+
+def _fold(plan: Plan, emitter: _Emitter) -> dict[str, str]:
+    """Scale the weights of operators whose value goes into nothing but a batch normalisation.
+
+    Returns:
+        Id of a folded batch normalisation -> id of the operator that it became part of.
+    """
+    producers = {step.op.id: step for step in plan.steps}
+    users = plan.users()
+    sharers = [name for step in plan.steps for name in step.operands if name in emitter.weights]
+    folded: dict[str, str] = {}
+    for step in plan.steps:
+        if step.op.row().part != "affine":
+            continue
+        producer = producers.get(step.data[0])
+        if producer is None or producer.op.output_axis is None or users[producer.op.id] != 1:
+            continue
+        kernel = producer.operands[1]
+        if any(sharers.count(name) != 1 for name in producer.operands[1:]):
+            continue
+        scale, offset = step.op.affine([emitter.weights[name] for name in step.operands[1:]])
+        shape = [1] * emitter.weights[kernel].ndim
+        shape[producer.op.output_axis] = -1
+        emitter.weights[kernel] = (emitter.weights[kernel] * scale.reshape(shape)).astype(np.float32)
+        bias = producer.operands[2] if len(producer.operands) > 2 else f"{producer.op.id}.bias"
+        old = emitter.weights.get(bias, np.zeros(len(scale), np.float32))
+        emitter.weights[bias] = (old * scale + offset).astype(np.float32)
+        emitter.biases[producer.op.id] = bias
+        folded[step.op.id] = producer.op.id
+    return folded
