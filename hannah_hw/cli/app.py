@@ -14,9 +14,11 @@ from typing import Annotated, Any
 import typer
 
 from hannah_hw.cli import (
+    calibrate,
     doctor,
     estimate,
     export,
+    profile,
     report,
     search,
     spaces,
@@ -44,6 +46,8 @@ app.command("search", rich_help_panel=_JOB)(search.search)
 app.command("report", rich_help_panel=_JOB)(report.report)
 app.command("export", rich_help_panel=_JOB)(export.export)
 app.command("estimate", rich_help_panel=_MODELS)(estimate.estimate)
+app.command("profile", rich_help_panel=_MODELS)(profile.profile)
+app.command("calibrate", rich_help_panel=_MODELS)(calibrate.calibrate)
 app.add_typer(targets.app, name="targets", rich_help_panel=_CATALOGUES)
 app.add_typer(spaces.app, name="spaces", rich_help_panel=_CATALOGUES)
 app.command("doctor", rich_help_panel=_CATALOGUES)(doctor.doctor)

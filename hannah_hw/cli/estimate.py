@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hannah_hw.cli.options import ShapeOption, parse_shapes
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
+from hannah_hw.errors import InputError
 from hannah_hw.quantities import format_bytes, format_si
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ def estimate(
     target: Annotated[
         str, typer.Option("--target", "-t", help="A name of `targets list`, or a path ending in .yaml.")
     ],
+    shape: ShapeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Estimate latency, energy, RAM and flash of an ONNX model on a target.
@@ -28,10 +31,14 @@ def estimate(
 
     - `hannah-hw estimate model.onnx --target stm32l4r5zi`
     - `hannah-hw estimate model.onnx -t ./my_chip.yaml --json`
+    - `hannah-hw estimate dynamic.onnx -t nrf5340 --shape input=1,3,96,96`
     """
     from hannah_hw.estimate import estimate as price
 
-    report = price(model, target)
+    shapes = parse_shapes(shape)
+    if isinstance(shapes, tuple):
+        raise InputError("name the input: --shape NAME=1,3,96,96", where="--shape")
+    report = price(str(model), target, shapes=shapes)
     emit(report.to_dict(), as_json, lambda: _render(report))
     if report.unsupported:
         names = ", ".join(str(row.kernel) for row in report.unsupported[:5])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hannah_hw import catalog
+from hannah_hw.cli.options import parse_settings
 from hannah_hw.cli.output import JsonOption, emit, table, write
-from hannah_hw.errors import InputError
+
+if TYPE_CHECKING:
+    from hannah_hw.spaces import SearchSpace
 
 app = typer.Typer(no_args_is_help=True, help="The search spaces: families of networks.")
 
@@ -46,7 +49,7 @@ def show(space: SpaceArgument, options: OptionsOption = None, as_json: JsonOptio
     - `hannah-hw spaces show ds_cnn`
     - `hannah-hw spaces show ds_cnn --set input_shape=[1,28,28] --set classes=10`
     """
-    loaded = _load(space, options or [])
+    loaded = _load(space, options)
     encoding = loaded.encoding
     default = encoding.assignment(encoding.default).to_dict()
     parameters = [
@@ -89,7 +92,7 @@ def sample(
     - `hannah-hw spaces sample ds_cnn --count 5 --seed 1`
     - `hannah-hw spaces sample ds_cnn --json` prints the parameters too
     """
-    loaded = _load(space, options or [])
+    loaded = _load(space, options)
     rows = loaded.sample_population(count, seed)
     candidates = [loaded.candidate(loaded.encoding.assignment(row)) for row in rows]
     document = [
@@ -105,21 +108,7 @@ def sample(
     emit(document, as_json, lambda: table(("candidate", "MACs", "parameters"), lines, right=(1, 2)))
 
 
-def _load(name: str, options: Sequence[str]) -> Any:
+def _load(name: str, options: Sequence[str] | None) -> SearchSpace:
     from hannah_hw.spaces import load_space
 
-    return load_space(name, **parse_options(options))
-
-
-def parse_options(options: Sequence[str]) -> Mapping[str, Any]:
-    """``KEY=VALUE`` texts, the values read as YAML; lists become tuples."""
-    from hannah_hw.documents import parse_document
-
-    parsed: dict[str, Any] = {}
-    for text in options:
-        key, sign, value = text.partition("=")
-        if not sign or not key.strip().isidentifier():
-            raise InputError("write it as KEY=VALUE, for example classes=10", where=f"--set {text}")
-        found = parse_document(f"value: {value}", f"--set {text}", InputError).data["value"]
-        parsed[key.strip()] = tuple(found) if isinstance(found, list) else found
-    return parsed
+    return load_space(name, **parse_settings(options))
