@@ -1,1 +1,30 @@
-"""Search."""
+"""Searching a space for the Pareto front: configuration, algorithms, workers, run directory.
+
+`run_search` runs a configuration in a folder and can be killed and resumed at any moment; `Search` does the
+same in memory, from Python.
+"""
+
+from __future__ import annotations
+
+from hannah_hw.search.algorithms import ALGORITHMS, Algorithm
+from hannah_hw.search.archive import Observer, Progress
+from hannah_hw.search.config import SearchConfig, load_config
+from hannah_hw.search.loop import DryRun, RunResult, Search, dry_run, run_search
+from hannah_hw.search.progress import LiveDisplay, PlainLines, display
+
+__all__ = [
+    "ALGORITHMS",
+    "Algorithm",
+    "DryRun",
+    "LiveDisplay",
+    "Observer",
+    "PlainLines",
+    "Progress",
+    "RunResult",
+    "Search",
+    "SearchConfig",
+    "display",
+    "dry_run",
+    "load_config",
+    "run_search",
+]

@@ -1,5 +1,7 @@
-"""Constrained Pareto dominance and crowding (Deb et al., "A fast and elitist multiobjective genetic algorithm:
-NSGA-II", IEEE Transactions on Evolutionary Computation 6(2), 2002), on whole arrays.
+"""Constrained Pareto dominance and crowding, on whole arrays.
+
+After Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II", IEEE Transactions on
+Evolutionary Computation 6(2), 2002.
 
 Everything is minimised. A candidate without violation dominates any candidate with one; of two with a
 violation the smaller dominates; of two without, the usual Pareto order decides.
@@ -92,7 +94,7 @@ def pareto_mask(objectives: FloatArray) -> BoolArray:
     Rows are visited in order of their sum, so that each survivor removes as many as possible; the cost is
     about the size of the front times N, without the N x N matrix of `sort_fronts`.
     """
-    mask = np.isfinite(objectives).all(axis=1)
+    mask: BoolArray = np.asarray(np.isfinite(objectives).all(axis=1))
     alive = np.flatnonzero(mask)
     if not len(alive):
         return mask

@@ -101,13 +101,12 @@ class Evaluator(Protocol):
         """Load what every evaluation shares."""
         ...
 
-    def evaluate(self, identifier: str, assignment: Mapping[str, Any], seed: int, /) -> dict[str, Any]:
-        """Score one candidate.
+    def evaluate(self, identifier: str, assignment: Mapping[str, Any], /) -> dict[str, Any]:
+        """Score one candidate; the result may depend on nothing but the evaluator and the candidate.
 
         Args:
             identifier: The candidate's id.
             assignment: Its active parameters.
-            seed: Fixes the training, whichever worker runs it.
 
         Returns:
             Metric key -> number (``error`` at least, where an objective or a constraint needs it); the key

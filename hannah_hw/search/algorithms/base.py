@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from hannah_hw.search.algorithms.variation import Variation
-from hannah_hw.search.protocols import BoolArray, Encoding, FloatArray
+from hannah_hw.search.protocols import Encoding, FloatArray, IntArray
 
 #: Violation of every row by the constraints that cost nothing to check: (P, D) -> (P,), 0 where feasible.
 Screen = Callable[[FloatArray], FloatArray]
@@ -31,7 +31,7 @@ class Algorithm(ABC):
     * ``ask(n)`` returns at most n canonical rows, none of which was ever returned before. Fewer than n, or
       none, means that nothing new was found: the space (or its feasible part) is exhausted.
     * ``tell(rows, objectives, violation)`` is given every asked row exactly once, in the order of asking, in
-      pieces of any size. Objectives are minimised. A row with a violation above 0 is infeasible, whatever its
+      pieces of any size, which make no difference. Objectives are minimised. A row with a violation above 0 is infeasible, whatever its
       objectives; a row without a violation whose objectives are not all finite is a failed evaluation, which
       ranks behind every other row.
     * Asking before everything is told is allowed.
@@ -77,6 +77,7 @@ class Algorithm(ABC):
         self._seen: dict[bytes, None] = {}
         self._waiting: list[bytes] = []
         self._promising = 0
+        self._settled = True
         self._listed: tuple[FloatArray, FloatArray] | None = None
 
     @property
@@ -90,10 +91,13 @@ class Algorithm(ABC):
 
     @abstractmethod
     def _survive(self) -> None:
-        """Reduce the population after new rows were appended to it."""
+        """Reduce the population, to whose end what was told since the last `ask` is appended."""
 
     def ask(self, n: int) -> FloatArray:
         """(m, D) new canonical rows, m <= n; see the contract above."""
+        if not self._settled:
+            self._survive()
+            self._settled = True
         if not self._seen:
             start = self.encoding.canonical(self.encoding.default[None])
             rows = self._unseen(np.concatenate([start, self.encoding.sample(n, self.rng)]))[:n]
@@ -139,7 +143,7 @@ class Algorithm(ABC):
         self.rows = np.concatenate([self.rows, rows])
         self.objectives = np.concatenate([self.objectives, values])
         self.violation = np.concatenate([self.violation, violation])
-        self._survive()
+        self._settled = False
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the future depends on, ready for JSON."""
@@ -152,6 +156,7 @@ class Algorithm(ABC):
             "seen": [np.frombuffer(key).tolist() for key in self._seen],
             "waiting": len(self._waiting),
             "promising": self._promising,
+            "settled": self._settled,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -170,8 +175,9 @@ class Algorithm(ABC):
         self._seen = dict.fromkeys(_keys(np.array(state["seen"], float).reshape(-1, width)))
         self._waiting = list(self._seen)[len(self._seen) - int(state["waiting"]) :]
         self._promising = int(state["promising"])
+        self._settled = bool(state["settled"])
 
-    def select(self, keep: FloatArray | BoolArray | slice) -> None:
+    def select(self, keep: IntArray | slice) -> None:
         """Keep the given members of the population."""
         self.rows = self.rows[keep]
         self.objectives = self.objectives[keep]

@@ -8,7 +8,7 @@ import numpy as np
 
 from hannah_hw.search.algorithms.base import Algorithm
 from hannah_hw.search.dominance import crowding, sort_fronts
-from hannah_hw.search.protocols import FloatArray
+from hannah_hw.search.protocols import FloatArray, IntArray
 
 #: Probability that a child mixes two parents.
 CROSSOVER: Final = 0.9
@@ -31,5 +31,5 @@ class Nsga2(Algorithm):
 
     def _survive(self) -> None:
         rank = sort_fronts(self.objectives, self.violation)
-        order = np.lexsort((-crowding(self.objectives, rank), rank))
+        order: IntArray = np.lexsort((-crowding(self.objectives, rank), rank))
         self.select(order[: self.population])

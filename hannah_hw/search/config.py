@@ -1,0 +1,309 @@
+"""The search configuration: one strict YAML file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from hannah_hw.documents import Document, Path_, parse_document, read_document
+from hannah_hw.errors import ConfigError, InputError
+from hannah_hw.quantities import parse_quantity
+from hannah_hw.search.algorithms import ALGORITHMS
+from hannah_hw.search.metrics import METRICS, Constraint, Goals, parse_constraint
+
+Direction = Literal["min", "max"]
+
+#: Fields that may differ between a run and its continuation: they do not change what is computed.
+FREE_TO_CHANGE: Final = ("evaluations", "workers", "timeout")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Objectives(_Strict):
+    """What to minimise or maximise; the order of the fields is the order of the objectives."""
+
+    error: Direction | None = None
+    latency: Direction | None = None
+    energy: Direction | None = None
+    ram: Direction | None = None
+    flash: Direction | None = None
+    macs: Direction | None = None
+    parameters: Direction | None = None
+
+
+class Constraints(_Strict):
+    """Bounds, each ``<= NUMBER UNIT`` or ``>= NUMBER UNIT``."""
+
+    error: Constraint | None = None
+    latency: Constraint | None = None
+    energy: Constraint | None = None
+    ram: Constraint | None = None
+    flash: Constraint | None = None
+    macs: Constraint | None = None
+    parameters: Constraint | None = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _parse(cls, value: object, info: Any) -> object:
+        if value is None or isinstance(value, Constraint):
+            return value
+        try:
+            return parse_constraint(str(info.field_name), value)
+        except InputError as error:
+            raise _problem(error) from error
+
+    @field_serializer("*")
+    def _write(self, value: Constraint | None) -> str | None:
+        return None if value is None else str(value)
+
+
+class SpaceChoice(_Strict):
+    """A search space: a catalogue name or a path, and options for it such as ``input_shape`` and ``classes``."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = Field(min_length=1)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options, without the name."""
+        return dict(self.model_extra or {})
+
+
+class SearchSection(_Strict):
+    """How to search."""
+
+    algorithm: str = "nsga2"
+    population: int = Field(default=32, ge=4, le=10_000)
+    evaluations: int = Field(default=200, ge=1, le=10_000_000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    workers: int = Field(default=1, ge=1, le=1024)
+    timeout: Annotated[float, BeforeValidator(lambda v: _quantity(v, "seconds"))] = Field(default=600.0, gt=0)
+
+    @field_validator("algorithm")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in ALGORITHMS:
+            raise ValueError(_unknown("algorithm", value, sorted(ALGORITHMS)))
+        return value
+
+
+def _named(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class SearchConfig(_Strict):
+    """A search configuration.
+
+    Attributes:
+        version: Version of the format.
+        space: The search space.
+        target: The chip: a catalogue name or a path.
+        data: A data set; needed when an objective or a constraint is about the error.
+        objectives: At least one.
+        constraints: Any number.
+        training: Options of `hannah_hw.scoring.Training`.
+        search: How to search.
+        resolved: Facts that a run adds to its copy; ignored when it is read back.
+    """
+
+    version: Literal[1]
+    space: Annotated[SpaceChoice, BeforeValidator(_named)]
+    target: str = Field(min_length=1)
+    data: str | None = None
+    objectives: Objectives
+    constraints: Constraints = Constraints()
+    training: dict[str, Any] = Field(default_factory=dict)
+    search: SearchSection = SearchSection()
+    resolved: dict[str, Any] | None = None
+
+    @field_validator("objectives")
+    @classmethod
+    def _some(cls, value: Objectives) -> Objectives:
+        if not value.model_dump(exclude_none=True):
+            raise ValueError(f"name at least one objective of: {', '.join(METRICS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _has_data(self) -> Self:
+        if self.goals.trained and self.data is None:
+            raise ValueError("a goal about the error needs the field 'data', for example 'data: mnist5k'")
+        return self
+
+    @property
+    def goals(self) -> Goals:
+        """Objectives and constraints, ready to use."""
+        objectives = {k: v for k, v in self.objectives if v is not None}
+        return Goals(objectives, tuple(v for _, v in self.constraints if v is not None))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field with its value, units turned into base units; ready for YAML and JSON."""
+        plain = self.model_dump(exclude={"resolved"})
+        for section in ("objectives", "constraints"):
+            plain[section] = {k: v for k, v in plain[section].items() if v is not None}
+        return plain
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits that two configurations share if and only if they ask for the same results.
+
+        The fields of `FREE_TO_CHANGE` do not count: a run may be continued with more evaluations or workers.
+        """
+        plain = self.to_dict()
+        plain["search"] = {k: v for k, v in plain["search"].items() if k not in FREE_TO_CHANGE}
+        text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig:
+    """Read a search configuration.
+
+    Relative paths of the space, the target and the data are looked up beside the file and made absolute.
+
+    Args:
+        path: The YAML file.
+        overrides: ``dotted.key=value`` strings; the value is read as YAML.
+
+    Raises:
+        ConfigError: With file, line and field.
+    """
+    path = Path(path)
+    document = read_document(path, ConfigError)
+    return validate_config(override(document, overrides), path.resolve().parent)
+
+
+def validate_config(document: Document, folder: Path | None = None) -> SearchConfig:
+    """A parsed document as a configuration; see `load_config`.
+
+    Raises:
+        ConfigError: With file, line and field.
+    """
+    config = document.validate(SearchConfig, ConfigError)
+    if config.training:
+        _check_training(config.training, document)
+    if folder is None:
+        return config
+    changes: dict[str, Any] = {"target": _absolute(config.target, folder)}
+    changes["space"] = config.space.model_copy(update={"name": _absolute(config.space.name, folder)})
+    if config.data is not None:
+        changes["data"] = _absolute(config.data, folder)
+    return config.model_copy(update=changes)
+
+
+def _check_training(training: Mapping[str, Any], document: Document) -> None:
+    """Validate the nested section with the scorer's own model, so that an error names its line."""
+    from hannah_hw.search.pipeline import training_model
+
+    nested = _Nested(document, "training", dict(training))
+    nested.validate(training_model(), ConfigError)
+
+
+def _absolute(name: str, folder: Path) -> str:
+    """A path that exists beside the configuration as an absolute one; anything else unchanged."""
+    looks_like_path = len(Path(name).parts) > 1 or Path(name).suffix in (".py", ".yaml", ".npz")
+    found = folder / Path(name).expanduser()
+    return str(found.resolve()) if looks_like_path and found.is_file() else name
+
+
+class _Nested(Document):
+    """One section of a document as a document of its own."""
+
+    def __init__(self, parent: Document, section: str, data: dict[str, Any]) -> None:
+        super().__init__(parent.path, data, {})
+        self._parent = parent
+        self._section = section
+
+    def where(self, field: Path_) -> str:
+        return self._parent.where((self._section, *field))
+
+
+class _Overridden(Document):
+    """A document some of whose fields were set on the command line."""
+
+    def __init__(self, base: Document, data: dict[str, Any], given: Mapping[Path_, str]) -> None:
+        super().__init__(base.path, data, {})
+        self._base = base
+        self._given = given
+
+    def where(self, field: Path_) -> str:
+        for key, text in self._given.items():
+            if field[: len(key)] == key:
+                return f"--set {text}"
+        return self._base.where(field)
+
+
+def override(document: Document, overrides: Sequence[str]) -> Document:
+    """The document with fields replaced.
+
+    Args:
+        document: The original, left as it is.
+        overrides: ``dotted.key=value`` strings; the value is read as YAML.
+
+    Raises:
+        ConfigError: Not of that form, or a key leads through something that is not a mapping.
+    """
+    if not overrides:
+        return document
+    data: dict[str, Any] = json.loads(json.dumps(document.data, default=str))
+    given: dict[Path_, str] = {}
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        path = tuple(part.strip() for part in key.split("."))
+        if not equals or not all(path):
+            raise ConfigError("write it as --set key=value, for example search.seed=1", where=f"--set {text}")
+        node = data
+        for part in path[:-1]:
+            if path[:1] == ("space",) and isinstance(node.get(part), str):
+                node[part] = _named(node[part])
+            child = node.setdefault(part, {})
+            if not isinstance(child, dict):
+                raise ConfigError(f"{part!r} is not a section", where=f"--set {text}")
+            node = child
+        node[path[-1]] = parse_document(f"value: {value}", f"--set {text}", ConfigError).data["value"]
+        given[path] = text
+    return _Overridden(document, data, given)
+
+
+def dump_config(config: SearchConfig, resolved: Mapping[str, Any]) -> str:
+    """The resolved copy that a run keeps: canonical fields, and what was found out about them."""
+    return yaml.safe_dump(
+        {**config.to_dict(), "resolved": dict(resolved)}, sort_keys=False, allow_unicode=True
+    )
+
+
+def _quantity(value: object, dimension: str) -> float:
+    if not isinstance(value, int | float | str):
+        raise ValueError(f"must be a number of {dimension}")
+    try:
+        return parse_quantity(value, dimension)
+    except InputError as error:
+        raise _problem(error) from error
+
+
+def _problem(error: InputError) -> PydanticCustomError:
+    # The braces of a pydantic template are not wanted in a message that quotes the user.
+    return PydanticCustomError("hannah_hw", "{text}", {"text": str(error)})
+
+
+def _unknown(kind: str, value: str, allowed: Sequence[str]) -> str:
+    near = get_close_matches(value, allowed, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown {kind} {value!r}; allowed: {', '.join(allowed)}{hint}"

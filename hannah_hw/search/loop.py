@@ -1,0 +1,283 @@
+"""The two front doors: `run_search` for a configuration and a run directory, `Search` for Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+
+from hannah_hw.errors import ConfigError, RunError
+from hannah_hw.search import pipeline
+from hannah_hw.search.archive import Archive, Ending, Observer, Progress, Record, charged
+from hannah_hw.search.config import SearchConfig, dump_config, load_config
+from hannah_hw.search.engine import Engine
+from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
+from hannah_hw.search.protocols import Evaluator, FloatArray, Problem
+from hannah_hw.search.rundir import CONFIG, RunDirectory
+from hannah_hw.search.workers import Executor, InProcess, WorkerPool
+
+#: Random candidates that a dry run prices.
+DRY_RUN: Final = 1000
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run found.
+
+    Attributes:
+        path: The run directory.
+        records: All records, in order.
+        front: Non-dominated feasible records.
+        ending: ``budget`` or ``exhausted``.
+        progress: The final numbers.
+    """
+
+    path: Path
+    records: list[Record]
+    front: list[Record]
+    ending: Ending
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a run would meet.
+
+    Attributes:
+        config: The resolved configuration.
+        sampled: Random candidates that were priced.
+        feasible_share: Share of them that keeps every constraint known before training.
+        quartiles: Metric key -> minimum, quartiles and maximum over those that have a figure.
+        facts: Versions, data and target.
+    """
+
+    config: SearchConfig
+    sampled: int
+    feasible_share: float
+    quartiles: Mapping[str, tuple[float, ...]]
+    facts: Mapping[str, Any]
+
+
+def dry_run(config: SearchConfig) -> DryRun:
+    """Check a configuration to the end and price random candidates; writes and trains nothing.
+
+    Raises:
+        InputError: Anything that the configuration names cannot be used.
+    """
+    setup = pipeline.build(config, Path())
+    rng = np.random.default_rng(config.search.seed)
+    rows = setup.problem.encoding.sample(DRY_RUN, rng)
+    estimates = setup.problem.estimate(rows)
+    _, total = config.goals.free_violations(estimates)
+    quartiles = {}
+    for key, column in estimates.columns.items():
+        known = column[np.isfinite(column)]
+        if len(known):
+            quartiles[key] = tuple(float(q) for q in np.percentile(known, (0, 25, 50, 75, 100)))
+    return DryRun(config, len(rows), float((total == 0).mean()), quartiles, setup.facts)
+
+
+def run_search(
+    config: SearchConfig | str | Path | None,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    overrides: Sequence[str] = (),
+    observers: Sequence[Observer] = (),
+) -> RunResult:
+    """Run a configured search in a run directory.
+
+    Args:
+        config: A configuration or its file; None with `resume`: the copy in the directory.
+        out: The run directory.
+        resume: Continue the run that it holds. The configuration must ask for the same results; the number of
+            evaluations, workers and the timeout may differ.
+        overrides: ``dotted.key=value`` strings for a configuration that is read from a file.
+        observers: Called as the run goes on.
+
+    Raises:
+        InputError: The configuration, or anything it names, cannot be used; nothing is written.
+        RunError: The run failed or was interrupted; what it recorded is kept.
+    """
+    out = Path(out)
+    if config is None:
+        if not resume or not (out / CONFIG).is_file():
+            raise RunError(f"{out} holds no run to resume; give a configuration")
+        config = out / CONFIG
+    if not isinstance(config, SearchConfig):
+        config = load_config(config, overrides)
+    if resume and (out / CONFIG).is_file():
+        _check_same(config, load_config(out / CONFIG), out)
+    setup = pipeline.build(config, out.absolute() / "artifacts")
+    with ExitStack() as stack:
+        directory = stack.enter_context(RunDirectory(out, resume=resume))
+        spent = sum(map(charged, directory.records))
+        if spent > config.search.evaluations:
+            raise ConfigError(
+                f"the run already holds {spent} evaluations, more than {config.search.evaluations}",
+                where="search.evaluations",
+            )
+        directory.write(CONFIG, dump_config(config, setup.facts))
+        executor: Executor | None = None
+        if setup.evaluator is not None:
+            executor = WorkerPool(setup.evaluator, config.search.workers, config.search.timeout)
+            stack.callback(executor.close)
+        engine = Engine(
+            setup.problem,
+            config.goals,
+            algorithm=config.search.algorithm,
+            population=config.search.population,
+            evaluations=config.search.evaluations,
+            seed=config.search.seed,
+            executor=executor,
+            store=directory,
+            log=directory.records,
+            state=directory.read_state(),
+            observers=observers,
+        )
+        try:
+            ending = engine.run()
+        except KeyboardInterrupt as interrupt:
+            done = engine.archive.evaluations
+            raise RunError(
+                f"interrupted after {done} of {config.search.evaluations} evaluations; continue with --resume"
+            ) from interrupt
+    return RunResult(out, engine.archive.records, engine.archive.front, ending, engine.archive.progress())
+
+
+def _check_same(config: SearchConfig, before: SearchConfig, out: Path) -> None:
+    if config.hash == before.hash:
+        return
+    now, then = config.to_dict(), before.to_dict()
+    changed = [key for key in now if now[key] != then[key]]
+    raise ConfigError(
+        f"the configuration differs from that of the run in {out} (in: {', '.join(changed)}); "
+        "only search.evaluations, search.workers and search.timeout may change",
+        where="--resume",
+    )
+
+
+class Search:
+    """A search from Python, in the manner of scikit-learn: arguments here, work in `fit`, results in ``x_``.
+
+    Args:
+        space: A search space, its name or path; or any `hannah_hw.search.protocols.Problem`.
+        target: A target, its name or path; None if `space` is a problem, which has its own prices.
+        objectives: Metric name -> ``min`` or ``max``, or names to minimise; see `METRICS`.
+        constraints: Metric name -> ``"<= 64 KiB"``.
+        algorithm: ``nsga2`` or ``aging``.
+        population: Size of the population.
+        seed: Fixes everything.
+        evaluator: What gives the metrics that need training; None if no goal needs one.
+        workers: Processes; 0: evaluate in this process.
+        timeout: Seconds that one evaluation may take in a worker.
+        observers: Called as the search goes on.
+
+    Attributes:
+        history_: All records, in order.
+        front_: Non-dominated feasible records.
+        hypervolume_: Relative hypervolume of the front; None if nothing feasible was found.
+        ending_: ``budget`` or ``exhausted``.
+    """
+
+    history_: list[Record]
+    front_: list[Record]
+    hypervolume_: float | None
+    ending_: Ending
+
+    def __init__(
+        self,
+        space: Any,
+        target: Any = None,
+        objectives: Mapping[str, str] | Iterable[str] = ("latency",),
+        constraints: Mapping[str, str] | None = None,
+        *,
+        algorithm: str = "nsga2",
+        population: int = 32,
+        seed: int = 0,
+        evaluator: Evaluator | None = None,
+        workers: int = 0,
+        timeout: float = 600.0,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.problem: Problem = space if target is None else _problem(space, target)
+        self.goals = make_goals(objectives, constraints or {})
+        if self.goals.trained and evaluator is None:
+            raise ConfigError("a goal about the error needs an evaluator")
+        self.algorithm = algorithm
+        self.population = population
+        self.seed = seed
+        self.evaluator = evaluator
+        self.workers = workers
+        self.timeout = timeout
+        self.observers = observers
+
+    def fit(self, budget: int) -> Self:
+        """Search.
+
+        Args:
+            budget: Evaluations: trained candidates, or recorded ones where nothing is trained.
+
+        Raises:
+            RunError: Nothing feasible is found, or every evaluation fails.
+        """
+        executor: Executor | None = None
+        if self.evaluator is not None:
+            executor = (
+                WorkerPool(self.evaluator, self.workers, self.timeout)
+                if self.workers
+                else InProcess(self.evaluator)
+            )
+        engine = Engine(
+            self.problem,
+            self.goals,
+            algorithm=self.algorithm,
+            population=self.population,
+            evaluations=budget,
+            seed=self.seed,
+            executor=executor,
+            observers=self.observers,
+        )
+        self.ending_ = engine.run()
+        archive: Archive = engine.archive
+        self.history_, self.front_ = archive.records, archive.front
+        self.hypervolume_ = archive.progress().hypervolume
+        return self
+
+    @property
+    def front_objectives_(self) -> FloatArray:
+        """(F, M) objectives of the front, as they are (a maximised one is not negated)."""
+        rows = [[record["objectives"][name] for name in self.goals.objectives] for record in self.front_]
+        return np.array(rows, float).reshape(len(rows), len(self.goals.objectives))
+
+
+def _problem(space: Any, target: Any) -> Problem:
+    if isinstance(space, str | Path):
+        space = pipeline.load_space(str(space), {})
+    if isinstance(target, str | Path):
+        from hannah_hw.targets import load_target
+
+        target = load_target(target)
+    return pipeline.SpaceProblem(space, target)
+
+
+def make_goals(objectives: Mapping[str, str] | Iterable[str], constraints: Mapping[str, str]) -> Goals:
+    """Objectives and constraints from what a caller writes.
+
+    Raises:
+        ConfigError: An unknown metric, no objective, or a direction other than ``min`` and ``max``.
+    """
+    directions = dict(objectives) if isinstance(objectives, Mapping) else dict.fromkeys(objectives, "min")
+    for name in (*directions, *constraints):
+        if name not in METRICS:
+            raise ConfigError(f"unknown metric {name!r}", allowed=sorted(METRICS), given=name)
+    if not directions:
+        raise ConfigError("at least one objective is needed", allowed=sorted(METRICS))
+    for name, direction in directions.items():
+        if direction not in ("min", "max"):
+            raise ConfigError(f"{name}: {direction!r} is no direction", allowed=["min", "max"])
+    return Goals(directions, tuple(parse_constraint(name, text) for name, text in constraints.items()))

@@ -1,0 +1,171 @@
+"""The quantities a search can minimise, maximise or bound: their names, units and where they come from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from hannah_hw.errors import InputError
+from hannah_hw.quantities import parse_quantity
+from hannah_hw.search.protocols import Estimates, FloatArray
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One quantity.
+
+    Attributes:
+        name: As written in a configuration.
+        key: As written in records, with its unit.
+        dimension: A key of `hannah_hw.quantities.UNITS`.
+        unit: Base unit, for messages.
+        estimated: Known before anything is trained.
+    """
+
+    name: str
+    key: str
+    dimension: str
+    unit: str
+    estimated: bool
+
+
+#: By name.
+METRICS: Final[Mapping[str, Metric]] = {
+    metric.name: metric
+    for metric in (
+        Metric("error", "error", "ratio", "", False),
+        Metric("latency", "latency_s", "seconds", "s", True),
+        Metric("energy", "energy_j", "joules", "J", True),
+        Metric("ram", "ram_bytes", "bytes", "B", True),
+        Metric("flash", "flash_bytes", "bytes", "B", True),
+        Metric("macs", "macs", "count", "", True),
+        Metric("parameters", "parameters", "count", "", True),
+    )
+}
+
+_CONSTRAINT: Final = re.compile(r"\s*(<=|>=|<|>|==|=)?\s*(.*?)\s*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A bound on a metric.
+
+    Attributes:
+        metric: A key of `METRICS`.
+        sign: ``<=`` or ``>=``.
+        bound: In the metric's base unit.
+    """
+
+    metric: str
+    sign: str
+    bound: float
+
+    def violation(self, values: FloatArray) -> FloatArray:
+        """(P,) how far values miss the bound, as a share of it (of 1 for a bound of 0); 0 where they meet it."""
+        excess = values - self.bound if self.sign == "<=" else self.bound - values
+        result: FloatArray = np.maximum(excess, 0.0) / (abs(self.bound) or 1.0)
+        return result
+
+    def __str__(self) -> str:
+        return f"{self.sign} {self.bound!r} {METRICS[self.metric].unit}".rstrip()
+
+
+def parse_constraint(metric: str, text: object) -> Constraint:
+    """Read a constraint such as ``<= 64 KiB``.
+
+    Args:
+        metric: A key of `METRICS`.
+        text: What the configuration says.
+
+    Raises:
+        InputError: No comparison, an unknown unit, or not a finite number.
+    """
+    example = f"write it as '<= {_EXAMPLES[METRICS[metric].dimension]}'"
+    sign, value = _CONSTRAINT.fullmatch(str(text)).groups()  # type: ignore[union-attr]
+    if sign not in ("<=", ">="):
+        given = (
+            f"{str(text)!r} has no comparison" if sign is None else f"the comparison {sign!r} is not allowed"
+        )
+        raise InputError(f"{given}; {example}", allowed=["<= BOUND", ">= BOUND"])
+    bound = parse_quantity(value, METRICS[metric].dimension)
+    if not np.isfinite(bound) or bound < 0:
+        raise InputError(f"the bound of {str(text)!r} must be a finite number of at least 0; {example}")
+    return Constraint(metric, sign, bound)
+
+
+_EXAMPLES: Final = {
+    "bytes": "64 KiB",
+    "seconds": "5 ms",
+    "joules": "1 mJ",
+    "count": "2 M",
+    "ratio": "5 %",
+}
+
+
+@dataclass(frozen=True)
+class Goals:
+    """What a search wants: objectives and constraints, and how they turn metrics into numbers to minimise.
+
+    Attributes:
+        objectives: Metric name -> ``min`` or ``max``, in order.
+        constraints: In order; every metric at most once for each sign.
+    """
+
+    objectives: Mapping[str, str]
+    constraints: tuple[Constraint, ...]
+
+    @property
+    def trained(self) -> bool:
+        """Whether any goal needs a trained candidate."""
+        names = [*self.objectives, *(c.metric for c in self.constraints)]
+        return any(not METRICS[name].estimated for name in names)
+
+    def minimised(self, metrics: Mapping[str, object]) -> FloatArray:
+        """(M,) objectives of one candidate, sign turned where a metric is maximised; NaN where unknown."""
+        values = [_number(metrics.get(METRICS[name].key)) for name in self.objectives]
+        return np.array(values) * self.signs
+
+    @property
+    def signs(self) -> FloatArray:
+        """(M,) 1 for an objective that is minimised, -1 for one that is maximised."""
+        return np.array([1.0 if d == "min" else -1.0 for d in self.objectives.values()])
+
+    def free_violations(self, estimates: Estimates) -> tuple[dict[str, FloatArray], FloatArray]:
+        """What the estimates say about the constraints.
+
+        An unsupported candidate violates the pseudo-constraint ``unsupported`` by 1; a constraint whose metric
+        the target has no figure for is violated by 1.
+
+        Returns:
+            Violation of each constraint on an estimated metric, and the total: (P,) each.
+        """
+        supported = np.asarray(estimates.supported, bool)
+        parts: dict[str, FloatArray] = {}
+        for constraint in self.constraints:
+            if METRICS[constraint.metric].estimated:
+                values = np.asarray(estimates.columns[METRICS[constraint.metric].key], float)
+                excess = constraint.violation(values)
+                excess = np.where(np.isnan(excess), 1.0, excess)
+                parts[constraint.metric] = parts.get(constraint.metric, 0.0) + excess
+        if not supported.all():
+            parts["unsupported"] = np.where(supported, 0.0, 1.0)
+        total = np.zeros(len(supported))
+        for part in parts.values():
+            total = total + part
+        return parts, total
+
+    def trained_violations(self, metrics: Mapping[str, object]) -> dict[str, float]:
+        """Violation of each constraint on a metric that only training shows."""
+        return {
+            c.metric: float(c.violation(np.array(_number(metrics.get(METRICS[c.metric].key)))))
+            for c in self.constraints
+            if not METRICS[c.metric].estimated
+        }
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else float("nan")

@@ -1,0 +1,224 @@
+"""Where the search meets the rest of the package: spaces, targets, prices, data and training.
+
+Nothing else in `hannah_hw.search` imports them; the engine sees the protocols of `hannah_hw.search.protocols`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from hannah_hw.errors import EvaluationError
+from hannah_hw.search.protocols import BoolArray, Encoding, FloatArray
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from hannah_hw.search.config import SearchConfig
+
+#: Metrics that a target's prices hold, and those of the network alone.
+_PRICES: Final = ("latency_s", "energy_j", "ram_bytes", "flash_bytes")
+_COUNTS: Final = ("macs", "parameters")
+
+
+class _Columns(Mapping[str, FloatArray]):
+    """Metric key -> (P,) values; the counts of the network are computed when they are asked for."""
+
+    def __init__(self, costs: Any, space: Any, rows: FloatArray) -> None:
+        self._costs = costs
+        self._space = space
+        self._rows = rows
+        self._counts: dict[str, FloatArray] = {}
+
+    def __getitem__(self, key: str) -> FloatArray:
+        if key in _PRICES:
+            return np.asarray(getattr(self._costs, key), float)
+        if key not in _COUNTS:
+            raise KeyError(key)
+        if not self._counts:
+            self._counts = {
+                "macs": self._space.workload(self._rows).macs.astype(float),
+                "parameters": self._space.parameter_counts(self._rows).astype(float),
+            }
+        return self._counts[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*_PRICES, *_COUNTS))
+
+    def __len__(self) -> int:
+        return len(_PRICES) + len(_COUNTS)
+
+
+class TargetEstimates:
+    """Prices of a batch on a target; see `hannah_hw.search.protocols.Estimates`."""
+
+    def __init__(self, costs: Any, space: Any, rows: FloatArray) -> None:
+        self._costs = costs
+        self.columns: Mapping[str, FloatArray] = _Columns(costs, space, rows)
+        self.supported: BoolArray = np.asarray(costs.supported, bool)
+
+    def report(self, index: int, /) -> dict[str, Any]:
+        """The cost report of one candidate."""
+        document: dict[str, Any] = self._costs.report(index).to_dict()
+        return document
+
+    def unsupported(self, index: int, /) -> str:
+        """The kernels that the target has no rule for."""
+        rows = self.report(index).get("unsupported") or []
+        return "; ".join(" ".join(str(value) for value in row.values()) for row in rows) or "not supported"
+
+
+class SpaceProblem:
+    """A search space priced on a target; see `hannah_hw.search.protocols.Problem`.
+
+    Args:
+        space: A loaded search space.
+        target: A loaded target.
+    """
+
+    def __init__(self, space: Any, target: Any) -> None:
+        self.space = space
+        self.target = target
+
+    @property
+    def encoding(self) -> Encoding:
+        """The space's parameters as columns."""
+        encoding: Encoding = self.space.encoding
+        return encoding
+
+    def describe(self, rows: FloatArray, /) -> Sequence[tuple[str, dict[str, Any]]]:
+        """Id and active parameters of each candidate."""
+        described = []
+        for row in rows:
+            assignment = self.space.encoding.assignment(row)
+            described.append((str(self.space.candidate(assignment).id), dict(assignment.to_dict())))
+        return described
+
+    def estimate(self, rows: FloatArray, /) -> TargetEstimates:
+        """Price a batch at once."""
+        from hannah_hw.estimate import estimate_population
+
+        return TargetEstimates(estimate_population(self.space, rows, self.target), self.space, rows)
+
+
+@dataclass
+class ScoringEvaluator:
+    """Trains a candidate and measures its int8 accuracy; see `hannah_hw.search.protocols.Evaluator`.
+
+    Attributes:
+        space: Name or path of the space.
+        options: Options of the space.
+        data: Name or path of the data set.
+        seed: Seed of the run: of the split of the data, and with a candidate's id of its training.
+        training: Options of `hannah_hw.scoring.Training`.
+        artifacts: Folder of the trained models.
+    """
+
+    space: str
+    options: Mapping[str, Any]
+    data: str
+    seed: int
+    training: Mapping[str, Any]
+    artifacts: Path
+    _loaded: tuple[Any, Any, Any] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        """Load the space and the data, and train on one thread."""
+        import torch
+
+        from hannah_hw.scoring import load_data
+
+        torch.set_num_threads(1)
+        space = load_space(self.space, self.options)
+        data = load_data(self.data, seed=self.seed)
+        self._loaded = space, data, training_model()(**self.training)
+
+    def evaluate(self, identifier: str, assignment: Mapping[str, Any], /) -> dict[str, Any]:
+        """Train, quantise and test one candidate."""
+        from hannah_hw.scoring import score_candidate
+
+        if self._loaded is None:
+            raise RuntimeError("start() was not called")
+        space, data, training = self._loaded
+        score = score_candidate(space, assignment, data, training, self.seed, self.artifacts)
+        metrics = dict(score.metrics())
+        if metrics.get("error") is None:
+            raise EvaluationError(f"{identifier} has no accuracy", kind="diverged")
+        metrics["artifact"] = f"{self.artifacts.name}/{identifier}.onnx"
+        return metrics
+
+
+def training_model() -> type[BaseModel]:
+    """The model of the configuration's section ``training``."""
+    from hannah_hw.scoring import Training
+
+    return Training
+
+
+def load_space(name: str, options: Mapping[str, Any]) -> Any:
+    """Load a search space by name or path."""
+    from hannah_hw.spaces import load_space as load
+
+    return load(name, **options)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything a configured run works with.
+
+    Attributes:
+        problem: The space on the target.
+        evaluator: None if nothing is trained.
+        facts: For the header ``resolved`` of the run's configuration: versions, data, target.
+    """
+
+    problem: SpaceProblem
+    evaluator: ScoringEvaluator | None
+    facts: dict[str, Any]
+
+
+def build(config: SearchConfig, artifacts: Path) -> Setup:
+    """Load what a configuration names; every wrong input shows here, before anything is written.
+
+    The shape of the samples and the number of classes are taken from the data, unless the configuration gives
+    them as options of the space.
+
+    Raises:
+        InputError: The space, the target or the data cannot be used.
+        MissingExtraError: A package that training needs is not installed.
+    """
+    from hannah_hw.targets import load_target
+
+    options = config.space.options
+    facts: dict[str, Any] = {"hash": config.hash, "versions": versions()}
+    evaluator = None
+    if config.data is not None and config.goals.trained:
+        from hannah_hw.scoring import load_data
+
+        data = load_data(config.data, seed=config.search.seed)
+        options = {"input_shape": tuple(data.input_shape), "classes": int(data.classes), **options}
+        facts["data"] = data.summary()
+        evaluator = ScoringEvaluator(
+            config.space.name, options, config.data, config.search.seed, config.training, artifacts
+        )
+    target = load_target(config.target)
+    facts["target"] = {"name": target.name, "clock_hz": target.clock_hz}
+    return Setup(SpaceProblem(load_space(config.space.name, options), target), evaluator, facts)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the results depend on; packages that are not installed are left out."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for package in ("hannah-hw", "numpy", "torch", "onnx", "onnxruntime"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

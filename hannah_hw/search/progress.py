@@ -1,0 +1,147 @@
+"""Showing a run on a terminal, or as plain lines where there is none."""
+
+from __future__ import annotations
+
+import time
+from typing import IO, TYPE_CHECKING, Final
+
+from hannah_hw.search.archive import Ending, Observer, Progress, Record
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.table import Table
+
+#: Seconds between two plain lines, at least.
+LINE_INTERVAL: Final = 5.0
+
+
+def display(console: Console | None = None) -> Observer:
+    """The observer that suits a console: a live table on a terminal, plain lines elsewhere.
+
+    Args:
+        console: Where to write; by default standard error, so that standard output stays free for results.
+    """
+    from rich.console import Console
+
+    console = console or Console(stderr=True)
+    return LiveDisplay(console) if console.is_terminal else PlainLines(console.file)
+
+
+def rows(progress: Progress) -> list[tuple[str, str]]:
+    """What a display shows, as pairs of a label and a value."""
+    hypervolume = "-" if progress.hypervolume is None else f"{progress.hypervolume:.4f}"
+    evaluations = f"{progress.evaluations} of {progress.budget}"
+    if progress.failed:
+        evaluations += f" ({progress.failed} failed)"
+    return [
+        ("evaluations", evaluations),
+        ("feasible", f"{progress.feasible_share:.1%} of {progress.estimated} estimates"),
+        ("hypervolume", hypervolume),
+        ("front", str(progress.front_size)),
+        ("generation", str(progress.generation)),
+        ("elapsed", clock(progress.elapsed_s)),
+        ("left", "-" if progress.left_s is None else clock(progress.left_s)),
+    ]
+
+
+def clock(seconds: float) -> str:
+    """``4:05`` or ``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class PlainLines:
+    """One line every `LINE_INTERVAL` seconds, and one at the end.
+
+    Args:
+        stream: Where to write.
+        interval: Seconds between two lines, at least.
+    """
+
+    def __init__(self, stream: IO[str], interval: float = LINE_INTERVAL) -> None:
+        self._stream = stream
+        self._interval = interval
+        self._last = float("-inf")
+
+    def on_start(self, progress: Progress, /) -> None:
+        """See `Observer`."""
+        self._stream.write(f"search: {progress.budget} evaluations\n")
+
+    def on_record(self, _record: Record, progress: Progress, /) -> None:
+        """See `Observer`."""
+        if time.monotonic() - self._last >= self._interval:
+            self._last = time.monotonic()
+            self._line(progress)
+
+    def on_generation(self, progress: Progress, /) -> None:
+        """See `Observer`."""
+
+    def on_end(self, progress: Progress, ending: Ending | None, /) -> None:
+        """See `Observer`."""
+        self._line(progress)
+        self._stream.write(f"search: {_ENDINGS[ending]}\n")
+        self._stream.flush()
+
+    def _line(self, progress: Progress) -> None:
+        self._stream.write(", ".join(f"{label} {value}" for label, value in rows(progress)) + "\n")
+        self._stream.flush()
+
+
+_ENDINGS: Final[dict[Ending | None, str]] = {
+    "budget": "done",
+    "exhausted": "done early: the space holds no further candidate within the constraints",
+    None: "stopped",
+}
+
+
+class LiveDisplay:
+    """A table that is redrawn in place.
+
+    Args:
+        console: A terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+
+    def on_start(self, progress: Progress, /) -> None:
+        """See `Observer`."""
+        from rich.live import Live
+
+        self._live = Live(self._table(progress), console=self._console, refresh_per_second=4)
+        self._live.start()
+
+    def on_record(self, _record: Record, progress: Progress, /) -> None:
+        """See `Observer`."""
+        self._show(progress)
+
+    def on_generation(self, progress: Progress, /) -> None:
+        """See `Observer`."""
+        self._show(progress)
+
+    def on_end(self, progress: Progress, ending: Ending | None, /) -> None:
+        """See `Observer`."""
+        self._show(progress)
+        if self._live is not None:
+            self._live.stop()
+        self._console.print(f"search: {_ENDINGS[ending]}")
+
+    def _show(self, progress: Progress) -> None:
+        if self._live is not None:
+            self._live.update(self._table(progress))
+
+    @staticmethod
+    def _table(progress: Progress) -> Table:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        table = Table.grid(padding=(0, 2))
+        table.add_row(
+            "progress", ProgressBar(total=progress.budget, completed=progress.evaluations, width=40)
+        )
+        for label, value in rows(progress):
+            table.add_row(label, value)
+        return table

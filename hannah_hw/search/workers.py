@@ -1,0 +1,324 @@
+"""Worker processes that may crash, hang or run out of memory without taking the run with them.
+
+Every evaluation happens in a process of its own pool (spawned, never forked). A worker that dies or exceeds its
+time is replaced, and the candidate it was working on gets a recorded failure. Workers compute with one thread
+each, so that results do not depend on how many there are. A worker ends itself when its parent disappears.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Final, Protocol
+
+from hannah_hw.errors import (
+    CatalogError,
+    ConfigError,
+    DataError,
+    EvaluationError,
+    MissingExtraError,
+    RunError,
+    TargetError,
+    UnsupportedError,
+)
+from hannah_hw.search.protocols import Evaluator
+
+#: One thread a worker, set before it imports anything.
+ENVIRONMENT: Final = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+    ),
+    "1",
+)
+#: Seconds a worker may take to start: importing a training framework on a loaded machine is slow.
+STARTUP_TIMEOUT: Final = 600.0
+#: Workers that die in a row while starting before the run is given up.
+STARTUP_ATTEMPTS: Final = 3
+
+
+#: Errors that every candidate would meet.
+FATAL: Final = (ConfigError, DataError, TargetError, CatalogError, MissingExtraError)
+#: Failures to write that have nothing to do with the candidate.
+FULL_DISK: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One candidate to evaluate; see `Evaluator.evaluate`."""
+
+    identifier: str
+    assignment: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task.
+
+    Attributes:
+        metrics: What the evaluator returned; empty after a failure.
+        reason: None, or ``kind`` (``crash``, ``timeout``, ``memory``, ``error`` or that of an
+            `EvaluationError`) and ``message`` of the failure.
+        started: When it began, UTC.
+        wall_s: Seconds it took.
+    """
+
+    metrics: Mapping[str, Any]
+    reason: Mapping[str, str] | None
+    started: datetime
+    wall_s: float
+
+
+class Executor(Protocol):
+    """Runs tasks; the two implementations below differ in where."""
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome]]:
+        """Position and outcome of every task, as they finish."""
+        ...
+
+    def close(self) -> None:
+        """Stop everything at once."""
+        ...
+
+
+def attempt(evaluator: Evaluator, task: Task) -> dict[str, Any]:
+    """Evaluate a task; the result or the failure as plain data.
+
+    Returns:
+        ``{"metrics": ...}``, ``{"reason": {"kind": ..., "message": ...}}``, or ``{"fatal": message}`` for an
+        error that every candidate would meet: a wrong input, a missing package.
+    """
+    try:
+        return {"metrics": dict(evaluator.evaluate(task.identifier, task.assignment))}
+    except EvaluationError as error:
+        return {"reason": {"kind": error.kind, "message": str(error)}}
+    except FATAL as error:
+        return {"fatal": str(error)}
+    except MemoryError as error:
+        return {"reason": {"kind": "memory", "message": f"out of memory {error}".strip()}}
+    except Exception as error:  # noqa: BLE001 - any failure of a candidate is recorded, none ends the run
+        if isinstance(error, OSError) and error.errno in FULL_DISK:
+            return {"fatal": f"cannot write an artifact: {error.strerror}; make room, then --resume"}
+        kind = "unsupported" if isinstance(error, UnsupportedError) else "error"
+        return {"reason": {"kind": kind, "message": f"{type(error).__name__}: {error}"}}
+
+
+class InProcess:
+    """Runs tasks one after the other in this process: for tests, debugging and cheap evaluators.
+
+    Args:
+        evaluator: Started on first use.
+    """
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator = evaluator
+        self._started = False
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome]]:
+        """See `Executor.run`."""
+        for position, task in enumerate(tasks):
+            if not self._started:
+                self._evaluator.start()
+                self._started = True
+            started, clock = datetime.now(UTC), time.monotonic()
+            yield position, _outcome(attempt(self._evaluator, task), started, time.monotonic() - clock)
+
+    def close(self) -> None:
+        """See `Executor.close`."""
+
+
+class _Worker:
+    """One process and the task it has."""
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection: Connection
+        self.connection, theirs = context.Pipe()
+        self.process: BaseProcess = context.Process(target=_serve, args=(theirs, evaluator), daemon=True)
+        with _environment(ENVIRONMENT):
+            self.process.start()
+        theirs.close()
+        self.ready = False
+        self.position: int | None = None
+        self.started = datetime.now(UTC)
+        self.clock = time.monotonic()
+
+    def assign(self, position: int, task: Task) -> None:
+        self.position = position
+        self.started, self.clock = datetime.now(UTC), time.monotonic()
+        # A worker that died a moment ago is noticed when its answer is read.
+        with contextlib.suppress(OSError):
+            self.connection.send(task)
+
+    def read(self) -> dict[str, Any] | None:
+        """The next message, or None if the process is gone."""
+        try:
+            message: dict[str, Any] = self.connection.recv()
+        except (EOFError, OSError):
+            return None
+        return message
+
+    def stop(self, grace: float = 0.0) -> int | None:
+        """End the process, by force after `grace` seconds; its exit code."""
+        self.process.join(grace)
+        self.process.kill()
+        self.process.join()
+        code = self.process.exitcode
+        self.connection.close()
+        self.process.close()
+        return code
+
+
+class WorkerPool:
+    """A pool of worker processes.
+
+    Args:
+        evaluator: Pickled to every worker, which starts it once.
+        workers: Number of processes.
+        timeout: Seconds that one evaluation may take.
+    """
+
+    def __init__(self, evaluator: Evaluator, workers: int, timeout: float) -> None:
+        self._evaluator = evaluator
+        self._count = workers
+        self._timeout = timeout
+        self._workers: list[_Worker] = []
+        self._failed_starts = 0
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome]]:
+        """See `Executor.run`.
+
+        Raises:
+            RunError: Workers cannot start, or every candidate would fail for the same reason.
+        """
+        todo = deque(enumerate(tasks))
+        while todo or any(w.position is not None for w in self._workers):
+            busy = sum(w.position is not None for w in self._workers)
+            while len(self._workers) < min(self._count, busy + len(todo)):
+                self._workers.append(_Worker(self._evaluator))
+            for worker in [w for w in self._workers if w.ready and w.position is None]:
+                if not worker.process.is_alive():
+                    self._workers.remove(worker)
+                    worker.stop()
+                elif todo:
+                    worker.assign(*todo.popleft())
+            for worker in self._wait() if self._workers else ():
+                finished = self._advance(worker)
+                if finished is not None:
+                    yield finished
+
+    def close(self) -> None:
+        """See `Executor.close`."""
+        for worker in self._workers:
+            worker.stop()
+        self._workers.clear()
+
+    def _limit(self, worker: _Worker) -> float:
+        """Moment at which a worker has taken too long."""
+        if worker.position is not None:
+            return worker.clock + self._timeout
+        return float("inf") if worker.ready else worker.clock + STARTUP_TIMEOUT
+
+    def _wait(self) -> list[_Worker]:
+        """Workers that have said something, died or exceeded their time."""
+        deadline = min(map(self._limit, self._workers))
+        patience = None if deadline == float("inf") else max(0.0, deadline - time.monotonic())
+        ready = wait([w.connection for w in self._workers if w.position is not None or not w.ready], patience)
+        now = time.monotonic()
+        return [w for w in self._workers if w.connection in ready or self._limit(w) <= now]
+
+    def _advance(self, worker: _Worker) -> tuple[int, Outcome] | None:
+        """Take in what a worker has to say; the finished task, if it had one."""
+        message = worker.read() if worker.connection.poll() else {"late": True}
+        took = time.monotonic() - worker.clock
+        if message is not None and "fatal" in message:
+            raise RunError(str(message["fatal"]))
+        if message is not None and "ready" in message:
+            worker.ready = True
+            self._failed_starts = 0
+            return None
+        position = worker.position
+        if message is not None and "late" not in message:
+            worker.position = None
+        else:
+            self._workers.remove(worker)
+            code = worker.stop(grace=5.0 if message is None else 0.0)
+            message = {"reason": self._death(code) if message is None else self._late()}
+            if position is None:
+                self._failed_starts += 1
+                if self._failed_starts >= STARTUP_ATTEMPTS:
+                    text = message["reason"]["message"]
+                    raise RunError(f"{STARTUP_ATTEMPTS} worker processes in a row did not start: {text}")
+        return None if position is None else (position, _outcome(message, worker.started, took))
+
+    def _late(self) -> dict[str, str]:
+        return {"kind": "timeout", "message": f"took longer than {self._timeout:g} s"}
+
+    @staticmethod
+    def _death(code: int | None) -> dict[str, str]:
+        if code is not None and code < 0:
+            name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+            hint = " (often: out of memory)" if name == "SIGKILL" else ""
+            return {"kind": "crash", "message": f"the worker was killed by {name}{hint}"}
+        return {"kind": "crash", "message": f"the worker exited with status {code}"}
+
+
+def _outcome(message: Mapping[str, Any], started: datetime, wall_s: float) -> Outcome:
+    if "fatal" in message:
+        raise RunError(str(message["fatal"]))
+    return Outcome(message.get("metrics", {}), message.get("reason"), started, wall_s)
+
+
+def _serve(connection: Connection, evaluator: Evaluator) -> None:
+    """Main function of a worker process."""
+    # Ctrl-C reaches the whole process group; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        evaluator.start()
+    except Exception as error:  # noqa: BLE001 - reported to the parent, which ends the run
+        connection.send({"fatal": f"a worker cannot start: {type(error).__name__}: {error}"})
+        return
+    connection.send({"ready": True})
+    while True:
+        try:
+            task = connection.recv()
+        except EOFError:
+            return
+        connection.send(attempt(evaluator, task))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the processes started meanwhile."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

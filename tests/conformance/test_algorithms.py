@@ -1,0 +1,204 @@
+"""Every registered algorithm must keep the contract in the docstring of `Algorithm`."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hannah_hw.search.algorithms import ALGORITHMS, find_algorithm
+from hannah_hw.search.hypervolume import hypervolume
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "search"))
+from search_toys import ToyEncoding, nas_like, nas_like_values
+
+pytestmark = pytest.mark.parametrize("name", sorted(ALGORITHMS))
+
+
+def violation_of(rows):
+    return np.maximum(nas_like_values(rows)[1], 0).sum(axis=1)
+
+
+def make(name, encoding=None, seed=0, screen=None, population=20, objectives=3):
+    return ALGORITHMS[name](
+        encoding or nas_like(conditional=True), objectives, population=population, seed=seed, screen=screen
+    )
+
+
+def advance(algorithm, count, batch=None):
+    """Ask and tell until `count` rows are asked; all rows, objectives and violations."""
+    asked = []
+    while sum(map(len, asked)) < count:
+        rows = algorithm.ask(batch or algorithm.batch)
+        assert len(rows)
+        algorithm.tell(rows, nas_like_values(rows)[0], violation_of(rows))
+        asked.append(rows)
+    return np.concatenate(asked)
+
+
+def test_rows_are_canonical_and_never_repeated(name):
+    algorithm = make(name)
+    rows = advance(algorithm, 400)
+    np.testing.assert_array_equal(rows, algorithm.encoding.canonical(rows))
+    assert len(np.unique(rows, axis=0)) == len(rows)
+
+
+def test_the_declared_default_comes_first(name):
+    algorithm = make(name)
+    encoding = algorithm.encoding
+    np.testing.assert_array_equal(algorithm.ask(3)[0], encoding.canonical(encoding.default[None])[0])
+
+
+def test_seed_fixes_the_sequence(name):
+    first, again, other = (advance(make(name, seed=s), 120) for s in (3, 3, 4))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first[: len(other)], other[: len(first)])
+
+
+def test_telling_in_pieces_changes_nothing(name):
+    whole, pieces = make(name), make(name)
+    for _ in range(8):
+        rows = whole.ask(10)
+        np.testing.assert_array_equal(rows, pieces.ask(10))
+        values, violation = nas_like_values(rows)[0], violation_of(rows)
+        whole.tell(rows, values, violation)
+        for part in (slice(0, 1), slice(1, 7), slice(7, None)):
+            pieces.tell(rows[part], values[part], violation[part])
+    assert whole.state_dict() == pieces.state_dict()
+
+
+def test_asking_before_telling_is_allowed_and_order_is_checked(name):
+    algorithm = make(name)
+    first, second = algorithm.ask(5), algorithm.ask(5)
+    assert len(np.unique(np.concatenate([first, second]), axis=0)) == 10
+    with pytest.raises(ValueError, match="order of asking"):
+        algorithm.tell(second, nas_like_values(second)[0], np.zeros(5))
+    algorithm.tell(first, nas_like_values(first)[0], np.zeros(5))
+
+
+def test_state_continues_the_sequence_exactly(name):
+    original = make(name)
+    advance(original, 90)
+    pending = original.ask(7)
+    state = json.loads(json.dumps(original.state_dict()))
+    copy = make(name, seed=99)
+    copy.load_state_dict(state)
+    for algorithm in (original, copy):
+        algorithm.tell(pending, nas_like_values(pending)[0], violation_of(pending))
+    np.testing.assert_array_equal(advance(original, 100), advance(copy, 100))
+    assert original.state_dict() == copy.state_dict()
+    with pytest.raises(ValueError, match="state of 'other'"):
+        copy.load_state_dict({**state, "algorithm": "other"})
+
+
+def test_failures_and_infeasible_rows_rank_behind(name):
+    algorithm = make(name, population=8)
+    rows = algorithm.ask(8)
+    values = nas_like_values(rows)[0]
+    values[:4] = np.nan
+    algorithm.tell(rows, values, np.array([0, 0, 0, 0, 1, 1, 0, 0], float))
+    assert np.isinf(algorithm.violation).sum() == 4
+    assert (algorithm.violation == 0).sum() == 2
+    more = advance(algorithm, 40)
+    assert np.isfinite(more).all()
+
+
+def test_only_active_parameters_tell_candidates_apart(name):
+    # Two values of the switch turn everything else off: 2 + 2 * 5 candidates behind 4 * 5 rows.
+    encoding = ToyEncoding({"switch": ("cat", 4), "x": ("int", 5)}, {"x": ("switch", [0, 1])})
+    algorithm = make(name, encoding, objectives=1, population=4)
+    seen = []
+    for _ in range(40):
+        rows = algorithm.ask(3)
+        algorithm.tell(rows, rows[:, :1] + rows[:, 1:], np.zeros(len(rows)))
+        seen += rows.tolist()
+    assert sorted(seen) == sorted([[s, x] for s in (0.0, 1.0) for x in range(5)] + [[2.0, 2.0], [3.0, 2.0]])
+
+
+def test_an_exhausted_space_gives_fewer_rows_and_then_none(name):
+    encoding = ToyEncoding({"a": ("int", 3), "b": ("cat", 3)})
+    algorithm = make(name, encoding, objectives=2, population=4)
+    sizes = []
+    for _ in range(6):
+        rows = algorithm.ask(4)
+        algorithm.tell(rows, rows, np.zeros(len(rows)))
+        sizes.append(len(rows))
+    assert sum(sizes) == 9
+    assert sizes[-1] == 0
+
+
+def test_a_space_of_one_candidate(name):
+    algorithm = make(name, ToyEncoding({"a": ("cat", 1)}), objectives=1)
+    assert len(algorithm.ask(5)) == 1
+    assert len(algorithm.ask(5)) == 0
+
+
+def test_screened_offspring_are_feasible(name):
+    algorithm = make(name, screen=violation_of)
+    first = algorithm.ask(algorithm.batch)
+    algorithm.tell(first, nas_like_values(first)[0], violation_of(first))
+    later = advance(algorithm, 200)
+    assert (violation_of(first) > 0).any()  # the first batch shows the space as it is
+    assert (violation_of(later) == 0).all()
+
+
+def test_a_needle_of_feasible_rows_is_found_by_descent(name):
+    encoding = ToyEncoding({f"p{i}": ("int", 16) for i in range(8)})
+    needle = np.array([3, 9, 12, 1, 7, 7, 2, 14])
+
+    def screen(rows):
+        return np.maximum(np.abs(rows - needle).sum(axis=1) - 4, 0) / 4
+
+    algorithm = make(name, encoding, objectives=1, screen=screen, population=8)
+    feasible = 0
+    for _ in range(12):
+        rows = algorithm.ask(8)
+        algorithm.tell(rows, rows[:, :1], screen(rows))
+        feasible += (screen(rows) == 0).sum()
+    assert feasible >= 8
+
+
+def test_every_feasible_row_of_a_small_space_is_found(name):
+    encoding = ToyEncoding({"a": ("int", 12), "b": ("int", 12)})
+
+    def screen(rows):
+        return np.maximum(rows.sum(axis=1) - 3, 0)
+
+    algorithm = make(name, encoding, objectives=2, screen=screen, population=4)
+    found = set()
+    for _ in range(30):
+        rows = algorithm.ask(4)
+        algorithm.tell(rows, rows, screen(rows))
+        found |= {tuple(r) for r in rows[screen(rows) == 0]}
+    assert len(found) == 10
+    assert len(algorithm.ask(4)) == 0
+
+
+def test_a_known_front_is_found(name):
+    # Error falls with depth, cost rises with it, every other parameter only hurts: 16 points are optimal.
+    encoding = ToyEncoding({"depth": ("int", 16), **{f"p{i}": ("cat", 4) for i in range(5)}})
+    algorithm = make(name, encoding, objectives=2, population=24)
+    asked = []
+    while sum(map(len, asked)) < 1500:
+        rows = algorithm.ask(algorithm.batch)
+        waste = (rows[:, 1:] != 2).sum(axis=1)
+        values = np.stack([15 - rows[:, 0] + waste, rows[:, 0] + waste], 1)
+        algorithm.tell(rows, values, np.zeros(len(rows)))
+        asked.append(values)
+    optimal = {tuple(v) for v in np.concatenate(asked) if v.sum() == 15}
+    assert len(optimal) >= 8  # random search finds one or two
+
+
+def test_beats_random_search(name):
+    encoding = nas_like()
+    algorithm = make(name, encoding, seed=1, population=32)
+    rows = advance(algorithm, 600)[:600]
+    random = encoding.sample(600, np.random.default_rng(1))
+    volume = [hypervolume(nas_like_values(r)[0][violation_of(r) == 0], np.ones(3)) for r in (rows, random)]
+    assert volume[0] > 1.2 * volume[1]
+
+
+def test_an_unknown_name_is_an_error_with_the_nearest(name):
+    with pytest.raises(Exception, match=f"did you mean '{name}'"):
+        find_algorithm(name + "x")

@@ -1,0 +1,6 @@
+"""Makes the toy problems importable, also in the worker processes."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
