@@ -145,7 +145,8 @@ class Op(Node):
 
     def __init__(self) -> None:
         super().__init__()
-        self._cached_shape: Shape | None = None
+        #: Facts that follow from attributes and operands, computed once.
+        self._cache: dict[str, Any] = {}
 
     def __call__(self, *operands: Node) -> Any:
         """A new operator of this kind, connected to its operands.
@@ -161,7 +162,7 @@ class Op(Node):
         bound = copy.copy(self)
         bound.users = []
         bound.operands = []
-        bound._cached_shape = None
+        bound._cache = {}
         bound._connect(operands)
         return bound
 
@@ -200,22 +201,24 @@ class Op(Node):
             evaluate: Expression or container of them -> plain value.
             operands: Nodes with plain shapes that take the operands' places.
         """
-        plain = copy.copy(self)
+        plain = object.__new__(type(self))
+        plain.__dict__.update(self.__dict__)
         plain.operands = operands
-        plain._cached_shape = None
+        plain._cache = {}
         for name, value in self.expressions().items():
             setattr(plain, name, evaluate(value))
         return plain
 
     def shape(self) -> Shape:
         """The output shape."""
-        if self._cached_shape is None:
+        if "shape" not in self._cache:
             if not self.operands:
                 raise SpaceError(
                     f"{type(self).__name__} is not connected yet, so it has no shape; call it with operands"
                 )
-            self._cached_shape = tuple(self.shape_fun())
-        return self._cached_shape
+            self._cache["shape"] = tuple(self.shape_fun())
+        shape: Shape = self._cache["shape"]
+        return shape
 
     def shape_fun(self) -> Shape:
         """The output shape, as a function of the operands' shapes and the attributes."""
@@ -229,6 +232,11 @@ class Op(Node):
     def row(self) -> Row:
         """What the Workload holds for this operator; may be symbolic."""
         return Row("kernel", type(self).__name__)
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether the operator is a scale and offset a channel: whether it defines `affine`."""
+        return type(self).affine is not Op.affine
 
     def affine(
         self, weights: Sequence[NDArray[np.float32]]

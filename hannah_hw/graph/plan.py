@@ -141,6 +141,7 @@ def resolve(order: Sequence[Node], outputs: Sequence[Node], assignment: Mapping[
 
 
 def _plain_shape(node: Node, shape: tuple[Any, ...]) -> tuple[int, ...]:
-    if any(dim != int(dim) or dim < 1 for dim in shape):
+    plain = tuple(int(dim) for dim in shape)
+    if plain != shape or min(plain, default=1) < 1:
         raise SpaceError(f"the shape of {node.id} is {shape}; every size must be a positive integer")
-    return tuple(int(dim) for dim in shape)
+    return plain

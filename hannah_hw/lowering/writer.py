@@ -60,7 +60,7 @@ def to_onnx(
     plan = candidate.plan if isinstance(candidate, Candidate) else candidate
     weights = _trained(plan, module) if module is not None else _random(plan, seed)
     emitter = _Emitter(weights)
-    fold_batch_norm = fold_batch_norm and any(step.op.row().part == "affine" for step in plan.steps)
+    fold_batch_norm = fold_batch_norm and any(step.op.is_affine for step in plan.steps)
     folded = _fold(plan, emitter) if fold_batch_norm else {}
     names: dict[str, str] = {value.id: value.id for value in plan.inputs} | {name: name for name in weights}
     for step in plan.steps:
@@ -195,7 +195,7 @@ def _random(plan: Plan, seed: int) -> dict[str, FloatArray]:
             weights[name] = np.ones(shape, np.float32)
         else:
             bound = np.sqrt(6.0 * (shape[0] if len(shape) > 2 else shape[1]) / np.prod(shape))
-            weights[name] = rng.uniform(-bound, bound, shape).astype(np.float32)
+            weights[name] = (2 * rng.random(shape, np.float32) - 1) * np.float32(bound)
     return weights
 
 
@@ -207,16 +207,15 @@ def _fold(plan: Plan, emitter: _Emitter) -> dict[str, str]:
     """
     producers = {step.op.id: step for step in plan.steps}
     users = plan.users()
-    sharers = [name for step in plan.steps for name in step.operands if name in emitter.weights]
     folded: dict[str, str] = {}
     for step in plan.steps:
-        if step.op.row().part != "affine":
+        if not step.op.is_affine:
             continue
         producer = producers.get(step.data[0])
         if producer is None or producer.op.output_axis is None or users[producer.op.id] != 1:
             continue
         kernel = producer.operands[1]
-        if any(sharers.count(name) != 1 for name in producer.operands[1:]):
+        if any(users[name] != 1 for name in producer.operands[1:]):
             continue
         scale, offset = step.op.affine([emitter.weights[name] for name in step.operands[1:]])
         shape = [1] * emitter.weights[kernel].ndim

@@ -70,20 +70,16 @@ class _Convolution(Op):
 
     def _window(self) -> tuple[tuple[Scalar, ...], ...]:
         """Input sizes, output sizes, kernel, stride, dilation, padding before and after."""
-        sizes = self.operands[0].shape()[2:]
-        kernel = self.operands[1].shape()[2:]
-        stride = per_dimension(self.stride, self.rank, "stride")
-        dilation = per_dimension(self.dilation, self.rank, "dilation")
-        begin, end = resolve_padding(self.padding, sizes, kernel, stride, dilation)
-        return (
-            sizes,
-            output_sizes(sizes, kernel, stride, dilation, begin, end),
-            kernel,
-            stride,
-            dilation,
-            begin,
-            end,
-        )
+        if "window" not in self._cache:
+            sizes = self.operands[0].shape()[2:]
+            kernel = self.operands[1].shape()[2:]
+            stride = per_dimension(self.stride, self.rank, "stride")
+            dilation = per_dimension(self.dilation, self.rank, "dilation")
+            begin, end = resolve_padding(self.padding, sizes, kernel, stride, dilation)
+            outputs = output_sizes(sizes, kernel, stride, dilation, begin, end)
+            self._cache["window"] = sizes, outputs, kernel, stride, dilation, begin, end
+        window: tuple[tuple[Scalar, ...], ...] = self._cache["window"]
+        return window
 
     def shape_fun(self) -> Shape:
         """(N, O, output sizes...)."""

@@ -55,21 +55,17 @@ class _Pooling(Op):
         return super().__call__(*operands)
 
     def _window(self) -> tuple[tuple[Scalar, ...], ...]:
-        sizes = self.operands[0].shape()[2:]
-        rank = len(sizes)
-        kernel = per_dimension(self.kernel_size, rank, "kernel_size")
-        stride = per_dimension(self.stride, rank, "stride")
-        dilation = per_dimension(self.dilation, rank, "dilation")
-        begin, end = resolve_padding(self.padding, sizes, kernel, stride, dilation)
-        return (
-            sizes,
-            output_sizes(sizes, kernel, stride, dilation, begin, end),
-            kernel,
-            stride,
-            dilation,
-            begin,
-            end,
-        )
+        if "window" not in self._cache:
+            sizes = self.operands[0].shape()[2:]
+            rank = len(sizes)
+            kernel = per_dimension(self.kernel_size, rank, "kernel_size")
+            stride = per_dimension(self.stride, rank, "stride")
+            dilation = per_dimension(self.dilation, rank, "dilation")
+            begin, end = resolve_padding(self.padding, sizes, kernel, stride, dilation)
+            outputs = output_sizes(sizes, kernel, stride, dilation, begin, end)
+            self._cache["window"] = sizes, outputs, kernel, stride, dilation, begin, end
+        window: tuple[tuple[Scalar, ...], ...] = self._cache["window"]
+        return window
 
     def shape_fun(self) -> Shape:
         """(N, C, output sizes...)."""
