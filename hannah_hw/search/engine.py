@@ -303,12 +303,12 @@ class Engine:
         alone = False
         for constraint in self.goals.constraints:
             if constraint.metric in self._best:
-                best, unit = self._best[constraint.metric], METRICS[constraint.metric].unit
+                best, metric = self._best[constraint.metric], METRICS[constraint.metric]
                 out = bool(constraint.violation(np.array(best)) > 0) or math.isnan(best)
                 alone |= out
                 verdict = "out of reach" if out else "reachable alone"
-                shown = "no figure" if math.isnan(best) else f"{best:.6g} {unit}".rstrip()
-                lines.append(f"{constraint.metric} {constraint}: best value seen {shown} ({verdict})")
+                bound = f"{metric.name} {constraint.sign} {metric.format(constraint.bound)}"
+                lines.append(f"{bound}: best value seen {metric.format(best)} ({verdict})")
         if self._closest[1].get("unsupported"):
             lines.append("the target cannot run even the closest candidate; see: hannah-hw targets ops")
         elif not alone and self._closest[1]:

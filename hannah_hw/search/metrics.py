@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from hannah_hw.errors import InputError
-from hannah_hw.quantities import parse_quantity
+from hannah_hw.quantities import format_bytes, format_si, parse_quantity
 from hannah_hw.search.protocols import Estimates, FloatArray
 
 
@@ -31,6 +31,14 @@ class Metric:
     dimension: str
     unit: str
     estimated: bool
+
+    def format(self, value: float) -> str:
+        """A value for people: ``12.3 KiB``, ``4.21 ms``, ``3.1 %``."""
+        if not np.isfinite(value):
+            return "no figure"
+        if self.dimension == "bytes":
+            return format_bytes(value)
+        return f"{100 * value:.3g} %" if self.dimension == "ratio" else format_si(value, self.unit).strip()
 
 
 #: By name.

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from dataclasses import dataclass
 
 import numpy as np
 
 from hannah_hw.errors import EvaluationError
+from hannah_hw.search.engine import Engine
+from hannah_hw.search.loop import make_goals
+from hannah_hw.search.rundir import RunDirectory
+from hannah_hw.search.workers import InProcess, WorkerPool
 
 
 class ToyEncoding:
@@ -188,3 +193,30 @@ class TableProblem:
 def without_times(records):
     """Records without what may differ between two equal runs."""
     return [{k: v for k, v in record.items() if k != "timestamps"} for record in records]
+
+
+def toy_run(path, *, resume=False, workers=1, evaluations=40, delay=0.0, algorithm="nsga2", misbehaviour=()):
+    """Search `nas_like` for error and latency within two memories, in a run directory."""
+    goals = make_goals(["error", "latency"], {"ram": "<= 200000", "flash": "<= 500000"})
+    with RunDirectory(path, resume=resume) as directory:
+        if not resume:
+            directory.write("config.yaml", "toy: true\n")
+        evaluator = StagesEvaluator(misbehaviour, delay)
+        engine = Engine(
+            StagesProblem(),
+            goals,
+            algorithm=algorithm,
+            population=10,
+            evaluations=evaluations,
+            seed=5,
+            executor=WorkerPool(evaluator, workers, 30.0) if workers else InProcess(evaluator),
+            store=directory,
+            log=directory.records,
+            state=directory.read_state(),
+        )
+        engine.run()
+    return engine.archive
+
+
+if __name__ == "__main__":
+    toy_run(sys.argv[1], resume=sys.argv[2] == "resume", workers=int(sys.argv[3]), delay=float(sys.argv[4]))

@@ -31,9 +31,9 @@ class Algorithm(ABC):
     * ``ask(n)`` returns at most n canonical rows, none of which was ever returned before. Fewer than n, or
       none, means that nothing new was found: the space (or its feasible part) is exhausted.
     * ``tell(rows, objectives, violation)`` is given every asked row exactly once, in the order of asking, in
-      pieces of any size, which make no difference. Objectives are minimised. A row with a violation above 0 is infeasible, whatever its
-      objectives; a row without a violation whose objectives are not all finite is a failed evaluation, which
-      ranks behind every other row.
+      pieces of any size, which make no difference. Objectives are minimised. A row with a violation above 0
+      is infeasible, whatever its objectives; a row without a violation whose objectives are not all finite is
+      a failed evaluation, which ranks behind every other row.
     * Asking before everything is told is allowed.
     * The sequence depends on the arguments, the seed and what was told, on nothing else.
     * ``state_dict()`` is JSON-able and exact: after ``load_state_dict`` on a fresh object of the same arguments
