@@ -21,10 +21,10 @@ from hannah_hw.cost.costs import Costs
 from hannah_hw.targets.load import legality
 from hannah_hw.targets.schema import Target
 from hannah_hw.workload.arena import liveness_bound, plan_memory
-from hannah_hw.workload.table import Buffers, Kernels, Workload
+from hannah_hw.workload.table import Kernels, Workload
 
-#: Candidates at a time: the features of one class then stay in the processor's cache.
-_CHUNK: Final = 2048
+#: Candidates at a time: small enough that arrays are reused memory, not fresh pages, and stay in the cache.
+_CHUNK: Final = 512
 _UNPRICED: Final = "{kind}: the cost model {model} has no coefficients for the kernel class {name}"
 
 
@@ -50,8 +50,6 @@ def price_kernels(workload: Workload, target: Target) -> Costs:
     rules: list[str] = []
     figures = np.zeros((6, count))
     cycles, scratch, weights, requantisation, code, bad = figures
-    arena = np.zeros(count, np.int64)
-    live = np.zeros(count, np.int64)
     for start in range(0, count, _CHUNK):
         rows = slice(start, min(start + _CHUNK, count))
         part = _price_chunk(workload.kernels, rows, target, model, rules)
@@ -61,12 +59,11 @@ def price_kernels(workload: Workload, target: Target) -> Costs:
         scratch[rows] = part.scratch.max(axis=1, initial=0.0)
         bad[rows] = (part.failed >= 0).any(axis=1)
         weights[rows], requantisation[rows], code[rows] = _flash(workload.kernels, rows, part, model)
-        buffers = _rows(workload.buffers, rows)
-        plan = plan_memory(
-            buffers, target.model.arena.planner, alignment=target.model.arena.alignment, offsets=False
-        )
-        arena[rows] = plan.arena_bytes
-        live[rows] = liveness_bound(buffers)
+    choice = target.model.arena
+    arena = plan_memory(
+        workload.buffers, choice.planner, alignment=choice.alignment, offsets=False
+    ).arena_bytes
+    live = liveness_bound(workload.buffers)
     supported = bad == 0
     cycles[~supported] = np.nan
     stack, static = model.runtime.stack.bytes, model.runtime.ram.bytes
@@ -94,17 +91,6 @@ def price_kernels(workload: Workload, target: Target) -> Costs:
         weight_bytes=weights,
         requantisation_bytes=requantisation,
         code_bytes=code,
-    )
-
-
-def _rows(buffers: Buffers, rows: slice) -> Buffers:
-    return Buffers(
-        buffers.names,
-        buffers.kinds,
-        buffers.bytes[rows],
-        buffers.first[rows],
-        buffers.last[rows],
-        buffers.output[rows],
     )
 
 
