@@ -112,12 +112,11 @@ def test_help_takes_less_than_half_a_second_of_cpu() -> None:
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-def test_public_names_exist_and_are_sorted(name: str) -> None:
+def test_public_names_exist_once(name: str) -> None:
     module = importlib.import_module(name)
     assert module.__doc__
     names = list(module.__all__)
     assert len(names) == len(set(names))
-    assert names == sorted(names)
     for public in names:
         assert not public.startswith("_")
         assert getattr(module, public) is not None

@@ -21,7 +21,6 @@ from hannah_hw.report.fronts import History, front_indices, history, knee_index
 #: Files of a run directory.
 CONFIG: Final = "config.yaml"
 RECORDS: Final = "candidates.jsonl"
-STATE: Final = "state.json"
 
 Json = dict[str, Any]
 
@@ -178,7 +177,6 @@ def read_run(folder: str | Path) -> ReportData:
         candidates[i] = replace(candidates[i], on_front=True)
     leading = [o.key for o in objectives if o.key in keys]
     axes = tuple(axis(key) for key in [*leading, *(key for key in keys if key not in leading)])
-    reference = _reference(folder / STATE, signs)
     return ReportData(
         folder=folder,
         config=config,
@@ -189,7 +187,7 @@ def read_run(folder: str | Path) -> ReportData:
         candidates=tuple(candidates),
         front=tuple(front),
         knee=front[knee] if knee is not None else None,
-        history=history(points, usable, len(candidates), reference),
+        history=history(points, usable, len(candidates)),
         failures=_failures(candidates),
         warnings=tuple(warnings),
     )
@@ -223,20 +221,6 @@ def read_records(path: Path) -> tuple[list[Json], list[str]]:
         else:
             warnings.append(f"{path.name}:{number} was left out: not a candidate's record")
     return records, warnings
-
-
-def _reference(path: Path, signs: Sequence[float]) -> list[float] | None:
-    """The reference point that the search fixed, all objectives to be minimised; None if there is none."""
-    try:
-        state = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    reference = _mapping(state).get("reference")
-    if not isinstance(reference, list) or len(reference) != len(signs):
-        return None
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in reference):
-        return None
-    return [value * sign for value, sign in zip(reference, signs, strict=True)]
 
 
 def _mapping(value: Any) -> Json:

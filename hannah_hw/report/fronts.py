@@ -68,13 +68,13 @@ def history(
         points: Scored points in the order of evaluation.
         positions: For each point, the number of candidates evaluated before it.
         total: Number of candidates in the run.
-        reference: The reference point that the search fixed; by default one beyond the worst of the points.
+        reference: The reference point; by default one beyond the worst of all points. A search fixes its own
+            from its first results, so that its display never falls; looking back, all of them are known.
     """
     if not points:
         return History((), (), (), ())
     array = np.asarray(points, dtype=np.float64)
-    usable = reference is not None and len(reference) == array.shape[1]
-    corner = np.asarray(reference, dtype=np.float64) if usable else reference_point(array)
+    corner = reference_point(array) if reference is None else np.asarray(reference, dtype=np.float64)
     evaluations, volumes, sizes = [], [], []
     front = np.empty((0, array.shape[1]))
     for point, position in zip(array, positions, strict=True):

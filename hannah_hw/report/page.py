@@ -156,9 +156,7 @@ def _failures(run: ReportData) -> str:
 
 def _run_facts(run: ReportData) -> list[tuple[str, str]]:
     search = run.config.get("search")
-    facts: list[tuple[str, str]] = [
-        (key, str(run.config[key])) for key in ("space", "target", "data") if key in run.config
-    ]
+    facts = [row for key in ("space", "target", "data") for row in _flat(run.config.get(key), f"{key}.")]
     facts += [("objectives", ", ".join(f"{o.direction} {o.name}" for o in run.objectives))]
     facts += [("constraints", ", ".join(f"{b.name} {b.text}" for b in run.budgets) or "none")]
     facts += _flat(search) if isinstance(search, Mapping) else []
@@ -176,8 +174,12 @@ def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
     if isinstance(value, Mapping):
         return [row for key, item in value.items() for row in _flat(item, f"{prefix}{key}.")]
     if isinstance(value, Sequence) and not isinstance(value, str):
-        value = ", ".join(str(item) for item in value)
-    return [(prefix.rstrip(".") or "value", str(value))] if value is not None else []
+        value = ", ".join(_short(item) for item in value)
+    return [(prefix.rstrip(".") or "value", _short(value))] if value is not None else []
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _first(mapping: Mapping[str, Any], *keys: str) -> Any:

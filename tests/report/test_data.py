@@ -44,15 +44,6 @@ def test_the_records_have_the_schema_of_cost_reports(folder: Path) -> None:
         assert CostReport.from_dict(dict(cost)).to_dict() == cost
 
 
-def test_the_reference_point_of_the_search_is_used(tmp_path: Path) -> None:
-    write_run(tmp_path / "run", 40)
-    state = tmp_path / "run" / "state.json"
-    state.write_text(json.dumps({"reference": [0.5, 2.0]}))
-    assert read_run(tmp_path / "run").history.reference == (0.5, 2.0)
-    state.write_text('{"reference": [0.5')
-    assert read_run(tmp_path / "run").history.reference != (0.5, 2.0)
-
-
 def test_budgets_carry_the_bound_in_bytes(folder: Path) -> None:
     budgets = {budget.name: budget for budget in read_run(folder).budgets}
     assert (budgets["ram"].key, budgets["ram"].bound) == ("ram_bytes", 64 * 1024)

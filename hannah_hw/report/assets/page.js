@@ -28,9 +28,6 @@
   function plot(height, label, width = 640) {
     return svg("svg", { class: "plot", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
   }
-  function clip(content, length) {
-    return content.length > length ? content.slice(0, Math.max(1, length - 1)) + "…" : content;
-  }
 
   // ---- numbers -----------------------------------------------------------------------------------------
   const SI = [["G", 1e9], ["M", 1e6], ["k", 1e3], ["", 1], ["m", 1e-3], ["µ", 1e-6], ["n", 1e-9], ["p", 1e-12]];
@@ -70,6 +67,33 @@
     return { at, low, high, name, marks };
   }
 
+  /** The same with a logarithmic scale; every value must be positive. */
+  function logarithmic(low, high, from, to, unit) {
+    const span = Math.log(high / low);
+    const at = (value) => from + (Math.log(value / low) / span) * (to - from);
+    const [name, factor] = scaleOf(Math.sqrt(low * high), unit || "");
+    const steps = high / low > 300 ? [1] : [1, 2, 5];
+    const marks = [];
+    for (let power = Math.floor(Math.log10(low / factor)); 10 ** power <= high / factor; power += 1) {
+      for (const step of steps) {
+        const mark = step * 10 ** power;
+        if (mark * factor >= low && mark * factor <= high) marks.push([number(mark), at(mark * factor)]);
+      }
+    }
+    return { at, low, high, name, marks };
+  }
+  /** Names without the part that all of them begin with, cut at the front where they are too long. */
+  function shorten(names) {
+    let common = names.length > 1 ? names[0].lastIndexOf(".") + 1 : 0;
+    while (common && !names.every((name) => name.startsWith(names[0].slice(0, common)))) {
+      common = names[0].lastIndexOf(".", common - 2) + 1;
+    }
+    return (name, length) => {
+      const rest = name.slice(common);
+      return rest.length > length ? "…" + rest.slice(rest.length - Math.max(1, length - 1)) : rest;
+    };
+  }
+
   // ---- scatter -----------------------------------------------------------------------------------------
   const W = 760, H = 430, LEFT = 64, RIGHT = 18, TOP = 30, BOTTOM = 46, STRIP = 26;
   const box = document.getElementById("scatter");
@@ -79,9 +103,16 @@
   for (const [select, key] of [[selectX, run.x], [selectY, run.y]]) {
     for (const axis of run.axes) select.append(put("option", { value: axis.key }, axis.label));
     if (key !== null) select.value = key;
-    select.addEventListener("change", drawScatter);
   }
-  showInfeasible.addEventListener("change", drawScatter);
+  selectY.addEventListener("change", drawScatter);
+  const logX = document.getElementById("log-x");
+  for (const box of [showInfeasible, logX]) box.addEventListener("change", drawScatter);
+  selectX.addEventListener("change", chooseScale);
+  function chooseScale() {
+    const values = front.map((c) => c.values[selectX.value]).filter((v) => v > 0);
+    logX.checked = values.length > 2 && Math.max(...values) > 20 * Math.min(...values);
+    drawScatter();
+  }
 
   function extent(points, key, budgets) {
     const values = points.map((c) => c.values[key]).filter((v) => v !== undefined);
@@ -120,7 +151,11 @@
     }
     const strip = points.some((c) => c.values[yAxis.key] === undefined && c.values[xAxis.key] !== undefined);
     const top = TOP + (strip ? STRIP : 0);
-    const x = linear(...xRange, LEFT, W - RIGHT, xAxis.unit, 8);
+    const known = points.map((c) => c.values[xAxis.key]).filter((v) => v !== undefined);
+    const least = Math.min(...known);
+    const x = logX.checked && least > 0
+      ? logarithmic(least * 0.85, Math.max(...known) * 1.15, LEFT, W - RIGHT, xAxis.unit)
+      : linear(...xRange, LEFT, W - RIGHT, xAxis.unit, 8);
     const y = linear(...yRange, H - BOTTOM, top, yAxis.unit, 6);
     const inside = (px, py) => px >= LEFT - 1 && px <= W - RIGHT + 1 && py >= TOP - 1 && py <= H - BOTTOM + 1;
     for (const [label, at] of x.marks) {
@@ -283,7 +318,11 @@
     if (!buffers.length) { nothing("ram", missing()); return; }
     const steps = Math.max(...buffers.map((b) => b.last)) + 1;
     const load = Array.from({ length: steps }, (_, k) => Math.max(0, ...buffers.filter((b) => b.first <= k && k <= b.last).map((b) => b.offset + b.bytes)));
-    const high = Math.max(...load), peak = load.indexOf(high);
+    const high = Math.max(...load);
+    const live = load.map((_, k) => buffers.filter((b) => b.first <= k && k <= b.last).reduce((sum, b) => sum + b.bytes, 0));
+    // The arena reaches its end at one step or several; the fullest of them is the peak.
+    const peak = load.reduce((best, top, k) => (top === high && (best < 0 || live[k] > live[best]) ? k : best), -1);
+    const short = shorten(buffers.map((b) => String(b.name)));
     const width = 640, height = 330, left = 58, right = 10, top = 14, bottom = 40;
     const drawing = plot(height, "Memory offset of every buffer over the kernels", width);
     const y = linear(0, high * 1.03, height - bottom, top, "B", 5);
@@ -299,7 +338,7 @@
       const node = svg("rect", { class: atPeak ? "buffer at-peak" : "buffer", x: x0, y: y0, width: w, height: Math.max(h, 1), fill: `var(--b${index % 8})`, opacity: atPeak ? 1 : 0.6 });
       node.append(svg("title", {}, `${buffer.name}\n${show(buffer.bytes, "B")} at offset ${buffer.offset}\nkernels ${buffer.first} to ${buffer.last}`));
       drawing.append(node);
-      const label = clip(String(buffer.name), Math.floor((w - 6) / 6.2));
+      const label = short(String(buffer.name), Math.floor((w - 6) / 6.2));
       if (h > 13 && w > 26) drawing.append(text(x0 + w / 2, y0 + h / 2 + 4, label, { "text-anchor": "middle", class: "on" }));
     });
     drawing.append(svg("line", { class: "peak", x1: left, x2: width - right, y1: y.at(high), y2: y.at(high) }));
@@ -317,6 +356,7 @@
   function drawLatency() {
     const kernels = ((chosen && chosen.cost && chosen.cost.kernels) || []).filter((k) => typeof k.latency_s === "number");
     if (!kernels.length) { nothing("latency", missing()); return; }
+    const short = shorten(kernels.map((k) => String(k.name)));
     const row = 19, left = 178, right = 96, top = 6, bottom = 24, width = 640;
     const height = top + bottom + row * kernels.length;
     const total = kernels.reduce((sum, k) => sum + k.latency_s, 0);
@@ -333,7 +373,7 @@
       const bar = svg("rect", { class: "bar", x: left, y: y + 3, width: Math.max(x.at(kernel.latency_s) - left, 0.5), height: row - 6 });
       const facts = [kernel.name, kernel.kernel_class || kernel.kind, show(kernel.latency_s, "s"), kernel.macs !== undefined ? `${show(kernel.macs, "")} MACs` : "", kernel.source || "", band(kernel.error)];
       bar.append(svg("title", {}, facts.filter(Boolean).join("\n")));
-      const name = text(left - 8, middle + 4, clip(String(kernel.name), 27), { "text-anchor": "end", class: "strong" });
+      const name = text(left - 8, middle + 4, short(String(kernel.name), 27), { "text-anchor": "end", class: "strong" });
       name.append(svg("title", {}, String(kernel.name)));
       drawing.append(name, bar);
       let end = x.at(kernel.latency_s);
@@ -403,5 +443,6 @@
   document.getElementById("scatter-legend").hidden = false;
   document.getElementById("scatter-hint").hidden = false;
   drawHistory();
+  chooseScale();
   choose(chosen);
 })();
