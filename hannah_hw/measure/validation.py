@@ -1,0 +1,327 @@
+"""Comparing estimates with published or measured figures of whole networks."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from hannah_hw import catalog
+from hannah_hw.cost import CostReport, Costs, price
+from hannah_hw.errors import CatalogError, DataError
+from hannah_hw.measure.least_squares import nnls
+from hannah_hw.targets import SourcedNumber, SourcedWatts, Target
+from hannah_hw.workload import Workload
+
+#: Published figures of the MLPerf Tiny networks, beside the cost models.
+PUBLISHED: Final = "mlperf_tiny_published.csv"
+#: MLPerf Tiny benchmark -> function of the space file ``mlperf_tiny``.
+NETWORKS: Final[Mapping[str, str]] = {
+    "ic": "resnet8",
+    "kws": "ds_cnn_kws",
+    "vww": "mobilenet_v1_025",
+    "ad": "fc_autoencoder",
+}
+_MAX_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Figures of one network on one target, in SI units; None where nothing is stated."""
+
+    network: str
+    latency_s: float | None
+    energy_j: float | None
+    source: str
+
+
+@dataclass(frozen=True)
+class ValidationRow:
+    """One network: predicted against reference, errors relative to the reference.
+
+    Figures are None where the network cannot run on the target or the reference does not state them.
+    """
+
+    network: str
+    predicted_latency_s: float | None
+    reference_latency_s: float | None
+    latency_error: float | None
+    predicted_energy_j: float | None
+    reference_energy_j: float | None
+    energy_error: float | None
+    source: str
+    unsupported: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """How well a target's estimates match.
+
+    Attributes:
+        target: Name of the target.
+        rows: One per network.
+        fitted: What of the target was fitted, so that nobody takes the rows for predictions; sentences.
+    """
+
+    target: str
+    rows: tuple[ValidationRow, ...]
+    fitted: tuple[str, ...]
+
+    @property
+    def max_latency_error(self) -> float | None:
+        """The largest absolute relative error of a latency."""
+        return max((abs(r.latency_error) for r in self.rows if r.latency_error is not None), default=None)
+
+    @property
+    def max_energy_error(self) -> float | None:
+        """The largest absolute relative error of an energy."""
+        return max((abs(r.energy_error) for r in self.rows if r.energy_error is not None), default=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able data."""
+        data = asdict(self)
+        data["rows"] = [{**row, "unsupported": list(row["unsupported"])} for row in data["rows"]]
+        data["fitted"] = list(self.fitted)
+        data["max_latency_error"] = self.max_latency_error
+        data["max_energy_error"] = self.max_energy_error
+        return data
+
+
+def validate(
+    target: Target,
+    reference: Path | None = None,
+    *,
+    networks: Mapping[str, Workload] | None = None,
+) -> ValidationReport:
+    """Estimates of a target against figures of whole networks.
+
+    Args:
+        target: The target.
+        reference: A CSV file with the columns ``model`` (path of an ONNX file, relative to the CSV file, or a
+            key of ``networks``) and ``latency_ms``, ``energy_uj`` or both; without it the figures published for
+            the target.
+        networks: Network name -> Workload of one candidate; by default the MLPerf Tiny networks of the
+            catalogue, exported to ONNX and read back.
+
+    Raises:
+        CatalogError: Nothing is published for the target and no reference is given.
+        DataError: The reference cannot be used.
+        ModelError: A model of the reference cannot be read.
+    """
+    if reference is None:
+        references = published(target.name)
+        if networks is None:
+            networks = mlperf_tiny_workloads()
+    else:
+        references = read_reference(reference)
+        networks = dict(networks or {})
+        for entry in references:
+            if entry.network not in networks:
+                networks[entry.network] = _model_workload(reference.parent / entry.network)
+    unknown = [entry.network for entry in references if entry.network not in networks]
+    if unknown:
+        raise DataError(f"no network {unknown[0]!r}", allowed=networks, given=unknown[0])
+    rows = tuple(_row(entry, price(networks[entry.network], target).report(0)) for entry in references)
+    return ValidationReport(target.name, rows, _statement(target))
+
+
+def _row(entry: Reference, report: CostReport) -> ValidationRow:
+    def error(predicted: float | None, stated: float | None) -> float | None:
+        return None if predicted is None or stated is None else predicted / stated - 1.0
+
+    return ValidationRow(
+        network=entry.network,
+        predicted_latency_s=report.latency_s,
+        reference_latency_s=entry.latency_s,
+        latency_error=error(report.latency_s, entry.latency_s),
+        predicted_energy_j=report.energy_j,
+        reference_energy_j=entry.energy_j,
+        energy_error=error(report.energy_j, entry.energy_j),
+        source=entry.source,
+        unsupported=tuple(f"{row.kernel}: {row.rule}" for row in report.unsupported),
+    )
+
+
+def _statement(target: Target) -> tuple[str, ...]:
+    figures: dict[str, SourcedNumber | SourcedWatts] = {
+        "cycle_scale": target.model.cycle_scale,
+        "flash_wait_cycles": target.model.flash_wait_cycles,
+        "active_w": target.power.active_w,
+    }
+    sentences = [
+        f"{name} = {figure.value:g} is {figure.source}: {figure.reference}"
+        for name, figure in figures.items()
+    ]
+    if target.model.device_error is not None:
+        sentences.append(
+            f"with one network left out and the wait cycles fitted to the others, the largest latency error is "
+            f"{target.model.device_error:.1%}"
+        )
+    return tuple(sentences)
+
+
+def published(name: str) -> list[Reference]:
+    """The figures published for a target.
+
+    Raises:
+        CatalogError: There are none.
+    """
+    found: list[Reference] = []
+    targets: set[str] = set()
+    for folder in catalog.directories("cost_models"):
+        path = folder / PUBLISHED
+        if path.is_file():
+            for number, record in enumerate(_records(path), start=2):
+                targets.add(record.get("target") or "")
+                if record.get("target") == name:
+                    where = f"{path}:{number}"
+                    found.append(_reference(record, record.get("network"), where, record.get("source") or ""))
+            break
+    if not found:
+        raise CatalogError(
+            f"no figures are published for the target {name!r}; give your own with --against FILE.csv",
+            allowed=sorted(targets),
+            given=name,
+        )
+    return found
+
+
+def read_reference(path: Path) -> list[Reference]:
+    """A user's measurements; see `validate`.
+
+    Raises:
+        DataError: The file cannot be read, or a row is wrong.
+    """
+    rows = [
+        _reference(record, record.get("model"), f"{path}:{number}", record.get("source") or path.name)
+        for number, record in enumerate(_records(path), start=2)
+    ]
+    if not rows:
+        raise DataError("the file has no rows", where=str(path), allowed=("model", "latency_ms", "energy_uj"))
+    return rows
+
+
+def _records(path: Path) -> list[dict[str, str]]:
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise DataError(f"the file is larger than {_MAX_BYTES} bytes", where=str(path))
+        return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
+    except (OSError, UnicodeDecodeError, csv.Error) as failure:
+        raise DataError(f"cannot read the measurements: {failure}", where=str(path)) from failure
+
+
+def _reference(record: Mapping[str, str | None], network: str | None, where: str, source: str) -> Reference:
+    if not network:
+        raise DataError(
+            "the column 'model' is missing or empty",
+            where=where,
+            allowed=("model", "latency_ms", "energy_uj", "source"),
+        )
+    latency = _number(record.get("latency_ms"), "latency_ms", where)
+    energy = _number(record.get("energy_uj"), "energy_uj", where)
+    if latency is None and energy is None:
+        raise DataError("neither latency_ms nor energy_uj is given", where=where)
+    return Reference(
+        network,
+        None if latency is None else latency * 1e-3,
+        None if energy is None else energy * 1e-6,
+        source,
+    )
+
+
+def _number(text: str | None, column: str, where: str) -> float | None:
+    if text is None or not text.strip():
+        return None
+    try:
+        value = float(text)
+    except ValueError as failure:
+        raise DataError(f"{column} = {text!r} is not a number", where=where) from failure
+    if not math.isfinite(value) or value <= 0:
+        raise DataError(f"{column} = {text!r} is not positive", where=where)
+    return value
+
+
+def _model_workload(path: Path) -> Workload:
+    from hannah_hw.lowering import read_onnx
+
+    return read_onnx(path).workload(bits=8)
+
+
+def mlperf_tiny_workloads() -> dict[str, Workload]:
+    """The MLPerf Tiny networks of the catalogue, exported to ONNX and read back like anybody's model."""
+    from hannah_hw.lowering import to_onnx
+    from hannah_hw.spaces import load_space
+
+    workloads = {}
+    with tempfile.TemporaryDirectory(prefix="hannah-hw-") as folder:
+        for name, function in NETWORKS.items():
+            space = load_space(f"mlperf_tiny:{function}")
+            path = Path(folder) / f"{name}.onnx"
+            to_onnx(space.candidate(space.default()), path)
+            workloads[name] = _model_workload(path)
+    return workloads
+
+
+@dataclass(frozen=True)
+class DeviceFit:
+    """Wait cycles per flash read that fit a device, and how far off a network is that the fit did not see.
+
+    Attributes:
+        flash_wait_cycles: The fit to all networks.
+        errors: Network -> relative error of its latency under that fit.
+        held_out: Network -> relative error under the fit to the other networks.
+    """
+
+    flash_wait_cycles: float
+    errors: dict[str, float]
+    held_out: dict[str, float]
+
+
+def fit_wait_cycles(
+    target: Target, references: list[Reference], networks: Mapping[str, Workload]
+) -> DeviceFit:
+    """Fit the one device parameter of a microcontroller target to whole networks, in relative error.
+
+    Args:
+        target: The target; its own wait cycles are not used.
+        references: At least two networks with a latency.
+        networks: Network name -> Workload of one candidate.
+
+    Raises:
+        DataError: Fewer than two networks with a latency.
+    """
+    used = [entry for entry in references if entry.latency_s is not None]
+    if len(used) < 2:
+        raise DataError(f"fitting and holding out needs two networks with a latency; given: {len(used)}")
+    stated = np.array([(entry.latency_s or 0.0) * target.clock_hz for entry in used])
+    free = np.array([_cycles(price, networks[e.network], _waiting(target, 0.0)) for e in used])
+    reads = np.array([_cycles(price, networks[e.network], _waiting(target, 1.0)) for e in used]) - free
+
+    def fit(rows: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
+        return float(nnls((reads / stated)[rows, None], (1.0 - free / stated)[rows])[0])
+
+    everyone = np.ones(len(used), np.bool_)
+    wait = fit(everyone)
+    held = {}
+    for index, entry in enumerate(used):
+        others = everyone.copy()
+        others[index] = False
+        held[entry.network] = float((free + fit(others) * reads)[index] / stated[index] - 1.0)
+    errors = (free + wait * reads) / stated - 1.0
+    return DeviceFit(wait, {e.network: float(x) for e, x in zip(used, errors, strict=True)}, held)
+
+
+def _waiting(target: Target, cycles: float) -> Target:
+    figure = SourcedNumber(value=cycles, source="assumed", reference="a step of the fit")
+    return target.model_copy(update={"model": target.model.model_copy(update={"flash_wait_cycles": figure})})
+
+
+def _cycles(pricer: Callable[[Workload, Target], Costs], workload: Workload, target: Target) -> float:
+    return float(pricer(workload, target).cycles[0])
