@@ -23,6 +23,7 @@ from hannah_hw.cli import (
     search,
     spaces,
     targets,
+    validate,
 )
 from hannah_hw.cli.output import say, write
 from hannah_hw.errors import HannahError, InputError
@@ -47,6 +48,7 @@ app.command("report", rich_help_panel=_JOB)(report.report)
 app.command("export", rich_help_panel=_JOB)(export.export)
 app.command("estimate", rich_help_panel=_MODELS)(estimate.estimate)
 app.command("profile", rich_help_panel=_MODELS)(profile.profile)
+app.command("validate", rich_help_panel=_MODELS)(validate.validate)
 app.command("calibrate", rich_help_panel=_MODELS)(calibrate.calibrate)
 app.add_typer(targets.app, name="targets", rich_help_panel=_CATALOGUES)
 app.add_typer(spaces.app, name="spaces", rich_help_panel=_CATALOGUES)

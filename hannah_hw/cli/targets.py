@@ -77,11 +77,22 @@ def check(target: TargetArgument, as_json: JsonOption = False) -> None:
 
     - `hannah-hw targets check ./my_chip.yaml`
     """
+    from hannah_hw.cost import load_cost_model
     from hannah_hw.targets import load_target
 
     loaded = load_target(target)
-    document = {"target": loaded.name, "file": loaded.origin, "operators": len(loaded.ops), "valid": True}
-    emit(document, as_json, lambda: write(f"{loaded.origin}: valid, {len(loaded.ops)} operator rules"))
+    near = loaded.origin.parent if loaded.origin is not None else None
+    coefficients = load_cost_model(loaded.model.coefficients, near=near)
+    document = {
+        "target": loaded.name,
+        "file": loaded.origin,
+        "operators": len(loaded.ops),
+        "cost_model": coefficients.name,
+        "kernel_classes": list(coefficients.classes),
+        "valid": True,
+    }
+    text = f"{loaded.origin}: valid, {len(loaded.ops)} operator rules, cost model {coefficients.name}"
+    emit(document, as_json, lambda: write(text))
 
 
 @app.command("ops")
@@ -113,6 +124,9 @@ def _operators(operators: dict[str, list[list[str]]]) -> None:
 
 
 def _flat(value: Any, prefix: str) -> list[tuple[str, str]]:
+    if isinstance(value, dict) and "value" in value and "source" in value:
+        error = f" (± {100 * value['error']:.3g} %)" if value.get("error") is not None else ""
+        return [(prefix, f"{value['value']:g}{error}, {value['source']}: {value['reference']}")]
     if isinstance(value, dict):
         return [row for key, item in value.items() for row in _flat(item, f"{prefix}.{key}")]
     if isinstance(value, list):
