@@ -119,8 +119,8 @@ def _facts(document: dict[str, Any]) -> None:
 
 
 def _operators(operators: dict[str, list[list[str]]]) -> None:
-    rows = [(kind, " and ".join(rule) or "always") for kind, rules in operators.items() for rule in rules]
-    table(("operator", "runs when"), rows)
+    rows = [(kind, "; ".join(rule) or "always") for kind, rules in operators.items() for rule in rules]
+    table(("operator", "runs when all of these hold"), rows)
 
 
 def _flat(value: Any, prefix: str) -> list[tuple[str, str]]:
