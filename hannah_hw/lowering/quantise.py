@@ -13,7 +13,6 @@ values at each end was measured on ten small CNNs trained on 3,500 digits: it mo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import ModelError
+from hannah_hw.lowering.writer import write_atomically
 
 Ranges = dict[str, tuple[np.float32, np.float32]]
 
@@ -138,7 +138,7 @@ def collect_ranges(model: Any, calibration: NDArray[np.float32], *, where: str =
         for name in node.output
         if kinds.get(name, onnx.TensorProto.FLOAT) == onnx.TensorProto.FLOAT
     ]
-    batch = _free_batch(probe, inputs[0])
+    batch = free_batch(probe) or _BATCH
     del probe.graph.output[:]
     probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in floats)
     options = ort.SessionOptions()
@@ -162,18 +162,31 @@ def collect_ranges(model: Any, calibration: NDArray[np.float32], *, where: str =
     return dict(zip(names, zip(lows, highs, strict=True), strict=True))
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there completely or not at all.
+def free_batch(model: Any) -> int | None:
+    """Make the batch of a model's inputs symbolic where that is safe.
 
-    Raises:
-        OSError: It cannot be written; nothing is left behind.
+    A reshape may hold the batch as a constant, so a model with one keeps its batch.
+
+    Args:
+        model: An `onnx.ModelProto`; it is changed.
+
+    Returns:
+        The batch that is kept, or None if any batch is taken now.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    axes = [value.type.tensor_type.shape.dim[0] for value in inputs]
+    fixed = [axis for axis in axes if axis.HasField("dim_value")]
+    if not fixed:
+        return None
+    if any(node.op_type == "Reshape" for node in model.graph.node):
+        return int(fixed[0].dim_value)
+    for axis in fixed:
+        axis.dim_param = "N"
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    del model.graph.value_info[:]
+    return None
 
 
 def _read(source: str | Path | bytes) -> Any:
@@ -198,21 +211,6 @@ def _name_nodes(model: Any) -> None:
     for index, node in enumerate(model.graph.node):
         if not node.name:
             node.name = f"{node.op_type}_{index}"
-
-
-def _free_batch(model: Any, value: Any) -> int:
-    """Make the batch of a fixed model symbolic where that is safe; returns how many samples it takes at once.
-
-    A reshape may hold the batch as a constant, so a model with one keeps its batch.
-    """
-    axis = value.type.tensor_type.shape.dim[0]
-    if not axis.HasField("dim_value"):
-        return _BATCH
-    if any(node.op_type == "Reshape" for node in model.graph.node):
-        return int(axis.dim_value)
-    axis.dim_param = "N"
-    del model.graph.value_info[:]
-    return _BATCH
 
 
 def _chunks(samples: NDArray[np.float32], size: int) -> Iterator[NDArray[np.float32]]:

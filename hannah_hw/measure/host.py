@@ -46,7 +46,7 @@ class InputSpec:
 
 
 def open_session(
-    path: str | Path,
+    source: str | Path | bytes,
     *,
     threads: int = 1,
     optimisation: str = "all",
@@ -61,7 +61,7 @@ def open_session(
     of products in 16 bits on machines with AVX2 but without VNNI, which saturates and costs accuracy.
 
     Args:
-        path: The model.
+        source: Path or content of the model.
         threads: Threads within an operator; operators run one after another.
         optimisation: A key of `OPTIMISATIONS`.
         provider: Execution provider; no other is fallen back on.
@@ -74,23 +74,23 @@ def open_session(
     """
     import onnxruntime as ort
 
-    file = Path(path)
-    if not file.is_file():
-        raise ModelError("there is no such file", where=str(path))
+    where = "ONNX model" if isinstance(source, bytes) else str(source)
+    if not isinstance(source, bytes) and not Path(source).is_file():
+        raise ModelError("there is no such file", where=where)
     available = ort.get_available_providers()
     if provider not in available:
         raise ModelError(
-            f"unknown execution provider {provider!r}", where=str(path), allowed=available, given=provider
+            f"unknown execution provider {provider!r}", where=where, allowed=available, given=provider
         )
     if optimisation not in OPTIMISATIONS:
         raise ModelError(
             f"unknown optimisation level {optimisation!r}",
-            where=str(path),
+            where=where,
             allowed=OPTIMISATIONS,
             given=optimisation,
         )
     if threads < 1:
-        raise ModelError(f"{threads} threads were asked for; at least 1 is needed", where=str(path))
+        raise ModelError(f"{threads} threads were asked for; at least 1 is needed", where=where)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -104,39 +104,42 @@ def open_session(
         options.profile_file_prefix = profile_prefix
     if optimised_path is not None:
         options.optimized_model_filepath = str(optimised_path)
-    return _open(file, options, provider)
+    return _open(source, options, provider, where)
 
 
-def _open(file: Path, options: SessionOptions, provider: str) -> InferenceSession:
+def _open(source: str | Path | bytes, options: SessionOptions, provider: str, where: str) -> InferenceSession:
     import onnxruntime as ort
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     try:
-        return ort.InferenceSession(str(file), options, providers=[provider])
+        return ort.InferenceSession(
+            source if isinstance(source, bytes) else str(source), options, providers=[provider]
+        )
     except (state.InvalidProtobuf, state.NoModel, state.ModelLoadCanceled) as error:
-        raise ModelError(
-            f"not a complete ONNX file ({file.stat().st_size} bytes): {_reason(error)}", where=str(file)
-        ) from error
+        raise ModelError(f"not a complete ONNX file: {_reason(error)}", where=where) from error
     except (state.InvalidGraph, state.NotImplemented, state.Fail, state.InvalidArgument) as error:
-        unknown = unknown_operators(file)
+        unknown = unknown_operators(source)
         if unknown:
             raise ModelError(
                 f"ONNX Runtime {ort.__version__} has no kernel for the operator {', '.join(unknown)}",
-                where=str(file),
+                where=where,
             ) from error
-        raise ModelError(f"not a valid model: {_reason(error)}", where=str(file)) from error
+        raise ModelError(f"not a valid model: {_reason(error)}", where=where) from error
     except state.RuntimeException as error:
-        raise ModelError(f"the model cannot be run: {_reason(error)}", where=str(file)) from error
+        raise ModelError(f"the model cannot be run: {_reason(error)}", where=where) from error
 
 
-def unknown_operators(path: str | Path) -> list[str]:
+def unknown_operators(source: str | Path | bytes) -> list[str]:
     """Operators of a model that no ONNX schema and no contributed schema of ONNX Runtime defines."""
     import onnx
     from google.protobuf.message import DecodeError
     from onnxruntime.capi.onnxruntime_pybind11_state import get_all_operator_schema
 
     try:
-        model = onnx.load(str(path), load_external_data=False)
+        if isinstance(source, bytes):
+            model = onnx.load_from_string(source)
+        else:
+            model = onnx.load(str(source), load_external_data=False)
     except (OSError, DecodeError):
         return []
     known = {(schema.domain, schema.name) for schema in get_all_operator_schema()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hannah_hw.errors import require
-from hannah_hw.lowering.quantise import quantise_int8
+from hannah_hw.lowering.quantise import free_batch, quantise_int8
 from hannah_hw.measure.host import open_session
 from hannah_hw.scoring.dataset import Dataset, Floats, Labels
 from hannah_hw.scoring.training import Training, train
@@ -22,7 +21,7 @@ from hannah_hw.scoring.training import Training, train
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hannah_hw.spaces import Space
+    from hannah_hw.spaces import SearchSpace
 
 #: Training samples that the quantisation ranges are taken from.
 CALIBRATION_SAMPLES: Final = 256
@@ -72,7 +71,7 @@ def candidate_seed(seed: int, identifier: str) -> int:
 
 
 def score_candidate(
-    space: Space,
+    space: SearchSpace,
     assignment: Mapping[str, Any],
     data: Dataset,
     training: Training,
@@ -100,21 +99,20 @@ def score_candidate(
         HannahError: The candidate cannot be built, exported or quantised.
         OSError: The file cannot be written.
     """
-    import hannah_hw
+    from hannah_hw.executors import to_torch
+    from hannah_hw.lowering import to_onnx
 
     started = time.perf_counter()
     candidate = space.candidate(assignment)
     own_seed = candidate_seed(seed, candidate.id)
     with _seeded(own_seed):
-        module = hannah_hw.to_torch(candidate)
+        module = to_torch(candidate)
     result = train(module, data, training, own_seed, device)
     folder = Path(artifact_dir)
     folder.mkdir(parents=True, exist_ok=True)
     artifact = folder / f"{candidate.id}.onnx"
-    with tempfile.TemporaryDirectory(prefix="hannah_hw.") as scratch:
-        float_path = Path(scratch) / "float.onnx"
-        hannah_hw.to_onnx(candidate, float_path, module=module, fold_batch_norm=True)
-        quantise_int8(float_path, artifact, data.x_train[:CALIBRATION_SAMPLES])
+    model = to_onnx(candidate, module=module, fold_batch_norm=True)
+    quantise_int8(model.SerializeToString(), artifact, data.x_train[:CALIBRATION_SAMPLES])
     error, test_error = int8_errors(artifact, (data.x_val, data.y_val), (data.x_test, data.y_test))
     return Score(
         error=error,
@@ -138,16 +136,19 @@ def int8_errors(path: str | Path, *parts: tuple[Floats, Labels]) -> tuple[float,
     Raises:
         ModelError: The file cannot be run.
     """
-    session = open_session(path)
-    value = session.get_inputs()[0]
-    batch = value.shape[0] if isinstance(value.shape[0], int) else 64
+    import onnx
+
+    model = onnx.load(str(path))
+    batch = free_batch(model) or 64
+    session = open_session(model.SerializeToString())
+    name = session.get_inputs()[0].name
     errors = []
     for samples, labels in parts:
         wrong = 0
         for start in range(0, len(labels), batch):
             chunk, truth = samples[start : start + batch], labels[start : start + batch]
             padded = np.resize(chunk, (batch, *chunk.shape[1:])) if len(chunk) < batch else chunk
-            logits = session.run(None, {value.name: padded})[0].reshape(batch, -1)[: len(truth)]
+            logits = session.run(None, {name: padded})[0].reshape(batch, -1)[: len(truth)]
             wrong += int((logits.argmax(axis=1) != truth).sum())
         errors.append(wrong / len(labels))
     return tuple(errors)

@@ -25,6 +25,10 @@ _EVALUATION_BATCH = 256
 class Training(BaseModel):
     """How a candidate is trained.
 
+    The defaults were chosen on mnist5k with depthwise-separable CNNs of 20 kMAC to 1 MMAC, two seeds each:
+    within 6 epochs SGD reaches 97.6 % at 320 kMAC where AdamW (0.02) reaches 97.6 % too, and 92.7 % against
+    88.8 % at 86 kMAC, 75.8 % against 58.4 % at 24 kMAC. Smoothing and a decay of 0.001 gain 0.5 to 1 point.
+
     Attributes:
         epochs: Passes over the training part.
         batch_size: Samples a step; the last incomplete batch of an epoch is left out.
@@ -41,14 +45,14 @@ class Training(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 8
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 6
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 0.02
+    optimizer: Literal["adamw", "sgd"] = "sgd"
+    learning_rate: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 0.4
     schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
     warmup: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.001
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
     shift: Annotated[int, Field(ge=0, le=64)] = 1
 
 

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from hannah_hw.errors import ModelError
-from hannah_hw.lowering.quantise import collect_ranges, quantise_int8, write_atomically
+from hannah_hw.lowering.quantise import collect_ranges, free_batch, quantise_int8
 
 
 class Build:
@@ -255,13 +255,21 @@ def test_bad_models_and_bad_data(tmp_path, samples):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_is_written_completely_or_not_at_all(tmp_path, monkeypatch):
-    target = tmp_path / "a.bin"
-    write_atomically(target, b"one")
+def test_a_freed_batch_gives_what_single_samples_give(samples):
+    fixed = residual(batch=1)
+    singles = np.concatenate([session(fixed).run(None, {"input": row[None]})[0] for row in samples[:7]])
+    assert free_batch(fixed) is None
+    np.testing.assert_allclose(
+        session(fixed).run(None, {"input": samples[:7]})[0], singles, rtol=1e-4, atol=1e-5
+    )
+    assert free_batch(fixed) is None
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path, samples):
+    content = residual().SerializeToString()
     (tmp_path / "folder").mkdir()
     with pytest.raises(OSError):  # noqa: PT011  # the platform chooses the subclass
-        write_atomically(tmp_path / "folder", b"two")
+        quantise_int8(content, tmp_path / "folder", samples)
     with pytest.raises(FileNotFoundError):
-        write_atomically(tmp_path / "missing" / "a.bin", b"two")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.bin", "folder"]
-    assert target.read_bytes() == b"one"
+        quantise_int8(content, tmp_path / "missing" / "q.onnx", samples)
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]

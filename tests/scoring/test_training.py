@@ -146,7 +146,7 @@ def test_one_step_of_sgd_by_hand():
     start = weights(module)
     settings = Training(
         epochs=1, batch_size=len(data.y_train), optimizer="sgd", learning_rate=0.1, schedule="constant",
-        weight_decay=0.01, shift=0,
+        weight_decay=0.01, label_smoothing=0, shift=0,
     )  # fmt: skip
     result = train(module, data, settings, seed=0)
     w, b = start["1.weight"].double().numpy(), start["1.bias"].double().numpy()
