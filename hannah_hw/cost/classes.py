@@ -84,7 +84,7 @@ _DERIVED: Final[Mapping[str, Callable[[Slots], FloatArray]]] = {
     "out_rest": lambda s: (s.whole("out_channels") & 3).astype(np.float64),
     # One call of the 1x1 kernel covers the whole image, or one output row when strided.
     "calls": lambda s: np.where(
-        (s.whole("stride_h") == 1) & (s.whole("stride_w") == 1), 1.0, s.whole("out_h")
+        (s.whole("stride_h") == 1) & (s.whole("stride_w") == 1), 1.0, np.maximum(s.whole("out_h"), 1)
     ),
 }
 

@@ -176,6 +176,7 @@ def sweep_kernels(rows: Sequence[SweepRow]) -> Kernels:
     for name in COLUMNS[1:11]:
         columns[name][0] = [getattr(row, name) for row in rows]
     columns["groups"][0] = [row.in_channels if row.kernel == "depthwise" else 1 for row in rows]
+    columns["operands"][0] = [2 if row.kernel == "add" else 1 for row in rows]
     for axis, (before, after) in {"h": ("pad_top", "pad_bottom"), "w": ("pad_left", "pad_right")}.items():
         needed = (columns[f"out_{axis}"] - 1) * columns[f"stride_{axis}"] + columns[f"kernel_{axis}"]
         total = np.maximum(needed - columns[f"in_{axis}"], 0)

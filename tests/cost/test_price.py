@@ -1,0 +1,194 @@
+"""Prices against the measured sweep, against arithmetic by hand, and against themselves one at a time."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from hannah_hw.cost import CostReport, load_cost_model, price
+from hannah_hw.cost.classes import KERNEL_CLASSES
+from hannah_hw.measure.sweep import read_sweep, sweep_kernels
+from hannah_hw.targets import SourcedNumber, load_target
+from hannah_hw.workload import KERNEL_COLUMNS, Buffers, Kernels, Workload
+
+STACK_AND_STATIC = 644 + 64
+
+
+@pytest.fixture(scope="module")
+def target():
+    return load_target("stm32l4r5zi")
+
+
+def waiting(target, cycles):
+    figure = SourcedNumber(value=cycles, source="assumed", reference="test")
+    return target.model_copy(update={"model": target.model.model_copy(update={"flash_wait_cycles": figure})})
+
+
+def alone(kernels):
+    """Kernels with one small buffer."""
+    count = kernels.active.shape[0]
+    ones, zeros = np.ones((count, 1), np.int64), np.zeros((count, 1), np.int64)
+    buffers = Buffers(("input",), ("input",), ones * 16, zeros, zeros, zeros > 0)
+    return Workload(kernels, buffers, np.ones((len(kernels), 1), bool))
+
+
+def single(kind, **columns):
+    table = {n: np.full((1, 1), columns.get(n, default), np.int64) for n, default in KERNEL_COLUMNS.items()}
+    return alone(Kernels(("k",), (kind,), np.ones((1, 1), bool), table))
+
+
+@pytest.fixture(scope="module")
+def sweep(target):
+    model = load_cost_model(target.model.coefficients)
+    return read_sweep(target.origin.parent.parent / "cost_models" / model.sweep)
+
+
+def test_kernels_cost_what_the_emulator_counted(target, sweep):
+    costs = price(alone(sweep_kernels(sweep)), waiting(target, 0.0))
+    measured = np.array([row.cycles for row in sweep])
+    error = np.abs(costs.kernel_cycles[0] / measured - 1)
+    assert error.max() < 0.025
+    assert error.mean() < 0.005
+
+
+def test_scratch_is_what_the_library_asked_for(target, sweep):
+    costs = price(alone(sweep_kernels(sweep)), target)
+    for row, scratch in zip(sweep, costs.kernel_scratch[0], strict=True):
+        # The harness did not ask for average pooling's four bytes a channel.
+        expected = row.in_channels * 4 if row.kernel == "avg_pool" else row.scratch_bytes
+        assert scratch == expected, row
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "reads"),
+    [
+        # 4 pixels = 2 pairs, 8 channels: 9 words and no rest of 36 columns, bias, multiplier, shift
+        (
+            "conv",
+            {"in_channels": 4, "out_channels": 8, "out_h": 2, "out_w": 2, "kernel_h": 3, "kernel_w": 3},
+            2 * 8 * (9 + 3),
+        ),
+        # 3 columns a tap: 27 = 6 words and 3 bytes; one pixel is half a pair
+        ("conv", {"in_channels": 3, "out_channels": 8, "kernel_h": 3, "kernel_w": 3}, 8 * (6 + 3 + 3)),
+        # weights summed once, then per pair 4 words, multiplier, shift
+        ("conv", {"in_channels": 16, "out_channels": 8, "out_h": 2, "out_w": 2}, 16 * 8 + 2 * 8 * (4 + 2)),
+        # strided: a call for each of two rows
+        (
+            "conv",
+            {"in_channels": 16, "out_channels": 8, "out_h": 2, "out_w": 2, "stride_h": 2, "stride_w": 2},
+            2 * 16 * 8 + 2 * 8 * (4 + 2),
+        ),
+        # 2 groups of four channels: nine words of weights and 4 each of bias, multiplier and shift
+        (
+            "conv",
+            {"groups": 8, "in_channels": 8, "out_channels": 8, "kernel_h": 3, "kernel_w": 3, "out_w": 5},
+            5 * 2 * (9 + 12),
+        ),
+        ("linear", {"in_channels": 64, "out_channels": 10}, 10 * (16 + 1)),
+    ],
+)
+def test_flash_reads_follow_the_loops(target, kind, columns, reads):
+    slow, fast = (price(single(kind, **columns), waiting(target, w)).cycles[0] for w in (1.0, 0.0))
+    assert slow - fast == pytest.approx(reads)
+
+
+def test_memory_by_hand(target):
+    shape = dict.fromkeys(("in_h", "in_w", "out_h", "out_w"), 8)
+    work = single(
+        "conv", in_channels=3, out_channels=16, kernel_h=3, kernel_w=3, weights=432, bias=16, **shape
+    )
+    report = price(work, target).report()
+    assert report.memory.scratch == 28 * 2 * 2  # two columns of 27, rounded up to 28, of 16 bit
+    assert report.ram_bytes == 16 + 112 + STACK_AND_STATIC
+    code = load_cost_model("cmsis_nn_m4_gcc").runtime
+    assert report.flash.weights == 432 + 4 * 16
+    assert report.flash.requantisation == 8 * 16
+    assert report.flash.code == (
+        code.code.bytes + code.code_per_kernel.bytes + code.code_by_class["conv"].bytes
+    )
+    assert report.flash_bytes == report.flash.weights + report.flash.requantisation + report.flash.code
+
+
+def population(count, seed=0):
+    """Random chains of convolutions of every class, with inactive slots full of nonsense."""
+    rng = np.random.default_rng(seed)
+    kinds = ["conv", "conv", "conv", "add", "conv", "max_pool", "avg_pool", "linear", "softmax"]
+    shape = (count, len(kinds))
+    table = {name: np.full(shape, default, np.int64) for name, default in KERNEL_COLUMNS.items()}
+    channels = rng.integers(1, 40, shape)
+    depthwise = rng.random(shape) < 0.4
+    table["in_channels"], table["groups"] = channels, np.where(depthwise, channels, 1)
+    table["out_channels"] = np.where(depthwise, channels, rng.integers(1, 40, shape))
+    for name in ("in_h", "in_w", "out_h", "out_w"):
+        table[name] = rng.integers(1, 20, shape)
+    for name in ("kernel_h", "kernel_w"):
+        table[name] = rng.choice([1, 3, 5], shape)
+    table["stride_h"] = table["stride_w"] = rng.integers(1, 3, shape)
+    table["dilation_h"] = rng.choice([1, 1, 1, 1, 2], shape)
+    table["operands"][:, 3] = 2
+    table["weights"] = rng.integers(1, 900, shape)
+    active = rng.random(shape) < 0.7
+    active[:, 8] = True
+    for name in table:
+        table[name] = np.where(active, table[name], rng.integers(-9, 9, shape))
+    sizes = rng.integers(0, 50, (count, 6)) * 8
+    first, last = np.zeros((2, count, 6), np.int64)
+    for row in range(count):
+        pair = np.sort(rng.choice(np.flatnonzero(active[row]), (2, 6)), axis=0)
+        first[row], last[row] = pair
+    buffers = Buffers(
+        tuple("abcdef"),
+        ("activation",) * 6,
+        sizes,
+        first,
+        last,
+        sizes < 0,
+    )
+    kernels = Kernels(tuple(f"k{i}" for i in range(len(kinds))), tuple(kinds), active, table)
+    return Workload(kernels, buffers, np.ones((len(kinds), 6), bool))
+
+
+def test_a_population_costs_what_its_members_cost_alone(target):
+    work = population(1200)
+    costs = price(work, target)
+    assert 0.2 < costs.supported.mean() < 0.9
+    for index in [*range(0, 1200, 60), 511, 512, 1199]:
+        part = work.candidate(index)
+        if not len(part.buffers):
+            continue
+        one, report = price(part, target).report(), costs.report(index)
+        assert one.to_dict()["kernels"] == report.to_dict()["kernels"]
+        assert one.unsupported == report.unsupported
+        for name in ("latency_s", "energy_j", "flash_bytes"):
+            assert getattr(one, name) == (
+                pytest.approx(getattr(report, name), rel=1e-12) if report.supported else None
+            )
+
+
+def test_the_report_adds_up_and_survives_json(target):
+    costs = price(population(300), target)
+    for index in range(0, 300, 20):
+        report = costs.report(index)
+        again = CostReport.from_dict(json.loads(json.dumps(report.to_dict())))
+        assert again == report
+        if not report.supported:
+            continue
+        assert sum(row.cycles for row in report.kernels) == pytest.approx(report.cycles)
+        memory = report.memory
+        assert report.ram_bytes == memory.arena + memory.scratch + memory.stack + memory.runtime
+        assert memory.arena >= memory.liveness_bound
+        assert memory.scratch == max((row.scratch_bytes for row in report.kernels), default=0)
+
+
+def test_error_bands_combine_as_documented(target):
+    report = price(single("linear", in_channels=64, out_channels=10), target).report()
+    band = load_cost_model("cmsis_nn_m4_gcc").classes["fc"].error.band
+    latency = math.hypot(band, target.model.device_error)
+    assert report.figures["latency_s"].error == pytest.approx(latency)
+    assert report.figures["energy_j"].error == pytest.approx(math.hypot(latency, target.power.active_w.error))
+    assert {figure.source for figure in report.figures.values()} == {"estimated"}
+
+
+def test_every_class_is_of_use():
+    assert len({entry.name for entry in KERNEL_CLASSES}) == len(KERNEL_CLASSES)
