@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -30,7 +31,11 @@ class Training(BaseModel):
     88.8 % at 86 kMAC, 75.8 % against 58.4 % at 24 kMAC. Smoothing and a decay of 0.001 gain 0.5 to 1 point.
 
     Attributes:
-        epochs: Passes over the training part.
+        epochs: Passes over the training part; the last may be a part of one.
+        budget_s: Nominal CPU seconds that training one candidate may take. A candidate whose nominal time is
+            longer is trained for fewer epochs, at least half of one. The nominal time is a formula of the
+            network (`hannah_hw.scoring.candidate.nominal_seconds`), not a clock: the result stays the same on
+            every machine. None is no limit.
         batch_size: Samples a step; the last incomplete batch of an epoch is left out.
         optimizer: ``adamw`` or ``sgd`` (Nesterov momentum 0.9).
         learning_rate: Peak of the schedule.
@@ -45,7 +50,8 @@ class Training(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 6
+    epochs: Annotated[float, Field(gt=0, le=10_000)] = 6.0
+    budget_s: Annotated[float, Field(gt=0)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
     optimizer: Literal["adamw", "sgd"] = "sgd"
     learning_rate: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 0.4
@@ -133,23 +139,25 @@ def _fit(module: nn.Module, data: Dataset, training: Training, seed: int, device
     """The training loop; the mean loss of each epoch."""
     torch = require("torch", "train")
     batches = _Batches(data, training, seed, device)
-    optimizer, schedule = _optimizer(module, training, batches.steps)
+    steps = max(1, round(training.epochs * batches.steps))
+    optimizer, schedule = _optimizer(module, training, steps)
     criterion = torch.nn.CrossEntropyLoss(label_smoothing=training.label_smoothing)
     module.train()
     losses = []
-    for epoch in range(training.epochs):
+    for epoch in range(math.ceil(steps / batches.steps)):
+        length = min(batches.steps, steps - epoch * batches.steps)
         total = torch.zeros((), device=device)
-        for samples, labels in batches:
+        for samples, labels in itertools.islice(batches, length):
             optimizer.zero_grad(set_to_none=True)
             loss = criterion(module(samples), labels)
             loss.backward()
             optimizer.step()
             schedule.step()
             total += loss.detach()
-        losses.append(float(total) / batches.steps)
+        losses.append(float(total) / length)
         if not math.isfinite(losses[-1]):
             raise EvaluationError(
-                f"the training loss is {losses[-1]} in epoch {epoch + 1} of {training.epochs}; "
+                f"the training loss is {losses[-1]} in epoch {epoch + 1} of {training.epochs:g}; "
                 f"lower the learning rate ({training.learning_rate:g})",
                 kind="diverged",
             )
@@ -213,8 +221,7 @@ def _optimizer(
         optimizer = torch.optim.AdamW(groups, lr=rate, fused=True)
     else:
         optimizer = torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True, fused=True)
-    total = training.epochs * steps
-    rising = max(1, round(training.warmup * total))
+    rising = max(1, round(training.warmup * steps))
 
     def factor(step: int) -> float:
         """Learning rate of a step as a share of the peak."""
@@ -223,7 +230,7 @@ def _optimizer(
         if training.schedule == "one_cycle" and step < rising:
             return 0.1 + 0.9 * 0.5 * (1 - math.cos(math.pi * step / rising))
         start = rising if training.schedule == "one_cycle" else 0
-        progress = min(1.0, (step - start) / max(1, total - start))
+        progress = min(1.0, (step - start) / max(1, steps - start))
         return 1e-3 + (1 - 1e-3) * 0.5 * (1 + math.cos(math.pi * progress))
 
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

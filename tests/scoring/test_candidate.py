@@ -8,7 +8,7 @@ from hannah_hw.errors import EvaluationError
 from hannah_hw.lowering import to_onnx
 from hannah_hw.measure.host import open_session
 from hannah_hw.scoring import Training, candidate_seed, load_data, score_candidate
-from hannah_hw.scoring.candidate import int8_errors
+from hannah_hw.scoring.candidate import int8_errors, nominal_seconds, within_budget
 from hannah_hw.spaces import load_space
 
 pytest.importorskip("torch")
@@ -95,3 +95,18 @@ def test_errors_are_counted_over_every_sample(setup, tmp_path):
     assert int8_errors(path, (x, truth), (x[:1], truth[:1] + 1)) == (0.0, 1.0)
     truth[-1] = (truth[-1] + 1) % 10
     assert int8_errors(path, (x, truth)) == (1 / 70,)
+
+
+def test_a_budget_cuts_the_epochs_of_expensive_candidates_only(setup):
+    space, _, _ = setup
+    rows = space.sample_population(40, seed=0)
+    loads = [space.candidate(space.encoding.assignment(row)).workload() for row in rows]
+    seconds = np.array([nominal_seconds(load) for load in loads])
+    budget = float(np.median(seconds)) * 1000 * 6
+    epochs = np.array([within_budget(Training(budget_s=budget), load, 1000).epochs for load in loads])
+    assert (epochs[seconds <= np.median(seconds)] == 6).all()
+    cut = (epochs < 6) & (epochs > 0.5)
+    assert cut.sum() > 10
+    np.testing.assert_allclose(epochs[cut] * seconds[cut] * 1000, budget)
+    assert within_budget(Training(budget_s=1e-9), loads[0], 1000).epochs == 0.5
+    assert within_budget(Training(epochs=9), loads[0], 10**9).epochs == 9

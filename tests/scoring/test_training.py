@@ -163,6 +163,17 @@ def test_one_step_of_sgd_by_hand():
     np.testing.assert_allclose(module[1].bias.detach(), b - 0.19 * gradient_b, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize(("epochs", "seen"), [(0.5, 2), (1, 4), (2.25, 9), (0.01, 1)])
+def test_a_part_of_an_epoch(epochs, seen):
+    x = np.random.default_rng(0).normal(size=(40, 1, 4, 4))
+    data = build_dataset("p", {"x_train": x, "y_train": np.arange(40) % 2}, seed=0)
+    module = Recorder(16, 2)
+    result = train(module, data, Training(epochs=epochs, batch_size=7, shift=0), seed=0)
+    assert len(data.y_train) == 28
+    assert len(module.seen) == seen
+    assert len(result.losses) == -(-seen // 4)
+
+
 def test_divergence_is_an_evaluation_error():
     data = load_data("digits")
     module = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.Linear(64, 10))
