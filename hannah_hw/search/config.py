@@ -218,9 +218,10 @@ def _check_training(training: Mapping[str, Any], document: Document) -> None:
 
 def _absolute(name: str, folder: Path) -> str:
     """A path that exists beside the configuration as an absolute one; anything else unchanged."""
-    looks_like_path = len(Path(name).parts) > 1 or Path(name).suffix in (".py", ".yaml", ".npz")
-    found = folder / Path(name).expanduser()
-    return str(found.resolve()) if looks_like_path and found.is_file() else name
+    file, colon, function = name.rpartition(":") if ".py:" in name else (name, "", "")
+    looks_like_path = len(Path(file).parts) > 1 or Path(file).suffix in (".py", ".yaml", ".npz")
+    found = folder / Path(file).expanduser()
+    return f"{found.resolve()}{colon}{function}" if looks_like_path and found.is_file() else name
 
 
 class _Nested(Document):

@@ -257,7 +257,7 @@ class Search:
 
 def _problem(space: Any, target: Any) -> Problem:
     if isinstance(space, str | Path):
-        space = pipeline.load_space(str(space), {})
+        space = pipeline.load_space(str(space))
     if isinstance(target, str | Path):
         from hannah_hw.targets import load_target
 

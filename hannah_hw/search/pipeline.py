@@ -16,9 +16,11 @@ from hannah_hw.errors import EvaluationError
 from hannah_hw.search.protocols import BoolArray, Encoding, FloatArray
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
+    from hannah_hw.cost import Costs
+    from hannah_hw.scoring import Dataset, Training
     from hannah_hw.search.config import SearchConfig
+    from hannah_hw.spaces import SearchSpace
+    from hannah_hw.targets import Target
 
 #: Metrics that a target's prices hold, and those of the network alone.
 _PRICES: Final = ("latency_s", "energy_j", "ram_bytes", "flash_bytes")
@@ -28,7 +30,7 @@ _COUNTS: Final = ("macs", "parameters")
 class _Columns(Mapping[str, FloatArray]):
     """Metric key -> (P,) values; the counts of the network are computed when they are asked for."""
 
-    def __init__(self, costs: Any, space: Any, rows: FloatArray) -> None:
+    def __init__(self, costs: Costs, space: SearchSpace, rows: FloatArray) -> None:
         self._costs = costs
         self._space = space
         self._rows = rows
@@ -56,15 +58,14 @@ class _Columns(Mapping[str, FloatArray]):
 class TargetEstimates:
     """Prices of a batch on a target; see `hannah_hw.search.protocols.Estimates`."""
 
-    def __init__(self, costs: Any, space: Any, rows: FloatArray) -> None:
+    def __init__(self, costs: Costs, space: SearchSpace, rows: FloatArray) -> None:
         self._costs = costs
         self.columns: Mapping[str, FloatArray] = _Columns(costs, space, rows)
         self.supported: BoolArray = np.asarray(costs.supported, bool)
 
     def report(self, index: int, /) -> dict[str, Any]:
         """The cost report of one candidate."""
-        document: dict[str, Any] = self._costs.report(index).to_dict()
-        return document
+        return self._costs.report(index).to_dict()
 
     def unsupported(self, index: int, /) -> str:
         """The kernels that the target has no rule for."""
@@ -80,15 +81,14 @@ class SpaceProblem:
         target: A loaded target.
     """
 
-    def __init__(self, space: Any, target: Any) -> None:
+    def __init__(self, space: SearchSpace, target: Target) -> None:
         self.space = space
         self.target = target
 
     @property
     def encoding(self) -> Encoding:
         """The space's parameters as columns."""
-        encoding: Encoding = self.space.encoding
-        return encoding
+        return self.space.encoding
 
     def describe(self, rows: FloatArray, /) -> Sequence[tuple[str, dict[str, Any]]]:
         """Id and active parameters of each candidate."""
@@ -112,6 +112,7 @@ class ScoringEvaluator:
     Attributes:
         space: Name or path of the space.
         options: Options of the space.
+        offered: Options that are passed if the space has them.
         data: Name or path of the data set.
         seed: Seed of the run: of the split of the data, and with a candidate's id of its training.
         training: Options of `hannah_hw.scoring.Training`.
@@ -120,11 +121,12 @@ class ScoringEvaluator:
 
     space: str
     options: Mapping[str, Any]
+    offered: Mapping[str, Any]
     data: str
     seed: int
     training: Mapping[str, Any]
     artifacts: Path
-    _loaded: tuple[Any, Any, Any] | None = field(default=None, repr=False)
+    _loaded: tuple[SearchSpace, Dataset, Training] | None = field(default=None, repr=False)
 
     def start(self) -> None:
         """Load the space and the data, and train on one thread."""
@@ -133,7 +135,7 @@ class ScoringEvaluator:
         from hannah_hw.scoring import load_data
 
         torch.set_num_threads(1)
-        space = load_space(self.space, self.options)
+        space = load_space(self.space, self.options, self.offered)
         data = load_data(self.data, seed=self.seed)
         self._loaded = space, data, training_model()(**self.training)
 
@@ -145,25 +147,27 @@ class ScoringEvaluator:
             raise RuntimeError("start() was not called")
         space, data, training = self._loaded
         score = score_candidate(space, assignment, data, training, self.seed, self.artifacts)
-        metrics = dict(score.metrics())
+        metrics: dict[str, Any] = dict(score.metrics())
         if metrics.get("error") is None:
             raise EvaluationError(f"{identifier} has no accuracy", kind="diverged")
         metrics["artifact"] = f"{self.artifacts.name}/{identifier}.onnx"
         return metrics
 
 
-def training_model() -> type[BaseModel]:
+def training_model() -> type[Training]:
     """The model of the configuration's section ``training``."""
     from hannah_hw.scoring import Training
 
     return Training
 
 
-def load_space(name: str, options: Mapping[str, Any]) -> Any:
-    """Load a search space by name or path."""
+def load_space(
+    name: str, options: Mapping[str, Any] | None = None, offered: Mapping[str, Any] | None = None
+) -> SearchSpace:
+    """Load a search space by name or path; see `hannah_hw.spaces.load_space`."""
     from hannah_hw.spaces import load_space as load
 
-    return load(name, **options)
+    return load(name, offered=offered, **(options or {}))
 
 
 @dataclass(frozen=True)
@@ -184,8 +188,8 @@ class Setup:
 def build(config: SearchConfig, artifacts: Path) -> Setup:
     """Load what a configuration names; every wrong input shows here, before anything is written.
 
-    The shape of the samples and the number of classes are taken from the data, unless the configuration gives
-    them as options of the space.
+    The space is offered the shape of the samples and the number of classes of the data; options that the
+    configuration gives come first.
 
     Raises:
         InputError: The space, the target or the data cannot be used.
@@ -194,20 +198,21 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
     from hannah_hw.targets import load_target
 
     options = config.space.options
+    offered: dict[str, Any] = {}
     facts: dict[str, Any] = {"hash": config.hash, "versions": versions()}
     evaluator = None
     if config.data is not None and config.goals.trained:
         from hannah_hw.scoring import load_data
 
         data = load_data(config.data, seed=config.search.seed)
-        options = {"input_shape": tuple(data.input_shape), "classes": int(data.classes), **options}
+        offered = {"input_shape": tuple(data.input_shape), "classes": int(data.classes)}
         facts["data"] = data.summary()
         evaluator = ScoringEvaluator(
-            config.space.name, options, config.data, config.search.seed, config.training, artifacts
+            config.space.name, options, offered, config.data, config.search.seed, config.training, artifacts
         )
     target = load_target(config.target)
     facts["target"] = {"name": target.name, "clock_hz": target.clock_hz}
-    return Setup(SpaceProblem(load_space(config.space.name, options), target), evaluator, facts)
+    return Setup(SpaceProblem(load_space(config.space.name, options, offered), target), evaluator, facts)
 
 
 def versions() -> dict[str, str]:

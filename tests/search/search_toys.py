@@ -29,17 +29,17 @@ class ToyEncoding:
         index = {name: i for i, name in enumerate(dict.fromkeys(names))}
         self.groups = np.array([index[name] for name in names], np.int64)
         at = {k: i for i, k in enumerate(self.ids)}
-        self.conditions = [
-            (at[child], at[parent], np.isin(np.arange(self.levels[at[parent]]), allowed))
-            for child, (parent, allowed) in (conditions or {}).items()
-        ]
-        self.conditions.sort()
+        self.parent = np.arange(len(self.ids))
+        self.allowed = np.ones((len(self.ids), max(self.levels.max(), 1)), bool)
+        for child, (parent, allowed) in (conditions or {}).items():
+            self.parent[at[child]] = at[parent]
+            self.allowed[at[child]] = np.isin(np.arange(self.allowed.shape[1]), allowed)
+        self.free = self.parent == np.arange(len(self.ids))
 
     def active(self, rows):
-        result = np.ones(rows.shape, bool)
-        for child, parent, allowed in self.conditions:
-            result[:, child] &= result[:, parent] & allowed[rows[:, parent].astype(int)]
-        return result
+        # One condition a column, on a column that has none itself.
+        assert self.free[self.parent].all()
+        return self.free | self.allowed[np.arange(len(self.ids)), rows[:, self.parent].astype(int)]
 
     def canonical(self, rows):
         rows = np.clip(rows, 0, np.where(self.levels == 0, 1, self.levels - 1))

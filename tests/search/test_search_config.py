@@ -127,6 +127,8 @@ def test_paths_are_found_beside_the_configuration(write, tmp_path):
     config = load_config(write(text))
     assert config.space.name == str(tmp_path / "mine.py")
     assert config.target == str(tmp_path / "chip.yaml")
+    named = load_config(write(text), ["space.name=mine.py:small"])
+    assert named.space.name == f"{tmp_path / 'mine.py'}:small"
 
 
 def test_violation_is_relative_to_the_bound():

@@ -33,8 +33,8 @@ class Aging(Algorithm):
 
     @property
     def batch(self) -> int:
-        """A sixteenth of the population, at least 2: small enough for selection to act on what was just learnt."""
-        return max(2, self.population // 16)
+        """A sixteenth of the population, at least 8: small enough for selection to act on what was just learnt."""
+        return max(8, self.population // 16)
 
     def _offspring(self, n: int) -> FloatArray:
         score = self._scores(self.rng.dirichlet(np.ones(self.objectives.shape[1]), n))
@@ -45,9 +45,7 @@ class Aging(Algorithm):
             ticket = self.rng.random((n, size))
             limit = np.partition(ticket, entrants - 1, axis=1)[:, entrants - 1 : entrants]
             parents.append(np.where(ticket <= limit, score, np.inf).argmin(axis=1))
-        return self.variation.children(
-            self.rows[parents[0]], self.rows[parents[1]], self.rows, self.rng, crossover=CROSSOVER
-        )
+        return self.variation.children(self.rows, parents[0], parents[1], self.rng, crossover=CROSSOVER)
 
     def _scores(self, weights: FloatArray) -> FloatArray:
         """(n, N) scores of all members under (n, M) weights; finite, lower is better."""

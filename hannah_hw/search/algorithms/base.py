@@ -226,9 +226,7 @@ class Algorithm(ABC):
             order = np.lexsort((self.rng.random(len(pool[1])), pool[1]))[: REDRAW * n]
             parents = pool[0][order]
             pick = self.rng.integers(len(parents), size=(2, REDRAW * n))
-            children = self.variation.children(
-                parents[pick[0]], parents[pick[1]], parents, self.rng, crossover=0.5
-            )
+            children = self.variation.children(parents, pick[0], pick[1], self.rng, crossover=0.5)
             new = self._unseen(children, np.concatenate([besides, found[0]]))
             scored = new, self._violations(new)
             found = _merge(found, scored)

@@ -25,9 +25,7 @@ class Nsga2(Algorithm):
     def _offspring(self, n: int) -> FloatArray:
         # Of two random members the one with the lower index is the better one.
         parents = self.rng.integers(len(self.rows), size=(2, 2, n)).min(axis=0)
-        return self.variation.children(
-            self.rows[parents[0]], self.rows[parents[1]], self.rows, self.rng, crossover=CROSSOVER
-        )
+        return self.variation.children(self.rows, parents[0], parents[1], self.rng, crossover=CROSSOVER)
 
     def _survive(self) -> None:
         rank = sort_fronts(self.objectives, self.violation)

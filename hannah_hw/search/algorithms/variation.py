@@ -58,9 +58,9 @@ class Variation:
 
     def children(
         self,
-        mothers: FloatArray,
-        fathers: FloatArray,
-        donors: FloatArray,
+        pool: FloatArray,
+        mothers: IntArray,
+        fathers: IntArray,
         rng: np.random.Generator,
         *,
         crossover: float,
@@ -68,48 +68,49 @@ class Variation:
         """One child of each pair of parents.
 
         Args:
-            mothers: (P, D) canonical rows.
-            fathers: (P, D) canonical rows.
-            donors: (N, D) canonical rows that lend genes to sub-trees switched on.
+            pool: (N, D) canonical rows; any of them may lend genes to a sub-tree switched on.
+            mothers: (P,) rows of the pool.
+            fathers: (P,) rows of the pool.
             rng: Source of randomness.
             crossover: Probability that a child mixes its parents; otherwise it is a mutated mother.
 
         Returns:
             (P, D) canonical rows.
         """
-        count, width = mothers.shape
+        count, width = len(mothers), pool.shape[1]
         by_group = rng.random((count, self.group_count))[:, self.group] < 0.5
         by_column = rng.random((count, width)) < 0.5
         swap = np.where(rng.random((count, 1)) < BY_GROUP, by_group, by_column)
         swap &= rng.random((count, 1)) < crossover
-        rows = np.where(swap, fathers, mothers)
+        rows = np.where(swap, pool[fathers], pool[mothers])
         if self.conditional:
-            alive = np.where(swap, self.encoding.active(fathers), self.encoding.active(mothers))
-            rows = np.where(alive, rows, self._genes(donors, count, rng))
+            active = self.encoding.active(pool)
+            alive = np.where(swap, active[fathers], active[mothers])
+            rows = np.where(alive, rows, self._genes(pool, active, count, rng))
         else:
             alive = np.ones(rows.shape, bool)
         self._mutate(rows, alive, rng)
         return self.encoding.canonical(rows)
 
-    def _genes(self, donors: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
+    def _genes(
+        self, donors: FloatArray, active: BoolArray, count: int, rng: np.random.Generator
+    ) -> FloatArray:
         """(count, D) values for columns that may come alive, whole sub-trees from one donor each."""
         fresh = self.random(count, rng)
-        if not len(donors):
-            return fresh
         pick: IntArray = rng.integers(len(donors), size=(count, self.group_count))[:, self.group]
         columns = np.arange(fresh.shape[1])
-        lent = self.encoding.active(donors)[pick, columns] & (rng.random(fresh.shape) < DONATED)
+        lent = active[pick, columns] & (rng.random(fresh.shape) < DONATED)
         return np.where(lent, donors[pick, columns], fresh)
 
     def _mutate(self, rows: FloatArray, alive: BoolArray, rng: np.random.Generator) -> None:
         """Change one, two or four active columns of every row, in place."""
         count, width = rows.shape
         sizes, shares = MUTATIONS
-        wanted = np.minimum(np.array(sizes)[rng.choice(len(sizes), count, p=shares)], width)
+        wanted = np.minimum(
+            np.array(sizes)[np.searchsorted(np.cumsum(shares)[:-1], rng.random(count))], width
+        )
         key = np.where(alive & self.movable, rng.random(rows.shape), 2.0)
-        largest = min(max(sizes), width)
-        smallest = np.sort(np.partition(key, largest - 1, axis=1)[:, :largest], axis=1)
-        limit = smallest[np.arange(count), wanted - 1]
+        limit = np.sort(key, axis=1)[np.arange(count), wanted - 1]
         row, column = np.nonzero((key <= limit[:, None]) & (key < 2.0))
         old, top = rows[row, column], self.top[column]
         exponent = rng.uniform(np.log10(NARROWEST), np.log10(WIDEST), len(row))

@@ -1,0 +1,140 @@
+"""The search on a real space and a real target, without training; and one trained run."""
+
+import json
+
+import numpy as np
+import pytest
+
+import hannah_hw
+from hannah_hw.errors import ConfigError, InputError, RunError
+from hannah_hw.estimate import estimate
+from hannah_hw.search import Search, dry_run, load_config, run_search
+from hannah_hw.search.pipeline import SpaceProblem, build
+from hannah_hw.search.rundir import read_records
+
+FREE = """\
+version: 1
+space: ds_cnn
+target: stm32l4r5zi
+objectives: {latency: min, macs: max}
+constraints: {ram: "<= 16 KiB", flash: "<= 64 KiB", parameters: "<= 20 k"}
+search: {population: 8, evaluations: 24, seed: 3}
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "free.yaml"
+    path.write_text(FREE, encoding="utf-8")
+    return path
+
+
+def test_estimates_of_a_batch_are_those_of_each_candidate():
+    space, target = hannah_hw.load_space("ds_cnn"), hannah_hw.load_target("stm32l4r5zi")
+    problem = SpaceProblem(space, target)
+    rows = space.sample_population(5, seed=1)
+    estimates = problem.estimate(rows)
+    for index, (identifier, assignment) in enumerate(problem.describe(rows)):
+        json.dumps(assignment)
+        candidate = space.candidate(assignment)
+        assert identifier == candidate.id
+        report = estimate(candidate, target)
+        assert estimates.columns["latency_s"][index] == pytest.approx(report.latency_s)
+        assert estimates.columns["ram_bytes"][index] == report.ram_bytes
+        assert estimates.columns["macs"][index] == candidate.macs
+        assert estimates.columns["parameters"][index] == candidate.parameters
+
+
+def test_a_configured_run_without_training(config, tmp_path):
+    out = tmp_path / "run"
+    result = run_search(config, out)
+    records = read_records(out)
+    assert result.records == records
+    assert sum(r["status"] == "ok" for r in records) == 24
+    for record in records:
+        within = record["metrics"]["ram_bytes"] <= 16384 and record["metrics"]["flash_bytes"] <= 65536
+        assert (record["status"] == "ok") == (within and record["parameters"] <= 20_000)
+        if record["status"] == "ok":
+            assert record["cost"]["ram_bytes"] == record["metrics"]["ram_bytes"]
+    front = {r["id"] for r in result.front}
+    points = {r["id"]: (r["metrics"]["latency_s"], -r["macs"]) for r in records if r["status"] == "ok"}
+    for identifier, point in points.items():
+        beaten = any(np.all(np.less_equal(q, point)) and q != point for q in points.values())
+        assert (identifier in front) == (not beaten)
+    copy = load_config(out / "config.yaml")
+    assert copy.hash == load_config(config).hash == copy.resolved["hash"]
+    assert copy.resolved["target"]["name"] == "stm32l4r5zi"
+    assert sorted(p.name for p in out.iterdir()) == [
+        ".lock",
+        "artifacts",
+        "candidates.jsonl",
+        "config.yaml",
+        "state.json",
+    ]
+
+
+def test_a_run_goes_on_only_with_the_same_question(config, tmp_path):
+    out = tmp_path / "run"
+    run_search(config, out, overrides=["search.evaluations=10"])
+    with pytest.raises(RunError, match="already holds a run"):
+        run_search(config, out)
+    with pytest.raises(ConfigError, match=r"differs .*search"):
+        run_search(config, out, resume=True, overrides=["search.seed=4"])
+    with pytest.raises(ConfigError, match="already holds 10 evaluations"):
+        run_search(config, out, resume=True, overrides=["search.evaluations=5"])
+    longer = run_search(config, out, resume=True)
+    whole = run_search(config, tmp_path / "whole")
+    assert [r["id"] for r in longer.records] == [r["id"] for r in whole.records]
+    again = run_search(None, out, resume=True)
+    assert again.records == longer.records
+
+
+@pytest.mark.parametrize(
+    ("override", "near"),
+    [("space=ds_cn", "ds_cnn"), ("target=stm32l4r5z", "stm32l4r5zi"), ("data=mnist5", "mnist5k")],
+)
+def test_a_wrong_input_writes_nothing(config, tmp_path, override, near):
+    with pytest.raises(InputError, match=f"did you mean '{near}'"):
+        run_search(
+            config, tmp_path / "run", overrides=[override, "objectives.error=min", "data=digits", override]
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_dry_run_prices_and_writes_nothing(config, tmp_path):
+    before = sorted(tmp_path.iterdir())
+    found = dry_run(load_config(config))
+    assert 0 < found.feasible_share < 1
+    for values in found.quartiles.values():
+        assert list(values) == sorted(values)
+    assert found.facts["hash"] == found.config.hash
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_python_door():
+    search = Search("ds_cnn", "stm32l4r5zi", ["latency", "ram"], {"flash": "<= 64 KiB"}, population=8).fit(16)
+    assert len(search.history_) >= 16
+    assert search.front_objectives_.shape == (len(search.front_), 2)
+
+
+def test_a_trained_run_gives_what_training_in_this_process_gives(tmp_path):
+    pytest.importorskip("torch")
+    text = FREE.replace("{latency: min, macs: max}", "{error: min, latency: min}").replace(
+        "search: {", "data: digits\ntraining: {epochs: 1}\nsearch: {algorithm: aging, workers: 2, "
+    )
+    path = tmp_path / "trained.yaml"
+    path.write_text(text, encoding="utf-8")
+    small = ["search.evaluations=2", "search.population=4", "constraints.ram=<= 4 KiB"]
+    run = run_search(path, tmp_path / "run", overrides=small)
+    config = load_config(path, small)
+    evaluator = build(config, tmp_path / "here").evaluator
+    evaluator.start()
+    trained = [r for r in run.records if r["status"] == "ok"]
+    assert len(trained) == 2
+    for record in trained:
+        metrics = evaluator.evaluate(record["id"], record["assignment"])
+        assert {k: record["metrics"][k] for k in ("error", "test_error", "float_error")} == {
+            k: metrics[k] for k in ("error", "test_error", "float_error")
+        }
+        artifact = (tmp_path / "run" / record["artifact"]).read_bytes()
+        assert artifact == (tmp_path / "here" / f"{record['id']}.onnx").read_bytes()
