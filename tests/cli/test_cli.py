@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import hannah_hw
 from hannah_hw.cli import main
 from hannah_hw.report import read_run
 from tests.report.synthetic import write_run
@@ -230,3 +233,134 @@ def test_export_of_a_lost_model_exits_with_1(tmp_path: Path, capsys: pytest.Capt
     assert main(["export", str(tmp_path / "run"), "--out", str(tmp_path / "x")]) == 1
     assert "is not in" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small float32 model of the catalogue's space."""
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    space = hannah_hw.load_space("ds_cnn", input_shape=(1, 8, 8), classes=10)
+    hannah_hw.to_onnx(space.candidate(space.default()), path)
+    return path
+
+
+def test_estimate_agrees_with_the_library(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["estimate", str(model), "--target", "stm32l4r5zi", "--json"]) == 0
+    found = document(capsys)
+    space = hannah_hw.load_space("ds_cnn", input_shape=(1, 8, 8), classes=10)
+    expected = hannah_hw.estimate_population(space, space.encoding.encode([space.default()]), "stm32l4r5zi")
+    assert found["latency_s"] == pytest.approx(float(expected.latency_s[0]), rel=1e-9)
+    assert found["ram_bytes"] == int(expected.ram_bytes[0])
+    assert found["macs"] == space.candidate(space.default()).macs
+    assert main(["estimate", str(model), "--target", "stm32l4r5zi"]) == 0
+    assert "estimated" in capsys.readouterr().out
+
+
+def test_estimate_names_what_the_target_cannot_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from onnx import TensorProto, helper, save
+
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 8, 8]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Erf", ["x"], ["y"], name="erf")], "g", [x], [y])
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "erf.onnx")
+    assert main(["estimate", str(tmp_path / "erf.onnx"), "-t", "stm32l4r5zi", "--json"]) == 1
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert found["latency_s"] is None
+    assert len(found["unsupported"]) == 1
+    assert "error: stm32l4r5zi cannot run 1 of the kernels" in captured.err
+
+
+def test_models_that_are_none(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "torn.onnx").write_bytes(model.read_bytes()[:200])
+    for verb in (["estimate", "-t", "stm32l4r5zi"], ["profile"]):
+        for name in ("torn.onnx", "missing.onnx"):
+            assert main([verb[0], str(tmp_path / name), *verb[1:]]) == 2
+            assert name in capsys.readouterr().err
+
+
+def test_profile(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", str(model), "--runs", "5", "--json"]) == 0
+    found = document(capsys)
+    assert 0 < found["latency_min_s"] <= found["latency_s"] <= found["latency_p90_s"]
+    assert sum(row["share"] for row in found["operators"]) == pytest.approx(1.0)
+    assert main(["profile", str(model), "--shape", "1,x"]) == 2
+
+
+def test_validate(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "stm32l4r5zi", "--json"]) == 0
+    found = document(capsys)
+    assert [row["network"] for row in found["rows"]] == ["ic", "kws", "vww", "ad"]
+    for row in found["rows"]:
+        error = row["predicted_latency_s"] / row["reference_latency_s"] - 1
+        assert row["latency_error"] == pytest.approx(error)
+        assert abs(error) < 0.10
+
+
+def test_validate_against_own_measurements(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (model.parent / "board.csv").write_text(f"model,latency_ms\n{model.name},2.0\n")
+    assert main(["validate", "nrf5340", "--against", str(model.parent / "board.csv"), "--json"]) == 0
+    (row,) = document(capsys)["rows"]
+    assert row["reference_latency_s"] == pytest.approx(0.002)
+    assert row["energy_error"] is None
+    assert main(["validate", "nrf5340", "--against", str(model)]) == 2
+
+
+def test_calibrate_from_the_shipped_sweep_gives_the_shipped_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = ROOT / "cost_models" / "cmsis_nn_m4_gcc.sweep.csv"
+    out = tmp_path / "new" / "mine.json"
+    assert main(["calibrate", str(sweep), "--out", str(out), "--json"]) == 0
+    found = document(capsys)
+    shipped = json.loads((ROOT / "cost_models" / "cmsis_nn_m4_gcc.json").read_text())
+    written = json.loads(out.read_text())
+    assert written["name"] == "mine"
+    assert (out.parent / written["sweep"]).read_text() == sweep.read_text()
+    for name, fitted in written["classes"].items():
+        assert fitted["coefficients"] == pytest.approx(shipped["classes"][name]["coefficients"], rel=1e-5)
+    assert found["rows"] == len(sweep.read_text().splitlines()) - 1
+    assert main(["calibrate", str(sweep), "--out", str(tmp_path / "x.yaml")]) == 2
+
+
+def test_search_from_start_to_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(tmp_path / "run")
+    settings = ["search.evaluations=2", "search.population=4", "training.epochs=1", "search.workers=1"]
+    overrides = [word for setting in settings for word in ("--set", setting)]
+    done = run("search", "digits_quick", "--out", folder, *overrides, "--json", OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["trained"] == 2
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert all((tmp_path / "run" / entry["artifact"]).is_file() for entry in found["front"])
+    assert main(["search", "digits_quick", "--out", folder, *overrides]) == 1
+    assert "--resume" in capsys.readouterr().err
+    assert main(["search", "--resume", "--out", folder, "--json"]) == 0
+    assert document(capsys)["front"] == found["front"]
+    assert main(["export", folder, "--pick", "best", "--out", str(tmp_path / "models"), "--json"]) == 0
+    (model,) = document(capsys)["files"]
+    assert main(["estimate", model, "--target", "stm32l4r5zi", "--json"]) == 0
+    assert document(capsys)["latency_s"] == pytest.approx(found["front"][0]["metrics"]["latency_s"])
+
+
+def test_an_interrupt_exits_with_130_and_says_how_to_go_on(tmp_path: Path) -> None:
+    arguments = ["search", "digits_quick", "--set", "training.epochs=1", "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hannah_hw", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    log = tmp_path / "run" / "candidates.jsonl"
+    for _ in range(600):
+        if log.is_file() and log.stat().st_size:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume" in messages
+    assert "Traceback" not in messages
+    assert (tmp_path / "run" / "report.html").is_file()
