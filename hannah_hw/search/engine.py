@@ -16,8 +16,9 @@ from hannah_hw.errors import RunError
 from hannah_hw.search.algorithms import Algorithm, find_algorithm
 from hannah_hw.search.archive import Archive, Ending, Observer, Record, minimised
 from hannah_hw.search.metrics import METRICS, Goals
+from hannah_hw.search.misses import Misses
 from hannah_hw.search.protocols import Estimates, FloatArray, Problem
-from hannah_hw.search.workers import Executor, Outcome, Task
+from hannah_hw.search.tasks import Executor, Outcome, Task
 
 #: Estimates without a new feasible candidate after which a run gives up.
 PATIENCE: Final = 20_000
@@ -102,8 +103,7 @@ class Engine:
         self._log = list(log)
         self._state = state
         self._observers = observers
-        self._best = {c.metric: math.nan for c in goals.constraints if METRICS[c.metric].estimated}
-        self._closest: tuple[float, dict[str, float]] = (math.inf, {})
+        self._misses = Misses(goals)
         self._last_feasible = 0
         self._summary: dict[str, Any] = {}
 
@@ -138,7 +138,7 @@ class Engine:
         rows = self.algorithm.ask(self.algorithm.batch)
         if not len(rows) or archive.estimated - self._last_feasible >= PATIENCE:
             if not archive.feasible:
-                raise RunError(self._nothing_feasible(exhausted=not len(rows)))
+                raise RunError(self._misses.explain(archive.estimated, exhausted=not len(rows)))
             return "exhausted"
         batch = self._price(rows)
         if (batch.total == 0).any():
@@ -273,49 +273,8 @@ class Engine:
         self.archive.estimated += len(rows)
         self.archive.feasible += int((total == 0).sum())
         if not self.archive.feasible:
-            self._remember_closest(estimates, parts, total)
+            self._misses.add(estimates, parts, total)
         return total
-
-    def _remember_closest(
-        self, estimates: Estimates, parts: Mapping[str, FloatArray], total: FloatArray
-    ) -> None:
-        for constraint in self.goals.constraints:
-            if constraint.metric in self._best:
-                values = np.asarray(estimates.columns[METRICS[constraint.metric].key], float)
-                known = values[~np.isnan(values)]
-                if len(known):
-                    best = known.min() if constraint.sign == "<=" else known.max()
-                    choose = np.fmin if constraint.sign == "<=" else np.fmax
-                    self._best[constraint.metric] = float(choose(self._best[constraint.metric], best))
-        nearest = int(total.argmin())
-        if total[nearest] < self._closest[0]:
-            self._closest = (
-                float(total[nearest]),
-                {name: float(part[nearest]) for name, part in parts.items()},
-            )
-
-    def _nothing_feasible(self, *, exhausted: bool) -> str:
-        """Which constraint binds, and how far the space is from it."""
-        looked = "the whole space" if exhausted else "the space"
-        lines = [
-            f"no candidate keeps every constraint ({self.archive.estimated} estimates, {looked} searched)"
-        ]
-        alone = False
-        for constraint in self.goals.constraints:
-            if constraint.metric in self._best:
-                best, metric = self._best[constraint.metric], METRICS[constraint.metric]
-                out = bool(constraint.violation(np.array(best)) > 0) or math.isnan(best)
-                alone |= out
-                verdict = "out of reach" if out else "reachable alone"
-                bound = f"{metric.name} {constraint.sign} {metric.format(constraint.bound)}"
-                lines.append(f"{bound}: best value seen {metric.format(best)} ({verdict})")
-        if self._closest[1].get("unsupported"):
-            lines.append("the target cannot run even the closest candidate; see: hannah-hw targets ops")
-        elif not alone and self._closest[1]:
-            misses = ", ".join(f"{k} by {v:.1%}" for k, v in self._closest[1].items() if v > 0)
-            lines.append(f"the constraints exclude one another; the closest candidate misses {misses}")
-        lines.append("relax the constraint that binds, or choose a smaller space")
-        return "; ".join(lines)
 
     def _check_failures(self) -> None:
         archive = self.archive

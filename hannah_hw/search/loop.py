@@ -18,7 +18,8 @@ from hannah_hw.search.engine import Engine
 from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
 from hannah_hw.search.protocols import Evaluator, FloatArray, Problem
 from hannah_hw.search.rundir import CONFIG, RunDirectory
-from hannah_hw.search.workers import Executor, InProcess, WorkerPool
+from hannah_hw.search.tasks import Executor, InProcess
+from hannah_hw.search.workers import WorkerPool
 
 #: Random candidates that a dry run prices.
 DRY_RUN: Final = 1000

@@ -8,7 +8,6 @@ each, so that results do not depend on how many there are. A worker ends itself 
 from __future__ import annotations
 
 import contextlib
-import errno
 import multiprocessing
 import os
 import signal
@@ -16,23 +15,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from hannah_hw.errors import (
-    CatalogError,
-    ConfigError,
-    DataError,
-    EvaluationError,
-    MissingExtraError,
-    RunError,
-    TargetError,
-    UnsupportedError,
-)
+from hannah_hw.errors import RunError
 from hannah_hw.search.protocols import Evaluator
+from hannah_hw.search.tasks import Outcome, Task, attempt, to_outcome
 
 #: One thread a worker, set before it imports anything.
 ENVIRONMENT: Final = dict.fromkeys(
@@ -49,96 +39,6 @@ ENVIRONMENT: Final = dict.fromkeys(
 STARTUP_TIMEOUT: Final = 600.0
 #: Workers that die in a row while starting before the run is given up.
 STARTUP_ATTEMPTS: Final = 3
-
-
-#: Errors that every candidate would meet.
-FATAL: Final = (ConfigError, DataError, TargetError, CatalogError, MissingExtraError)
-#: Failures to write that have nothing to do with the candidate.
-FULL_DISK: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-
-
-@dataclass(frozen=True)
-class Task:
-    """One candidate to evaluate; see `Evaluator.evaluate`."""
-
-    identifier: str
-    assignment: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a task.
-
-    Attributes:
-        metrics: What the evaluator returned; empty after a failure.
-        reason: None, or ``kind`` (``crash``, ``timeout``, ``memory``, ``error`` or that of an
-            `EvaluationError`) and ``message`` of the failure.
-        started: When it began, UTC.
-        wall_s: Seconds it took.
-    """
-
-    metrics: Mapping[str, Any]
-    reason: Mapping[str, str] | None
-    started: datetime
-    wall_s: float
-
-
-class Executor(Protocol):
-    """Runs tasks; the two implementations below differ in where."""
-
-    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome]]:
-        """Position and outcome of every task, as they finish."""
-        ...
-
-    def close(self) -> None:
-        """Stop everything at once."""
-        ...
-
-
-def attempt(evaluator: Evaluator, task: Task) -> dict[str, Any]:
-    """Evaluate a task; the result or the failure as plain data.
-
-    Returns:
-        ``{"metrics": ...}``, ``{"reason": {"kind": ..., "message": ...}}``, or ``{"fatal": message}`` for an
-        error that every candidate would meet: a wrong input, a missing package.
-    """
-    try:
-        return {"metrics": dict(evaluator.evaluate(task.identifier, task.assignment))}
-    except EvaluationError as error:
-        return {"reason": {"kind": error.kind, "message": str(error)}}
-    except FATAL as error:
-        return {"fatal": str(error)}
-    except MemoryError as error:
-        return {"reason": {"kind": "memory", "message": f"out of memory {error}".strip()}}
-    except Exception as error:  # noqa: BLE001 - any failure of a candidate is recorded, none ends the run
-        if isinstance(error, OSError) and error.errno in FULL_DISK:
-            return {"fatal": f"cannot write an artifact: {error.strerror}; make room, then --resume"}
-        kind = "unsupported" if isinstance(error, UnsupportedError) else "error"
-        return {"reason": {"kind": kind, "message": f"{type(error).__name__}: {error}"}}
-
-
-class InProcess:
-    """Runs tasks one after the other in this process: for tests, debugging and cheap evaluators.
-
-    Args:
-        evaluator: Started on first use.
-    """
-
-    def __init__(self, evaluator: Evaluator) -> None:
-        self._evaluator = evaluator
-        self._started = False
-
-    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome]]:
-        """See `Executor.run`."""
-        for position, task in enumerate(tasks):
-            if not self._started:
-                self._evaluator.start()
-                self._started = True
-            started, clock = datetime.now(UTC), time.monotonic()
-            yield position, _outcome(attempt(self._evaluator, task), started, time.monotonic() - clock)
-
-    def close(self) -> None:
-        """See `Executor.close`."""
 
 
 class _Worker:
@@ -263,7 +163,7 @@ class WorkerPool:
                 if self._failed_starts >= STARTUP_ATTEMPTS:
                     text = message["reason"]["message"]
                     raise RunError(f"{STARTUP_ATTEMPTS} worker processes in a row did not start: {text}")
-        return None if position is None else (position, _outcome(message, worker.started, took))
+        return None if position is None else (position, to_outcome(message, worker.started, took))
 
     def _late(self) -> dict[str, str]:
         return {"kind": "timeout", "message": f"took longer than {self._timeout:g} s"}
@@ -275,12 +175,6 @@ class WorkerPool:
             hint = " (often: out of memory)" if name == "SIGKILL" else ""
             return {"kind": "crash", "message": f"the worker was killed by {name}{hint}"}
         return {"kind": "crash", "message": f"the worker exited with status {code}"}
-
-
-def _outcome(message: Mapping[str, Any], started: datetime, wall_s: float) -> Outcome:
-    if "fatal" in message:
-        raise RunError(str(message["fatal"]))
-    return Outcome(message.get("metrics", {}), message.get("reason"), started, wall_s)
 
 
 def _serve(connection: Connection, evaluator: Evaluator) -> None:

@@ -13,7 +13,8 @@ from hannah_hw.errors import EvaluationError
 from hannah_hw.search.engine import Engine
 from hannah_hw.search.loop import make_goals
 from hannah_hw.search.rundir import RunDirectory
-from hannah_hw.search.workers import InProcess, WorkerPool
+from hannah_hw.search.tasks import InProcess
+from hannah_hw.search.workers import WorkerPool
 
 
 class ToyEncoding:

@@ -32,6 +32,13 @@ def alive_in_group(group):
     return alive
 
 
+def wait_for_end_of_group(group):
+    deadline = time.monotonic() + 20
+    while alive_in_group(group) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert alive_in_group(group) == []
+
+
 def state_of(path):
     return json.loads((path / "state.json").read_text())
 
@@ -70,7 +77,7 @@ def test_kill_in_the_middle_then_resume(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(search_toys.__file__).parents[2])}
     moments = [5, 22]
     for moment in moments:
-        process = subprocess.Popen(arguments, env=environment)
+        process = subprocess.Popen(arguments, env=environment, start_new_session=True)
         deadline = time.monotonic() + 60
         log = path / "candidates.jsonl"
         while time.monotonic() < deadline and process.poll() is None:
@@ -79,6 +86,7 @@ def test_kill_in_the_middle_then_resume(tmp_path):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
+        wait_for_end_of_group(process.pid)  # the workers notice that their parent is gone
         assert moment <= log.read_bytes().count(b"\n") < 40
         arguments[3] = "resume"
     subprocess.run(arguments, env=environment, check=True, timeout=120)
@@ -130,10 +138,7 @@ def test_interrupt_stops_workers_and_can_be_resumed(tmp_path):
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers as well
     process.communicate(timeout=30)
-    deadline = time.monotonic() + 20
-    while alive_in_group(process.pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert alive_in_group(process.pid) == []
+    wait_for_end_of_group(process.pid)
     assert 3 < len(log_of(path)) < 40
     toy_run(path, resume=True, workers=0)
     toy_run(tmp_path / "whole", workers=0)

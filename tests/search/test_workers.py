@@ -9,7 +9,8 @@ import pytest
 from search_toys import StagesEvaluator, nas_like, nas_like_values
 
 from hannah_hw.errors import MissingExtraError, RunError
-from hannah_hw.search.workers import ENVIRONMENT, InProcess, Task, WorkerPool
+from hannah_hw.search.tasks import InProcess, Task
+from hannah_hw.search.workers import ENVIRONMENT, WorkerPool
 
 
 def tasks(ops):

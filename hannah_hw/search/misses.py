@@ -1,0 +1,73 @@
+"""Why nothing is feasible: which constraint binds, and how close the space comes to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from hannah_hw.search.metrics import METRICS, Goals
+from hannah_hw.search.protocols import Estimates, FloatArray
+
+
+class Misses:
+    """Collects the best value of every constrained metric while no candidate keeps all constraints.
+
+    Args:
+        goals: The constraints.
+    """
+
+    def __init__(self, goals: Goals) -> None:
+        self._constraints = [c for c in goals.constraints if METRICS[c.metric].estimated]
+        self._best = [math.nan for _ in self._constraints]
+        self._smallest = math.inf
+        self._closest: dict[str, float] = {}
+
+    def add(self, estimates: Estimates, parts: Mapping[str, FloatArray], total: FloatArray) -> None:
+        """Take in P infeasible candidates.
+
+        Args:
+            estimates: Their estimates.
+            parts: Violation of each constraint: (P,) each.
+            total: (P,) their sums.
+        """
+        for index, constraint in enumerate(self._constraints):
+            values = np.asarray(estimates.columns[METRICS[constraint.metric].key], float)
+            least = constraint.sign == "<="
+            known = values[~np.isnan(values)]
+            if len(known):
+                best = known.min() if least else known.max()
+                choose = np.fmin if least else np.fmax
+                self._best[index] = float(choose(self._best[index], best))
+        nearest = int(total.argmin())
+        if total[nearest] < self._smallest:
+            self._smallest = float(total[nearest])
+            self._closest = {name: float(part[nearest]) for name, part in parts.items()}
+
+    def explain(self, estimated: int, *, exhausted: bool) -> str:
+        """The message for the user.
+
+        Args:
+            estimated: Candidates that were priced.
+            exhausted: Whether that is the whole space.
+        """
+        looked = "the whole space" if exhausted else "the space"
+        lines = [f"no candidate keeps every constraint ({estimated} estimates, {looked} searched)"]
+        out_of_reach = False
+        for constraint, best in zip(self._constraints, self._best, strict=True):
+            metric = METRICS[constraint.metric]
+            missed = math.isnan(best) or bool(constraint.violation(np.array(best)) > 0)
+            out_of_reach |= missed
+            verdict = "out of reach" if missed else "reachable alone"
+            bound = f"{metric.name} {constraint.sign} {metric.format(constraint.bound)}"
+            lines.append(f"{bound}: best value seen {metric.format(best)} ({verdict})")
+        if self._closest.get("unsupported"):
+            lines.append("the target cannot run even the closest candidate; see: hannah-hw targets ops")
+        elif not out_of_reach and self._closest:
+            misses = ", ".join(
+                f"{name} by {excess:.1%}" for name, excess in self._closest.items() if excess > 0
+            )
+            lines.append(f"the constraints exclude one another; the closest candidate misses {misses}")
+        lines.append("relax the constraint that binds, or choose a smaller space")
+        return "; ".join(lines)
