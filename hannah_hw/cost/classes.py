@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,44 +36,62 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 
-class Slots:
-    """Columns of some slots of some candidates, (C, k); cut out and converted when first read.
+class Entries:
+    """Columns of N kernels, gathered and converted when first read.
 
     Args:
-        kernels: The kernel slots of a population.
-        rows: The candidates, C of them.
-        where: The slots, k of them.
+        columns: Column name -> flat values.
+        where: (N,) places of the kernels in them.
     """
 
-    def __init__(self, kernels: Kernels, rows: slice, where: slice | list[int]) -> None:
-        self._kernels, self._rows, self._where = kernels, rows, where
+    def __init__(self, columns: Mapping[str, NDArray[np.int64]], where: NDArray[np.int64]) -> None:
+        self._columns, self._where = columns, where
         self._whole: dict[str, NDArray[np.int64]] = {}
         self._real: dict[str, FloatArray] = {}
 
+    def __len__(self) -> int:
+        return len(self._where)
+
     def whole(self, name: str) -> NDArray[np.int64]:
-        """A column as whole numbers."""
+        """(N,) A column as whole numbers."""
         if name not in self._whole:
-            self._whole[name] = self._kernels[name][self._rows][:, self._where]
+            self._whole[name] = self._columns[name].take(self._where)
         return self._whole[name]
 
     def __getitem__(self, name: str) -> FloatArray:
-        """A column, or a quantity derived from columns (`_DERIVED`), as real numbers."""
+        """(N,) A column, or a quantity derived from columns (`_DERIVED`), as real numbers."""
         if name not in self._real:
             derive = _DERIVED.get(name)
             self._real[name] = derive(self) if derive is not None else self.whole(name).astype(np.float64)
         return self._real[name]
 
 
+class WholeColumns(dict[str, NDArray[np.int64]]):
+    """The columns of entries as a mapping, for the operator rules."""
+
+    def __init__(self, entries: Entries) -> None:
+        super().__init__()
+        self._entries = entries
+
+    def __missing__(self, name: str) -> NDArray[np.int64]:
+        return self._entries.whole(name)
+
+
+def flat_columns(kernels: Kernels) -> Mapping[str, NDArray[np.int64]]:
+    """The columns (P, K) as flat arrays (K · P,), slot by slot: views where they are stored so."""
+    return {name: np.ascontiguousarray(column.T).reshape(-1) for name, column in kernels.columns.items()}
+
+
 def _halves(count: FloatArray) -> FloatArray:
     return np.ceil(count * 0.5)
 
 
-def _depth(slots: Slots) -> NDArray[np.int64]:
+def _depth(entries: Entries) -> NDArray[np.int64]:
     """Elements of one im2col column, whole."""
-    return slots.whole("kernel_h") * slots.whole("kernel_w") * slots.whole("in_channels")
+    return entries.whole("kernel_h") * entries.whole("kernel_w") * entries.whole("in_channels")
 
 
-_DERIVED: Final[Mapping[str, Callable[[Slots], FloatArray]]] = {
+_DERIVED: Final[Mapping[str, Callable[[Entries], FloatArray]]] = {
     "pixels": lambda s: s["out_h"] * s["out_w"],
     "window": lambda s: s["kernel_h"] * s["kernel_w"],
     "outputs": lambda s: s["pixels"] * s["out_channels"],
@@ -97,28 +115,28 @@ class KernelClass:
         name: Key of its coefficients.
         kind: Kernel kind of the Workload that it runs.
         title: What people call it.
-        selects: (C, k) whether it is the kernel that runs, among the classes of its kind; None: always.
-        features: Feature name -> (C, k).
-        flash_reads: (C, k) data reads from flash.
-        scratch: (C, k) bytes of scratch memory.
+        selects: (N,) whether it is the kernel that runs, among the classes of its kind; None: always.
+        features: Feature name -> (N,).
+        flash_reads: (N,) data reads from flash.
+        scratch: (N,) bytes of scratch memory.
     """
 
     name: str
     kind: str
     title: str
-    features: Mapping[str, Callable[[Slots], FloatArray]]
-    selects: Callable[[Slots], BoolArray] | None = None
-    flash_reads: Callable[[Slots], FloatArray] | None = None
-    scratch: Callable[[Slots], FloatArray] | None = None
+    features: Mapping[str, Callable[[Entries], FloatArray]]
+    selects: Callable[[Entries], BoolArray] | None = None
+    flash_reads: Callable[[Entries], FloatArray] | None = None
+    scratch: Callable[[Entries], FloatArray] | None = None
 
 
-def _is_depthwise(s: Slots) -> BoolArray:
+def _is_depthwise(s: Entries) -> BoolArray:
     groups = s.whole("groups")
     result: BoolArray = (groups > 1) & (groups == s.whole("in_channels"))
     return result
 
 
-def _is_pointwise(s: Slots) -> BoolArray:
+def _is_pointwise(s: Entries) -> BoolArray:
     result: BoolArray = (
         (s.whole("groups") == 1)
         & (s.whole("kernel_h") * s.whole("kernel_w") == 1)
@@ -127,7 +145,7 @@ def _is_pointwise(s: Slots) -> BoolArray:
     return result
 
 
-def _is_depthwise_3x3(s: Slots) -> BoolArray:
+def _is_depthwise_3x3(s: Entries) -> BoolArray:
     result: BoolArray = (
         _is_depthwise(s)
         & (s.whole("kernel_h") == 3)
@@ -138,39 +156,39 @@ def _is_depthwise_3x3(s: Slots) -> BoolArray:
     return result
 
 
-def _is_row(s: Slots) -> BoolArray:
+def _is_row(s: Entries) -> BoolArray:
     """A one-dimensional convolution."""
     result: BoolArray = (s.whole("in_h") == 1) & (s.whole("kernel_h") == 1)
     return result
 
 
-def _conv_reads(s: Slots) -> FloatArray:
+def _conv_reads(s: Entries) -> FloatArray:
     per_pair = (s["depth"] - s["depth_rest"]) * 0.25 + s["depth_rest"] + 3.0
     return _halves(s["pixels"]) * s["out_channels"] * per_pair
 
 
-def _pointwise_reads(s: Slots) -> FloatArray:
+def _pointwise_reads(s: Entries) -> FloatArray:
     calls = s["calls"]
     per_pair = (s["in_channels"] - s["in_rest"]) * 0.25 + s["in_rest"] + 2.0
     pairs = _halves(s["pixels"] / calls) * calls
     return (calls * s["in_channels"] + pairs * per_pair) * s["out_channels"]
 
 
-def _depthwise_reads(s: Slots) -> FloatArray:
+def _depthwise_reads(s: Entries) -> FloatArray:
     fours = (s["out_channels"] - s["out_rest"]) * 0.25
     return s["pixels"] * (fours * (s["window"] + 12.0) + s["out_rest"] * (s["window"] + 3.0))
 
 
-def _linear_reads(s: Slots) -> FloatArray:
+def _linear_reads(s: Entries) -> FloatArray:
     return s["outputs"] * ((s["in_channels"] - s["in_rest"]) * 0.25 + s["in_rest"] + 1.0)
 
 
-def _column_scratch(s: Slots) -> FloatArray:
+def _column_scratch(s: Entries) -> FloatArray:
     # arm_convolve_s8_get_buffer_size: two columns of 16 bit, rounded up to four elements.
     return np.ceil(s["depth"] * 0.25) * 16.0
 
 
-_CONV_FEATURES: Final[Mapping[str, Callable[[Slots], FloatArray]]] = {
+_CONV_FEATURES: Final[Mapping[str, Callable[[Entries], FloatArray]]] = {
     "macs": lambda s: s["outputs"] * s["depth"],
     "outputs": lambda s: s["outputs"],
     "im2col": lambda s: s["pixels"] * s["depth"],
@@ -180,7 +198,7 @@ _CONV_FEATURES: Final[Mapping[str, Callable[[Slots], FloatArray]]] = {
 }
 
 
-def _odd_pixel_macs(s: Slots) -> FloatArray:
+def _odd_pixel_macs(s: Entries) -> FloatArray:
     per_call = s["pixels"] / s["calls"]
     return (per_call - 2.0 * np.floor(per_call * 0.5)) * s["calls"] * s["in_channels"] * s["out_channels"]
 
@@ -278,6 +296,5 @@ def classes_of(kind: str) -> list[tuple[int, KernelClass]]:
 
 def feature_matrix(entry: KernelClass, kernels: Kernels) -> FloatArray:
     """(K, F) features of the first candidate's kernels under a class, whether or not it selects them."""
-    slots = Slots(kernels, slice(0, 1), slice(None))
-    columns: list[Any] = [np.broadcast_to(f(slots), (1, len(kernels)))[0] for f in entry.features.values()]
-    return np.stack(columns, axis=1).astype(np.float64)
+    entries = Entries({name: column[0] for name, column in kernels.columns.items()}, np.arange(len(kernels)))
+    return np.stack([feature(entries) for feature in entry.features.values()], axis=1)

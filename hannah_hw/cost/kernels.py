@@ -8,14 +8,20 @@ class that occurs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hannah_hw.cost.classes import KERNEL_CLASSES, KernelClass, Slots, classes_of
+from hannah_hw.cost.classes import (
+    KERNEL_CLASSES,
+    Entries,
+    KernelClass,
+    WholeColumns,
+    classes_of,
+    flat_columns,
+)
 from hannah_hw.cost.coefficients import CostModel, load_cost_model
 from hannah_hw.cost.costs import Costs
 from hannah_hw.targets.load import legality
@@ -23,51 +29,30 @@ from hannah_hw.targets.schema import Target
 from hannah_hw.workload.arena import liveness_bound, plan_memory
 from hannah_hw.workload.table import Kernels, Workload
 
-#: Candidates at a time: small enough that arrays are reused memory, not fresh pages, and stay in the cache.
-_CHUNK: Final = 512
+#: Kernels at a time: small enough that arrays are reused memory, not fresh pages, and stay in the cache.
+_BLOCK: Final = 8192
 _UNPRICED: Final = "{kind}: the cost model {model} has no coefficients for the kernel class {name}"
 
 
-@dataclass(frozen=True)
-class _Kernels:
-    """What the kernels of C candidates cost; see `Costs` for the shapes."""
-
-    cycles: NDArray[np.float64]
-    classes: NDArray[np.int8]
-    scratch: NDArray[np.float64]
-    failed: NDArray[np.int16]
+_NO_RULE: Final = "{kind}: the target has no rule for this operator"
+_NO_KERNEL: Final = "{kind}: the kernel library has no kernel for this operator"
 
 
 def price_kernels(workload: Workload, target: Target) -> Costs:
     """Price a population on a target whose model kind is ``kernels``."""
     near: Path | None = target.origin.parent if target.origin is not None else None
     model = load_cost_model(target.model.coefficients, near=near)
-    count, slots = workload.kernels.active.shape
-    kernel_cycles = np.zeros((count, slots))
-    kernel_classes = np.full((count, slots), -1, np.int8)
-    kernel_scratch = np.zeros((count, slots))
-    failed = np.full((count, slots), -1, np.int16)
-    rules: list[str] = []
-    figures = np.zeros((6, count))
-    cycles, scratch, weights, requantisation, code, bad = figures
-    for start in range(0, count, _CHUNK):
-        rows = slice(start, min(start + _CHUNK, count))
-        part = _price_chunk(workload.kernels, rows, target, model, rules)
-        kernel_cycles[rows], kernel_classes[rows] = part.cycles, part.classes
-        kernel_scratch[rows], failed[rows] = part.scratch, part.failed
-        cycles[rows] = part.cycles.sum(axis=1)
-        scratch[rows] = part.scratch.max(axis=1, initial=0.0)
-        bad[rows] = (part.failed >= 0).any(axis=1)
-        weights[rows], requantisation[rows], code[rows] = _flash(workload.kernels, rows, part, model)
+    priced = _Pricing(workload.kernels, target, model)
     choice = target.model.arena
     arena = plan_memory(
         workload.buffers, choice.planner, alignment=choice.alignment, offsets=False
     ).arena_bytes
-    live = liveness_bound(workload.buffers)
-    supported = bad == 0
-    cycles[~supported] = np.nan
+    supported = (priced.failed < 0).all(axis=0)
+    cycles = np.where(supported, priced.cycles.sum(axis=0), np.nan)
+    scratch = priced.scratch.max(axis=0, initial=0.0)
     stack, static = model.runtime.stack.bytes, model.runtime.ram.bytes
     latency = cycles / target.clock_hz
+    flash = priced.weights + priced.requantisation + priced.code
     return Costs(
         target=target,
         workload=workload,
@@ -75,122 +60,133 @@ def price_kernels(workload: Workload, target: Target) -> Costs:
         latency_s=latency,
         energy_j=latency * target.power.active_w.value,
         ram_bytes=np.where(supported, arena + scratch + (stack + static), np.nan),
-        flash_bytes=np.where(supported, weights + requantisation + code, np.nan),
+        flash_bytes=np.where(supported, flash, np.nan),
         cycles=cycles,
         supported=supported,
-        kernel_cycles=kernel_cycles,
-        kernel_classes=kernel_classes,
-        kernel_scratch=kernel_scratch,
-        failed_rules=failed,
-        rules=tuple(rules),
+        kernel_cycles=priced.cycles.T,
+        kernel_classes=priced.classes.T,
+        kernel_scratch=priced.scratch.T,
+        failed_rules=priced.failed.T,
+        rules=tuple(priced.rules),
         arena_bytes=arena,
-        liveness_bytes=live,
+        liveness_bytes=liveness_bound(workload.buffers),
         scratch_bytes=scratch,
         stack_bytes=stack,
         runtime_ram_bytes=static,
-        weight_bytes=weights,
-        requantisation_bytes=requantisation,
-        code_bytes=code,
+        weight_bytes=priced.weights,
+        requantisation_bytes=priced.requantisation,
+        code_bytes=priced.code,
     )
 
 
-def _compact(slots: list[int]) -> slice | list[int]:
-    """A slice where the slots are neighbours: a view instead of a copy."""
-    return slice(slots[0], slots[-1] + 1) if slots[-1] - slots[0] + 1 == len(slots) else slots
+class _Pricing:
+    """The kernels of P candidates, priced.
 
+    Work goes by kernel kind over the kernels that are active, wherever in the table they are: most slots of a
+    search space are inactive in most candidates. Tables are (K, P); see `Costs` for what they hold.
+    """
 
-def _rule(rules: list[str], text: str) -> int:
-    """Index of a rule's text, which is appended when new."""
-    if text not in rules:
-        rules.append(text)
-    return rules.index(text)
+    def __init__(self, kernels: Kernels, target: Target, model: CostModel) -> None:
+        self._target, self._model = target, model
+        active = np.ascontiguousarray(kernels.active.T)
+        shape = slots, self._count = active.shape
+        self.cycles = np.zeros(shape)
+        self.scratch = np.zeros(shape)
+        self.classes = np.full(shape, -1, np.int8)
+        self.failed = np.full(shape, -1, np.int16)
+        self.weights, self.requantisation, self.code = np.zeros((3, self._count))
+        self._legality = legality(target.ops)
+        self.rules = list(self._legality.rules)
+        self._columns = flat_columns(kernels)
+        self._seen = np.zeros((len(KERNEL_CLASSES), self._count), np.bool_)
+        self.code += model.runtime.code.bytes
+        for kind in dict.fromkeys(kernels.kinds):
+            places = [
+                np.flatnonzero(active[k]) + k * self._count for k in range(slots) if kernels.kinds[k] == kind
+            ]
+            where = np.concatenate(places)
+            for start in range(0, len(where), _BLOCK):
+                self._price(kind, where[start : start + _BLOCK])
+        for entry, seen in zip(KERNEL_CLASSES, self._seen, strict=True):
+            size = model.runtime.code_by_class.get(entry.name)
+            if size is not None:
+                self.code += seen * float(size.bytes)
 
-
-def _price_chunk(
-    kernels: Kernels, rows: slice, target: Target, model: CostModel, rules: list[str]
-) -> _Kernels:
-    failed, texts = legality(target.ops).check(kernels, rows)
-    rules.extend(texts[len(rules) :])
-    active = kernels.active[rows]
-    cycles = np.zeros(active.shape)
-    scratch = np.zeros(active.shape)
-    classes = np.full(active.shape, -1, np.int8)
-    by_kind: dict[str, list[int]] = {}
-    for slot, kind in enumerate(kernels.kinds):
-        by_kind.setdefault(kind, []).append(slot)
-    runs = active & (failed < 0)
-    for kind, slots in by_kind.items():
-        where = _compact(slots)
-        left = runs[:, where].copy()
-        table = Slots(kernels, rows, where)
+    def _price(self, kind: str, where: NDArray[np.int64]) -> None:
+        """Price kernels of one kind at flat places ``where``."""
+        entries = Entries(self._columns, where)
+        candidates = where % self._count
+        self._flash(entries, candidates)
+        if not self._legality.covers(kind):
+            self._refuse(where, _NO_RULE.format(kind=kind))
+            return
+        failed = self._legality.failed(kind, WholeColumns(entries))
+        if failed is not None:
+            self.failed.reshape(-1)[where] = failed
+            self.cycles.reshape(-1)[where[failed >= 0]] = np.nan
+            where, candidates = where[failed < 0], candidates[failed < 0]
+            entries = Entries(self._columns, where)
         for number, entry in classes_of(kind):
-            chosen = left if entry.selects is None else left & entry.selects(table)
-            used = [slots[i] for i in np.flatnonzero(chosen.any(axis=0))]
-            if not used:
-                continue
-            left = left & ~chosen
-            mask = chosen if len(used) == len(slots) else chosen[:, [slots.index(k) for k in used]]
-            position = _compact(used)
-            if entry.name not in model.classes:
-                rule = _rule(rules, _UNPRICED.format(kind=kind, model=model.name, name=entry.name))
-                failed[:, position] = np.where(mask, np.int16(rule), failed[:, position])
-                continue
-            part = table if len(used) == len(slots) else Slots(kernels, rows, position)
-            _add(cycles, position, _cycles(entry, part, target, model), mask)
-            if entry.scratch is not None:
-                _add(scratch, position, entry.scratch(part), mask)
-            classes[:, position] += mask * np.int8(number + 1)
-        if left.any():
-            rule = _rule(rules, f"{kind}: the kernel library has no kernel for this operator")
-            failed[:, where] = np.where(left, np.int16(rule), failed[:, where])
-    if (failed >= 0).any():
-        cycles[failed >= 0] = np.nan
-    return _Kernels(cycles, classes, scratch, failed)
+            if not len(where):
+                return
+            chosen = entry.selects(entries) if entry.selects is not None else None
+            if chosen is None or chosen.all():
+                self._price_class(number, entry, entries, where, candidates)
+                return
+            if chosen.any():
+                mine = where[chosen]
+                self._price_class(number, entry, Entries(self._columns, mine), mine, candidates[chosen])
+                where, candidates = where[~chosen], candidates[~chosen]
+                entries = Entries(self._columns, where)
+        if len(where):
+            self._refuse(where, _NO_KERNEL.format(kind=kind))
 
+    def _price_class(
+        self,
+        number: int,
+        entry: KernelClass,
+        entries: Entries,
+        where: NDArray[np.int64],
+        candidates: NDArray[np.int64],
+    ) -> None:
+        if entry.name not in self._model.classes:
+            self._refuse(where, _UNPRICED.format(kind=entry.kind, model=self._model.name, name=entry.name))
+            return
+        self.cycles.reshape(-1)[where] = self._cycles(entry, entries)
+        self.classes.reshape(-1)[where] = number
+        if entry.scratch is not None:
+            self.scratch.reshape(-1)[where] = entry.scratch(entries)
+        self._seen[number][candidates] = True
 
-def _add(
-    total: NDArray[np.float64], where: slice | list[int], value: NDArray[np.float64], mask: NDArray[np.bool_]
-) -> None:
-    """Add a fresh array to some slots, where the mask holds; columns of other kernels hold no infinities."""
-    value = value * mask
-    total[:, where] += value
+    def _refuse(self, where: NDArray[np.int64], rule: str) -> None:
+        if rule not in self.rules:
+            self.rules.append(rule)
+        self.failed.reshape(-1)[where] = self.rules.index(rule)
+        self.cycles.reshape(-1)[where] = np.nan
 
+    def _cycles(self, entry: KernelClass, entries: Entries) -> NDArray[np.float64]:
+        """(N,) cycles with wait states."""
+        scale, wait = self._target.model.cycle_scale.value, self._target.model.flash_wait_cycles.value
+        total = np.zeros(len(entries))
+        for coefficient, feature in zip(
+            self._model.classes[entry.name].coefficients, entry.features.values(), strict=True
+        ):
+            if coefficient:
+                total += feature(entries) * (coefficient * scale)
+        if entry.flash_reads is not None and wait:
+            total += entry.flash_reads(entries) * wait
+        return total
 
-def _cycles(entry: KernelClass, slots: Slots, target: Target, model: CostModel) -> NDArray[np.float64]:
-    """(C, k) cycles with wait states."""
-    scale, wait = target.model.cycle_scale.value, target.model.flash_wait_cycles.value
-    total: NDArray[np.float64] | None = None
-    for coefficient, feature in zip(
-        model.classes[entry.name].coefficients, entry.features.values(), strict=True
-    ):
-        if coefficient:
-            term = feature(slots) * (coefficient * scale)
-            total = term if total is None else np.add(total, term, out=total)
-    if entry.flash_reads is not None and wait:
-        term = entry.flash_reads(slots) * wait
-        total = term if total is None else np.add(total, term, out=total)
-    return total if total is not None else np.zeros_like(slots["outputs"])
-
-
-def _flash(
-    kernels: Kernels, rows: slice, part: _Kernels, model: CostModel
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(C,) bytes of weights and biases, of requantisation constants, and of code."""
-    runtime = model.runtime
-    active = kernels.active[rows]
-    weighted = [k for k, kind in enumerate(kernels.kinds) if kind in {"conv", "linear"}] or [0]
-    where = _compact(weighted)
-    use = active[:, where]
-    bits = kernels["weights"][rows][:, where] * kernels["weight_bits"][rows][:, where]
-    size = ((bits + 7) >> 3) + kernels["bias"][rows][:, where] * runtime.bias_bytes
-    weights = (size * use).sum(axis=1).astype(np.float64)
-    has_weights = use & (kernels["weights"][rows][:, where] > 0)
-    channels = (kernels["out_channels"][rows][:, where] * has_weights).sum(axis=1)
-    code = runtime.code.bytes + np.count_nonzero(active, axis=1) * float(runtime.code_per_kernel.bytes)
-    for number, entry in enumerate(KERNEL_CLASSES):
-        size_of = runtime.code_by_class.get(entry.name)
-        if size_of is not None and size_of.bytes:
-            slots = [k for k, kind in enumerate(kernels.kinds) if kind == entry.kind]
-            if slots:
-                code += (part.classes[:, _compact(slots)] == number).any(axis=1) * float(size_of.bytes)
-    return weights, (channels * runtime.requantisation_bytes).astype(np.float64), code
+    def _flash(self, entries: Entries, candidates: NDArray[np.int64]) -> None:
+        """Add the constants of kernels and the code that calls them to their candidates."""
+        runtime = self._model.runtime
+        weights = entries.whole("weights")
+        if weights.any():
+            size = (weights * entries.whole("weight_bits") + 7) >> 3
+            size += entries.whole("bias") * runtime.bias_bytes
+            channels = entries.whole("out_channels") * (weights > 0)
+            self.weights += np.bincount(candidates, size, self._count)
+            self.requantisation += np.bincount(
+                candidates, channels * runtime.requantisation_bytes, self._count
+            )
+        self.code += np.bincount(candidates, minlength=self._count) * float(runtime.code_per_kernel.bytes)

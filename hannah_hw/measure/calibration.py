@@ -18,7 +18,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hannah_hw.cost.classes import KERNEL_CLASSES, KernelClass, Slots, classes_of, feature_matrix
+from hannah_hw.cost.classes import (
+    KERNEL_CLASSES,
+    Entries,
+    KernelClass,
+    classes_of,
+    feature_matrix,
+    flat_columns,
+)
 from hannah_hw.cost.coefficients import ClassModel, CostModel, FitError
 from hannah_hw.errors import DataError, RunError
 from hannah_hw.measure.least_squares import ridge_nnls
@@ -103,14 +110,14 @@ def calibrate(rows: Sequence[SweepRow], base: CostModel, *, reference: str = "")
 
 def _owners(kernels: Kernels, rows: Sequence[SweepRow]) -> NDArray[np.int64]:
     """(K,) index of the class that runs each row."""
-    slots = Slots(kernels, slice(0, 1), slice(None))
+    entries = Entries(flat_columns(kernels), np.arange(len(kernels)))
     owners = np.full(len(kernels), -1, np.int64)
     for kind in dict.fromkeys(kernels.kinds):
         of_kind = np.array([k == kind for k in kernels.kinds])
         for number, entry in classes_of(kind):
             chosen = of_kind & (owners < 0)
             if entry.selects is not None:
-                chosen &= entry.selects(slots)[0]
+                chosen &= entry.selects(entries)
             owners[chosen] = number
     if (owners < 0).any():
         raise DataError(f"no kernel class runs {rows[int(np.argmin(owners))]}")

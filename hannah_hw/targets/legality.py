@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import TargetError
-from hannah_hw.workload.table import KERNEL_COLUMNS, Kernels
+from hannah_hw.workload.table import KERNEL_COLUMNS
 
 _Value = Any  # an int or an int64 / bool array; NumPy broadcasts
 _Program = Callable[[Mapping[str, NDArray[np.int64]]], _Value]
@@ -169,60 +169,38 @@ class Legality:
     rules: tuple[str, ...]
     _by_kind: Mapping[str, tuple[tuple[tuple[int, Predicate], ...], ...]]
 
-    def check(self, kernels: Kernels, rows: slice = slice(None)) -> tuple[NDArray[np.int16], tuple[str, ...]]:
-        """Which kernels cannot run, and why.
+    def failed(self, kind: str, columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int16] | None:
+        """Which kernels of one kind cannot run, and why.
 
         Args:
-            kernels: The kernel slots of P candidates.
-            rows: The candidates to look at, C of them.
+            kind: Kernel kind.
+            columns: Column name -> (N,) values of N kernels of that kind.
 
         Returns:
-            (C, K) index of the failed rule, -1 where the kernel can run or is inactive, and the texts.
+            (N,) index of the failed rule, -1 where a kernel can run; None when all can.
+
+        Raises:
+            KeyError: There is no rule for the kind; see `covers`.
         """
-        active = kernels.active[rows]
-        failed = np.full(active.shape, -1, np.int16)
-        texts = list(self.rules)
-        by_kind: dict[str, list[int]] = {}
-        for slot, kind in enumerate(kernels.kinds):
-            by_kind.setdefault(kind, []).append(slot)
-        for kind, slots in by_kind.items():
-            where = slice(slots[0], slots[-1] + 1) if slots[-1] - slots[0] + 1 == len(slots) else slots
-            alternatives = self._by_kind.get(kind)
-            if alternatives is None:
-                failed[:, where] = len(texts)
-                texts.append(f"{kind}: the target has no rule for this operator")
-                continue
-            cache = _Columns(kernels, rows, where)
-            best: NDArray[np.int16] | None = None
-            for conditions in alternatives:
-                index: NDArray[np.int16] | None = None
-                for number, predicate in conditions:
-                    broken = ~predicate(cache)
-                    if index is None:
-                        if broken.any():
-                            index = np.where(broken, np.int16(number), np.int16(-1))
-                    else:
-                        index[broken & (index < 0)] = number
+        failed: NDArray[np.int16] | None = None
+        for conditions in self._by_kind[kind]:
+            index: NDArray[np.int16] | None = None
+            for number, predicate in conditions:
+                holds = predicate(columns)
+                if holds.all():
+                    continue
                 if index is None:
-                    best = None
-                    break
-                best = index if best is None else np.where((best >= 0) & (index >= 0), best, np.int16(-1))
-            if best is not None:
-                failed[:, where] = best
-        failed[~active] = -1
-        return failed, tuple(texts)
+                    index = np.where(holds, np.int16(-1), np.int16(number))
+                else:
+                    index[~holds & (index < 0)] = number
+            if index is None:
+                return None
+            failed = index if failed is None else np.where(index < 0, np.int16(-1), failed)
+        return failed
 
-
-class _Columns(dict[str, NDArray[np.int64]]):
-    """Columns of some slots of some candidates, cut out when first read."""
-
-    def __init__(self, kernels: Kernels, rows: slice, where: slice | list[int]) -> None:
-        super().__init__()
-        self._kernels, self._rows, self._where = kernels, rows, where
-
-    def __missing__(self, name: str) -> NDArray[np.int64]:
-        self[name] = value = self._kernels[name][self._rows][:, self._where]
-        return value
+    def covers(self, kind: str) -> bool:
+        """Whether there is a rule for a kernel kind."""
+        return kind in self._by_kind
 
 
 def compile_legality(rules: Sequence[tuple[tuple[str, ...], tuple[str, ...]]]) -> Legality:

@@ -16,6 +16,7 @@ Sizes are rounded up to the alignment, so that every offset is a multiple of it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -97,14 +98,50 @@ def _place(
         return _place_wide(units, first, last, alignment, best=best)
     placed = np.zeros((count, buffers if offsets else 0), np.int64)
     arena = np.zeros(count, np.int64)
-    pool = _Pool(min(count, _CHUNK), buffers)
+    table, order, counts = _compact(units, first, last)
+    pool = _Pool(min(count, _CHUNK), len(table))
     for start in range(0, count, _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        where, top = _place_packed(units[rows], first[rows], last[rows], pool, offsets, best)
-        if where is not None:
-            placed[rows] = where << shift
-        arena[rows] = top << shift
+        lanes = slice(start, start + _CHUNK)
+        present = int(counts[order[lanes][-1]])
+        if present:
+            where, top = _place_packed(table[:present, lanes], pool, buffers if offsets else 0, best)
+            arena[order[lanes]] = top << shift
+            if offsets:
+                placed[order[lanes]] = where << shift
     return Plan(placed, arena)
+
+
+def _compact(units: IntArray, first: IntArray, last: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """The buffers that candidates have, as words by time, candidates with few buffers first.
+
+    Returns:
+        (N, P) words of first, index, last and size, ascending; absent ones, at the end, never live. The order
+        of the candidates (P,), and the number of buffers of each candidate in the original order (P,).
+    """
+    count, buffers = units.shape
+    by_buffer = np.ascontiguousarray(units.T)
+    has = by_buffer > 0
+    counts = has.sum(axis=0)
+    order = np.argsort(counts, kind="stable")
+    lane = np.empty(count, np.int64)
+    lane[order] = np.arange(count)
+    table = np.full((int(counts.max()), count), _NEVER << (_INDEX_BITS + _TIME_BITS + _SPACE_BITS), np.int64)
+    flat = table.reshape(-1)
+    begins, ends = first.T, last.T
+    for buffer in range(buffers):
+        mine = np.flatnonzero(has[buffer])
+        word = (begins[buffer][mine] << _INDEX_BITS) | buffer
+        word <<= _TIME_BITS
+        word |= ends[buffer][mine]
+        word <<= _SPACE_BITS
+        word |= by_buffer[buffer][mine]
+        # `lane` ends up as the place of each candidate's next buffer: one row further with every buffer.
+        place = lane[mine]
+        flat[place] = word
+        lane[mine] = place + count
+    if (table[1:] < table[:-1]).any():
+        table.sort(axis=0)
+    return table, order, counts
 
 
 class _Pool:
@@ -130,16 +167,14 @@ class _Pool:
         return grid
 
 
-def _place_packed(
-    units: IntArray, first: IntArray, last: IntArray, pool: _Pool, offsets: bool, best: bool
-) -> tuple[IntArray | None, IntArray]:
-    """Offsets (C, B) and arena (C,) in alignment units; all fields fit the packed word.
+def _place_packed(by_time: IntArray, pool: _Pool, buffers: int, best: bool) -> tuple[IntArray, IntArray]:
+    """Offsets (C, buffers) and arena (C,) in alignment units, from words (N, C) of `_compact`.
 
-    Buffers are kept by time: a buffer can only meet those up to ``reach`` places before or after it, which for
-    chains is one and for residual networks two or three. Each is placed among these few.
+    A buffer can only meet those up to ``reach`` places before or after it in time, which for chains is one and
+    for residual networks two or three. Each is placed among these few.
     """
-    count, buffers = units.shape
-    order, reach, present = _by_size(units, first, last, pool)
+    present, count = by_time.shape
+    order, reach = _by_size(by_time, pool)
     sizes, stored, probes, places = (pool.table(number, present, count) for number in range(1, 5))
     begin, end = pool.table(5, present, count), pool.table(6, present, count)
     np.right_shift(order, 2 * _TIME_BITS + 2 * _INDEX_BITS, out=sizes)
@@ -187,62 +222,45 @@ def _place_packed(
             np.left_shift(word, _END_SHIFT, out=word)
             np.bitwise_or(word, stored[rank], out=word)
             grid[places[rank]] = word
-    if not offsets:
-        return None, top
-    slots = (order >> (2 * _TIME_BITS + _INDEX_BITS)) & _INDEX_MAX
     result = np.zeros((count, buffers), np.int64)
-    np.put_along_axis(result, slots.T, chosen.T, axis=1)
+    if buffers:
+        slots = (order >> (2 * _TIME_BITS + _INDEX_BITS)) & _INDEX_MAX
+        rank, candidate = np.nonzero(sizes)
+        result[candidate, slots[rank, candidate]] = chosen[rank, candidate]
     return result, top
 
 
-def _by_size(units: IntArray, first: IntArray, last: IntArray, pool: _Pool) -> tuple[IntArray, int, int]:
+def _by_size(by_time: IntArray, pool: _Pool) -> tuple[IntArray, int]:
     """The buffers in the order of placement.
 
     Returns:
         (N, C) words of complement of size, index, first, last and place in time, the largest buffer first, in
-        table 0 of the pool; how many places in time apart two buffers can be that meet; and N, the largest
-        number of buffers of a candidate.
+        table 0 of the pool; and how many places in time apart two buffers can be that meet.
     """
-    count, buffers = units.shape
-    key, absent = pool.table(1, count, buffers), pool.table(2, count, buffers)
-    # Ascending by first kernel, then index; absent buffers never live, and come last.
-    np.subtract(units, 1, out=absent)
-    np.right_shift(absent, 63, out=absent)
-    np.bitwise_and(absent, _NEVER, out=absent)
-    np.bitwise_or(first, absent, out=key)
-    np.left_shift(key, _INDEX_BITS, out=key)
-    np.bitwise_or(key, np.arange(buffers, dtype=np.int64), out=key)
-    np.left_shift(key, _TIME_BITS, out=key)
-    np.bitwise_or(key, last, out=key)
-    np.left_shift(key, _SPACE_BITS, out=key)
-    np.bitwise_or(key, units, out=key)
-    key.sort(axis=1)
-    by_time = pool.table(0, buffers, count)
-    np.copyto(by_time, key.T)
-    size, begin, end = (pool.table(number, buffers, count) for number in range(1, 4))
+    present, count = by_time.shape
+    size, begin, end = (pool.table(number, present, count) for number in range(1, 4))
     np.bitwise_and(by_time, _SPACE_MAX, out=size)
-    present = int(np.count_nonzero(size.any(axis=1)))
     np.right_shift(by_time, _SPACE_BITS, out=end)
     np.bitwise_and(end, _NEVER, out=end)
     np.right_shift(by_time, _SPACE_BITS + _TIME_BITS + _INDEX_BITS, out=begin)
     reach = 0
-    while reach + 1 < present and bool((begin[reach + 1 :] <= end[: buffers - reach - 1]).any()):
+    while reach + 1 < present and bool((begin[reach + 1 :] <= end[: present - reach - 1]).any()):
         reach += 1
     # Ascending by complement of size, then index.
-    index, order = pool.table(4, buffers, count), pool.table(5, buffers, count)
+    index, order = pool.table(4, present, count), pool.table(5, present, count)
     np.right_shift(by_time, _SPACE_BITS + _TIME_BITS, out=index)
     np.bitwise_and(index, _INDEX_MAX, out=index)
     np.subtract(_SPACE_MAX, size, out=order)
-    time = np.arange(buffers, dtype=np.int64)[:, None]
+    time = np.arange(present, dtype=np.int64)[:, None]
     for field, bits in ((index, _INDEX_BITS), (begin, _TIME_BITS), (end, _TIME_BITS), (time, _INDEX_BITS)):
         np.left_shift(order, bits, out=order)
         np.bitwise_or(order, field, out=order)
-    rows = pool.table(6, count, buffers)
+    rows = pool.table(6, count, present)
     np.copyto(rows, order.T)
     rows.sort(axis=1)
     result = pool.table(0, present, count)
-    np.copyto(result, rows.T[:present])
-    return result, reach, present
+    np.copyto(result, rows.T)
+    return result, reach
 
 
 def _keep_meeting(words: IntArray, probe: IntArray, scratch: IntArray) -> None:
@@ -260,11 +278,29 @@ def _sort_rows(words: IntArray, low: IntArray) -> None:
     if count > _NETWORK:
         words.sort(axis=0)
         return
-    for end in range(count - 1, 0, -1):
-        for row in range(end):
-            np.minimum(words[row], words[row + 1], out=low)
-            np.maximum(words[row], words[row + 1], out=words[row + 1])
-            words[row] = low
+    for row, other in _network(count):
+        np.minimum(words[row], words[other], out=low)
+        np.maximum(words[row], words[other], out=words[other])
+        words[row] = low
+
+
+@functools.cache
+def _network(count: int) -> tuple[tuple[int, int], ...]:
+    """Exchanges that sort ``count`` values: Batcher's odd-even merge sort (1968)."""
+    pairs = []
+    p = 1
+    while p < count:
+        k = p
+        while k >= 1:
+            for j in range(k % p, count - k, 2 * k):
+                pairs += [
+                    (i + j, i + j + k)
+                    for i in range(min(k, count - j - k))
+                    if (i + j) // (2 * p) == (i + j + k) // (2 * p)
+                ]
+            k //= 2
+        p *= 2
+    return tuple(pairs)
 
 
 def _find_gap(
@@ -370,37 +406,39 @@ def liveness_bound(buffers: Buffers) -> IntArray:
     peak = np.zeros(count, np.int64)
     if not width or not count:
         return peak
-    if int(buffers.last.max()) >> _LIVE_TIME_BITS or int(buffers.bytes.max()) >> _LIVE_SIZE_BITS:
-        raise InputError(
-            f"memory planning takes up to {1 << _LIVE_TIME_BITS} kernels and 1 TiB a buffer; "
-            f"given: {int(buffers.last.max()) + 1} kernels, {int(buffers.bytes.max())} bytes"
-        )
-    for start in range(0, count, _LIVE_CHUNK):
-        rows = slice(start, start + _LIVE_CHUNK)
-        peak[rows] = _peak(buffers.bytes[rows], buffers.first[rows], buffers.last[rows])
+    if int(buffers.bytes.max()) > _SPACE_MAX or int(buffers.last.max()) >= _NEVER or width > _INDEX_MAX:
+        return _liveness_wide(buffers)
+    table, order, counts = _compact(buffers.bytes, buffers.first, buffers.last)
+    for start in range(0, count, _CHUNK):
+        lanes = slice(start, start + _CHUNK)
+        present = int(counts[order[lanes][-1]])
+        if present:
+            peak[order[lanes]] = _peak(table[:present, lanes])
     return peak
 
 
-_LIVE_TIME_BITS: Final = 11
-_LIVE_SIZE_BITS: Final = 40
-_LIVE_CHUNK: Final = 512
-
-
-def _peak(sizes: IntArray, first: IntArray, last: IntArray) -> IntArray:
-    """The sum of live sizes can only peak where a buffer begins: add to each what began before and still lives."""
-    key = (((first << _LIVE_TIME_BITS) | last) << _LIVE_SIZE_BITS) | sizes
-    key.sort(axis=1)
-    key = np.ascontiguousarray(key.T)
-    size = key & ((1 << _LIVE_SIZE_BITS) - 1)
-    key >>= _LIVE_SIZE_BITS
-    end = key & ((1 << _LIVE_TIME_BITS) - 1)
-    key >>= _LIVE_TIME_BITS
+def _peak(by_time: IntArray) -> IntArray:
+    """(C,) The sum of live sizes can only peak where a buffer begins: add what began before and still lives."""
+    size = by_time & _SPACE_MAX
+    end = (by_time >> _SPACE_BITS) & _NEVER
+    begin = by_time >> (_SPACE_BITS + _TIME_BITS + _INDEX_BITS)
     total = size.copy()
-    for step in range(1, len(key)):
-        # 1 where the buffer `step` places earlier still lives when this one begins.
-        lives = key[step:] <= end[:-step]
+    for step in range(1, len(by_time)):
+        lives = begin[step:] <= end[:-step]
         if not lives.any():
             break
         total[step:] += size[:-step] * lives
     result: IntArray = total.max(axis=0)
+    return result
+
+
+def _liveness_wide(buffers: Buffers) -> IntArray:
+    """The same by sums over every kernel, for sizes or lifetimes beyond the packed word."""
+    count = len(buffers.bytes)
+    live = np.zeros((count, int(buffers.last.max()) + 2), np.int64)
+    rows = np.arange(count)
+    for buffer in range(buffers.bytes.shape[1]):
+        live[rows, buffers.first[:, buffer]] += buffers.bytes[:, buffer]
+        live[rows, buffers.last[:, buffer] + 1] -= buffers.bytes[:, buffer]
+    result: IntArray = live.cumsum(axis=1).max(axis=1)
     return result

@@ -130,8 +130,8 @@ def population(count, seed=0):
     table["weights"] = rng.integers(1, 900, shape)
     active = rng.random(shape) < 0.7
     active[:, 8] = True
-    for name in table:
-        table[name] = np.where(active, table[name], rng.integers(-9, 9, shape))
+    for name, value in table.items():
+        table[name] = np.where(active, value, rng.integers(-9, 9, shape))
     sizes = rng.integers(0, 50, (count, 6)) * 8
     first, last = np.zeros((2, count, 6), np.int64)
     for row in range(count):

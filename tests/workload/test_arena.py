@@ -1,5 +1,7 @@
 """Memory planning against a scalar planner written from the definition, and against what any plan must keep."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,7 +22,7 @@ def reference(sizes, first, last, alignment, best):
     """One candidate by the book: every byte of the arena is looked at on its own."""
     offsets = [0] * len(sizes)
     placed = []
-    for i in sorted(range(len(sizes)), key=lambda i: (-(-(-sizes[i] // alignment)), i)):
+    for i in sorted(range(len(sizes)), key=lambda i: (-math.ceil(sizes[i] / alignment), i)):
         need = -(-sizes[i] // alignment)
         if need == 0:
             continue
