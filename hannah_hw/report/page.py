@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from hannah_hw.errors import RunError
+from hannah_hw.report.axes import axis
 from hannah_hw.report.data import Candidate, ReportData
 from hannah_hw.report.payload import embed, payload
 
@@ -197,28 +198,39 @@ def _target(resolved: Mapping[str, Any]) -> str:
     if not rows:
         return "<p>Nothing was recorded.</p>"
     body = "".join(
-        f'<tr><th scope="row">{_escape(key)}</th><td class="number">{_escape(value)}</td>'
-        f"<td>{_escape(source)}</td></tr>"
+        f'<tr><th scope="row">{_escape(key)}</th><td>{_escape(value)}</td><td>{_escape(source)}</td></tr>'
+        if source
+        else f'<tr><th scope="row">{_escape(key)}</th><td colspan="2">{_escape(value)}</td></tr>'
         for key, value, source in rows
     )
     return (
-        '<table><thead><tr><th scope="col">Figure</th><th scope="col">Value</th>'
+        '<table class="provenance"><thead><tr><th scope="col">Figure</th><th scope="col">Value</th>'
         f'<th scope="col">Source</th></tr></thead><tbody>{body}</tbody></table>'
     )
 
 
 def _sourced(value: Any, prefix: str) -> Iterator[tuple[str, str, str]]:
     """Nested mappings as rows of dotted key, value and provenance."""
+    key = prefix.rstrip(".")
     if isinstance(value, Mapping) and "value" in value:
-        shown = f"{value['value']} {value.get('unit', '')}".strip()
-        notes = [str(value[key]) for key in ("source", "reference", "note") if value.get(key)]
+        shown = _quantity(key, value["value"])
+        if not axis(key).unit:
+            shown = f"{shown} {value.get('unit', '')}".strip()
+        notes = [str(value[name]) for name in ("source", "reference", "note") if value.get(name)]
         error = value.get("error")
-        if isinstance(error, int | float):
-            notes.append(f"± {100 * error:.3g} %")
-        yield prefix.rstrip("."), shown, ", ".join(notes)
+        band = f" ± {100 * error:.3g} %" if isinstance(error, int | float) else ""
+        yield key, shown + band, ": ".join(notes)
     elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _sourced(item, f"{prefix}{key}.")
+        for name, item in value.items():
+            yield from _sourced(item, f"{prefix}{name}.")
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield key, _quantity(key, value), ""
     else:
-        for key, text in _flat(value, prefix):
-            yield key, text, ""
+        for name, text in _flat(value, prefix):
+            yield name, text, ""
+
+
+def _quantity(key: str, value: Any) -> str:
+    """A number with the unit that its key ends in."""
+    unit = axis(key)
+    return unit.format(value) if unit.unit and isinstance(value, int | float) else _short(value)
