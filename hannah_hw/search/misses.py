@@ -61,7 +61,10 @@ class Misses:
             out_of_reach |= missed
             verdict = "out of reach" if missed else "reachable alone"
             bound = f"{metric.name} {constraint.sign} {metric.format(constraint.bound)}"
-            lines.append(f"{bound}: best value seen {metric.format(best)} ({verdict})")
+            shown = metric.format(best)
+            if missed and shown == metric.format(constraint.bound):
+                shown = f"{best:.10g} {metric.unit}".rstrip()
+            lines.append(f"{bound}: best value seen {shown} ({verdict})")
         if self._closest.get("unsupported"):
             lines.append("the target cannot run even the closest candidate; see: hannah-hw targets ops")
         elif not out_of_reach and self._closest:
