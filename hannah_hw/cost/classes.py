@@ -36,26 +36,58 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 
+class KernelTable:
+    """The columns of a population's kernels, read at scattered places without copying the tables.
+
+    Args:
+        kernels: The kernel slots of P candidates.
+    """
+
+    def __init__(self, kernels: Kernels) -> None:
+        self._kernels = kernels
+        self._flat: dict[str, NDArray[np.int64]] = {}
+
+    def take(self, name: str, where: NDArray[np.int64], slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(N,) values of a column at places ``slot · P + candidate``, whose slots are given as well."""
+        column = self._kernels[name]
+        if column.strides[0] == 0:  # the same for all candidates
+            return column[0].take(slots)
+        if name not in self._flat:
+            self._flat[name] = np.ascontiguousarray(column.T).reshape(-1)  # a view, if stored by slot
+        return self._flat[name].take(where)
+
+
 class Entries:
     """Columns of N kernels, gathered and converted when first read.
 
     Args:
-        columns: Column name -> flat values.
-        where: (N,) places of the kernels in them.
+        table: Where the columns are.
+        where: (N,) places of the kernels in it, ``slot · P + candidate``.
+        slots: (N,) their slots.
     """
 
-    def __init__(self, columns: Mapping[str, NDArray[np.int64]], where: NDArray[np.int64]) -> None:
-        self._columns, self._where = columns, where
+    def __init__(self, table: KernelTable, where: NDArray[np.int64], slots: NDArray[np.int64]) -> None:
+        self._table, self.where, self.slots = table, where, slots
         self._whole: dict[str, NDArray[np.int64]] = {}
         self._real: dict[str, FloatArray] = {}
 
+    @classmethod
+    def of_first(cls, kernels: Kernels) -> Entries:
+        """All K kernels of a population of one."""
+        places = np.arange(len(kernels))
+        return cls(KernelTable(kernels), places, places)
+
     def __len__(self) -> int:
-        return len(self._where)
+        return len(self.where)
+
+    def select(self, mask: BoolArray) -> Entries:
+        """Those where the mask (N,) holds."""
+        return Entries(self._table, self.where[mask], self.slots[mask])
 
     def whole(self, name: str) -> NDArray[np.int64]:
         """(N,) A column as whole numbers."""
         if name not in self._whole:
-            self._whole[name] = self._columns[name].take(self._where)
+            self._whole[name] = self._table.take(name, self.where, self.slots)
         return self._whole[name]
 
     def __getitem__(self, name: str) -> FloatArray:
@@ -75,11 +107,6 @@ class WholeColumns(dict[str, NDArray[np.int64]]):
 
     def __missing__(self, name: str) -> NDArray[np.int64]:
         return self._entries.whole(name)
-
-
-def flat_columns(kernels: Kernels) -> Mapping[str, NDArray[np.int64]]:
-    """The columns (P, K) as flat arrays (K · P,), slot by slot: views where they are stored so."""
-    return {name: np.ascontiguousarray(column.T).reshape(-1) for name, column in kernels.columns.items()}
 
 
 def _halves(count: FloatArray) -> FloatArray:
@@ -295,6 +322,6 @@ def classes_of(kind: str) -> list[tuple[int, KernelClass]]:
 
 
 def feature_matrix(entry: KernelClass, kernels: Kernels) -> FloatArray:
-    """(K, F) features of the first candidate's kernels under a class, whether or not it selects them."""
-    entries = Entries({name: column[0] for name, column in kernels.columns.items()}, np.arange(len(kernels)))
+    """(K, F) features of the kernels of a population of one, whether or not the class selects them."""
+    entries = Entries.of_first(kernels)
     return np.stack([feature(entries) for feature in entry.features.values()], axis=1)

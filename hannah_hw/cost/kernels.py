@@ -18,9 +18,9 @@ from hannah_hw.cost.classes import (
     KERNEL_CLASSES,
     Entries,
     KernelClass,
+    KernelTable,
     WholeColumns,
     classes_of,
-    flat_columns,
 )
 from hannah_hw.cost.coefficients import CostModel, load_cost_model
 from hannah_hw.cost.costs import Costs
@@ -94,75 +94,66 @@ class _Pricing:
         self.scratch = np.zeros(shape)
         self.classes = np.full(shape, -1, np.int8)
         self.failed = np.full(shape, -1, np.int16)
-        self.weights, self.requantisation, self.code = np.zeros((3, self._count))
         self._legality = legality(target.ops)
         self.rules = list(self._legality.rules)
-        self._columns = flat_columns(kernels)
         self._seen = np.zeros((len(KERNEL_CLASSES), self._count), np.bool_)
-        self.code += model.runtime.code.bytes
+        self._constants = np.zeros((2, *shape))
+        table = KernelTable(kernels)
         for kind in dict.fromkeys(kernels.kinds):
-            places = [
-                np.flatnonzero(active[k]) + k * self._count for k in range(slots) if kernels.kinds[k] == kind
-            ]
+            mine = [k for k in range(slots) if kernels.kinds[k] == kind]
+            places = [np.flatnonzero(active[k]) + k * self._count for k in mine]
             where = np.concatenate(places)
+            slot = np.repeat(mine, [len(p) for p in places])
             for start in range(0, len(where), _BLOCK):
-                self._price(kind, where[start : start + _BLOCK])
+                block = slice(start, start + _BLOCK)
+                self._price(kind, Entries(table, where[block], slot[block]))
+        self.weights, self.requantisation = self._constants.sum(axis=1)
+        calls = active.sum(axis=0) * float(model.runtime.code_per_kernel.bytes)
+        self.code = calls + float(model.runtime.code.bytes)
         for entry, seen in zip(KERNEL_CLASSES, self._seen, strict=True):
             size = model.runtime.code_by_class.get(entry.name)
             if size is not None:
                 self.code += seen * float(size.bytes)
 
-    def _price(self, kind: str, where: NDArray[np.int64]) -> None:
-        """Price kernels of one kind at flat places ``where``."""
-        entries = Entries(self._columns, where)
-        candidates = where % self._count
-        self._flash(entries, candidates)
+    def _price(self, kind: str, entries: Entries) -> None:
+        """Price kernels of one kind."""
+        self._store_constants(entries)
         if not self._legality.covers(kind):
-            self._refuse(where, _NO_RULE.format(kind=kind))
+            self._refuse(entries, _NO_RULE.format(kind=kind))
             return
         failed = self._legality.failed(kind, WholeColumns(entries))
         if failed is not None:
-            self.failed.reshape(-1)[where] = failed
-            self.cycles.reshape(-1)[where[failed >= 0]] = np.nan
-            where, candidates = where[failed < 0], candidates[failed < 0]
-            entries = Entries(self._columns, where)
+            self.failed.reshape(-1)[entries.where] = failed
+            self.cycles.reshape(-1)[entries.where[failed >= 0]] = np.nan
+            entries = entries.select(failed < 0)
         for number, entry in classes_of(kind):
-            if not len(where):
+            if not len(entries):
                 return
             chosen = entry.selects(entries) if entry.selects is not None else None
             if chosen is None or chosen.all():
-                self._price_class(number, entry, entries, where, candidates)
+                self._price_class(number, entry, entries)
                 return
             if chosen.any():
-                mine = where[chosen]
-                self._price_class(number, entry, Entries(self._columns, mine), mine, candidates[chosen])
-                where, candidates = where[~chosen], candidates[~chosen]
-                entries = Entries(self._columns, where)
-        if len(where):
-            self._refuse(where, _NO_KERNEL.format(kind=kind))
+                self._price_class(number, entry, entries.select(chosen))
+                entries = entries.select(~chosen)
+        if len(entries):
+            self._refuse(entries, _NO_KERNEL.format(kind=kind))
 
-    def _price_class(
-        self,
-        number: int,
-        entry: KernelClass,
-        entries: Entries,
-        where: NDArray[np.int64],
-        candidates: NDArray[np.int64],
-    ) -> None:
+    def _price_class(self, number: int, entry: KernelClass, entries: Entries) -> None:
         if entry.name not in self._model.classes:
-            self._refuse(where, _UNPRICED.format(kind=entry.kind, model=self._model.name, name=entry.name))
+            self._refuse(entries, _UNPRICED.format(kind=entry.kind, model=self._model.name, name=entry.name))
             return
-        self.cycles.reshape(-1)[where] = self._cycles(entry, entries)
-        self.classes.reshape(-1)[where] = number
+        self.cycles.reshape(-1)[entries.where] = self._cycles(entry, entries)
+        self.classes.reshape(-1)[entries.where] = number
         if entry.scratch is not None:
-            self.scratch.reshape(-1)[where] = entry.scratch(entries)
-        self._seen[number][candidates] = True
+            self.scratch.reshape(-1)[entries.where] = entry.scratch(entries)
+        self._seen[number][entries.where - entries.slots * self._count] = True
 
-    def _refuse(self, where: NDArray[np.int64], rule: str) -> None:
+    def _refuse(self, entries: Entries, rule: str) -> None:
         if rule not in self.rules:
             self.rules.append(rule)
-        self.failed.reshape(-1)[where] = self.rules.index(rule)
-        self.cycles.reshape(-1)[where] = np.nan
+        self.failed.reshape(-1)[entries.where] = self.rules.index(rule)
+        self.cycles.reshape(-1)[entries.where] = np.nan
 
     def _cycles(self, entry: KernelClass, entries: Entries) -> NDArray[np.float64]:
         """(N,) cycles with wait states."""
@@ -177,16 +168,14 @@ class _Pricing:
             total += entry.flash_reads(entries) * wait
         return total
 
-    def _flash(self, entries: Entries, candidates: NDArray[np.int64]) -> None:
-        """Add the constants of kernels and the code that calls them to their candidates."""
+    def _store_constants(self, entries: Entries) -> None:
+        """Bytes of weights and biases, and of requantisation constants, of kernels that have any."""
         runtime = self._model.runtime
         weights = entries.whole("weights")
         if weights.any():
             size = (weights * entries.whole("weight_bits") + 7) >> 3
             size += entries.whole("bias") * runtime.bias_bytes
             channels = entries.whole("out_channels") * (weights > 0)
-            self.weights += np.bincount(candidates, size, self._count)
-            self.requantisation += np.bincount(
-                candidates, channels * runtime.requantisation_bytes, self._count
-            )
-        self.code += np.bincount(candidates, minlength=self._count) * float(runtime.code_per_kernel.bytes)
+            flat = self._constants.reshape(2, -1)
+            flat[0][entries.where] = size
+            flat[1][entries.where] = channels * runtime.requantisation_bytes

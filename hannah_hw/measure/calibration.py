@@ -24,7 +24,6 @@ from hannah_hw.cost.classes import (
     KernelClass,
     classes_of,
     feature_matrix,
-    flat_columns,
 )
 from hannah_hw.cost.coefficients import ClassModel, CostModel, FitError
 from hannah_hw.errors import DataError, RunError
@@ -110,7 +109,7 @@ def calibrate(rows: Sequence[SweepRow], base: CostModel, *, reference: str = "")
 
 def _owners(kernels: Kernels, rows: Sequence[SweepRow]) -> NDArray[np.int64]:
     """(K,) index of the class that runs each row."""
-    entries = Entries(flat_columns(kernels), np.arange(len(kernels)))
+    entries = Entries.of_first(kernels)
     owners = np.full(len(kernels), -1, np.int64)
     for kind in dict.fromkeys(kernels.kinds):
         of_kind = np.array([k == kind for k in kernels.kinds])
