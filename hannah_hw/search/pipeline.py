@@ -92,11 +92,10 @@ class SpaceProblem:
 
     def describe(self, rows: FloatArray, /) -> Sequence[tuple[str, dict[str, Any]]]:
         """Id and active parameters of each candidate."""
-        described = []
-        for row in rows:
-            assignment = self.space.encoding.assignment(row)
-            described.append((str(self.space.candidate(assignment).id), dict(assignment.to_dict())))
-        return described
+        from hannah_hw.spaces import Candidate
+
+        candidates = [Candidate(self.space, row) for row in rows]
+        return [(c.id, c.assignment.to_dict()) for c in candidates]
 
     def estimate(self, rows: FloatArray, /) -> TargetEstimates:
         """Price a batch at once."""
