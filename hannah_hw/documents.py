@@ -19,13 +19,22 @@ Path_ = tuple[str | int, ...]
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses duplicate keys and aliases (an alias can expand a short file without bound)."""
+    """SafeLoader that refuses duplicate keys, aliases (one can expand a short file without bound) and depth."""
+
+    depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.depth > MAX_DEPTH:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH}", problem_mark=mark)
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=event.start_mark)
-        return super().compose_node(parent, index)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
 
 
 class Document:
@@ -108,28 +117,29 @@ def parse_document(text: str, path: str, error: type[InputError]) -> Document:
     """
     if len(text.encode()) > MAX_BYTES:
         raise error(f"the file is larger than {MAX_BYTES} bytes", where=path)
-    loader = _StrictLoader(text)
+    loader: _StrictLoader | None = None
     try:
+        loader = _StrictLoader(text)
         node = loader.get_single_node()
         lines: dict[Path_, int] = {}
         if node is not None:
-            _walk(node, (), lines, 0)
+            _walk(node, (), lines)
         data = loader.construct_document(node) if node is not None else None
     except yaml.MarkedYAMLError as failure:
         line = failure.problem_mark.line + 1 if failure.problem_mark is not None else 0
         raise error(f"not valid YAML: {failure.problem}", where=f"{path}:{line}") from failure
-    except yaml.YAMLError as failure:
+    except (yaml.YAMLError, ValueError) as failure:
+        # ValueError: something that looks like a date or a number, but is none.
         raise error(f"not valid YAML: {failure}", where=path) from failure
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     if not isinstance(data, dict):
         raise error("the document must be a mapping of fields to values", where=path)
     return Document(path, data, lines)
 
 
-def _walk(node: yaml.Node, path: Path_, lines: dict[Path_, int], depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH}", problem_mark=node.start_mark)
+def _walk(node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> None:
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
@@ -138,10 +148,10 @@ def _walk(node: yaml.Node, path: Path_, lines: dict[Path_, int], depth: int) -> 
                 problem = f"the key {key.value!r} occurs twice"
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
             lines[child] = key.start_mark.line + 1
-            _walk(value, child, lines, depth + 1)
+            _walk(value, child, lines)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            _walk(item, (*path, index), lines, depth + 1)
+            _walk(item, (*path, index), lines)
 
 
 def read_document(path: Path, error: type[InputError]) -> Document:

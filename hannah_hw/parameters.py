@@ -100,6 +100,11 @@ class IntScalarParameter(Parameter):
         *,
         default: int | None = None,
     ) -> None:
+        if any(isinstance(v, bool) or not isinstance(v, int) for v in (min, max, step_size)):
+            raise SpaceError(
+                f"min, max and step_size of the parameter {name!r} are {min!r}, {max!r} and {step_size!r}; "
+                "they must be integers"
+            )
         if step_size < 1 or max < min:
             raise SpaceError(
                 f"the integers from {min} to {max} in steps of {step_size} are none; parameter {name!r}"
@@ -164,9 +169,10 @@ class CategoricalParameter(Parameter):
         *,
         default: Any = None,
     ) -> None:
-        self.choices = list(choices)
+        self.choices = [_plain(choice) for choice in choices]
         if not self.choices:
             raise SpaceError(f"the parameter {name!r} has no choices")
+        _check_distinct(self.choices, name)
         super().__init__(
             name, self.choices[0] if default is None else default, self.choices, ordered=False, rng=rng
         )
@@ -192,7 +198,8 @@ class SubsetParameter(Parameter):
         *,
         default: tuple[Any, ...] | None = None,
     ) -> None:
-        self.choices = list(choices)
+        self.choices = [_plain(choice) for choice in choices]
+        _check_distinct(self.choices, name)
         self.min, self.max = min, max
         if not 0 <= min <= max <= len(self.choices):
             raise SpaceError(
@@ -222,6 +229,19 @@ class SubsetParameter(Parameter):
 
     def _describe(self) -> str:
         return f"choices = {self.choices}, min = {self.min}, max = {self.max}"
+
+
+def _plain(choice: Any) -> Any:
+    """A choice that compares and hashes: NumPy's numbers as Python's, a list as a tuple."""
+    if isinstance(choice, np.generic):
+        return choice.item()
+    return tuple(_plain(part) for part in choice) if isinstance(choice, list | tuple) else choice
+
+
+def _check_distinct(choices: Sequence[Any], name: str) -> None:
+    for position, choice in enumerate(choices):
+        if choice in choices[:position]:
+            raise SpaceError(f"the parameter {name!r} has the choice {choice!r} twice")
 
 
 def _listing(values: Sequence[Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
@@ -40,12 +41,12 @@ def parse_quantity(text: str | float, dimension: str, *, where: str = "") -> flo
         where: File, line and field, for the message.
 
     Raises:
-        InputError: Not a number, or a unit of another dimension.
+        InputError: Not a finite number, or a unit of another dimension.
     """
-    if isinstance(text, bool):
+    if isinstance(text, bool) or not isinstance(text, int | float | str):
         raise InputError(f"{text!r} is not a quantity in {dimension}", where=where)
     if isinstance(text, int | float):
-        return float(text)
+        return _finite(float(text), text, where)
     units = UNITS[dimension]
     match = _PATTERN.fullmatch(text)
     if match is None:
@@ -60,7 +61,13 @@ def parse_quantity(text: str | float, dimension: str, *, where: str = "") -> flo
             allowed=[u for u in units if u],
             given=unit,
         )
-    return float(number) * (units[unit] if unit else 1.0)
+    return _finite(float(number) * (units[unit] if unit else 1.0), text, where)
+
+
+def _finite(value: float, text: object, where: str) -> float:
+    if not math.isfinite(value):
+        raise InputError(f"{text!r} is not a finite number", where=where)
+    return value
 
 
 def format_bytes(value: float) -> str:

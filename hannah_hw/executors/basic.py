@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from hannah_hw.errors import SpaceError
-from hannah_hw.graph import Node, Plan, execution_order, resolve
+from hannah_hw.graph import Node, Plan
 from hannah_hw.graph.plan import Value
-from hannah_hw.spaces import Candidate, SearchSpace
+from hannah_hw.spaces import Candidate, SearchSpace, as_space
 
 
 class BasicExecutor(nn.Module):
@@ -129,9 +129,7 @@ def plan_of(network: Node | SearchSpace | Candidate, assignment: Mapping[str, An
         return network.plan
     if isinstance(network, Candidate):
         network = network.space
-    if isinstance(network, SearchSpace):
-        return network.candidate(assignment or {}).plan
-    return resolve(execution_order([network]), [network], assignment or {})
+    return as_space(network).candidate(assignment or {}).plan
 
 
 def to_torch(

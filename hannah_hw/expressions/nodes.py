@@ -23,6 +23,11 @@ Scalar: TypeAlias = Union["Expression", int, float]
 _interned: Final[weakref.WeakValueDictionary[tuple[object, ...], Operation]] = weakref.WeakValueDictionary()
 
 
+#: How much of an expression its text shows: operations inside each other, and operands of one.
+_REPR_DEPTH: Final = 5
+_REPR_OPERANDS: Final = 6
+
+
 class Expression:
     """A symbolic number.
 
@@ -129,18 +134,25 @@ class Operation(Expression):
         self.table = table
 
     def __repr__(self) -> str:
-        symbol = OPERATIONS[self.kind].symbol
-        parts = [_text(operand) for operand in self.operands]
-        if self.kind == "lookup":
-            return f"{parts[0]} in {[k for k, v in enumerate(self.table) if v]}"
-        if len(parts) == 2 and not symbol[0].isalpha():
-            return f"({parts[0]} {symbol} {parts[1]})"
-        return f"{symbol}({', '.join(parts)})"
+        return _text(self, _REPR_DEPTH)
 
 
-def _text(operand: Scalar) -> str:
-    name = getattr(operand, "id", None) or getattr(operand, "name", None)
-    return str(name) if name else repr(operand)
+def _text(operand: Scalar, depth: int) -> str:
+    """An operand for a message. Shared sub-expressions make a full text exponentially long, so it ends in dots."""
+    if not isinstance(operand, Operation):
+        name = getattr(operand, "id", None) or getattr(operand, "name", None)
+        return str(name) if name else repr(operand)
+    if depth == 0:
+        return "..."
+    symbol = OPERATIONS[operand.kind].symbol
+    parts = [_text(part, depth - 1) for part in operand.operands[:_REPR_OPERANDS]]
+    if len(operand.operands) > _REPR_OPERANDS:
+        parts.append("...")
+    if operand.kind == "lookup":
+        return f"{parts[0]} in {[k for k, v in enumerate(operand.table) if v]}"
+    if len(parts) == 2 and not symbol[0].isalpha():
+        return f"({parts[0]} {symbol} {parts[1]})"
+    return f"{symbol}({', '.join(parts)})"
 
 
 def operation(kind: str, *operands: Any, table: tuple[Any, ...] = ()) -> Scalar:

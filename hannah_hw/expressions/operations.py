@@ -13,7 +13,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from hannah_hw.errors import SpaceError
+
 Function = Callable[..., Any]
+
+#: Operations whose value is True or False.
+CONDITIONS: Final = frozenset({"eq", "ne", "lt", "le", "and", "or", "not", "lookup"})
 
 
 @dataclass(frozen=True)
@@ -57,20 +62,25 @@ def _div(a: Any, b: Any) -> Any:
     return a if _is(b, 1) else None
 
 
+def _truth(value: Any) -> Any:
+    """An operand that stands for its own truth; a number does not, 5 is true but not True."""
+    return value if getattr(value, "kind", None) in CONDITIONS else None
+
+
 def _and(a: Any, b: Any) -> Any:
     if _is(a, 0) or _is(b, 0):
         return False
-    return b if _is(a, 1) else a if _is(b, 1) or a is b else None
+    return _truth(b) if _is(a, 1) else _truth(a) if _is(b, 1) or a is b else None
 
 
 def _or(a: Any, b: Any) -> Any:
     if _is(a, 1) or _is(b, 1):
         return True
-    return b if _is(a, 0) else a if _is(b, 0) or a is b else None
+    return _truth(b) if _is(a, 0) else _truth(a) if _is(b, 0) or a is b else None
 
 
 def _not(a: Any) -> Any:
-    return a.operands[0] if getattr(a, "kind", None) == "not" else None
+    return _truth(a.operands[0]) if getattr(a, "kind", None) == "not" else None
 
 
 def _same(result: Any) -> Function:
@@ -87,15 +97,14 @@ def _equal(a: Any, b: Any) -> bool:
 
 def _select(switch: Any, *values: Any) -> Any:
     if isinstance(switch, int | float):
-        return values[int(switch)]
+        return _select_scalar(switch, *values)
     return values[0] if all(_equal(v, values[0]) for v in values) else None
 
 
 def _select_scalar(switch: Any, *values: Any) -> Any:
-    index = int(switch)
-    if not 0 <= index < len(values):
-        raise IndexError(f"the switch is {index}, but there are {len(values)} options")
-    return values[index]
+    if switch not in range(len(values)):
+        raise SpaceError(f"the switch is {switch}, but there are {len(values)} options, counted from 0")
+    return values[int(switch)]
 
 
 def _select_array(switch: Any, *values: Any) -> Any:
@@ -109,6 +118,17 @@ def _if(condition: Any, then: Any, otherwise: Any) -> Any:
     if isinstance(condition, int | float):
         return then if condition else otherwise
     return then if _equal(then, otherwise) else None
+
+
+def _numbers(function: Any) -> Function:
+    """A NumPy function whose boolean operands count as 0 and 1, as they do in Python."""
+
+    def number(value: Any) -> Any:
+        if isinstance(value, bool):
+            return int(value)
+        return value.astype(np.int64) if getattr(value, "dtype", None) == np.bool_ else value
+
+    return lambda *values: function(*map(number, values))
 
 
 def _round_array(function: Any) -> Function:
@@ -132,12 +152,12 @@ def _fold(function: Any) -> Function:
 #: Name -> meaning. ``lookup`` maps the level of a parameter of categories through a table, which the
 #: evaluator supplies as a second operand.
 OPERATIONS: Final[dict[str, OperationRule]] = {
-    "add": OperationRule("+", operator.add, np.add, _add),
-    "sub": OperationRule("-", operator.sub, np.subtract, _sub),
-    "mul": OperationRule("*", operator.mul, np.multiply, _mul),
+    "add": OperationRule("+", operator.add, _numbers(np.add), _add),
+    "sub": OperationRule("-", operator.sub, _numbers(np.subtract), _sub),
+    "mul": OperationRule("*", operator.mul, _numbers(np.multiply), _mul),
     "truediv": OperationRule("/", operator.truediv, np.true_divide, _div),
-    "floordiv": OperationRule("//", operator.floordiv, np.floor_divide, _div),
-    "mod": OperationRule("%", operator.mod, np.mod),
+    "floordiv": OperationRule("//", operator.floordiv, _numbers(np.floor_divide), _div),
+    "mod": OperationRule("%", operator.mod, _numbers(np.mod)),
     "abs": OperationRule("abs", abs, np.abs),
     "eq": OperationRule("==", operator.eq, np.equal, _same(result=True)),
     "ne": OperationRule("!=", operator.ne, np.not_equal, _same(result=False)),

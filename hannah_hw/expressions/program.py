@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hannah_hw.errors import SpaceError
 from hannah_hw.expressions.nodes import Expression, Operation, Scalar, topological
 from hannah_hw.expressions.operations import OPERATIONS
 
@@ -20,14 +21,20 @@ def evaluate(value: Any, assignment: Mapping[str, Any]) -> Any:
     """The plain value of an expression; a plain value is its own.
 
     Args:
-        value: An expression, a plain value, or a (nested) tuple or list of them.
+        value: An expression, a plain value, or a (nested) tuple, list or mapping of them.
         assignment: Parameter id -> value. Parameters it does not name take their default.
+
+    Raises:
+        SpaceError: The value is undefined.
     """
     return Evaluator(assignment)(value)
 
 
 class Evaluator:
-    """Evaluates many expressions under one assignment, each common sub-expression once."""
+    """Evaluates many expressions under one assignment, each common sub-expression once.
+
+    What an ``If`` or a ``Select`` does not take is not evaluated, so it may be undefined there.
+    """
 
     def __init__(self, assignment: Mapping[str, Any]) -> None:
         self._assignment = assignment
@@ -36,33 +43,64 @@ class Evaluator:
         self._keep: list[Expression] = []
 
     def __call__(self, value: Any) -> Any:
-        """The plain value of an expression or of a (nested) tuple or list of them."""
+        """The plain value of an expression or of a (nested) tuple, list or mapping of them.
+
+        Raises:
+            SpaceError: The value is undefined: a division by zero, or a switch that points at nothing.
+        """
         if isinstance(value, Expression):
             if id(value) not in self._values:
                 self._compute(value)
             return self._values[id(value)]
         if isinstance(value, tuple | list):
             return type(value)(self(item) for item in value)
+        if isinstance(value, Mapping):
+            return {key: self(item) for key, item in value.items()}
         return value
 
     def _compute(self, root: Expression) -> None:
         values = self._values
         self._keep.append(root)
-        for node in topological([root]):
-            if id(node) in values:
+        stack: list[Expression] = [root]
+        while stack:
+            node = stack[-1]
+            operands = self._needed(node)
+            missing = [o for o in operands if isinstance(o, Expression) and id(o) not in values]
+            if missing:
+                stack.extend(missing)
                 continue
-            if not isinstance(node, Operation):
-                values[id(node)] = self._leaf(node)
-                continue
-            arguments = [values[id(o)] if isinstance(o, Expression) else o for o in node.operands]
-            if node.kind == "lookup":
-                categories: Any = node.operands[0].categories  # type: ignore[union-attr]
-                values[id(node)] = node.table[categories.index(arguments[0])]
-            else:
-                values[id(node)] = OPERATIONS[node.kind].scalar(*arguments)
+            stack.pop()
+            if id(node) not in values:
+                arguments = [values[id(o)] if isinstance(o, Expression) else o for o in operands]
+                values[id(node)] = self._apply(node, arguments)
 
-    def _leaf(self, parameter: Any) -> Any:
-        return self._assignment.get(parameter.id, parameter.default)
+    def _needed(self, node: Expression) -> Sequence[Scalar]:
+        """The operands that the value depends on, as far as is known: a choice's head, then what it takes."""
+        operands = node.operands
+        if not isinstance(node, Operation) or node.kind not in ("if", "select"):
+            return operands
+        head = operands[0]
+        if isinstance(head, Expression):
+            if id(head) not in self._values:
+                return (head,)
+            head = self._values[id(head)]
+        if node.kind == "if":
+            return (operands[1] if head else operands[2],)
+        return (OPERATIONS["select"].scalar(head, *operands[1:]),)
+
+    def _apply(self, node: Expression, arguments: list[Any]) -> Any:
+        if not isinstance(node, Operation):
+            parameter: Any = node
+            return self._assignment.get(parameter.id, parameter.default)
+        if node.kind in ("if", "select"):
+            return arguments[0]
+        if node.kind == "lookup":
+            categories: Any = node.operands[0].categories  # type: ignore[union-attr]
+            return node.table[categories.index(arguments[0])]
+        try:
+            return OPERATIONS[node.kind].scalar(*arguments)
+        except (ArithmeticError, ValueError) as error:
+            raise SpaceError(f"{node} has no value: {error} (operands {arguments})") from error
 
 
 class Program:
@@ -113,10 +151,12 @@ class Program:
         values: list[Any] = [None] * len(self._keep)
         for index, parameter in self._leaves:
             values[index] = columns[parameter.id]
-        for function, where, constants, result, drop in self._steps:
-            values[result] = function(
-                *[c if w is None else values[w] for w, c in zip(where, constants, strict=True)]
-            )
-            for index in drop:
-                values[index] = None
+        # What a candidate does not take may be undefined for it, such as a division by zero.
+        with np.errstate(all="ignore"):
+            for function, where, constants, result, drop in self._steps:
+                values[result] = function(
+                    *[c if w is None else values[w] for w, c in zip(where, constants, strict=True)]
+                )
+                for index in drop:
+                    values[index] = None
         return [c if w is None else values[w] for w, c in zip(self._outputs, self._constants, strict=True)]

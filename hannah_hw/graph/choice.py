@@ -8,7 +8,7 @@ from typing import Any
 from hannah_hw.errors import SpaceError
 from hannah_hw.expressions import Expression, Scalar, Select
 from hannah_hw.graph.node import Node, Op, Shape
-from hannah_hw.parameters import IntScalarParameter
+from hannah_hw.parameters import IntScalarParameter, Parameter
 
 
 class ChoiceOp(Op):
@@ -30,11 +30,26 @@ class ChoiceOp(Op):
             IntScalarParameter(min=0, max=len(options) - 1, name="choice") if switch is None else switch
         )
         self._own_switch = switch is None
+        if isinstance(self.switch, Parameter):
+            wrong = [level for level in self.switch.levels if level not in range(len(options))]
+            if wrong or not self.switch.levels:
+                raise SpaceError(
+                    f"the switch of a ChoiceOp with {len(options)} options must count them from 0, but the parameter "
+                    f"{self.switch.name!r} can be {wrong[0]!r}"
+                    if wrong
+                    else f"the switch of a ChoiceOp must be a whole number, but {self.switch.name!r} is continuous"
+                )
 
     def __call__(self, *operands: Node) -> Any:
-        """Build all options on the operands; the result's operands are the options."""
+        """Build all options on the operands; the result's operands are the options.
+
+        Raises:
+            SpaceError: An option that is no node, or options of different numbers of dimensions.
+        """
         built = [self._build(option, operands) for option in self._options]
-        return super().__call__(*built)
+        result = super().__call__(*built)
+        result.shape()
+        return result
 
     def _connect(self, operands: tuple[Node, ...]) -> None:
         if self._own_switch:
@@ -64,10 +79,10 @@ class ChoiceOp(Op):
         Raises:
             SpaceError: The switch points at no option.
         """
-        index = int(evaluate(self.switch))
-        if not 0 <= index < len(self.operands):
+        index = evaluate(self.switch)
+        if index not in range(len(self.operands)):
             raise SpaceError(f"the switch of {self.id} is {index}, but it has {len(self.operands)} options")
-        return self.operands[index]
+        return self.operands[int(index)]
 
     def condition(self, index: int) -> Scalar:
         """Whether an option is the chosen one."""

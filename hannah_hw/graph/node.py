@@ -216,9 +216,22 @@ class Op(Node):
                 raise SpaceError(
                     f"{type(self).__name__} is not connected yet, so it has no shape; call it with operands"
                 )
-            self._cache["shape"] = tuple(self.shape_fun())
+            self._compute_shapes()
         shape: Shape = self._cache["shape"]
         return shape
+
+    def _compute_shapes(self) -> None:
+        """The shape of the operator and before it those of its operands: a deep graph must not recurse deeply."""
+        stack: list[Op] = [self]
+        while stack:
+            node = stack[-1]
+            waiting = [o for o in node.operands if isinstance(o, Op) and "shape" not in o._cache]
+            if waiting:
+                stack.extend(waiting)
+                continue
+            stack.pop()
+            if "shape" not in node._cache:
+                node._cache["shape"] = tuple(node.shape_fun())
 
     def shape_fun(self) -> Shape:
         """The output shape, as a function of the operands' shapes and the attributes."""

@@ -31,6 +31,10 @@ MAX_BYTES: Final = 1 << 30
 _BITS: Final = {"int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int4": 4, "uint4": 4}
 
 
+#: Attributes in which a Constant node may hold its value.
+_CONSTANTS: Final = frozenset({"value", "value_float", "value_floats", "value_int", "value_ints"})
+
+
 class ForeignOp(Op):
     """An ONNX node that no operator reads.
 
@@ -46,8 +50,8 @@ class ForeignOp(Op):
         self.output = output
         self.reason = reason
 
-    def shape_fun(self) -> Shape:
-        """The shape that ONNX infers."""
+    def shape(self) -> Shape:
+        """The shape that ONNX infers; it needs no operands."""
         return self.output
 
     def row(self) -> Row:
@@ -97,6 +101,7 @@ def read_onnx(
     """
     where = "the model" if hasattr(source, "graph") else os.fspath(source)
     model = _load(Path(where)) if not hasattr(source, "graph") else source
+    _check_whole(model, where)
     with naming.counted(""):
         return _Reader(_inferred(model, shapes or {}, where), where).read()
 
@@ -114,11 +119,16 @@ def _load(path: Path) -> Any:
         raise ModelError(f"cannot read the file: {error.strerror or error}", where=str(path)) from error
     except DecodeError as error:
         raise ModelError("not an ONNX file, or a truncated one; export it again", where=str(path)) from error
-    if not model.graph.node or not model.graph.output:
-        raise ModelError("not an ONNX file, or a truncated one: it has no graph", where=str(path))
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
-        raise ModelError("its weights are in another file; save it as one file", where=str(path))
     return model
+
+
+def _check_whole(model: Any, where: str) -> None:
+    import onnx
+
+    if not model.graph.node or not model.graph.output:
+        raise ModelError("not an ONNX file, or a truncated one: it has no graph", where=where)
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        raise ModelError("its weights are in another file; save it as one file", where=where)
 
 
 def _inferred(model: Any, shapes: Mapping[str, tuple[int, ...]], where: str) -> Any:
@@ -167,20 +177,25 @@ class _Reader:
     """Turns the nodes of a file into graph nodes."""
 
     def __init__(self, model: Any, where: str) -> None:
-        from onnx import numpy_helper
+        from onnx import helper, numpy_helper
 
         self.where = where
         self.graph = model.graph
         self.constants: dict[str, Any] = {t.name: t for t in self.graph.initializer}
         for node in self.graph.node:
-            if node.op_type == "Constant" and node.attribute[0].name == "value":
-                self.constants[node.output[0]] = node.attribute[0].t
+            if node.op_type == "Constant" and node.attribute[0].name in _CONSTANTS:
+                value = helper.get_attribute_value(node.attribute[0])
+                plain = node.attribute[0].name != "value"
+                self.constants[node.output[0]] = (
+                    numpy_helper.from_array(np.asarray(value)) if plain else value
+                )
         self.to_array = numpy_helper.to_array
         self.shapes = {
             value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
             for value in [*self.graph.value_info, *self.graph.input, *self.graph.output]
         }
         self.values: dict[str, Node] = {}
+        self.names = {value.name for value in self.graph.input}
         self.order: list[Node] = []
         self.foreign: dict[str, str] = {}
         self.bits = 32
@@ -199,9 +214,17 @@ class _Reader:
             if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
                 self._quantisation(node)
             else:
-                self._operator(node, node.name or f"{node.op_type}_{index}")
+                self._operator(node, self._unique(node.name or f"{node.op_type}_{index}"))
         outputs = [self._output(value.name) for value in self.graph.output]
         return OnnxModel(self.order, outputs, self.bits, self.foreign)
+
+    def _unique(self, name: str) -> str:
+        """A name that no node or input has yet; ONNX lets several nodes have the same."""
+        taken, result, number = self.names, name, 1
+        while result in taken:
+            result, number = f"{name}:{number}", number + 1
+        taken.add(result)
+        return result
 
     def _output(self, name: str) -> Node:
         if name not in self.values:
@@ -251,13 +274,16 @@ class _Reader:
                 if result.shape() != shape:
                     reason = f"its shape is read as {result.shape()}, but ONNX infers {shape}"
                     result = None
+                elif isinstance(result, Op):
+                    result.row()
             except HannahError as error:
-                reason = str(error)
+                reason, result = str(error), None
         if result is None:
             self.foreign[name] = reason
             result = ForeignOp(node.op_type, shape, reason)(*view.operands)
         result.id = name
-        self.values[node.output[0]] = result
+        # Further outputs (parts of a Split, the mask of a Dropout) are the same foreign or unused value.
+        self.values.update((output, result) for output in node.output if output)
         self.order.append(result)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hannah_hw.errors import SpaceError
 from hannah_hw.graph.plan import Plan, PlanStep
 from hannah_hw.spaces import Candidate
 
@@ -52,7 +53,7 @@ def to_onnx(
 
     Raises:
         UnsupportedError: An operator has no ONNX form.
-        SpaceError: A size is not a positive integer.
+        SpaceError: A size is not a positive integer, or the module is another candidate's.
     """
     import onnx
     from onnx import helper
@@ -70,7 +71,8 @@ def to_onnx(
         emitter.begin(step)
         operands = [names[name] for name in step.operands] + emitter.extra_bias(step)
         names[step.op.id] = emitter.finish(step.op.to_onnx(emitter, operands))
-    outputs = [emitter.as_output(names[name], name) for name in plan.outputs]
+    kept = {name for name in plan.outputs if names[name] == name}
+    outputs = [emitter.as_output(names[name], name, names[name] in kept) for name in plan.outputs]
     shapes = {step.op.id: step.shape for step in plan.steps} | {
         value.id: value.shape() for value in plan.inputs
     }
@@ -157,14 +159,20 @@ class _Emitter:
         name = self.biases.get(step.op.id)
         return [name] if name is not None and name not in step.operands else []
 
-    def as_output(self, name: str, wanted: str) -> str:
-        """Call a value by its node's id, also where a fold or an identity gave it another name."""
+    def as_output(self, name: str, wanted: str, kept: bool) -> str:
+        """Call a value by its node's id, also where a fold or an identity gave it another name.
+
+        Args:
+            name: What it is called so far.
+            wanted: The id.
+            kept: Whether another output needs the name that it has so far.
+        """
         from onnx import helper
 
         if name == wanted:
             return name
         produced = [node for node in self.nodes if name in node.output]
-        used = any(name in node.input for node in self.nodes)
+        used = kept or any(name in node.input for node in self.nodes)
         if produced and not used:
             produced[0].output[0] = wanted
         else:
@@ -182,6 +190,13 @@ class _Emitter:
 
 def _trained(plan: Plan, module: nn.Module) -> dict[str, FloatArray]:
     state = module.state_dict()
+    for name, value in plan.weights.items():
+        shape = tuple(state[name].shape) if name in state else None
+        if shape != value.shape():
+            raise SpaceError(
+                f"the module is not that of the candidate: the weight {name} is {value.shape()}, but the module has "
+                + (f"{shape}" if shape is not None else "none")
+            )
     return {name: state[name].detach().cpu().numpy().astype(np.float32) for name in plan.weights}
 
 

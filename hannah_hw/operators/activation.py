@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from hannah_hw.errors import ModelError
+from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape
 from hannah_hw.workload.rows import Row
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 
 def elementwise_columns(shape: Shape) -> dict[str, Scalar]:
-    """Workload columns of an operator whose output has its input's shape (N, C), (N, C, W) or (N, C, H, W)."""
+    """Workload columns of an operator whose output has its input's shape (N, C), (N, C, W) or (N, C, H, W).
+
+    Raises:
+        SpaceError: Another number of dimensions.
+    """
+    if not 2 <= len(shape) <= 4:
+        raise SpaceError(f"the shape {shape} is none of (N, C), (N, C, W) and (N, C, H, W)")
     columns: dict[str, Scalar] = {"in_channels": shape[1], "out_channels": shape[1]}
     spatial = shape[2:]
     for name, size in zip(("h", "w")[2 - len(spatial) :], spatial, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hannah_hw.errors import ModelError, SpaceError
-from hannah_hw.expressions import Scalar
+from hannah_hw.expressions import Expression, Scalar
 from hannah_hw.graph import Node, Op, Shape, Tensor
 from hannah_hw.operators.windows import (
     Padding,
@@ -82,7 +82,20 @@ class _Convolution(Op):
         return window
 
     def shape_fun(self) -> Shape:
-        """(N, O, output sizes...)."""
+        """(N, O, output sizes...).
+
+        Raises:
+            SpaceError: The weight does not fit the channels of the data, as far as both are known.
+        """
+        data, weight = self.operands[0].shape(), self.operands[1].shape()
+        channels = weight[1] * self.groups
+        known = not any(isinstance(v, Expression) for v in (data[1], weight[0], channels))
+        if known and (channels != data[1] or weight[0] % self.groups):
+            raise SpaceError(
+                f"the weight of {self.id or type(self).__name__} has shape {weight} in {self.groups} groups, but "
+                f"{self.operands[0].id} has {data[1]} channels; a weight is (O, channels / groups, kernel...) and the "
+                "groups divide O"
+            )
         return (self.operands[0].shape()[0], self.operands[1].shape()[0], *self._window()[1])
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
@@ -175,6 +188,8 @@ class Conv2d(_Convolution):
             groups=attributes.get("group", 1),
             padding=padding,
         )
+        if len(node.operands) != 1:
+            raise ModelError("its bias is computed; only convolutions with a constant bias can be priced")
         bias = node.weight(2, "bias")
         result: Node = op(node.operands[0], weight, *([bias] if isinstance(bias, Tensor) else []))
         return result

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Expression
-from hannah_hw.graph import Node, Op
+from hannah_hw.graph import Node, Op, Shape
 from hannah_hw.operators.activation import elementwise_columns
 from hannah_hw.workload.rows import Row
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Add(Op):
-    """The sum of two or more values of the same shape."""
+    """The sum of two values of the same shape; of more, a chain of sums, as kernels add two at a time."""
 
     onnx_types = ("Add",)
 
@@ -25,30 +25,34 @@ class Add(Op):
         """A sum.
 
         Raises:
-            SpaceError: Fewer than two operands, or plain shapes that differ.
+            SpaceError: Fewer than two operands, or shapes that differ.
         """
         if len(operands) < 2:
             raise SpaceError(f"Add takes at least two operands; it was given {len(operands)}")
-        first = operands[0].shape()
+        total = operands[0]
         for other in operands[1:]:
-            shape = other.shape()
-            clash = len(shape) != len(first) or any(
-                not isinstance(a, Expression) and not isinstance(b, Expression) and a != b
-                for a, b in zip(first, shape, strict=True)
-            )
-            if clash:
-                raise SpaceError(
-                    f"Add takes values of one shape; {operands[0].id} has {first} and {other.id} has {shape}"
-                )
-        return super().__call__(*operands)
+            total = super().__call__(total, other)
+            total.shape()
+        return total
+
+    def shape_fun(self) -> Shape:
+        """The shape of either operand.
+
+        Raises:
+            SpaceError: The shapes differ, as far as they are known.
+        """
+        first, second = (operand.shape() for operand in self.operands)
+        clash = len(first) != len(second) or any(
+            not isinstance(a, Expression) and not isinstance(b, Expression) and a != b
+            for a, b in zip(first, second, strict=True)
+        )
+        if clash:
+            names = " and ".join(f"{o.id} has {o.shape()}" for o in self.operands)
+            raise SpaceError(f"{self.id} adds values of one shape, but {names}")
+        return first
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
-        total = args[0]
-        for value in args[1:]:
-            if value.shape != total.shape:
-                raise SpaceError(f"{self.id} adds {tuple(total.shape)} and {tuple(value.shape)}")
-            total = total + value
-        return total
+        return args[0] + args[1]
 
     def row(self) -> Row:
         """An ``add`` kernel with a column of how many values it adds."""
@@ -57,11 +61,8 @@ class Add(Op):
         return Row("kernel", "add", columns)
 
     def to_onnx(self, emitter: OnnxEmitter, inputs: list[str]) -> str:
-        """A chain of ``Add``."""
-        total = inputs[0]
-        for value in inputs[1:]:
-            total = emitter.node("Add", [total, value])
-        return total
+        """An ONNX ``Add``."""
+        return emitter.node("Add", inputs)
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Node:

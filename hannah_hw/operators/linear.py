@@ -34,19 +34,26 @@ class Linear(Op):
             raise SpaceError(
                 f"Linear takes data, a weight and optionally a bias; it was given {len(operands)} operands"
             )
-        features, weight = _features(operands[0].shape()), operands[1].shape()
+        weight = operands[1].shape()
         if len(weight) != 2:
             raise SpaceError(f"the weight of Linear must be (in, out); {operands[1].id} has shape {weight}")
+        result = super().__call__(*operands)
+        result.shape()
+        return result
+
+    def shape_fun(self) -> Shape:
+        """(N, out).
+
+        Raises:
+            SpaceError: The weight takes another number of features, as far as both are known.
+        """
+        features, weight = _features(self.operands[0].shape()), self.operands[1].shape()
         plain = not isinstance(features, Expression) and not isinstance(weight[0], Expression)
         if plain and features != weight[0]:
             raise SpaceError(
-                f"the weight of Linear takes {weight[0]} features, but {operands[0].id} has {features}"
+                f"the weight of {self.id} takes {weight[0]} features, but {self.operands[0].id} has {features}"
             )
-        return super().__call__(*operands)
-
-    def shape_fun(self) -> Shape:
-        """(N, out)."""
-        return (self.operands[0].shape()[0], self.operands[1].shape()[1])
+        return (self.operands[0].shape()[0], weight[1])
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         result = args[0].flatten(1) @ args[1]
@@ -87,6 +94,8 @@ class Linear(Op):
             raise ModelError("only a (N, in) by constant (in, out) product is a fully connected layer")
         if attributes.get("transB", 0):
             weight = Tensor("weight", tuple(reversed(weight.shape())), grad=True)
+        if len(node.operands) != 1:
+            raise ModelError("its bias is computed; only a constant one can be priced")
         bias = node.weight(2, "bias")
         result: Node = cls()(node.operands[0], weight, *([bias] if bias is not None else []))
         return result

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hannah_hw.errors import ModelError, SpaceError
-from hannah_hw.expressions import Scalar
+from hannah_hw.errors import ModelError, SpaceError, UnsupportedError
+from hannah_hw.expressions import Expression, Scalar
 from hannah_hw.graph import Node, Op, Shape
 from hannah_hw.operators.windows import (
     Padding,
@@ -79,8 +79,17 @@ class _Pooling(Op):
         return Row("kernel", self.kind, columns)
 
     def to_onnx(self, emitter: OnnxEmitter, inputs: list[str]) -> str:
-        """An ONNX pooling node."""
+        """An ONNX pooling node.
+
+        Raises:
+            UnsupportedError: Padding as large as the kernel, which ONNX Runtime refuses.
+        """
         _, _, kernel, stride, dilation, begin, end = self._window()
+        if any(max(sides) >= size for *sides, size in zip(begin, end, kernel, strict=True)):
+            raise UnsupportedError(
+                f"{self.id} pools windows of {kernel} with padding {(*begin, *end)}; ONNX Runtime takes only padding "
+                "smaller than the window"
+            )
         return emitter.node(
             self.onnx_type,
             inputs,
@@ -103,7 +112,7 @@ class _Pooling(Op):
                 raise ModelError(f"it has auto_pad {auto!r}; write explicit pads instead")
         if attributes.get("ceil_mode", 0):
             raise ModelError("ceil_mode is not supported; write explicit pads instead")
-        if attributes.get("count_include_pad", 0) and any(padding or ()):
+        if attributes.get("count_include_pad", 0) and padding not in ("valid", (0,) * (2 * rank)):
             raise ModelError("an average that counts its padding is not supported")
         result: Node = cls(
             kernel_size=tuple(attributes["kernel_shape"]),
@@ -138,13 +147,17 @@ class AvgPooling(_Pooling):
     onnx_type = "AveragePool"
     onnx_types = ("AveragePool",)
 
+    def _window(self) -> tuple[tuple[Scalar, ...], ...]:
+        window = super()._window()
+        if any(not isinstance(d, Expression) and d != 1 for d in window[4]):
+            raise SpaceError(f"{self.id}: average pooling has no dilation; it is {window[4]}")
+        return window
+
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         import torch
         import torch.nn.functional as functional
 
-        _, _, kernel, stride, dilation, begin, end = self._window()
-        if any(d != 1 for d in dilation):
-            raise SpaceError(f"{self.id}: average pooling has no dilation; it is {dilation}")
+        _, _, kernel, stride, _, begin, end = self._window()
         pool: Any = functional.avg_pool1d if len(kernel) == 1 else functional.avg_pool2d
         if not any(begin) and not any(end):
             unpadded: TorchTensor = pool(args[0], kernel, stride)
@@ -175,13 +188,25 @@ class AdaptiveAvgPooling(Op):
         return sizes, per_dimension(self.output_size, len(sizes), "output_size")
 
     def shape_fun(self) -> Shape:
-        """(N, C, output sizes...)."""
-        return (*self.operands[0].shape()[:2], *self._sizes()[1])
+        """(N, C, output sizes...).
+
+        Raises:
+            SpaceError: A size is no multiple of its outputs, as far as both are known.
+        """
+        sizes, outputs = self._sizes()
+        known = [
+            (size, output)
+            for size, output in zip(sizes, outputs, strict=True)
+            if not isinstance(size, Expression) and not isinstance(output, Expression)
+        ]
+        if any(output < 1 or size % output for size, output in known):
+            raise SpaceError(f"{self.id}: the sizes {sizes} are no multiples of the outputs {outputs}")
+        return (*self.operands[0].shape()[:2], *outputs)
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         import torch.nn.functional as functional
 
-        outputs = self._checked()[1]
+        outputs: Any = self._sizes()[1]
         if len(outputs) == 1:
             return functional.adaptive_avg_pool1d(args[0], outputs)
         return functional.adaptive_avg_pool2d(args[0], outputs)
@@ -196,15 +221,9 @@ class AdaptiveAvgPooling(Op):
         columns.update(groups=channels, in_channels=channels, out_channels=channels)
         return Row("kernel", "avg_pool", columns)
 
-    def _checked(self) -> tuple[Any, Any]:
-        sizes, outputs = self._sizes()
-        if any(size % output for size, output in zip(sizes, outputs, strict=True)):
-            raise SpaceError(f"{self.id}: the sizes {sizes} are no multiples of the outputs {outputs}")
-        return sizes, outputs
-
     def to_onnx(self, emitter: OnnxEmitter, inputs: list[str]) -> str:
         """A ``GlobalAveragePool`` to one output, else an ``AveragePool``."""
-        sizes, outputs = self._checked()
+        sizes, outputs = self._sizes()
         if all(output == 1 for output in outputs):
             return emitter.node("GlobalAveragePool", inputs)
         window = [size // output for size, output in zip(sizes, outputs, strict=True)]

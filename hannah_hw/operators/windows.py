@@ -106,7 +106,13 @@ def window_columns(
     begin: tuple[Scalar, ...],
     end: tuple[Scalar, ...],
 ) -> dict[str, Scalar]:
-    """Workload columns of a window; one dimension is a width, with height 1."""
+    """Workload columns of a window; one dimension is a width, with height 1.
+
+    Raises:
+        SpaceError: Neither one nor two dimensions.
+    """
+    if len(sizes) not in (1, 2):
+        raise SpaceError(f"windows have one or two dimensions; these have {len(sizes)}")
     columns: dict[str, Scalar] = {}
     for names, values in (
         (("in_h", "in_w"), sizes),

@@ -128,5 +128,5 @@ class Encoding:
         parameter.check(value)
         if isinstance(parameter, FloatScalarParameter):
             span = parameter.max - parameter.min
-            return (float(value) - parameter.min) / span if span else 0.0
+            return round((float(value) - parameter.min) / span, _DECIMALS) if span else 0.0
         return float(parameter.levels.index(value))
