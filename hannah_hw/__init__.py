@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hannah_hw.cost import CostReport, Costs
     from hannah_hw.errors import HannahError
-    from hannah_hw.estimate import estimate, estimate_population
+    from hannah_hw.estimation import estimate, estimate_population
     from hannah_hw.executors import to_torch
     from hannah_hw.expressions import lazy
     from hannah_hw.graph import ChoiceOp, Op, Tensor, dynamic_depth, get_nodes, scope, search_space
@@ -46,8 +46,8 @@ _HOMES = {
     "Target": "targets",
     "Tensor": "graph",
     "dynamic_depth": "graph",
-    "estimate": "estimate",
-    "estimate_population": "estimate",
+    "estimate": "estimation",
+    "estimate_population": "estimation",
     "get_nodes": "graph",
     "lazy": "expressions",
     "load_space": "spaces",

@@ -33,7 +33,7 @@ def estimate(
     - `hannah-hw estimate model.onnx -t ./my_chip.yaml --json`
     - `hannah-hw estimate dynamic.onnx -t nrf5340 --shape input=1,3,96,96`
     """
-    from hannah_hw.estimate import estimate as price
+    from hannah_hw.estimation import estimate as price
 
     shapes = parse_shapes(shape)
     if isinstance(shapes, tuple):

@@ -99,7 +99,7 @@ class SpaceProblem:
 
     def estimate(self, rows: FloatArray, /) -> TargetEstimates:
         """Price a batch at once."""
-        from hannah_hw.estimate import estimate_population
+        from hannah_hw.estimation import estimate_population
 
         return TargetEstimates(estimate_population(self.space, rows, self.target), self.space, rows)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hannah_hw.expressions import If, Or, Program, Scalar
 from hannah_hw.workload.fusion import Fused, Slot, Step, fuse
-from hannah_hw.workload.table import KERNEL_COLUMNS, Buffers, IntArray, Kernels, Workload
+from hannah_hw.workload.table import KERNEL_COLUMNS, Buffers, ColumnTable, IntArray, Kernels, Workload
 
 
 class WorkloadProgram:
@@ -70,10 +70,10 @@ class WorkloadProgram:
         )
 
 
-class _Columns(Mapping[str, IntArray]):
+class _Columns(ColumnTable):
     """The kernel columns of a population, each put together when it is first asked for.
 
-    A cost model reads half of them; writing all would take longer than computing them.
+    A cost model reads some of them where kernels are active; writing all takes longer than computing them.
     """
 
     def __init__(self, blocks: Mapping[str, _Block], values: list[Any], size: int) -> None:
@@ -86,6 +86,11 @@ class _Columns(Mapping[str, IntArray]):
         if name not in self._filled:
             self._filled[name] = self._blocks[name].fill(self._values, self._size)
         return self._filled[name]
+
+    def part(self, name: str, slot: int) -> IntArray | int:
+        """One slot's values of a column: (P,), or one number for all candidates."""
+        values: IntArray | int = self._blocks[name].part(self._values, slot)
+        return values
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._blocks)
@@ -114,7 +119,12 @@ class _Block:
             else:
                 self._where.append((index, len(outputs)))
                 outputs.append(value)
-        self._plain = np.array([i for i in range(len(values)) if i not in dict(self._where)], np.int64)
+        self._outputs = dict(self._where)
+        self._plain = np.array([i for i in range(len(values)) if i not in self._outputs], np.int64)
+
+    def part(self, values: Sequence[Any], index: int) -> Any:
+        output = self._outputs.get(index)
+        return int(self._base[index]) if output is None else values[output]
 
     def fill(self, values: Sequence[Any], size: int) -> NDArray[Any]:
         if not self._where:

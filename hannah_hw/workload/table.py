@@ -52,6 +52,14 @@ KERNEL_COLUMNS: Final[Mapping[str, int]] = {
 ACTIVATIONS: Final = ("none", "relu", "relu6")
 
 
+class ColumnTable(Mapping[str, IntArray]):
+    """Columns of a population that need not exist as whole arrays until somebody asks for one."""
+
+    def part(self, name: str, slot: int) -> IntArray | int:
+        """One slot's values of a column: (P,), or one number for all candidates."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
 class Kernels:
     """Kernel slots, K of them, of P candidates.
@@ -74,6 +82,13 @@ class Kernels:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def part(self, column: str, slot: int) -> IntArray | int:
+        """One slot's values of a column: (P,), or one number for all candidates."""
+        if isinstance(self.columns, ColumnTable):
+            return self.columns.part(column, slot)
+        values: IntArray = self.columns[column][:, slot]
+        return values
 
 
 @dataclass(frozen=True)
@@ -144,7 +159,8 @@ class Workload:
         row = slice(index, index + 1)
         # An interval begins and ends at active kernels, except that an input begins at slot 0.
         first = np.searchsorted(keep, self.buffers.first[row][:, live])
-        last = np.maximum(step[self.buffers.last[row][:, live]], first)
+        last = self.buffers.last[row][:, live]
+        last = np.maximum(step[last] if len(step) else last, first)
         return Workload(
             Kernels(
                 tuple(self.kernels.names[k] for k in keep),

@@ -7,7 +7,7 @@ import pytest
 
 import hannah_hw
 from hannah_hw.errors import ConfigError, InputError, RunError
-from hannah_hw.estimate import estimate
+from hannah_hw.estimation import estimate
 from hannah_hw.search import Search, dry_run, load_config, run_search
 from hannah_hw.search.pipeline import SpaceProblem, build
 from hannah_hw.search.rundir import read_records
