@@ -51,10 +51,12 @@ class KernelTable:
         """(N,) values of a column at places ``slot · P + candidate``, whose slots are given as well."""
         column = self._kernels[name]
         if column.strides[0] == 0:  # the same for all candidates
-            return column[0].take(slots)
+            constants: NDArray[np.int64] = column[0].take(slots)
+            return constants
         if name not in self._flat:
             self._flat[name] = np.ascontiguousarray(column.T).reshape(-1)  # a view, if stored by slot
-        return self._flat[name].take(where)
+        values: NDArray[np.int64] = self._flat[name].take(where)
+        return values
 
 
 class Entries:

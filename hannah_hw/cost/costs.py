@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from hannah_hw.cost.coefficients import CostModel
 from hannah_hw.cost.report import CostReport
 from hannah_hw.targets.schema import Target
+from hannah_hw.workload.arena import liveness_bound
 from hannah_hw.workload.table import Workload
 
 FloatArray = NDArray[np.float64]
@@ -37,7 +39,6 @@ class Costs:
         failed_rules: (P, K) index into ``rules``, -1 where the kernel can run or is inactive.
         rules: Texts of the rules that can fail.
         arena_bytes: (P,) size of the arena as the target's planner packs it.
-        liveness_bytes: (P,) what no planner can go below.
         scratch_bytes: (P,) the largest scratch of a kernel.
         stack_bytes: Stack of the runtime.
         runtime_ram_bytes: Static data of the runtime.
@@ -61,7 +62,6 @@ class Costs:
     failed_rules: NDArray[np.int16]
     rules: tuple[str, ...]
     arena_bytes: NDArray[np.int64]
-    liveness_bytes: NDArray[np.int64]
     scratch_bytes: FloatArray
     stack_bytes: int
     runtime_ram_bytes: int
@@ -71,6 +71,11 @@ class Costs:
 
     def __len__(self) -> int:
         return len(self.cycles)
+
+    @functools.cached_property
+    def liveness_bytes(self) -> NDArray[np.int64]:
+        """(P,) what no memory planner can go below."""
+        return liveness_bound(self.workload.buffers)
 
     def report(self, index: int = 0) -> CostReport:
         """Everything about one candidate, by kernel and buffer."""

@@ -22,10 +22,11 @@ from hannah_hw.cost.report import (
     Memory,
     UnsupportedRow,
 )
-from hannah_hw.workload.arena import plan_memory
+from hannah_hw.workload.arena import liveness_bound, plan_memory
 
 if TYPE_CHECKING:
     from hannah_hw.cost.costs import Costs
+    from hannah_hw.workload.table import Buffers
 
 
 def explain(costs: Costs, index: int) -> CostReport:
@@ -40,13 +41,14 @@ def explain(costs: Costs, index: int) -> CostReport:
     slots = np.flatnonzero(kernels.active[index])
     supported = bool(costs.supported[index])
     rows, unsupported = [], []
-    weights = costs.workload.candidate(index).weight_bytes[0]
+    candidate = costs.workload.candidate(index)
+    weights = candidate.weight_bytes[0]
     for position, k in enumerate(slots):
         rows.append(_kernel_row(costs, index, int(k), int(weights[position])))
         rule = int(costs.failed_rules[index, k])
         if rule >= 0:
             unsupported.append(UnsupportedRow(kernels.names[k], kernels.kinds[k], costs.rules[rule]))
-    memory = _memory(costs, index)
+    memory = _memory(costs, index, candidate.buffers)
     code = int(costs.code_bytes[index]) if supported else None
     flash = Flash(
         weights=int(costs.weight_bytes[index]),
@@ -95,14 +97,13 @@ def _kernel_row(costs: Costs, index: int, slot: int, weight_bytes: int) -> Kerne
     )
 
 
-def _memory(costs: Costs, index: int) -> Memory:
+def _memory(costs: Costs, index: int, candidate: Buffers) -> Memory:
     arena = costs.target.model.arena
-    candidate = costs.workload.candidate(index).buffers
     plan = plan_memory(candidate, arena.planner, alignment=arena.alignment)
     supported = bool(costs.supported[index])
     return Memory(
         arena=int(costs.arena_bytes[index]),
-        liveness_bound=int(costs.liveness_bytes[index]),
+        liveness_bound=int(liveness_bound(candidate)[0]),
         scratch=int(costs.scratch_bytes[index]) if supported else None,
         stack=costs.stack_bytes,
         runtime=costs.runtime_ram_bytes,

@@ -26,7 +26,7 @@ from hannah_hw.cost.coefficients import CostModel, load_cost_model
 from hannah_hw.cost.costs import Costs
 from hannah_hw.targets.load import legality
 from hannah_hw.targets.schema import Target
-from hannah_hw.workload.arena import liveness_bound, plan_memory
+from hannah_hw.workload.arena import plan_memory
 from hannah_hw.workload.table import Kernels, Workload
 
 #: Kernels at a time: small enough that arrays are reused memory, not fresh pages, and stay in the cache.
@@ -47,7 +47,7 @@ def price_kernels(workload: Workload, target: Target) -> Costs:
     arena = plan_memory(
         workload.buffers, choice.planner, alignment=choice.alignment, offsets=False
     ).arena_bytes
-    supported = (priced.failed < 0).all(axis=0)
+    supported: NDArray[np.bool_] = np.all(priced.failed < 0, axis=0)
     cycles = np.where(supported, priced.cycles.sum(axis=0), np.nan)
     scratch = priced.scratch.max(axis=0, initial=0.0)
     stack, static = model.runtime.stack.bytes, model.runtime.ram.bytes
@@ -69,7 +69,6 @@ def price_kernels(workload: Workload, target: Target) -> Costs:
         failed_rules=priced.failed.T,
         rules=tuple(priced.rules),
         arena_bytes=arena,
-        liveness_bytes=liveness_bound(workload.buffers),
         scratch_bytes=scratch,
         stack_bytes=stack,
         runtime_ram_bytes=static,

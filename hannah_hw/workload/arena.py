@@ -93,34 +93,42 @@ def _place(
     if not buffers or not count:
         return Plan(np.zeros((count, buffers), np.int64), np.zeros(count, np.int64))
     shift = alignment.bit_length() - 1
-    units = (sizes + (alignment - 1)) >> shift
-    if int(units.sum(axis=1).max()) > _SPACE_MAX or int(last.max()) >= _NEVER or buffers > _INDEX_MAX:
-        return _place_wide(units, first, last, alignment, best=best)
+    if _total_units(sizes, alignment) > _SPACE_MAX or int(last.max()) >= _NEVER or buffers > _INDEX_MAX:
+        return _place_wide((sizes + (alignment - 1)) >> shift, first, last, alignment, best=best)
     placed = np.zeros((count, buffers if offsets else 0), np.int64)
     arena = np.zeros(count, np.int64)
-    table, order, counts = _compact(units, first, last)
+    table, order, counts = _compact(sizes, first, last, shift)
     pool = _Pool(min(count, _CHUNK), len(table))
     for start in range(0, count, _CHUNK):
         lanes = slice(start, start + _CHUNK)
-        present = int(counts[order[lanes][-1]])
-        if present:
-            where, top = _place_packed(table[:present, lanes], pool, buffers if offsets else 0, best)
+        held = counts[order[lanes]]
+        if held[-1]:
+            where, top = _place_packed(table[: held[-1], lanes], held, pool, buffers if offsets else 0, best)
             arena[order[lanes]] = top << shift
             if offsets:
                 placed[order[lanes]] = where << shift
     return Plan(placed, arena)
 
 
-def _compact(units: IntArray, first: IntArray, last: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+def _total_units(sizes: IntArray, alignment: int) -> int:
+    """At least the largest number of alignment units of a candidate; exact where a quick bound is too large."""
+    bound = (int(sizes.max()) // alignment + 1) * sizes.shape[1]
+    return bound if bound <= _SPACE_MAX else int((-(-sizes // alignment)).sum(axis=1).max())
+
+
+def _compact(
+    sizes: IntArray, first: IntArray, last: IntArray, shift: int
+) -> tuple[IntArray, IntArray, IntArray]:
     """The buffers that candidates have, as words by time, candidates with few buffers first.
 
     Returns:
-        (N, P) words of first, index, last and size, ascending; absent ones, at the end, never live. The order
+        (N, P) words of first, index, last and size in units of 2 ** shift bytes, rounded up, ascending; absent
+        ones, at the end, never live. The order
         of the candidates (P,), and the number of buffers of each candidate in the original order (P,).
     """
-    count, buffers = units.shape
-    by_buffer = np.ascontiguousarray(units.T)
-    has = by_buffer > 0
+    count, buffers = sizes.shape
+    by_buffer, padding = sizes.T, (1 << shift) - 1
+    has = np.ascontiguousarray(by_buffer > 0)
     counts = has.sum(axis=0)
     order = np.argsort(counts, kind="stable")
     lane = np.empty(count, np.int64)
@@ -134,7 +142,7 @@ def _compact(units: IntArray, first: IntArray, last: IntArray) -> tuple[IntArray
         word <<= _TIME_BITS
         word |= ends[buffer][mine]
         word <<= _SPACE_BITS
-        word |= by_buffer[buffer][mine]
+        word |= (by_buffer[buffer][mine] + padding) >> shift
         # `lane` ends up as the place of each candidate's next buffer: one row further with every buffer.
         place = lane[mine]
         flat[place] = word
@@ -167,11 +175,20 @@ class _Pool:
         return grid
 
 
-def _place_packed(by_time: IntArray, pool: _Pool, buffers: int, best: bool) -> tuple[IntArray, IntArray]:
-    """Offsets (C, buffers) and arena (C,) in alignment units, from words (N, C) of `_compact`.
+def _place_packed(
+    by_time: IntArray, counts: IntArray, pool: _Pool, buffers: int, best: bool
+) -> tuple[IntArray, IntArray]:
+    """Offsets (C, buffers) and arena (C,) in alignment units.
 
     A buffer can only meet those up to ``reach`` places before or after it in time, which for chains is one and
     for residual networks two or three. Each is placed among these few.
+
+    Args:
+        by_time: (N, C) words of `_compact`.
+        counts: (C,) number of buffers, ascending.
+        pool: Working memory.
+        buffers: Columns of the offsets; 0: only the arena is wanted.
+        best: Best fit, else first fit.
     """
     present, count = by_time.shape
     order, reach = _by_size(by_time, pool)
@@ -198,35 +215,40 @@ def _place_packed(by_time: IntArray, pool: _Pool, buffers: int, best: bool) -> t
     np.multiply(places, count, out=places)
     np.add(places, np.arange(count, dtype=np.int64), out=places)
     steps = np.array([d for d in range(-reach, reach + 1) if d], np.int64)[:, None] * count
-    near = np.empty((2 * reach, count), np.int64)
-    met, gap = np.empty((2, 2 * reach, count), np.int64)
-    prior = np.zeros((2 * reach + 1, count), np.int64)
+    around = 2 * reach
+    scratch = np.empty((4, (around + 1) * count), np.int64)
     chosen = pool.table(5, present, count)
     top = np.zeros(count, np.int64)
-    place = np.zeros(count, np.int64)
-    word = np.empty(count, np.int64)
+    place_ = np.zeros(count, np.int64)
+    word_ = np.empty(count, np.int64)
     for rank in range(present):
-        wanted = sizes[rank]
+        # Candidates with fewer buffers are done; they come first.
+        lanes = slice(int(np.searchsorted(counts, rank, side="right")), None)
+        wanted, spot, place, word = sizes[rank, lanes], places[rank, lanes], place_[lanes], word_[lanes]
         if rank and reach:
-            np.add(steps, places[rank], out=near)
+            near, met, gap = (scratch[i, : around * len(spot)].reshape(around, -1) for i in range(3))
+            prior = scratch[3, : (around + 1) * len(spot)].reshape(around + 1, -1)
+            prior[0] = 0
+            np.add(steps, spot, out=near)
             np.take(grid, near, out=met, mode="clip")
-            _keep_meeting(met, probes[rank], gap)
+            _keep_meeting(met, probes[rank, lanes], gap)
             _sort_rows(met, word)
             _find_gap(met, gap, prior, wanted, place, best)
-        chosen[rank] = place
+        chosen[rank] = place_
         np.add(place, wanted, out=word)
-        np.maximum(top, word, out=top)
-        if reach:
-            np.left_shift(place, _SPACE_BITS, out=gap[0])
-            np.bitwise_or(word, gap[0], out=word)
-            np.left_shift(word, _END_SHIFT, out=word)
-            np.bitwise_or(word, stored[rank], out=word)
-            grid[places[rank]] = word
+        np.maximum(top[lanes], word, out=top[lanes])
+        np.left_shift(place, _SPACE_BITS, out=place)
+        np.bitwise_or(word, place, out=word)
+        np.left_shift(word, _END_SHIFT, out=word)
+        np.bitwise_or(word, stored[rank, lanes], out=word)
+        grid[spot] = word
+        if not reach:
+            place.fill(0)
     result = np.zeros((count, buffers), np.int64)
     if buffers:
         slots = (order >> (2 * _TIME_BITS + _INDEX_BITS)) & _INDEX_MAX
-        rank, candidate = np.nonzero(sizes)
-        result[candidate, slots[rank, candidate]] = chosen[rank, candidate]
+        held = np.nonzero(sizes)
+        result[held[1], slots[held]] = chosen[held]
     return result, top
 
 
@@ -408,7 +430,7 @@ def liveness_bound(buffers: Buffers) -> IntArray:
         return peak
     if int(buffers.bytes.max()) > _SPACE_MAX or int(buffers.last.max()) >= _NEVER or width > _INDEX_MAX:
         return _liveness_wide(buffers)
-    table, order, counts = _compact(buffers.bytes, buffers.first, buffers.last)
+    table, order, counts = _compact(buffers.bytes, buffers.first, buffers.last, 0)
     for start in range(0, count, _CHUNK):
         lanes = slice(start, start + _CHUNK)
         present = int(counts[order[lanes][-1]])
