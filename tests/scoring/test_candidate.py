@@ -13,7 +13,7 @@ from hannah_hw.spaces import load_space
 
 pytest.importorskip("torch")
 
-QUICK = Training(epochs=6)
+QUICK = Training(epochs=4)
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +102,10 @@ def test_a_budget_cuts_the_epochs_of_expensive_candidates_only(setup):
     rows = space.sample_population(40, seed=0)
     loads = [space.candidate(space.encoding.assignment(row)).workload() for row in rows]
     seconds = np.array([nominal_seconds(load) for load in loads])
-    budget = float(np.median(seconds)) * 1000 * 6
+    budget = float(np.median(seconds)) * 1000 * 5
     epochs = np.array([within_budget(Training(budget_s=budget), load, 1000).epochs for load in loads])
-    assert (epochs[seconds <= np.median(seconds)] == 6).all()
-    cut = (epochs < 6) & (epochs > 0.5)
+    assert (epochs[seconds <= np.median(seconds)] == 5).all()
+    cut = (epochs < 5) & (epochs > 0.5)
     assert cut.sum() > 10
     np.testing.assert_allclose(epochs[cut] * seconds[cut] * 1000, budget)
     assert within_budget(Training(budget_s=1e-9), loads[0], 1000).epochs == 0.5
