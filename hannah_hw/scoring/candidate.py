@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Nominal seconds of training (forward and backward, one core) a sample: for each convolution or fully
 #: connected layer at a batch of 32, for each multiply-accumulate, and for each element that a kernel writes.
 #: Non-negative least squares on 26 random ds_cnn networks of 0.3 to 21 MMAC, torch 2.13, one core with AVX2
-#: (at a batch of 64, a layer's share doubled for 32); mean error 17 %, largest 45 %.
+#: (at a batch of 64, a layer's share doubled for 32); mean error 16 %, largest 45 %.
 #: Normalisation and activations, bound by memory, are most of it.
 _LAYER_S: Final = 2.6e-5
 _MAC_S: Final = 1.35e-10
