@@ -83,7 +83,7 @@ class Runtime(Strict):
         bias_bytes: Per bias element.
         requantisation_bytes: Per output channel of a kernel with weights: multiplier and shift.
         ram_error: Relative half width of a network's RAM, or None when unknown.
-        flash_error: The same of its flash.
+        flash_error: The same of its flash: the largest difference on the firmwares that the code sizes come from.
     """
 
     stack: Bytes

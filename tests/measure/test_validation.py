@@ -5,8 +5,8 @@ import pytest
 from hannah_hw.cost import price
 from hannah_hw.errors import CatalogError, DataError
 from hannah_hw.lowering import to_onnx
+from hannah_hw.measure.device_fit import fit_wait_cycles
 from hannah_hw.measure.validation import (
-    fit_wait_cycles,
     mlperf_tiny_workloads,
     published,
     read_reference,
