@@ -23,6 +23,7 @@ predicated instructions.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -36,40 +37,18 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 
-class KernelTable:
-    """The columns of a population's kernels, read at scattered places without copying the tables.
+class Entries:
+    """Columns of N kernels of a population, gathered and converted when first read.
 
     Args:
         kernels: The kernel slots of P candidates.
-    """
-
-    def __init__(self, kernels: Kernels) -> None:
-        self._kernels = kernels
-        self._flat: dict[str, NDArray[np.int64]] = {}
-
-    def take(self, name: str, where: NDArray[np.int64], slots: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(N,) values of a column at places ``slot · P + candidate``, whose slots are given as well."""
-        column = self._kernels[name]
-        if column.strides[0] == 0:  # the same for all candidates
-            constants: NDArray[np.int64] = column[0].take(slots)
-            return constants
-        if name not in self._flat:
-            self._flat[name] = np.ascontiguousarray(column.T).reshape(-1)  # a view, if stored by slot
-        values: NDArray[np.int64] = self._flat[name].take(where)
-        return values
-
-
-class Entries:
-    """Columns of N kernels, gathered and converted when first read.
-
-    Args:
-        table: Where the columns are.
-        where: (N,) places of the kernels in it, ``slot · P + candidate``.
+        where: (N,) places of the kernels, ``slot · P + candidate``, ascending.
         slots: (N,) their slots.
     """
 
-    def __init__(self, table: KernelTable, where: NDArray[np.int64], slots: NDArray[np.int64]) -> None:
-        self._table, self.where, self.slots = table, where, slots
+    def __init__(self, kernels: Kernels, where: NDArray[np.int64], slots: NDArray[np.int64]) -> None:
+        self._kernels, self.where, self.slots = kernels, where, slots
+        self._runs: list[tuple[int, slice, NDArray[np.int64]]] | None = None
         self._whole: dict[str, NDArray[np.int64]] = {}
         self._real: dict[str, FloatArray] = {}
 
@@ -77,19 +56,35 @@ class Entries:
     def of_first(cls, kernels: Kernels) -> Entries:
         """All K kernels of a population of one."""
         places = np.arange(len(kernels))
-        return cls(KernelTable(kernels), places, places)
+        return cls(kernels, places, places)
 
     def __len__(self) -> int:
         return len(self.where)
 
     def select(self, mask: BoolArray) -> Entries:
         """Those where the mask (N,) holds."""
-        return Entries(self._table, self.where[mask], self.slots[mask])
+        return Entries(self._kernels, self.where[mask], self.slots[mask])
+
+    def _by_slot(self) -> list[tuple[int, slice, NDArray[np.int64]]]:
+        """Each slot that occurs: its number, the entries of it, and their candidates."""
+        if self._runs is None:
+            count = len(self._kernels.active)
+            changes = np.flatnonzero(self.slots[1:] != self.slots[:-1]) + 1
+            bounds = [0, *changes.tolist(), len(self.slots)] if len(self.slots) else []
+            self._runs = []
+            for start, stop in itertools.pairwise(bounds):
+                slot = int(self.slots[start])
+                self._runs.append((slot, slice(start, stop), self.where[start:stop] - slot * count))
+        return self._runs
 
     def whole(self, name: str) -> NDArray[np.int64]:
         """(N,) A column as whole numbers."""
         if name not in self._whole:
-            self._whole[name] = self._table.take(name, self.where, self.slots)
+            values = np.empty(len(self.where), np.int64)
+            for slot, entries, candidates in self._by_slot():
+                part = self._kernels.part(name, slot)
+                values[entries] = part if isinstance(part, int) else part.take(candidates)
+            self._whole[name] = values
         return self._whole[name]
 
     def __getitem__(self, name: str) -> FloatArray:

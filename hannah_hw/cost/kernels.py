@@ -18,7 +18,6 @@ from hannah_hw.cost.classes import (
     KERNEL_CLASSES,
     Entries,
     KernelClass,
-    KernelTable,
     WholeColumns,
     classes_of,
 )
@@ -97,7 +96,6 @@ class _Pricing:
         self.rules = list(self._legality.rules)
         self._seen = np.zeros((len(KERNEL_CLASSES), self._count), np.bool_)
         self._constants = np.zeros((2, *shape))
-        table = KernelTable(kernels)
         for kind in dict.fromkeys(kernels.kinds):
             mine = [k for k in range(slots) if kernels.kinds[k] == kind]
             places = [np.flatnonzero(active[k]) + k * self._count for k in mine]
@@ -105,7 +103,7 @@ class _Pricing:
             slot = np.repeat(mine, [len(p) for p in places])
             for start in range(0, len(where), _BLOCK):
                 block = slice(start, start + _BLOCK)
-                self._price(kind, Entries(table, where[block], slot[block]))
+                self._price(kind, Entries(kernels, where[block], slot[block]))
         self.weights, self.requantisation = self._constants.sum(axis=1)
         calls = active.sum(axis=0) * float(model.runtime.code_per_kernel.bytes)
         self.code = calls + float(model.runtime.code.bytes)

@@ -194,7 +194,7 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
         InputError: The space, the target or the data cannot be used.
         MissingExtraError: A package that training needs is not installed.
     """
-    from hannah_hw.targets import load_target
+    from hannah_hw.targets import describe_target, load_target
 
     options = config.space.options
     offered: dict[str, Any] = {}
@@ -210,7 +210,7 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
             config.space.name, options, offered, config.data, config.search.seed, config.training, artifacts
         )
     target = load_target(config.target)
-    facts["target"] = {"name": target.name, "clock_hz": target.clock_hz}
+    facts["target"] = {key: value for key, value in describe_target(target).items() if key != "operators"}
     return Setup(SpaceProblem(load_space(config.space.name, options, offered), target), evaluator, facts)
 
 
