@@ -23,6 +23,7 @@ predicated instructions.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -60,6 +61,11 @@ class Entries:
 
     def __len__(self) -> int:
         return len(self.where)
+
+    @functools.cached_property
+    def candidates(self) -> NDArray[np.int64]:
+        """(N,) the candidates they belong to."""
+        return self.where - self.slots * len(self._kernels.active)
 
     def select(self, mask: BoolArray) -> Entries:
         """Those where the mask (N,) holds."""

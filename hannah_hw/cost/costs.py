@@ -58,7 +58,7 @@ class Costs:
     supported: NDArray[np.bool_]
     kernel_cycles: FloatArray
     kernel_classes: NDArray[np.int8]
-    kernel_scratch: FloatArray
+    kernel_scratch: NDArray[np.int32]
     failed_rules: NDArray[np.int16]
     rules: tuple[str, ...]
     arena_bytes: NDArray[np.int64]

@@ -48,7 +48,7 @@ def price_kernels(workload: Workload, target: Target) -> Costs:
     ).arena_bytes
     supported: NDArray[np.bool_] = np.all(priced.failed < 0, axis=0)
     cycles = np.where(supported, priced.cycles.sum(axis=0), np.nan)
-    scratch = priced.scratch.max(axis=0, initial=0.0)
+    scratch = priced.scratch.max(axis=0, initial=0).astype(np.float64)
     stack, static = model.runtime.stack.bytes, model.runtime.ram.bytes
     latency = cycles / target.clock_hz
     flash = priced.weights + priced.requantisation + priced.code
@@ -89,13 +89,13 @@ class _Pricing:
         active = np.ascontiguousarray(kernels.active.T)
         shape = slots, self._count = active.shape
         self.cycles = np.zeros(shape)
-        self.scratch = np.zeros(shape)
+        self.scratch = np.zeros(shape, np.int32)
+        self.weights, self.requantisation = np.zeros((2, self._count))
         self.classes = np.full(shape, -1, np.int8)
         self.failed = np.full(shape, -1, np.int16)
         self._legality = legality(target.ops)
         self.rules = list(self._legality.rules)
         self._seen = np.zeros((len(KERNEL_CLASSES), self._count), np.bool_)
-        self._constants = np.zeros((2, *shape))
         for kind in dict.fromkeys(kernels.kinds):
             mine = [k for k in range(slots) if kernels.kinds[k] == kind]
             places = [np.flatnonzero(active[k]) + k * self._count for k in mine]
@@ -104,7 +104,6 @@ class _Pricing:
             for start in range(0, len(where), _BLOCK):
                 block = slice(start, start + _BLOCK)
                 self._price(kind, Entries(kernels, where[block], slot[block]))
-        self.weights, self.requantisation = self._constants.sum(axis=1)
         calls = active.sum(axis=0) * float(model.runtime.code_per_kernel.bytes)
         self.code = calls + float(model.runtime.code.bytes)
         for entry, seen in zip(KERNEL_CLASSES, self._seen, strict=True):
@@ -144,7 +143,7 @@ class _Pricing:
         self.classes.reshape(-1)[entries.where] = number
         if entry.scratch is not None:
             self.scratch.reshape(-1)[entries.where] = entry.scratch(entries)
-        self._seen[number][entries.where - entries.slots * self._count] = True
+        self._seen[number][entries.candidates] = True
 
     def _refuse(self, entries: Entries, rule: str) -> None:
         if rule not in self.rules:
@@ -173,6 +172,8 @@ class _Pricing:
             size = (weights * entries.whole("weight_bits") + 7) >> 3
             size += entries.whole("bias") * runtime.bias_bytes
             channels = entries.whole("out_channels") * (weights > 0)
-            flat = self._constants.reshape(2, -1)
-            flat[0][entries.where] = size
-            flat[1][entries.where] = channels * runtime.requantisation_bytes
+            candidates = entries.candidates
+            self.weights += np.bincount(candidates, size, self._count)
+            self.requantisation += np.bincount(
+                candidates, channels * runtime.requantisation_bytes, self._count
+            )
