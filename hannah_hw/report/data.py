@@ -21,6 +21,7 @@ from hannah_hw.report.fronts import History, front_indices, history, knee_index
 #: Files of a run directory.
 CONFIG: Final = "config.yaml"
 RECORDS: Final = "candidates.jsonl"
+STATE: Final = "state.json"
 
 Json = dict[str, Any]
 
@@ -187,10 +188,20 @@ def read_run(folder: str | Path) -> ReportData:
         candidates=tuple(candidates),
         front=tuple(front),
         knee=front[knee] if knee is not None else None,
-        history=history(points, usable, len(candidates)),
+        history=history(points, usable, len(candidates), _reference(folder / STATE, signs)),
         failures=_failures(candidates),
         warnings=tuple(warnings),
     )
+
+
+def _reference(path: Path, signs: Sequence[float]) -> list[float] | None:
+    """The run's own reference point, minimised, so that the page and the terminal show one hypervolume."""
+    try:
+        stated = json.loads(path.read_text(encoding="utf-8"))["reference"]
+        reference = [float(value) * sign for value, sign in zip(stated, signs, strict=True)]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return reference if all(map(math.isfinite, reference)) else None
 
 
 def read_records(path: Path) -> tuple[list[Json], list[str]]:

@@ -68,8 +68,7 @@ def history(
         points: Scored points in the order of evaluation.
         positions: For each point, the number of candidates evaluated before it.
         total: Number of candidates in the run.
-        reference: The reference point; by default one beyond the worst of all points. A search fixes its own
-            from its first results, so that its display never falls; looking back, all of them are known.
+        reference: The reference point, minimised; by default one beyond the worst of all points.
     """
     if not points:
         return History((), (), (), ())

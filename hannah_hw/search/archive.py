@@ -125,10 +125,15 @@ class Archive:
         self._update()
 
     def fix_reference(self) -> None:
-        """At the end of a generation: fix the reference point, once there is a result to fix it by."""
+        """At the end of a generation: fix the reference point, once there is a result to fix it by.
+
+        A coordinate is the worst value that the constraints allow; where they allow any, `reference_point` of
+        the results so far.
+        """
         points = [minimised(record, self.goals) for record in self.records if record["status"] == "ok"]
         if self.reference is None and points:
-            self.reference = reference_point(np.array(points))
+            corner = self.goals.corner
+            self.reference = np.where(np.isnan(corner), reference_point(np.array(points)), corner)
             self._update()
 
     def _update(self) -> None:

@@ -138,6 +138,18 @@ class Goals:
         return np.array(values) * self.signs
 
     @property
+    def corner(self) -> FloatArray:
+        """(M,) worst values that a feasible candidate can have, minimised; NaN where there is no limit.
+
+        That is a constraint's bound, or 1 for a share.
+        """
+        limits = {name: 1.0 for name in self.objectives if METRICS[name].dimension == "ratio"}
+        for constraint in self.constraints:
+            if self.objectives.get(constraint.metric) == ("min" if constraint.sign == "<=" else "max"):
+                limits[constraint.metric] = constraint.bound
+        return np.array([limits.get(name, np.nan) for name in self.objectives]) * self.signs
+
+    @property
     def signs(self) -> FloatArray:
         """(M,) 1 for an objective that is minimised, -1 for one that is maximised."""
         return np.array([1.0 if d == "min" else -1.0 for d in self.objectives.values()])
