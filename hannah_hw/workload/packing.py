@@ -26,7 +26,7 @@ _INDEX_MAX: Final = (1 << _INDEX_BITS) - 1
 _END_SHIFT: Final = 2 * _FIELD
 _OFFSET_SHIFT: Final = 2 * _FIELD + _SPACE_BITS
 _GUARDS: Final = (1 << _TIME_BITS) | (1 << (_FIELD + _TIME_BITS))
-_CHUNK: Final = 2048
+_CHUNK: Final = 3072
 #: Up to this many neighbours are sorted by a network of exchanges, more by NumPy.
 _NETWORK: Final = 8
 

@@ -122,10 +122,10 @@ def test_large_sizes_and_long_networks_leave_the_packed_word_and_agree_with_it()
 
 def test_a_population_larger_than_a_chunk_is_planned_row_by_row():
     rng = np.random.default_rng(1)
-    sizes, first = rng.integers(0, 30, (2500, 9)) * 16, rng.integers(0, 12, (2500, 9))
-    last = np.minimum(first + rng.integers(0, 5, (2500, 9)), 12)
+    sizes, first = rng.integers(0, 30, (3500, 9)) * 16, rng.integers(0, 12, (3500, 9))
+    last = np.minimum(first + rng.integers(0, 5, (3500, 9)), 12)
     whole = plan_memory(make(sizes, first, last))
-    for row in (0, 2047, 2048, 2499):
+    for row in (0, 3071, 3072, 3499):
         alone = plan_memory(make(sizes[row], first[row], last[row]))
         np.testing.assert_array_equal(alone.offsets[0], whole.offsets[row])
 
