@@ -49,6 +49,7 @@ class Parameter(Expression):
         self.levels = tuple(levels)
         self.ordered = ordered
         self.numeric = all(isinstance(v, int | float) for v in self.levels)
+        self.whole = bool(self.levels) and all(isinstance(v, int) for v in self.levels)
         self.categories = None if self.numeric else self.levels
         self._seed = rng
         self._rng: np.random.Generator | None = None

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias, Union
 
 from hannah_hw.errors import SpaceError
-from hannah_hw.expressions.operations import OPERATIONS
+from hannah_hw.expressions.operations import OPERATIONS, whole_result
 
 #: A plain number, or an expression that becomes one.
 Scalar: TypeAlias = Union["Expression", int, float]
@@ -33,9 +33,11 @@ class Expression:
 
     Attributes:
         operands: What the value is computed from: expressions and plain numbers.
+        whole: Whether the value is certainly an integer.
     """
 
     operands: tuple[Scalar, ...] = ()
+    whole: bool = False
 
     def evaluate(self, assignment: Mapping[str, Any] | None = None) -> Any:
         """The value under an assignment; parameters it does not name take their default."""
@@ -132,6 +134,7 @@ class Operation(Expression):
         self.kind = kind
         self.operands = operands
         self.table = table
+        self.whole = whole_result(kind, operands)
 
     def __repr__(self) -> str:
         return _text(self, _REPR_DEPTH)

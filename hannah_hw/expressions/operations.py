@@ -62,6 +62,24 @@ def _div(a: Any, b: Any) -> Any:
     return a if _is(b, 1) else None
 
 
+def _floordiv(a: Any, b: Any) -> Any:
+    return a if _is(b, 1) and is_whole(a) else None
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a number or an expression is certainly an integer."""
+    return isinstance(value, int) or getattr(value, "whole", False)
+
+
+def whole_result(kind: str, operands: tuple[Any, ...]) -> bool:
+    """Whether an operation on these operands certainly gives an integer."""
+    if kind in CONDITIONS or kind in ("floor", "ceil", "int", "floordiv"):
+        return True
+    if kind in ("if", "select"):
+        operands = operands[1:]
+    return kind != "truediv" and all(map(is_whole, operands))
+
+
 def _truth(value: Any) -> Any:
     """An operand that stands for its own truth; a number does not, 5 is true but not True."""
     return value if getattr(value, "kind", None) in CONDITIONS else None
@@ -156,7 +174,7 @@ OPERATIONS: Final[dict[str, OperationRule]] = {
     "sub": OperationRule("-", operator.sub, _numbers(np.subtract), _sub),
     "mul": OperationRule("*", operator.mul, _numbers(np.multiply), _mul),
     "truediv": OperationRule("/", operator.truediv, np.true_divide, _div),
-    "floordiv": OperationRule("//", operator.floordiv, _numbers(np.floor_divide), _div),
+    "floordiv": OperationRule("//", operator.floordiv, _numbers(np.floor_divide), _floordiv),
     "mod": OperationRule("%", operator.mod, _numbers(np.mod)),
     "abs": OperationRule("abs", abs, np.abs),
     "eq": OperationRule("==", operator.eq, np.equal, _same(result=True)),

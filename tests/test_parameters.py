@@ -1,0 +1,108 @@
+"""Parameters: levels, defaults, samples, copies, and what they refuse."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from hannah_hw import CategoricalParameter, FloatScalarParameter, IntScalarParameter, SubsetParameter, lazy
+from hannah_hw.errors import SpaceError
+
+
+def test_defaults_are_the_first_values():
+    assert lazy(IntScalarParameter(min=8, max=64, name="c")) == 8
+    assert lazy(FloatScalarParameter(0.5, 2.0)) == 0.5
+    assert lazy(CategoricalParameter([3, 1])) == 3
+    assert lazy(SubsetParameter(["a", "b"], 1, 2)) == ("a",)
+    assert lazy(IntScalarParameter(8, 64, default=32)) == 32
+    assert lazy(CategoricalParameter([3, 1], default=1)) == 1
+
+
+def test_repr_reads_like_the_seed_document():
+    parameter = IntScalarParameter(min=8, max=64, name="out_channels")
+    parameter.id = "Conv2d_0.weight.out_channels"
+    assert repr(parameter) == (
+        "IntScalarParameter(rng = Generator(PCG64), name = out_channels, id = Conv2d_0.weight.out_channels, "
+        "min = 8, max = 64, step_size = 1, current_value = 8)"
+    )
+    assert repr(CategoricalParameter(name="stride", choices=[1, 2])) == (
+        "CategoricalParameter(rng = Generator(PCG64), name = stride, id = None, choices = [1, 2], current_value = 1)"
+    )
+
+
+@pytest.mark.parametrize("rng", [None, 7, np.random.default_rng(7)])
+def test_samples_are_uniform_over_levels(rng):
+    parameter = IntScalarParameter(0, 27, 3, rng=rng)
+    counts = Counter(parameter.sample() for _ in range(2000))
+    assert set(counts) == set(range(0, 28, 3))
+    # 200 expected each; 5 standard deviations of a binomial count are 67.
+    assert all(133 < count < 267 for count in counts.values())
+
+
+def test_float_samples_fill_the_range():
+    values = [FloatScalarParameter(1, 3).sample(np.random.default_rng(i)) for i in range(200)]
+    assert all(1 <= value <= 3 for value in values)
+    assert max(values) - min(values) > 1.5
+
+
+def test_the_same_seed_samples_the_same():
+    one, two = (SubsetParameter(range(6), 2, 4, rng=5) for _ in range(2))
+    assert [one.sample() for _ in range(20)] == [two.sample() for _ in range(20)]
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        IntScalarParameter(4, 32, 4, name="p", default=12),
+        FloatScalarParameter(0, 1, name="p", default=0.25),
+        CategoricalParameter(["x", None], name="p", default="x"),
+        SubsetParameter("abc", 1, 2, name="p", default=("a", "c")),
+    ],
+)
+def test_new_is_independent_and_equal(parameter):
+    parameter.id = "taken"
+    other = parameter.new()
+    assert other is not parameter
+    assert (other.id, other.name, other.levels, other.default) == ("", "p", parameter.levels, parameter.default)
+
+
+def test_subsets_are_all_combinations_of_the_allowed_sizes():
+    assert SubsetParameter("abc", 1, 2).levels == (
+        *[("a",), ("b",), ("c",)],
+        *[("a", "b"), ("a", "c"), ("b", "c")],
+    )
+    with pytest.raises(SpaceError, match="more than 65536 subsets"):
+        SubsetParameter(range(64), 0, 64)
+
+
+def test_choices_become_plain_values():
+    assert CategoricalParameter(np.arange(3)).numeric
+    assert CategoricalParameter([[3, 3], [1, 5]]).levels == ((3, 3), (1, 5))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: IntScalarParameter(5, 4), "are none"),
+        (lambda: IntScalarParameter(0, 4, 0), "are none"),
+        (lambda: IntScalarParameter(0.5, 4), "must be integers"),
+        (lambda: IntScalarParameter(0, 8, 4, default=2), "2, not one of 0, 4, 8"),
+        (lambda: FloatScalarParameter(2, 1), "no number from 2 to 1"),
+        (lambda: FloatScalarParameter(float("nan"), 1), "no number"),
+        (lambda: FloatScalarParameter(0, 1, default="a"), "not a number from"),
+        (lambda: CategoricalParameter([]), "no choices"),
+        (lambda: CategoricalParameter([1, 2, 1]), "choice 1 twice"),
+        (lambda: CategoricalParameter([1, 2], default=3), "3, not one of 1, 2"),
+        (lambda: SubsetParameter("ab", 1, 3), "1 to 3 of 2 choices"),
+        (lambda: SubsetParameter("aa", 0, 1), "choice 'a' twice"),
+    ],
+)
+def test_impossible_parameters_are_refused(build, message):
+    with pytest.raises(SpaceError, match=message):
+        build()
+
+
+def test_checks_name_the_parameter_and_shorten_long_lists():
+    parameter = IntScalarParameter(8, 512, 8, name="width")
+    with pytest.raises(SpaceError, match=r"width is 13, not one of 8, 16, 24, 32, \.\.\., 512 \(64 values\)"):
+        parameter.check(13)
