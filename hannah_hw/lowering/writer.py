@@ -185,7 +185,7 @@ class _Emitter:
 
         known = self.weights | self._constants
         used = dict.fromkeys(name for node in self.nodes for name in node.input if name in known)
-        return [numpy_helper.from_array(np.ascontiguousarray(known[name]), name) for name in used]
+        return [numpy_helper.from_array(np.asarray(known[name], order="C"), name) for name in used]
 
 
 def _trained(plan: Plan, module: nn.Module) -> dict[str, FloatArray]:

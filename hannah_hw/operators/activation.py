@@ -82,7 +82,9 @@ class Relu6(_Activation):
     def from_onnx(cls, node: OnnxNode) -> Node:
         """Read a ``Clip`` from 0 to 6, or from 0 upwards."""
         low, high = (
-            float(values) if (values := node.values(position)) is not None else node.attributes.get(name)
+            float(values.item())
+            if (values := node.values(position)) is not None and values.size == 1
+            else node.attributes.get(name)
             for position, name in ((1, "min"), (2, "max"))
         )
         if low != 0.0 or high not in (6.0, None):
