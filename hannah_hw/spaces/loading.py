@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from hannah_hw import catalog
-from hannah_hw.errors import HannahError, SpaceError
+from hannah_hw.errors import HannahError, InputError, SpaceError
 from hannah_hw.graph import Node
 from hannah_hw.spaces.space import SearchSpace
 
@@ -61,6 +61,8 @@ def load_space(
     arguments = {k: v for k, v in (offered or {}).items() if k in accepted} | options
     try:
         outputs = function(**arguments)
+    except InputError as error:
+        raise SpaceError(f"{wanted}({arguments}): {error}", where=str(path)) from error
     except HannahError:
         raise
     except Exception as error:
