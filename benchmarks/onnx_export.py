@@ -17,14 +17,16 @@ import time
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import torch  # noqa: E402 (thread counts are read at import)
+import torch
 
-import hannah_hw as hw  # noqa: E402
+import hannah_hw as hw
 
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--space", default="ds_cnn")
     parser.add_argument("--candidates", type=int, default=200)
     parser.add_argument("--no-peer", action="store_true", help="leave torch's exporter out")
@@ -41,7 +43,9 @@ def main() -> None:
         hw.to_onnx(candidate, module=module)
         own.append(time.process_time() - start)
     print(f"{space.name}, {len(rows)} random candidates, CPU ms a candidate")
-    print(f"hannah_hw.to_onnx      median {statistics.median(own) * 1e3:7.2f}  least {min(own) * 1e3:7.2f} (goal 2)")
+    print(
+        f"hannah_hw.to_onnx      median {statistics.median(own) * 1e3:7.2f}  least {min(own) * 1e3:7.2f} (goal 2)"
+    )
     if not arguments.no_peer:
         peer = []
         for module in modules[:20]:
@@ -50,7 +54,9 @@ def main() -> None:
             torch.onnx.export(module, (data,), io.BytesIO(), dynamo=False)
             peer.append(time.process_time() - start)
         ratio = statistics.median(peer) / statistics.median(own)
-        print(f"torch.onnx.export (TorchScript) median {statistics.median(peer) * 1e3:7.2f}: {ratio:.1f} times as long")
+        print(
+            f"torch.onnx.export (TorchScript) median {statistics.median(peer) * 1e3:7.2f}: {ratio:.1f} times as long"
+        )
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 

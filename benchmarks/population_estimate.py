@@ -34,7 +34,9 @@ def least_seconds(function: Callable[[], object], repetitions: int) -> float:
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--space", default="ds_cnn")
     parser.add_argument("--target", default="stm32l4r5zi")
     parser.add_argument("--size", type=int, default=10_000)
@@ -55,13 +57,17 @@ def main() -> None:
     costs = hw.estimate_population(space, X, target)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     slots = len(space.workload(X[:1]).kernels)
-    print(f"{space.name} on {target.name}: {arguments.size} candidates, {slots} kernel slots, {len(space.order)} nodes")
+    print(
+        f"{space.name} on {target.name}: {arguments.size} candidates, {slots} kernel slots, {len(space.order)} nodes"
+    )
     print(f"compile once          {compiled * 1e3:9.1f} ms")
     print(f"sample                {sampling * scale:9.2f} us a candidate")
     print(f"workload              {workload * scale:9.2f} us a candidate")
     print(f"workload and prices   {everything * scale:9.2f} us a candidate (goal 10)")
     print(f"peak memory           {peak:9.0f} MiB (goal 1024)")
-    print(f"supported {costs.supported.mean():.1%}, median latency {np.nanmedian(costs.latency_s) * 1e3:.1f} ms")
+    print(
+        f"supported {costs.supported.mean():.1%}, median latency {np.nanmedian(costs.latency_s) * 1e3:.1f} ms"
+    )
 
 
 if __name__ == "__main__":

@@ -14,30 +14,24 @@ from hannah_hw import (
     scope,
     search_space,
 )
-from hannah_hw.operators import AdaptiveAvgPooling, Add, BatchNorm, Conv1d, Identity, Linear, Relu
+from hannah_hw.blocks import batch_norm, conv1d, linear
+from hannah_hw.operators import AdaptiveAvgPooling, Add, Identity, Relu
 
 
-def batch_norm(x):
-    channels = x.shape()[1]
-    mean = Tensor("running_mean", (channels,), axis=("C",))
-    variance = Tensor("running_var", (channels,), axis=("C",))
-    scale = Tensor("weight", (channels,), axis=("C",), grad=True)
-    offset = Tensor("bias", (channels,), axis=("C",), grad=True)
-    return BatchNorm()(x, mean, variance, scale, offset)
-
-
-def conv_bn(x, out_channels, kernel_size, stride=1):
-    weight = Tensor("weight", (out_channels, x.shape()[1], kernel_size), axis=("O", "I", "kW"), grad=True)
-    return batch_norm(Conv1d(stride=stride)(x, weight))
+def conv_bn(x, out_channels, kernel_size=1, stride=1):
+    """Convolution and batch normalisation."""
+    return batch_norm(conv1d(x, out_channels, kernel_size, stride))
 
 
 @scope
 def shortcut(x, out_channels, stride):
-    return Relu()(conv_bn(x, out_channels, 1, stride))
+    """Brings the input to the size and width of the block's output."""
+    return Relu()(conv_bn(x, out_channels, stride=stride))
 
 
 @scope
 def residual_block(x):
+    """Two convolutions in time and a connection around them."""
     in_channels = x.shape()[1]
     out_channels = IntScalarParameter(8, 48, step_size=8, name="out_channels", default=24)
     kernel_size = CategoricalParameter([3, 5, 7, 9], name="kernel_size", default=9)
@@ -52,6 +46,7 @@ def residual_block(x):
 
 @search_space
 def tc_resnet(input_shape=(40, 101), classes=12, max_blocks=4):
+    """The space; after TC-ResNet (Choi et al., Interspeech 2019)."""
     x = Tensor("input", (1, *input_shape), axis=("N", "C", "W"))
     width = IntScalarParameter(8, 32, step_size=8, name="out_channels", default=16)
     kernel_size = CategoricalParameter([3, 5], name="kernel_size")
@@ -61,7 +56,4 @@ def tc_resnet(input_shape=(40, 101), classes=12, max_blocks=4):
         x = residual_block(x)
         exits.append(x)
     x = dynamic_depth(*exits, switch=IntScalarParameter(0, max_blocks - 1, name="depth", default=2))
-    x = AdaptiveAvgPooling(1)(x)
-    weight = Tensor("weight", (x.shape()[1], classes), axis=("in_features", "out_features"), grad=True)
-    bias = Tensor("bias", (classes,), axis=("out_features",), grad=True)
-    return Linear()(x, weight, bias)
+    return linear(AdaptiveAvgPooling(1)(x), classes)

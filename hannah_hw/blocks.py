@@ -1,0 +1,104 @@
+"""Layers with their weights: the building blocks that the catalogue's search spaces share.
+
+Every function takes a node and returns one; sizes may be parameters. They open no scope, so that the ids are
+those of the operators: ``Conv2d_0``, ``Conv2d_0.weight``, ``BatchNorm_0.running_mean``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hannah_hw.expressions import Scalar
+from hannah_hw.graph import Node, Tensor
+from hannah_hw.operators import BatchNorm, Conv1d, Conv2d, Linear
+from hannah_hw.operators.windows import Padding, per_dimension
+
+__all__ = ["batch_norm", "conv1d", "conv2d", "linear"]
+
+
+def conv1d(
+    x: Node,
+    out_channels: Scalar,
+    kernel_size: Scalar = 1,
+    stride: Any = 1,
+    dilation: Any = 1,
+    groups: Scalar = 1,
+    padding: Padding = None,
+    bias: bool = False,
+) -> Node:
+    """A convolution of (N, C, W) data; see `conv2d` for the arguments."""
+    weights = _kernel(x, out_channels, (kernel_size,), groups, bias, ("O", "I", "kW"))
+    node: Node = Conv1d(stride=stride, dilation=dilation, groups=groups, padding=padding)(x, *weights)
+    return node
+
+
+def conv2d(
+    x: Node,
+    out_channels: Scalar,
+    kernel_size: Any = 1,
+    stride: Any = 1,
+    dilation: Any = 1,
+    groups: Scalar = 1,
+    padding: Padding = None,
+    bias: bool = False,
+) -> Node:
+    """A convolution of (N, C, H, W) data.
+
+    Args:
+        x: The data.
+        out_channels: Channels of the result.
+        kernel_size: One number, or (vertical, horizontal).
+        stride: One number, or (vertical, horizontal).
+        dilation: One number, or (vertical, horizontal).
+        groups: ``x.shape()[1]`` for a depthwise convolution.
+        padding: See `hannah_hw.operators.windows.Padding`.
+        bias: Whether an offset a channel is added.
+    """
+    kernel = per_dimension(kernel_size, 2, "kernel_size")
+    weights = _kernel(x, out_channels, kernel, groups, bias, ("O", "I", "kH", "kW"))
+    node: Node = Conv2d(stride=stride, dilation=dilation, groups=groups, padding=padding)(x, *weights)
+    return node
+
+
+def _kernel(
+    x: Node,
+    out_channels: Scalar,
+    kernel: tuple[Scalar, ...],
+    groups: Scalar,
+    bias: bool,
+    axis: tuple[str, ...],
+) -> list[Tensor]:
+    in_channels = x.shape()[1]
+    # Equal expressions are one object: a depthwise weight has one input channel whatever the width.
+    per_group = 1 if groups is in_channels else in_channels // groups
+    weights = [Tensor("weight", (out_channels, per_group, *kernel), axis=axis, grad=True)]
+    if bias:
+        weights.append(Tensor("bias", (out_channels,), axis=("O",), grad=True))
+    return weights
+
+
+def batch_norm(x: Node) -> Node:
+    """A batch normalisation with a trained scale and offset a channel."""
+    channels = x.shape()[1]
+    statistics = [Tensor(name, (channels,), axis=("C",)) for name in ("running_mean", "running_var")]
+    affine = [Tensor(name, (channels,), axis=("C",), grad=True) for name in ("weight", "bias")]
+    node: Node = BatchNorm()(x, *statistics, *affine)
+    return node
+
+
+def linear(x: Node, out_features: Scalar, bias: bool = True) -> Node:
+    """A fully connected layer over all values of a sample.
+
+    Args:
+        x: The data, (N, ...).
+        out_features: Values of the result.
+        bias: Whether an offset a value is added.
+    """
+    in_features: Scalar = 1
+    for size in x.shape()[1:]:
+        in_features = in_features * size
+    weights = [Tensor("weight", (in_features, out_features), axis=("in_features", "out_features"), grad=True)]
+    if bias:
+        weights.append(Tensor("bias", (out_features,), axis=("out_features",), grad=True))
+    node: Node = Linear()(x, *weights)
+    return node
