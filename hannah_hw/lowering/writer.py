@@ -80,15 +80,14 @@ def to_onnx(
     def information(name: str, shape: tuple[int, ...]) -> Any:
         return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [batch, *shape[1:]])
 
-    graph = helper.make_graph(
-        emitter.nodes,
-        "hannah_hw",
-        [information(value.id, value.shape()) for value in plan.inputs],
-        [information(o, shapes[name]) for o, name in zip(outputs, plan.outputs, strict=True)],
-        initializer=emitter.initialisers(),
+    emitter.graph.name = "hannah_hw"
+    emitter.graph.input.extend(information(value.id, value.shape()) for value in plan.inputs)
+    emitter.graph.output.extend(
+        information(o, shapes[name]) for o, name in zip(outputs, plan.outputs, strict=True)
     )
+    emitter.add_initialisers()
     model = helper.make_model(
-        graph,
+        emitter.graph,
         producer_name="hannah_hw",
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
@@ -113,7 +112,10 @@ class _Emitter:
     """Collects nodes and initialisers; see `hannah_hw.graph.protocols.OnnxEmitter`."""
 
     def __init__(self, weights: Mapping[str, FloatArray]) -> None:
-        self.nodes: list[Any] = []
+        import onnx
+
+        self.graph = onnx.GraphProto()
+        self.nodes = self.graph.node
         self.weights = dict(weights)
         self.biases: dict[str, str] = {}
         self._constants: dict[str, NDArray[Any]] = {}
@@ -131,11 +133,11 @@ class _Emitter:
 
     def node(self, op_type: str, inputs: list[str], **attributes: Any) -> str:
         """Add a node; its name is final only when its step is finished."""
-        from onnx import helper
-
         name = f"{self._id}/{self._count}"
         self._count += 1
-        self.nodes.append(helper.make_node(op_type, inputs, [name], name=name, **attributes))
+        node = self.nodes.add(op_type=op_type, input=inputs, output=[name], name=name)
+        for key, value in sorted(attributes.items()):
+            _add_attribute(node, key, value)
         return name
 
     def finish(self, result: str) -> str:
@@ -167,8 +169,6 @@ class _Emitter:
             wanted: The id.
             kept: Whether another output needs the name that it has so far.
         """
-        from onnx import helper
-
         if name == wanted:
             return name
         produced = [node for node in self.nodes if name in node.output]
@@ -176,20 +176,39 @@ class _Emitter:
         if produced and not used:
             produced[0].output[0] = wanted
         else:
-            self.nodes.append(helper.make_node("Identity", [name], [wanted], name=wanted))
+            self.nodes.add(op_type="Identity", input=[name], output=[wanted], name=wanted)
         return wanted
 
-    def initialisers(self) -> list[Any]:
-        """The constants that nodes take, in the order of their first use."""
-        from onnx import numpy_helper
+    def add_initialisers(self) -> None:
+        """Add the constants that nodes take, in the order of their first use."""
+        from onnx import helper
 
         known = self.weights | self._constants
-        used = dict.fromkeys(name for node in self.nodes for name in node.input if name in known)
-        return [numpy_helper.from_array(np.asarray(known[name], order="C"), name) for name in used]
+        for name in dict.fromkeys(name for node in self.nodes for name in node.input if name in known):
+            values = known[name]
+            self.graph.initializer.add(
+                name=name,
+                dims=values.shape,
+                data_type=helper.np_dtype_to_tensor_dtype(values.dtype),
+                raw_data=values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes(),
+            )
+
+
+def _add_attribute(node: Any, name: str, value: Any) -> None:
+    """Add an attribute; whole numbers, which most are, without ONNX's search for their type."""
+    from onnx import AttributeProto, helper
+
+    if isinstance(value, int):
+        node.attribute.add(name=name, type=AttributeProto.INT, i=value)
+    elif isinstance(value, list | tuple) and all(isinstance(item, int) for item in value):
+        node.attribute.add(name=name, type=AttributeProto.INTS, ints=value)
+    else:
+        node.attribute.append(helper.make_attribute(name, value))
 
 
 def _trained(plan: Plan, module: nn.Module) -> dict[str, FloatArray]:
-    state = module.state_dict()
+    state: dict[str, Any] = dict(module.named_parameters(remove_duplicate=False))
+    state |= module.named_buffers(remove_duplicate=False)
     for name, value in plan.weights.items():
         shape = tuple(state[name].shape) if name in state else None
         if shape != value.shape():
@@ -197,7 +216,7 @@ def _trained(plan: Plan, module: nn.Module) -> dict[str, FloatArray]:
                 f"the module is not that of the candidate: the weight {name} is {value.shape()}, but the module has "
                 + (f"{shape}" if shape is not None else "none")
             )
-    return {name: state[name].detach().cpu().numpy().astype(np.float32) for name in plan.weights}
+    return {name: state[name].detach().cpu().numpy().astype(np.float32, copy=False) for name in plan.weights}
 
 
 def _random(plan: Plan, seed: int) -> dict[str, FloatArray]:
