@@ -67,7 +67,9 @@ class Document:
         try:
             return model.model_validate(self.data)
         except ValidationError as failure:
-            first = failure.errors()[0]
+            found = failure.errors()
+            # A misspelt field is also a missing one; the misspelling is what helps.
+            first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
             field = tuple(p for p in first["loc"] if isinstance(p, int) or not p.startswith("function-"))
             given, allowed = "", []
             message = first["msg"].removeprefix("Value error, ")

@@ -68,5 +68,7 @@ def ds_cnn(input_shape=(1, 28, 28), classes=10, max_blocks=6):
     for index in range(max_blocks):
         x = block(x, max_stride=2 if index < 3 else 1)
         exits.append(x)
-    x = dynamic_depth(*exits, switch=IntScalarParameter(0, max_blocks - 1, name="depth", default=2))
+    x = dynamic_depth(
+        *exits, switch=IntScalarParameter(0, max_blocks - 1, name="depth", default=min(2, max_blocks - 1))
+    )
     return linear(AdaptiveAvgPooling(1)(x), classes)

@@ -55,5 +55,7 @@ def tc_resnet(input_shape=(40, 101), classes=12, max_blocks=4):
     for _ in range(max_blocks):
         x = residual_block(x)
         exits.append(x)
-    x = dynamic_depth(*exits, switch=IntScalarParameter(0, max_blocks - 1, name="depth", default=2))
+    x = dynamic_depth(
+        *exits, switch=IntScalarParameter(0, max_blocks - 1, name="depth", default=min(2, max_blocks - 1))
+    )
     return linear(AdaptiveAvgPooling(1)(x), classes)

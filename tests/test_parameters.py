@@ -63,7 +63,12 @@ def test_new_is_independent_and_equal(parameter):
     parameter.id = "taken"
     other = parameter.new()
     assert other is not parameter
-    assert (other.id, other.name, other.levels, other.default) == ("", "p", parameter.levels, parameter.default)
+    assert (other.id, other.name, other.levels, other.default) == (
+        "",
+        "p",
+        parameter.levels,
+        parameter.default,
+    )
 
 
 def test_subsets_are_all_combinations_of_the_allowed_sizes():

@@ -212,7 +212,7 @@ class Op(Node):
     def shape(self) -> Shape:
         """The output shape."""
         if "shape" not in self._cache:
-            if not self.operands:
+            if not self.id:
                 raise SpaceError(
                     f"{type(self).__name__} is not connected yet, so it has no shape; call it with operands"
                 )

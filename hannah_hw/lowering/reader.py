@@ -50,8 +50,8 @@ class ForeignOp(Op):
         self.output = output
         self.reason = reason
 
-    def shape(self) -> Shape:
-        """The shape that ONNX infers; it needs no operands."""
+    def shape_fun(self) -> Shape:
+        """The shape that ONNX infers."""
         return self.output
 
     def row(self) -> Row:
@@ -213,6 +213,9 @@ class _Reader:
                 continue
             if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
                 self._quantisation(node)
+            elif node.op_type == "Identity" and node.input[0] in self.constants:
+                # How exporters write a constant that several nodes share.
+                self.constants[node.output[0]] = self.constants[node.input[0]]
             else:
                 self._operator(node, self._unique(node.name or f"{node.op_type}_{index}"))
         outputs = [self._output(value.name) for value in self.graph.output]

@@ -133,7 +133,9 @@ def test_several_inputs_and_outputs():
     torch.testing.assert_close(positive, total.relu())
     with pytest.raises(SpaceError, match=r"takes 2 inputs \(two_0.left, two_0.right\); it was given 1"):
         module(left)
-    with pytest.raises(SpaceError, match=r"the input two_0.right is \(N, \*\(4, 8, 8\)\), not \(2, 3, 8, 8\)"):
+    with pytest.raises(
+        SpaceError, match=r"the input two_0.right is \(N, \*\(4, 8, 8\)\), not \(2, 3, 8, 8\)"
+    ):
         module(left, left)
 
 

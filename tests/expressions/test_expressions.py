@@ -207,7 +207,9 @@ def test_a_condition_has_no_truth_value():
     assert hash(A) != hash(B)
 
 
-@pytest.mark.parametrize("build", [lambda: MODE + 1, lambda: MODE < 2, lambda: Max(MODE, 1), lambda: 3 * PICKS])
+@pytest.mark.parametrize(
+    "build", [lambda: MODE + 1, lambda: MODE < 2, lambda: Max(MODE, 1), lambda: 3 * PICKS]
+)
 def test_categories_are_no_numbers(build):
     with pytest.raises(SpaceError, match="supports only == and !="):
         build()

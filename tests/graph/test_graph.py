@@ -24,7 +24,9 @@ from tests.blocks import conv, data, linear
 def test_colliding_nodes_are_both_named():
     left = Relu()(data(3, 8, 8, name="left"))
     right = Relu()(data(3, 8, 8, name="right"))
-    with pytest.raises(SpaceError, match=r"the id 'Relu_0': a Relu of shape .* and a Relu of shape .*@search_space"):
+    with pytest.raises(
+        SpaceError, match=r"the id 'Relu_0': a Relu of shape .* and a Relu of shape .*@search_space"
+    ):
         SearchSpace(Add()(left, right))
 
 
@@ -91,7 +93,9 @@ def test_a_computed_switch_out_of_range_is_refused():
     depth = IntScalarParameter(0, 4, name="depth")
     space = SearchSpace(ChoiceOp(Relu(), Identity(), switch=depth - 1)(data(3, 8, 8)))
     for value in (0, 3):
-        with pytest.raises(SpaceError, match=f"the switch of ChoiceOp_0 is {value - 1}, but it has 2 options"):
+        with pytest.raises(
+            SpaceError, match=f"the switch of ChoiceOp_0 is {value - 1}, but it has 2 options"
+        ):
             _ = space.candidate({"ChoiceOp_0.depth": value}).plan
 
 

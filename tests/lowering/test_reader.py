@@ -1,0 +1,280 @@
+"""Reading files that others wrote, wrong files, and files of which we know only part."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from hannah_hw import load_space, to_onnx
+from hannah_hw.errors import ModelError
+from hannah_hw.lowering import read_onnx
+from hannah_hw.workload import ACTIVATIONS
+from tests.blocks import kernels_of
+
+RNG = np.random.default_rng(0)
+
+
+def values(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def model(nodes, inputs, outputs, constants=(), opset=18):
+    def infos(shapes):
+        return [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()
+        ]
+
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        infos(inputs),
+        infos(outputs),
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in dict(constants).items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def node(kind, inputs, outputs, name="", **attributes):
+    return helper.make_node(kind, inputs.split(), outputs.split(), name=name or f"{kind}_n", **attributes)
+
+
+def kinds(source):
+    return list(source.workload().kernels.kinds)
+
+
+def image(*nodes, constants=(), output=(1, 4, 8, 8), opset=18):
+    return model(nodes, {"x": (1, 3, 8, 8)}, {"y": output}, constants, opset)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_model_that_torch_exported(tmp_path):
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, stride=2, padding=1),
+        torch.nn.BatchNorm2d(8),
+        torch.nn.ReLU6(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Conv2d(8, 8, 3, padding=1, groups=8),
+        torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(),
+        torch.nn.Linear(8, 5),
+        torch.nn.Softmax(dim=1),
+    ).eval()
+    path = tmp_path / "torch.onnx"
+    torch.onnx.export(
+        network, (torch.zeros(1, 3, 16, 16),), path, dynamo=False, do_constant_folding=False, opset_version=17
+    )
+    read = read_onnx(path)
+    assert read.foreign == {}
+    rows = kernels_of(read.workload(bits=8))
+    assert [(r["kind"], ACTIVATIONS[r["activation"]], r["macs"]) for r in rows] == [
+        ("conv", "relu6", 216 * 64),
+        ("max_pool", "none", 0),
+        ("conv", "relu", 72 * 16),
+        ("avg_pool", "none", 0),
+        ("linear", "none", 40),
+        ("softmax", "none", 0),
+    ]
+    assert read.bits == 32
+
+
+def test_a_quantised_file_is_the_same_workload(tmp_path):
+    from hannah_hw.lowering.quantise import quantise_int8
+
+    candidate = load_space("ds_cnn", input_shape=(1, 12, 12), max_blocks=2).candidate({})
+    to_onnx(candidate, tmp_path / "float.onnx")
+    quantise_int8(tmp_path / "float.onnx", tmp_path / "int8.onnx", RNG.random((8, 1, 12, 12), np.float32))
+    read = read_onnx(tmp_path / "int8.onnx")
+    assert read.bits == 8
+    assert read.foreign == {}
+    # The quantiser drops a ReLU whose clamp the zero point already makes, so the column alone may differ.
+    rows = [[{**r, "activation": 0} for r in kernels_of(w)] for w in (read.workload(), candidate.workload())]
+    assert rows[0] == rows[1]
+    np.testing.assert_array_equal(read.workload().buffers.bytes, candidate.workload().buffers.bytes)
+
+
+@pytest.mark.parametrize(("padding", "pads"), [("SAME_UPPER", [0, 0, 1, 1]), ("VALID", [0, 0, 0, 0])])
+def test_automatic_padding(padding, pads):
+    size = 4 if padding == "SAME_UPPER" else 3
+    source = image(
+        node("Conv", "x w", "y", auto_pad=padding, strides=[2, 2]),
+        constants={"w": values(4, 3, 3, 3)},
+        output=(1, 4, size, size),
+    )
+    (row,) = kernels_of(read_onnx(source).workload())
+    assert [row[f"pad_{side}"] for side in ("top", "left", "bottom", "right")] == pads
+
+
+def test_constants_may_be_nodes():
+    source = image(
+        node("Constant", "", "low", value_float=0.0),
+        node("Constant", "", "high", value=numpy_helper.from_array(np.float32(6))),
+        node("Clip", "x low high", "y"),
+        output=(1, 3, 8, 8),
+    )
+    (row,) = kernels_of(read_onnx(source).workload())
+    assert ACTIVATIONS[row["activation"]] == "relu6"
+
+
+def test_repeated_names_are_told_apart():
+    source = image(
+        node("MaxPool", "x", "a", name="x", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Relu", "a", "b", name="n"),
+        node("Add", "a b", "c", name="n"),
+        node("Sigmoid", "c", "y", name="n"),
+        output=(1, 3, 4, 4),
+    )
+    table = read_onnx(source).workload(bits=8)
+    assert table.kernels.names == ("x:1", "n", "n:1", "n:2")
+    assert table.buffers.names == ("x", "x:1", "n", "n:1", "n:2")
+    assert table.buffers.bytes.tolist() == [[192, 48, 48, 48, 48]]
+    assert table.buffers.last.tolist() == [[0, 2, 2, 3, 3]]
+
+
+FOREIGN = {
+    "unknown operator": (image(node("Sigmoid", "x", "y"), output=(1, 3, 8, 8)), "no operator reads Sigmoid"),
+    "clip": (
+        image(
+            node("Clip", "x l h", "y"),
+            constants={"l": np.float32(-1), "h": np.float32(1)},
+            output=(1, 3, 8, 8),
+        ),
+        "a Clip from -1.0 to 1.0 is neither",
+    ),
+    "three dimensions": (
+        model([node("Relu", "x", "y")], {"x": (1, 2, 4, 4, 4)}, {"y": (1, 2, 4, 4, 4)}),
+        "none of",
+    ),
+    "vector": (model([node("Relu", "x", "y")], {"x": (4,)}, {"y": (4,)}), "none of"),
+    "volume pooling": (
+        model([node("GlobalAveragePool", "x", "y")], {"x": (1, 2, 4, 4, 4)}, {"y": (1, 2, 1, 1, 1)}),
+        "one or two dimensions",
+    ),
+    "constant summand": (
+        image(node("Add", "x c", "y"), constants={"c": values(1, 3, 8, 8)}, output=(1, 3, 8, 8)),
+        "adding a constant",
+    ),
+    "broadcast": (
+        image(node("GlobalAveragePool", "x", "a"), node("Add", "x a", "y"), output=(1, 3, 8, 8)),
+        "adds values of one shape",
+    ),
+    "padding that counts": (
+        image(
+            node("AveragePool", "x", "y", kernel_shape=[3, 3], pads=[1] * 4, count_include_pad=1),
+            output=(1, 3, 8, 8),
+        ),
+        "counts its padding",
+    ),
+    "ceil mode": (
+        image(
+            node("MaxPool", "x", "y", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1), output=(1, 3, 4, 4)
+        ),
+        "ceil_mode",
+    ),
+    "computed weight": (
+        model([node("Conv", "x w", "y")], {"x": (1, 3, 8, 8), "w": (4, 3, 1, 1)}, {"y": (1, 4, 8, 8)}),
+        "its weight is computed",
+    ),
+    "computed bias": (
+        model([node("Gemm", "x w b", "y")], {"x": (1, 4), "b": (1, 4)}, {"y": (1, 4)}, {"w": values(4, 4)}),
+        "its bias is computed",
+    ),
+    "scaled product": (
+        model([node("Gemm", "x w", "y", alpha=2.0)], {"x": (1, 4)}, {"y": (1, 4)}, {"w": values(4, 4)}),
+        "alpha",
+    ),
+    "softmax over space": (image(node("Softmax", "x", "y", axis=1), output=(1, 3, 8, 8)), "a softmax"),
+    "reshape": (
+        image(
+            node("Reshape", "x s", "y"), constants={"s": np.array([1, 3, 64], np.int64)}, output=(1, 3, 64)
+        ),
+        "it reshapes",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_what_nobody_reads_is_a_kernel_under_its_own_name(case):
+    source, reason = FOREIGN[case]
+    read = read_onnx(source)
+    last = source.graph.node[-1]
+    assert reason in read.foreign[last.name]
+    assert kinds(read)[-1] == last.op_type
+
+
+def test_every_output_of_a_foreign_node_has_a_reader():
+    source = image(
+        node("Split", "x", "a b c", axis=1, num_outputs=3), node("Add", "b c", "y"), output=(1, 1, 8, 8)
+    )
+    assert kinds(read_onnx(source)) == ["Split", "add"]
+
+
+WRONG = {
+    "dynamic": (
+        lambda: model([node("Relu", "x", "y")], {"x": ("N", 3, 8, 8)}, {"y": ("N", 3, 8, 8)}),
+        r"'x' has a dynamic shape \(N is open\); give it one: --shape x=1",
+    ),
+    "no graph": (onnx.ModelProto, "it has no graph"),
+    "no nodes": (lambda: image(), "it has no graph"),
+    "missing value": (lambda: image(node("Relu", "nowhere", "y")), "not a valid ONNX model"),
+    "constant output": (
+        lambda: model([node("Relu", "x", "y")], {"x": (1, 3)}, {"c": (1, 3)}, {"c": values(1, 3)}),
+        "is a constant",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_models_are_refused(case):
+    build, message = WRONG[case]
+    with pytest.raises(ModelError, match=message):
+        read_onnx(build())
+
+
+def test_open_shapes_can_be_given():
+    source = model([node("Relu", "x", "y")], {"x": ("N", 3, "H", 8)}, {"y": ("N", 3, "H", 8)})
+    read = read_onnx(source, shapes={"x": (1, 3, 5, 8)})
+    assert read.workload(bits=8).buffers.bytes.tolist() == [[120, 120]]
+    assert source.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "N"
+    with pytest.raises(ModelError, match="has 4 dimensions, not 2"):
+        read_onnx(source, shapes={"x": (1, 3)})
+    with pytest.raises(ModelError, match="no input 'X'; allowed: x"):
+        read_onnx(source, shapes={"X": (1, 3, 5, 8)})
+
+
+def test_files_that_are_no_models(tmp_path):
+    with pytest.raises(ModelError, match="cannot read the file: No such file"):
+        read_onnx(tmp_path / "missing.onnx")
+    with pytest.raises(ModelError, match="cannot read the file"):
+        read_onnx(tmp_path)
+    for content in (b"", b"not a model at all", bytes(range(256)) * 20):
+        (tmp_path / "bad.onnx").write_bytes(content)
+        with pytest.raises(ModelError, match="bad.onnx: not"):
+            read_onnx(tmp_path / "bad.onnx")
+
+
+def test_a_truncated_file_is_never_priced(tmp_path):
+    candidate = load_space("ds_cnn", max_blocks=1).candidate({})
+    whole = to_onnx(candidate).SerializeToString()
+    path = tmp_path / "cut.onnx"
+    for length in np.linspace(1, len(whole) - 1, 60).astype(int):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ModelError, match=r"cut\.onnx"):
+            read_onnx(path)
+
+
+def test_weights_in_another_file_are_refused(tmp_path):
+    source = image(node("Conv", "x w", "y"), constants={"w": values(4, 3, 1, 1)})
+    onnx.save(
+        source,
+        tmp_path / "split.onnx",
+        save_as_external_data=True,
+        all_tensors_to_one_file=True,
+        location="weights.bin",
+        size_threshold=0,
+    )
+    with pytest.raises(ModelError, match="its weights are in another file; save it as one file"):
+        read_onnx(tmp_path / "split.onnx")
+    with pytest.raises(ModelError, match="its weights are in another file"):
+        read_onnx(onnx.load(tmp_path / "split.onnx", load_external_data=False))
