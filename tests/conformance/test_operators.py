@@ -161,11 +161,14 @@ def test_shapes_values_and_workload_agree(name, data):
     space = SearchSpace(net)
     candidate = space.candidate({})
     module = randomised(candidate)
-    try:
-        model = to_onnx(candidate, module=module, batch=batch)
-    except UnsupportedError as error:
-        assert "padding smaller than the window" in str(error)
-        assume(False)
+    op = candidate.plan.steps[-1].op
+    if isinstance(op, operators.AvgPooling | operators.MaxPooling):
+        kernel, begin, end = (op._window()[i] for i in (2, 5, 6))
+        if any(max(sides) >= size for *sides, size in zip(begin, end, kernel, strict=True)):
+            with pytest.raises(UnsupportedError, match="padding smaller than the window"):
+                to_onnx(candidate)
+            return
+    model = to_onnx(candidate, module=module, batch=batch)
     (declared,) = candidate.plan.inputs
     x = torch.randn((batch, *declared.shape()[1:]), generator=torch.Generator().manual_seed(0)) * 4
     y = module(x).detach()
@@ -192,7 +195,7 @@ def test_shapes_values_and_workload_agree(name, data):
 
 X4 = Tensor("x", (1, 4, 8, 8))
 REFUSED = {
-    "no operand": (lambda: operators.Conv2d()(), "takes data, a weight"),
+    "no operand": (operators.Conv2d(), "takes data, a weight"),
     "data of another rank": (lambda: operators.Conv1d()(X4, weight("w", 4, 4, 3)), "must have 3 dimensions"),
     "channels": (lambda: operators.Conv2d()(X4, weight("w", 8, 3, 3, 3)).shape(), "has 4 channels"),
     "groups": (lambda: operators.Conv2d(groups=2)(X4, weight("w", 5, 2, 3, 3)).shape(), "divide O"),

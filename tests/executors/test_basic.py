@@ -157,7 +157,7 @@ def test_a_shared_weight_is_one_parameter_with_the_sum_of_gradients():
 
 
 def test_assignments_that_do_not_fit_are_refused():
-    with pytest.raises(SpaceError, match="no parameter 'net_0.ChoiceOp_0.choise'.*did you mean"):
+    with pytest.raises(SpaceError, match=r"no parameter 'net_0.ChoiceOp_0.choise'.*did you mean"):
         BasicExecutor(net(), {"net_0.ChoiceOp_0.choise": 1})
     with pytest.raises(SpaceError, match="is 9, not one of 4, 5, 6, 7, 8"):
         BasicExecutor(SearchSpace(net()), {"net_0.Conv2d_0.weight.width": 9})

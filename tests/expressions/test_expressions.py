@@ -62,11 +62,13 @@ def trees(children):
     two = st.tuples(
         st.sampled_from(
             [operator.add, operator.sub, operator.mul, operator.eq, operator.ne, operator.lt, operator.le]
-            + [operator.gt, operator.ge]
         ),
         children,
         children,
     ).map(lambda t: both(t[0], t[0])(t[1], t[2]))
+    above = st.tuples(st.sampled_from([operator.gt, operator.ge]), children, children).map(
+        lambda t: both(t[0], t[0])(t[1], t[2])
+    )
     # Divisions by something that is never 0.
     divide = st.tuples(
         st.sampled_from([operator.floordiv, operator.mod, operator.truediv]), children, children
@@ -119,14 +121,14 @@ def trees(children):
         children,
         children,
     ).map(lambda t: both(*t[0])(*t[1:]))
-    return st.one_of(two, divide, guarded, one, logic, three)
+    return st.one_of(two, above, divide, guarded, one, logic, three)
 
 
 leaf = st.one_of(
-    st.integers(-3, 5).map(lambda c: (c, lambda v: c)),
-    st.sampled_from([0.5, 2.0]).map(lambda c: (c, lambda v: c)),
+    st.integers(-3, 5).map(lambda c: (c, lambda _: c)),
+    st.sampled_from([0.5, 2.0]).map(lambda c: (c, lambda _: c)),
     st.sampled_from([A, B, FLAG, RATIO]).map(lambda p: (p, lambda v: v[p.id])),
-    st.sampled_from(MODE.levels).map(lambda c: (MODE == c, lambda v: v["mode"] == c)),
+    st.sampled_from(MODE.levels).map(lambda c: (c == MODE, lambda v: v["mode"] == c)),
     st.sampled_from("xyz").map(lambda c: (PICKS.contains(c), lambda v: c in v["picks"])),
 )
 assignment = st.fixed_dictionaries({p.id: st.sampled_from(p.levels) for p in ALL})

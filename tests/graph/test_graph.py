@@ -74,9 +74,9 @@ def test_each_call_of_a_choice_has_its_own_switch():
     ("build", "message"),
     [
         (lambda: ChoiceOp(Identity(), Flatten())(data(3, 8, 8)), r"Identity_0: 4, Flatten_0: 2"),
-        (lambda: ChoiceOp(), "at least one option"),
+        (ChoiceOp, "at least one option"),
         (lambda: ChoiceOp(3)(data(3, 8, 8)), "neither a node nor a function"),
-        (lambda: ChoiceOp(lambda x: None)(data(3, 8, 8)), "returned None, not a node"),
+        (lambda: ChoiceOp(lambda _: None)(data(3, 8, 8)), "returned None, not a node"),
         (lambda: ChoiceOp(Relu(), switch=IntScalarParameter(0, 2, name="s")), "'s' can be 1"),
         (lambda: ChoiceOp(Relu(), Identity(), switch=CategoricalParameter([0, 0.5])), "can be 0.5"),
         (lambda: ChoiceOp(Relu(), Identity(), switch=CategoricalParameter(["a", "b"])), "can be 'a'"),

@@ -19,7 +19,7 @@ from hannah_hw import (
 )
 from hannah_hw.executors import BasicExecutor
 from hannah_hw.expressions import Ceil, Int
-from hannah_hw.operators import Add, AdaptiveAvgPooling, AvgPooling, BatchNorm, Conv2d, Identity, Linear, Relu
+from hannah_hw.operators import AdaptiveAvgPooling, Add, AvgPooling, BatchNorm, Conv2d, Identity, Linear, Relu
 
 NCHW = ("N", "C", "H", "W")
 OIHW = ("O", "I", "kH", "kW")

@@ -149,7 +149,7 @@ def test_files_are_written_whole_or_not_at_all(tmp_path):
     assert (tmp_path / "model.onnx").read_bytes() == model.SerializeToString()
     assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
     (tmp_path / "folder.onnx").mkdir()
-    with pytest.raises(OSError, match="folder.onnx"):
+    with pytest.raises(OSError, match=r"folder\.onnx"):
         to_onnx(candidate, tmp_path / "folder.onnx")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.onnx", "model.onnx"]
 

@@ -115,9 +115,9 @@ def test_files_that_do_not_run(file, text, message):
 
 
 def test_unknown_names():
-    with pytest.raises(CatalogError, match="unknown search space 'ds_cn'; allowed: .*did you mean 'ds_cnn'"):
+    with pytest.raises(CatalogError, match=r"unknown search space 'ds_cn'; allowed: .*did you mean 'ds_cnn'"):
         load_space("ds_cn")
-    with pytest.raises(CatalogError, match="no file 'nowhere/space.py'"):
+    with pytest.raises(CatalogError, match=r"no file 'nowhere/space\.py'"):
         load_space("nowhere/space.py")
     with pytest.raises(SpaceError, match="mlperf_tiny:resnet8"):
         load_space("mlperf_tiny")
@@ -127,9 +127,9 @@ def test_unknown_names():
 
 def test_wrong_assignments(file):
     space = load_space(str(file()))
-    with pytest.raises(SpaceError, match="no parameter 'mine_0.Conv2d_0.weight.d'.*did you mean"):
+    with pytest.raises(SpaceError, match=r"no parameter 'mine_0.Conv2d_0.weight.d'.*did you mean"):
         space.candidate({"mine_0.Conv2d_0.weight.d": 4})
-    with pytest.raises(SpaceError, match="weight.c is 40, not one of 4, 5, 6, 7, 8"):
+    with pytest.raises(SpaceError, match=r"weight\.c is 40, not one of 4, 5, 6, 7, 8"):
         space.candidate({"mine_0.Conv2d_0.weight.c": 40})
 
 

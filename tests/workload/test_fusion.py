@@ -142,7 +142,7 @@ def test_an_activation_folds_once():
 
 
 def test_activations_without_a_kernel_before_them():
-    assert fused(workload(lambda x: Relu()(x))) == [("Relu_0", "activation", "relu", 0)]
+    assert fused(workload(Relu())) == [("Relu_0", "activation", "relu", 0)]
     table = workload(lambda x: Relu()(Softmax()(linear(x, 5))))
     assert [row[1] for row in fused(table)] == ["linear", "softmax", "activation"]
 
@@ -159,7 +159,7 @@ def test_choice_between_activations():
 
 def test_an_activation_behind_a_choice_folds_into_whatever_was_chosen():
     def build(x):
-        return Relu()(ChoiceOp(lambda n: conv(n, 3), MaxPooling(3), lambda n: Softmax()(n), Identity())(x))
+        return Relu()(ChoiceOp(lambda n: conv(n, 3), MaxPooling(3), Softmax(), Identity())(x))
 
     kinds = [[("conv", "relu")], [("max_pool", "relu")], [("softmax", "none"), ("activation", "relu")]]
     for choice, expected in enumerate([*kinds, [("activation", "relu")]]):
