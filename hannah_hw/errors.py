@@ -22,7 +22,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
 
 
@@ -116,6 +118,15 @@ class MissingExtraError(HannahError, ImportError):
             f"this needs the package {package!r}, which is not installed; "
             f"install it with: pip install 'hannah-hw[{extra}]'"
         )
+
+
+def raised_at(error: BaseException) -> str:
+    """Where code outside of this package raised an error, as `` (file:line)``; empty where it did not."""
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return f" ({error.filename}:{error.lineno})"
+    own = str(Path(__file__).parent)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((own, "<"))]
+    return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
 
 
 def require(package: str, extra: str) -> ModuleType:

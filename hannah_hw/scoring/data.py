@@ -18,7 +18,7 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hannah_hw.errors import DataError, MissingExtraError
+from hannah_hw.errors import DataError, HannahError, MissingExtraError, raised_at
 from hannah_hw.scoring.dataset import Dataset, build_dataset
 
 #: Largest .npz that is read, uncompressed.
@@ -56,7 +56,7 @@ def load_data(name_or_path: str | Path, *, seed: int = 0) -> Dataset:
         if not path.is_file():
             raise DataError("there is no such file", where=name)
         return _load(str(path.resolve()), seed, path.stat().st_mtime_ns)
-    if name.count(":") == 1:
+    if name.count(":") == 1 and all(name.split(":")):
         return _load(name, seed, 0)
     raise DataError(
         f"unknown data set {name!r}",
@@ -159,7 +159,15 @@ def _call(name: str) -> object:
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise DataError(f"cannot import {module_name!r}: {error}", where=name) from error
+        raise DataError(
+            f"cannot import {module_name!r}: {error}; the working folder and PYTHONPATH are searched",
+            where=name,
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise DataError(
+            f"{module_name!r} does not run: {type(error).__name__}: {error}",
+            where=f"{name}{raised_at(error)}",
+        ) from error
     finally:
         sys.path.remove(str(Path.cwd()))
     function = getattr(module, function_name, None)
@@ -171,4 +179,11 @@ def _call(name: str) -> object:
             allowed=public,
             given=function_name,
         )
-    return function()
+    try:
+        return function()
+    except HannahError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise DataError(
+            f"{function_name}() failed: {type(error).__name__}: {error}", where=f"{name}{raised_at(error)}"
+        ) from error

@@ -121,7 +121,7 @@ def build_dataset(name: str, arrays: Mapping[str, Any], *, seed: int, where: str
     Raises:
         DataError: An array is missing or unusable, and why.
     """
-    given = {key: np.asarray(value) for key, value in arrays.items()}
+    given = {key: _array(value, f"{where} {key}".strip()) for key, value in arrays.items()}
     for part in ("train", "test", "val"):
         pair = {f"x_{part}", f"y_{part}"}
         missing = pair - given.keys()
@@ -132,6 +132,13 @@ def build_dataset(name: str, arrays: Mapping[str, Any], *, seed: int, where: str
                 where=where,
             )
     parts = [part for part in ("train", "val", "test") if f"x_{part}" in given]
+    types = {part: given[f"x_{part}"].dtype for part in parts}
+    if len({kind == np.uint8 for kind in types.values()}) > 1:
+        raise DataError(
+            f"the samples are of different types ({', '.join(f'x_{p} {t}' for p, t in types.items())}); "
+            "uint8 is scaled by 1/255 and the rest is not, so all parts need the same",
+            where=where,
+        )
     digest = _digest({f"{axis}_{part}": given[f"{axis}_{part}"] for part in parts for axis in "xy"})
     scale = 1.0 / 255.0 if given["x_train"].dtype == np.uint8 else 1.0
     x = {part: _samples(given[f"x_{part}"], scale, f"{where} x_{part}".strip()) for part in parts}
@@ -179,6 +186,13 @@ def _cut_missing(x: dict[str, Floats], y: dict[str, Labels], rng: np.random.Gene
         x[part], y[part] = train_x[index], train_y[index]
 
 
+def _array(value: object, where: str) -> NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise DataError(f"not an array: {error}", where=where) from error
+
+
 def _samples(values: NDArray[Any], scale: float, where: str) -> Floats:
     if values.dtype.kind not in "uif":
         raise DataError(f"samples must be numbers, not {values.dtype}", where=where)
@@ -190,10 +204,13 @@ def _samples(values: NDArray[Any], scale: float, where: str) -> Floats:
             where=where,
             allowed=["(N, C, H, W)", "(N, H, W)", "(N, C, L)", "all axes at least 1"],
         )
-    samples = values.astype(np.float32) * np.float32(scale)
+    with np.errstate(over="ignore"):
+        samples = values.astype(np.float32) * np.float32(scale)
     if not np.isfinite(samples).all():
         bad = int(np.flatnonzero(~np.isfinite(samples.reshape(len(samples), -1)).all(axis=1))[0])
-        raise DataError(f"sample {bad} holds NaN or infinity; remove or replace it", where=where)
+        raise DataError(
+            f"sample {bad} holds NaN, infinity or a value beyond float32; remove or replace it", where=where
+        )
     return samples
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import pickle
 import sys
 import zipfile
@@ -66,7 +67,7 @@ def test_npz_round_trip(tmp_path):
 
 def test_npz_with_fortran_order_and_unused_arrays(tmp_path):
     rng = np.random.default_rng(1)
-    x = np.asfortranarray(rng.normal(size=(10, 6, 6)))
+    x = np.asfortranarray(rng.integers(0, 256, (10, 6, 6), np.uint8))
     np.savez(tmp_path / "f.npz", **write(tmp_path / "g.npz"), unused=np.array([{}], object))
     write(tmp_path / "f2.npz", x_test=x)
     data = load_data(tmp_path / "f2.npz")
@@ -164,3 +165,32 @@ def test_function_from_the_working_directory(tmp_path, monkeypatch):
     assert (len(data.y_train), len(data.y_val), len(data.y_test)) == (12, 4, 4)
     assert load_data("my_source_of_data:whole").name == "whole"
     assert sys.path == before
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("def f():\n    raise KeyError('nope')", r"bad_source\.py:2\): f\(\) failed: KeyError: 'nope'"),
+        ("def f():\n    raise SystemExit(0)", r"bad_source\.py:2\): f\(\) failed: SystemExit: 0"),
+        ("def f(path):\n    return path", r"^bad_source:f: f\(\) failed: TypeError"),
+        ("def f(:", r"bad_source\.py:1\): 'bad_source' does not run: SyntaxError"),
+        ("f = 1 / 0", r"bad_source\.py:1\): 'bad_source' does not run: ZeroDivisionError"),
+        ("import sys\nsys.exit(3)", r"bad_source\.py:2\): 'bad_source' does not run: SystemExit: 3"),
+        ("def f():\n    return {'x_train': [[1, 2], [3]], 'y_train': [0]}", r"f x_train: not an array"),
+    ],
+)
+def test_a_function_that_does_not_work_is_named_with_its_line(tmp_path, monkeypatch, body, expected):
+    (tmp_path / "bad_source.py").write_text(body)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.delitem(sys.modules, "bad_source", raising=False)
+    importlib.invalidate_caches()
+    module._load.cache_clear()
+    with pytest.raises(DataError, match=expected):
+        load_data("bad_source:f")
+
+
+@pytest.mark.parametrize("name", ["numpy:", ":f"])
+def test_half_of_a_function_is_no_data_set(name):
+    with pytest.raises(DataError, match="unknown data set"):
+        load_data(name)
