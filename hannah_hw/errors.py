@@ -120,13 +120,22 @@ class MissingExtraError(HannahError, ImportError):
         )
 
 
-def raised_at(error: BaseException) -> str:
-    """Where code outside of this package raised an error, as `` (file:line)``; empty where it did not."""
+def raised_at(error: BaseException, file: Path | None = None) -> str:
+    """``file:line`` where code outside of this package raised an error; empty where it did not.
+
+    Args:
+        error: The error.
+        file: The last line of this file that led to it is meant.
+    """
     if isinstance(error, SyntaxError) and error.filename is not None:
-        return f" ({error.filename}:{error.lineno})"
+        return f"{error.filename}:{error.lineno}"
     own = str(Path(__file__).parent)
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((own, "<"))]
-    return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if (frame.filename == str(file) if file is not None else not frame.filename.startswith((own, "<")))
+    ]
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
 def require(package: str, extra: str) -> ModuleType:

@@ -104,6 +104,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        return _run(given)
+    except OSError as error:
+        if os.environ.get("HANNAH_HW_DEBUG"):
+            raise
+        # Nowhere to write the result to. Python must not try to flush to it again at exit.
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            say(f"error: cannot write to standard output: {error.strerror or error}")
+        return FAILED
+
+
+def _run(given: list[str]) -> int:
+    """Run the command line; every error becomes a message, but one of standard output."""
+    try:
         code = app(given, prog_name="hannah-hw", standalone_mode=False)
         sys.stdout.flush()
     except _UsageError as error:
@@ -116,10 +131,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error.__cause__, KeyboardInterrupt):
             exit_code = INTERRUPTED
         return _fail(str(error), exit_code, type(error).__name__, given)
-    except BrokenPipeError:
-        # The reader of stdout has gone; Python must not try to flush to it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+    except MemoryError as error:
+        return _fail(f"not enough memory: {error}".removesuffix(": "), FAILED, "MemoryError", given)
+    except OSError as error:
+        gone = isinstance(error, FileNotFoundError) and error.filename is None
+        if (error.filename is None and not gone) or os.environ.get("HANNAH_HW_DEBUG"):
+            raise
+        message = "the working folder no longer exists; change to another" if gone else str(error)
+        return _fail(message, FAILED, "RunError", given)
     except KeyboardInterrupt:
         say("interrupted")
         return INTERRUPTED
@@ -127,7 +146,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, code: int, kind: str, arguments: Sequence[str], *, usage: str = "") -> int:
-    say(f"{usage}\nerror: {message}" if usage else f"error: {message}")
+    # A group without a verb has shown its help, and there is nothing to add.
+    text = f"error: {message}" if message else ""
+    say("\n".join(part for part in (usage, text) if part))
     if "--json" in arguments:
         write(
             json.dumps({"error": {"kind": kind, "message": message, "exit_code": code}}, ensure_ascii=False)

@@ -45,7 +45,7 @@ def export(
     from hannah_hw.report import pick_candidates, read_run
 
     formats = [name.strip() for name in to.split(",") if name.strip()]
-    for name in formats:
+    for name in formats or [to]:
         if name not in FORMATS:
             raise InputError(f"unknown format {name!r}", where="--to", allowed=FORMATS, given=name)
     data = read_run(run)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -20,6 +21,9 @@ ShapeOption = Annotated[
 ]
 
 
+_SIZE: Final = re.compile(r"\s*0*[1-9][0-9]{0,8}\s*", re.ASCII)
+
+
 def parse_shapes(texts: Sequence[str] | None) -> tuple[int, ...] | dict[str, tuple[int, ...]] | None:
     """One shape, or shapes by input name; None where nothing was given.
 
@@ -32,8 +36,10 @@ def parse_shapes(texts: Sequence[str] | None) -> tuple[int, ...] | dict[str, tup
     for text in texts:
         name, sign, sizes = text.rpartition("=")
         parts = sizes.split(",")
-        if (sign and not name) or not all(part.strip().isdecimal() for part in parts):
-            raise InputError("write it as 1,3,96,96 or NAME=1,3,96,96", where=f"--shape {text}")
+        if (sign and not name) or not all(_SIZE.fullmatch(part) for part in parts):
+            raise InputError(
+                "write it as 1,3,96,96 or NAME=1,3,96,96, every size at least 1", where=f"--shape {text}"
+            )
         shapes[name] = tuple(int(part) for part in parts)
     if "" not in shapes:
         return shapes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import sys
@@ -19,12 +20,19 @@ JsonOption = Annotated[
 
 
 def say(message: str) -> None:
-    """A message to the person at the terminal, on stderr."""
-    sys.stderr.write(message + "\n")
+    """A message to the person at the terminal, on stderr if that is open."""
+    if sys.stderr is not None:
+        sys.stderr.write(message + "\n")
 
 
 def write(text: str) -> None:
-    """A line of a verb's result, on stdout."""
+    """A line of a verb's result, on stdout.
+
+    Raises:
+        OSError: It is closed, or cannot take more.
+    """
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "it is closed")
     sys.stdout.write(text + "\n")
 
 

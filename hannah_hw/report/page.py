@@ -35,6 +35,8 @@ def write_page(run: ReportData, path: Path | None = None) -> Path:
         RunError: The file cannot be written.
     """
     path = path if path is not None else run.folder / PAGE
+    if path.exists() and not path.is_file():
+        raise RunError(f"cannot write the report to {path}: it is not a file; give --out one ending in .html")
     text = render_page(run, near=path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -166,7 +166,7 @@ def _call(name: str) -> object:
     except (Exception, SystemExit) as error:
         raise DataError(
             f"{module_name!r} does not run: {type(error).__name__}: {error}",
-            where=f"{name}{raised_at(error)}",
+            where=f"{name} {raised_at(error)}".rstrip(),
         ) from error
     finally:
         sys.path.remove(str(Path.cwd()))
@@ -185,5 +185,6 @@ def _call(name: str) -> object:
         raise
     except (Exception, SystemExit) as error:
         raise DataError(
-            f"{function_name}() failed: {type(error).__name__}: {error}", where=f"{name}{raised_at(error)}"
+            f"{function_name}() failed: {type(error).__name__}: {error}",
+            where=f"{name} {raised_at(error)}".rstrip(),
         ) from error

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from hannah_hw import catalog
-from hannah_hw.errors import HannahError, InputError, SpaceError
+from hannah_hw.errors import HannahError, InputError, SpaceError, raised_at
 from hannah_hw.graph import Node
 from hannah_hw.spaces.space import SearchSpace
 
@@ -46,7 +46,7 @@ def load_space(
     )
     if wanted not in functions:
         raise SpaceError(
-            f"no function {wanted!r} that is decorated with @search_space",
+            f"no function {wanted!r} that is decorated with @hannah_hw.search_space",
             where=str(path),
             allowed=[f"{file}:{f}" for f in functions],
             given=f"{file}:{wanted}",
@@ -65,9 +65,10 @@ def load_space(
         raise SpaceError(f"{wanted}({arguments}): {error}", where=str(path)) from error
     except HannahError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SpaceError(
-            f"{wanted}({arguments}) failed: {type(error).__name__}: {error}", where=str(path)
+            f"{wanted}({arguments}) failed: {type(error).__name__}: {error}",
+            where=raised_at(error, path) or str(path),
         ) from error
     if isinstance(outputs, Node):
         outputs = [outputs]
@@ -109,11 +110,10 @@ def _execute(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        line = getattr(error, "lineno", None)
         raise SpaceError(
             f"the file does not run: {type(error).__name__}: {error}",
-            where=f"{path}:{line}" if line else str(path),
+            where=raised_at(error, path) or str(path),
         ) from error
     return module

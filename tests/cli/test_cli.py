@@ -77,6 +77,7 @@ def test_a_group_without_a_verb_shows_its_verbs(group: list[str], capsys: pytest
     main(group)
     captured = capsys.readouterr()
     assert "list" in captured.out + captured.err
+    assert "error" not in captured.err
 
 
 @pytest.mark.parametrize(
@@ -221,6 +222,8 @@ def test_export_writes_models_and_a_table(
 def test_export_refuses_an_unknown_format(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert main(["export", str(folder), "--to", "", "--out", str(tmp_path / "x")]) == 2
+    assert "allowed: onnx, csv" in capsys.readouterr().err
     assert main(["export", str(folder), "--to", "onx", "--out", str(tmp_path / "x")]) == 2
     assert "did you mean 'onnx'?" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
@@ -364,3 +367,67 @@ def test_an_interrupt_exits_with_130_and_says_how_to_go_on(tmp_path: Path) -> No
     assert "--resume" in messages
     assert "Traceback" not in messages
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full")
+@pytest.mark.parametrize(
+    "arguments", [["targets", "list", "--json"], ["--help"], ["targets", "nope", "--json"]]
+)
+def test_a_full_disk_behind_stdout_is_one_message(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "hannah_hw", *arguments],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert "cannot write to standard output: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_closed_stdout_is_one_message() -> None:
+    code = f"{sys.executable} -m hannah_hw targets list --json >&-"
+    done = subprocess.run(
+        ["bash", "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "error: cannot write to standard output: it is closed\n"
+
+
+def test_a_working_folder_that_is_gone_is_one_message(tmp_path: Path) -> None:
+    code = f"mkdir gone; cd gone; rmdir ../gone; {sys.executable} -m hannah_hw doctor --json"
+    done = subprocess.run(
+        ["bash", "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "working folder no longer exists" in json.loads(done.stdout)["error"]["message"]
+    assert "Traceback" not in done.stderr
+
+
+def test_more_memory_than_there_is_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from onnx import TensorProto, helper, save
+
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, "n", "m"]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    save(made, tmp_path / "open.onnx")
+    assert main(["profile", str(tmp_path / "open.onnx"), "--shape", "1,99999999,99999999"]) == 1
+    assert "error: not enough memory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shape", ["1,0,8,8", "1,-1", "", "=1,2", "x=", "1,x", "9" * 5000])
+def test_shapes_that_are_none(shape: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", "model.onnx", "--shape", shape]) == 2
+    assert "every size at least 1" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -157,3 +158,12 @@ def test_a_failed_write_leaves_the_old_page(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="cannot write the report"):
         write_page(read_run(tmp_path / "run"), tmp_path / "file" / "report.html")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "run"]
+
+
+def test_the_page_replaces_no_device(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", 5)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(RunError, match="it is not a file"):
+        write_page(read_run(tmp_path / "run"), pipe)
+    assert pipe.is_fifo()

@@ -170,12 +170,12 @@ def test_function_from_the_working_directory(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ("def f():\n    raise KeyError('nope')", r"bad_source\.py:2\): f\(\) failed: KeyError: 'nope'"),
-        ("def f():\n    raise SystemExit(0)", r"bad_source\.py:2\): f\(\) failed: SystemExit: 0"),
+        ("def f():\n    raise KeyError('nope')", r"bad_source\.py:2: f\(\) failed: KeyError: 'nope'"),
+        ("def f():\n    raise SystemExit(0)", r"bad_source\.py:2: f\(\) failed: SystemExit: 0"),
         ("def f(path):\n    return path", r"^bad_source:f: f\(\) failed: TypeError"),
-        ("def f(:", r"bad_source\.py:1\): 'bad_source' does not run: SyntaxError"),
-        ("f = 1 / 0", r"bad_source\.py:1\): 'bad_source' does not run: ZeroDivisionError"),
-        ("import sys\nsys.exit(3)", r"bad_source\.py:2\): 'bad_source' does not run: SystemExit: 3"),
+        ("def f(:", r"bad_source\.py:1: 'bad_source' does not run: SyntaxError"),
+        ("f = 1 / 0", r"bad_source\.py:1: 'bad_source' does not run: ZeroDivisionError"),
+        ("import sys\nsys.exit(3)", r"bad_source\.py:2: 'bad_source' does not run: SystemExit: 3"),
         ("def f():\n    return {'x_train': [[1, 2], [3]], 'y_train': [0]}", r"f x_train: not an array"),
     ],
 )

@@ -106,6 +106,8 @@ def test_functions_that_do_not_work(file, suffix, options, message):
     [
         ("x = 1\n\ndef broken(:\n    pass\n", "mine.py:3: the file does not run: SyntaxError"),
         ("import hannah_hw_no_such_module", "ModuleNotFoundError"),
+        ("x = 1\ny = x / 0", "mine.py:2: the file does not run: ZeroDivisionError"),
+        ("import sys\nsys.exit(0)", "mine.py:2: the file does not run: SystemExit: 0"),
         ("x = 1", "no function 'mine' that is decorated"),
     ],
 )
