@@ -8,7 +8,7 @@ latency is the root of the sum of squares. The energy adds the band of the power
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -27,6 +27,11 @@ from hannah_hw.workload.arena import liveness_bound, plan_memory
 if TYPE_CHECKING:
     from hannah_hw.cost.costs import Costs
     from hannah_hw.workload.table import Buffers
+
+
+_NO_NETWORK: Final = (
+    "its parameters describe no network: a window is larger than its input, or shapes do not fit"
+)
 
 
 def explain(costs: Costs, index: int) -> CostReport:
@@ -48,6 +53,9 @@ def explain(costs: Costs, index: int) -> CostReport:
         rule = int(costs.failed_rules[index, k])
         if rule >= 0:
             unsupported.append(UnsupportedRow(kernels.names[k], kernels.kinds[k], costs.rules[rule]))
+    exists = costs.workload.exists
+    if exists is not None and not exists[index]:
+        unsupported.append(UnsupportedRow("network", "shape", _NO_NETWORK))
     memory = _memory(costs, index, candidate.buffers)
     code = int(costs.code_bytes[index]) if supported else None
     flash = Flash(

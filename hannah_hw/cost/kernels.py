@@ -47,6 +47,8 @@ def price_kernels(workload: Workload, target: Target) -> Costs:
         workload.buffers, choice.planner, alignment=choice.alignment, offsets=False
     ).arena_bytes
     supported: NDArray[np.bool_] = np.all(priced.failed < 0, axis=0)
+    if workload.exists is not None:
+        supported &= workload.exists
     cycles = np.where(supported, priced.cycles.sum(axis=0), np.nan)
     scratch = priced.scratch.max(axis=0, initial=0).astype(np.float64)
     stack, static = model.runtime.stack.bytes, model.runtime.ram.bytes

@@ -91,10 +91,12 @@ def graph_steps(order: Sequence[Node], activity: dict[str, Scalar]) -> tuple[lis
         if isinstance(node, ChoiceOp):
             operands = tuple(position[o.id] for o in node.operands)
             conditions = tuple(node.condition(i) for i in range(len(operands)))
-            steps.append(Step(node.id, None, operands, activity[node.id], elements, conditions))
+            exists = And(*(condition for condition, _ in node.requirements()))
+            steps.append(Step(node.id, None, operands, activity[node.id], elements, conditions, exists))
         elif isinstance(node, Op):
             operands = tuple(position[o.id] for o in node.data_operands())
-            steps.append(Step(node.id, node.row(), operands, activity[node.id], elements))
+            exists = And(*(condition for condition, _ in node.requirements()))
+            steps.append(Step(node.id, node.row(), operands, activity[node.id], elements, exists=exists))
         else:
             steps.append(Step(node.id, None, (), activity[node.id], elements))
     return steps, position

@@ -90,6 +90,13 @@ class ChoiceOp(Op):
             return self.switch == index
         return int(self.switch) == index
 
+    def requirements(self) -> list[tuple[Scalar, str]]:
+        """The switch points at an option; a parameter was checked when the choice was made."""
+        if isinstance(self.switch, Parameter):
+            return []
+        text = f"the switch {self.switch} points at none of {len(self.operands)} options"
+        return [(self.switch >= 0, text), (self.switch < len(self.operands), text)]
+
     def shape_fun(self) -> Shape:
         """The shape of the chosen option, dimension by dimension."""
         shapes = [option.shape() for option in self.operands]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import SpaceError, UnsupportedError
-from hannah_hw.expressions import Scalar, leaves
+from hannah_hw.expressions import Expression, Scalar, leaves
 from hannah_hw.graph import naming
 from hannah_hw.parameters import Parameter
 from hannah_hw.workload.rows import Row
@@ -123,6 +123,7 @@ class Op(Node):
     attributes are plain values. A subclass overrides
 
     * ``shape_fun(self)``: the output shape; without it, that of the first operand;
+    * ``requirements(self)``: what must hold for the operator to exist, if anything;
     * ``_forward_implementation(self, *args)``: the computation, on torch tensors in the order of the operands;
     * optionally ``__call__``, to keep facts about the operands as attributes; it must call
       ``super().__call__(*operands)`` and return its result;
@@ -232,6 +233,16 @@ class Op(Node):
             stack.pop()
             if "shape" not in node._cache:
                 node._cache["shape"] = tuple(node.shape_fun())
+                for condition, text in node.requirements():
+                    if not isinstance(condition, Expression) and not condition:
+                        raise SpaceError(f"{node.id}: {text}")
+
+    def requirements(self) -> list[tuple[Scalar, str]]:
+        """What must hold for the operator to exist, each condition with what is wrong where it does not.
+
+        A plain condition is checked when the shape is; one that depends on parameters rules out candidates.
+        """
+        return []
 
     def shape_fun(self) -> Shape:
         """The output shape, as a function of the operands' shapes and the attributes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hannah_hw.errors import ModelError, SpaceError
-from hannah_hw.expressions import Expression, Scalar
+from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape, Tensor
 from hannah_hw.operators.windows import (
     Padding,
@@ -14,6 +14,7 @@ from hannah_hw.operators.windows import (
     resolve_padding,
     torch_pads,
     window_columns,
+    window_requirements,
 )
 from hannah_hw.workload.rows import Row
 
@@ -82,21 +83,18 @@ class _Convolution(Op):
         return window
 
     def shape_fun(self) -> Shape:
-        """(N, O, output sizes...).
-
-        Raises:
-            SpaceError: The weight does not fit the channels of the data, as far as both are known.
-        """
-        data, weight = self.operands[0].shape(), self.operands[1].shape()
-        channels = weight[1] * self.groups
-        known = not any(isinstance(v, Expression) for v in (data[1], weight[0], channels))
-        if known and (channels != data[1] or weight[0] % self.groups):
-            raise SpaceError(
-                f"the weight of {self.id or type(self).__name__} has shape {weight} in {self.groups} groups, but "
-                f"{self.operands[0].id} has {data[1]} channels; a weight is (O, channels / groups, kernel...) and the "
-                "groups divide O"
-            )
+        """(N, O, output sizes...)."""
         return (self.operands[0].shape()[0], self.operands[1].shape()[0], *self._window()[1])
+
+    def requirements(self) -> list[tuple[Scalar, str]]:
+        """The weight fits the channels, the groups divide them, and the window fits the data."""
+        data, weight = self.operands[0].shape(), self.operands[1].shape()
+        text = (
+            f"the weight has shape {weight} in {self.groups} groups, but {self.operands[0].id} has {data[1]} channels; "
+            "a weight is (O, channels / groups, kernel...) and the groups divide O"
+        )
+        fits = [(weight[1] * self.groups == data[1], text), (weight[0] % self.groups == 0, text)]
+        return [*fits, *window_requirements(self._window())]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         import torch.nn.functional as functional

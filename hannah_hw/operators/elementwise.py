@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hannah_hw.errors import ModelError, SpaceError
-from hannah_hw.expressions import Expression
+from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape
 from hannah_hw.operators.activation import elementwise_columns
 from hannah_hw.workload.rows import Row
@@ -36,20 +36,18 @@ class Add(Op):
         return total
 
     def shape_fun(self) -> Shape:
-        """The shape of either operand.
+        """The shape of either operand."""
+        return self.operands[0].shape()
 
-        Raises:
-            SpaceError: The shapes differ, as far as they are known.
-        """
+    def requirements(self) -> list[tuple[Scalar, str]]:
+        """Both operands have the same shape."""
         first, second = (operand.shape() for operand in self.operands)
-        clash = len(first) != len(second) or any(
-            not isinstance(a, Expression) and not isinstance(b, Expression) and a != b
-            for a, b in zip(first, second, strict=True)
+        text = "it adds values of one shape, but " + " and ".join(
+            f"{o.id} has {o.shape()}" for o in self.operands
         )
-        if clash:
-            names = " and ".join(f"{o.id} has {o.shape()}" for o in self.operands)
-            raise SpaceError(f"{self.id} adds values of one shape, but {names}")
-        return first
+        if len(first) != len(second):
+            return [(False, text)]
+        return [(a == b, text) for a, b in zip(first, second, strict=True)]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         return args[0] + args[1]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hannah_hw.errors import ModelError, SpaceError
-from hannah_hw.expressions import Expression, Scalar
+from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape, Tensor
 from hannah_hw.workload.rows import Row
 
@@ -42,18 +42,18 @@ class Linear(Op):
         return result
 
     def shape_fun(self) -> Shape:
-        """(N, out).
+        """(N, out)."""
+        return (self.operands[0].shape()[0], self.operands[1].shape()[1])
 
-        Raises:
-            SpaceError: The weight takes another number of features, as far as both are known.
-        """
+    def requirements(self) -> list[tuple[Scalar, str]]:
+        """The weight takes as many features as the data has."""
         features, weight = _features(self.operands[0].shape()), self.operands[1].shape()
-        plain = not isinstance(features, Expression) and not isinstance(weight[0], Expression)
-        if plain and features != weight[0]:
-            raise SpaceError(
-                f"the weight of {self.id} takes {weight[0]} features, but {self.operands[0].id} has {features}"
+        return [
+            (
+                weight[0] == features,
+                f"the weight takes {weight[0]} features, but {self.operands[0].id} has {features}",
             )
-        return (self.operands[0].shape()[0], weight[1])
+        ]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         result = args[0].flatten(1) @ args[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hannah_hw.errors import ModelError, SpaceError, UnsupportedError
-from hannah_hw.expressions import Expression, Scalar
+from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape
 from hannah_hw.operators.windows import (
     Padding,
@@ -14,6 +14,7 @@ from hannah_hw.operators.windows import (
     resolve_padding,
     torch_pads,
     window_columns,
+    window_requirements,
 )
 from hannah_hw.workload.rows import Row
 
@@ -70,6 +71,10 @@ class _Pooling(Op):
     def shape_fun(self) -> Shape:
         """(N, C, output sizes...)."""
         return (*self.operands[0].shape()[:2], *self._window()[1])
+
+    def requirements(self) -> list[tuple[Scalar, str]]:
+        """The window fits the data."""
+        return window_requirements(self._window())
 
     def row(self) -> Row:
         """A pooling kernel; every channel is a group of its own."""
@@ -147,11 +152,11 @@ class AvgPooling(_Pooling):
     onnx_type = "AveragePool"
     onnx_types = ("AveragePool",)
 
-    def _window(self) -> tuple[tuple[Scalar, ...], ...]:
-        window = super()._window()
-        if any(not isinstance(d, Expression) and d != 1 for d in window[4]):
-            raise SpaceError(f"{self.id}: average pooling has no dilation; it is {window[4]}")
-        return window
+    def requirements(self) -> list[tuple[Scalar, str]]:
+        """The window fits the data and has no gaps."""
+        dilation = self._window()[4]
+        gaps = [(d == 1, f"average pooling has no dilation; it is {dilation}") for d in dilation]
+        return [*gaps, *super().requirements()]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         import torch
@@ -188,20 +193,17 @@ class AdaptiveAvgPooling(Op):
         return sizes, per_dimension(self.output_size, len(sizes), "output_size")
 
     def shape_fun(self) -> Shape:
-        """(N, C, output sizes...).
+        """(N, C, output sizes...)."""
+        return (*self.operands[0].shape()[:2], *self._sizes()[1])
 
-        Raises:
-            SpaceError: A size is no multiple of its outputs, as far as both are known.
-        """
+    def requirements(self) -> list[tuple[Scalar, str]]:
+        """Every size is a multiple of its outputs."""
         sizes, outputs = self._sizes()
-        known = [
-            (size, output)
-            for size, output in zip(sizes, outputs, strict=True)
-            if not isinstance(size, Expression) and not isinstance(output, Expression)
-        ]
-        if any(output < 1 or size % output for size, output in known):
-            raise SpaceError(f"{self.id}: the sizes {sizes} are no multiples of the outputs {outputs}")
-        return (*self.operands[0].shape()[:2], *outputs)
+        text = f"the sizes {sizes} are no multiples of the outputs {outputs}"
+        positive: list[tuple[Scalar, str]] = [(output >= 1, text) for output in outputs]
+        if any(condition is False for condition, _ in positive):
+            return positive
+        return [*positive, *((size % output == 0, text) for size, output in zip(sizes, outputs, strict=True))]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         import torch.nn.functional as functional

@@ -97,6 +97,17 @@ def output_sizes(
     )
 
 
+def window_requirements(window: tuple[tuple[Scalar, ...], ...]) -> list[tuple[Scalar, str]]:
+    """A window must fit into its padded input at least once in each dimension.
+
+    Args:
+        window: Input sizes, output sizes, kernel, stride, dilation, padding before and after.
+    """
+    sizes, outputs, kernel, _, _, begin, end = window
+    text = f"a window of {kernel} does not fit into {sizes} with padding {(*begin, *end)}"
+    return [(output >= 1, text) for output in outputs]
+
+
 def window_columns(
     sizes: tuple[Scalar, ...],
     outputs: tuple[Scalar, ...],

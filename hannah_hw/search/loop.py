@@ -73,7 +73,7 @@ def dry_run(config: SearchConfig) -> DryRun:
     rng = np.random.default_rng(config.search.seed)
     rows = setup.problem.encoding.sample(DRY_RUN, rng)
     estimates = setup.problem.estimate(rows)
-    _, total = config.goals.free_violations(estimates)
+    _, total = config.goals.within(setup.problem.capacities).free_violations(estimates)
     quartiles = {}
     for key, column in estimates.columns.items():
         known = column[np.isfinite(column)]
@@ -129,7 +129,7 @@ def run_search(
             stack.callback(executor.close)
         engine = Engine(
             setup.problem,
-            config.goals,
+            config.goals.within(setup.problem.capacities),
             algorithm=config.search.algorithm,
             population=config.search.population,
             evaluations=config.search.evaluations,
@@ -206,7 +206,12 @@ class Search:
         observers: Sequence[Observer] = (),
     ) -> None:
         self.problem: Problem = space if target is None else _problem(space, target)
-        self.goals = make_goals(objectives, constraints or {})
+        goals = make_goals(objectives, constraints or {})
+        self.goals = (
+            goals.within(self.problem.capacities)
+            if isinstance(self.problem, pipeline.SpaceProblem)
+            else goals
+        )
         if self.goals.trained and evaluator is None:
             raise ConfigError("a goal about the error needs an evaluator")
         self.algorithm = algorithm

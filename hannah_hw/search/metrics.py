@@ -126,6 +126,20 @@ class Goals:
     objectives: Mapping[str, str]
     constraints: tuple[Constraint, ...]
 
+    def within(self, capacities: Mapping[str, float | None]) -> Goals:
+        """The goals, with an upper bound on every metric of a chip's capacities that has none yet.
+
+        Args:
+            capacities: Metric name -> what the chip has; None where that is not known.
+        """
+        bounded = {c.metric for c in self.constraints if c.sign == "<="}
+        added = (
+            Constraint(name, "<=", float(value))
+            for name, value in capacities.items()
+            if value is not None and name not in bounded
+        )
+        return Goals(self.objectives, (*self.constraints, *added))
+
     @property
     def trained(self) -> bool:
         """Whether any goal needs a trained candidate."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from hannah_hw.errors import EvaluationError
+from hannah_hw.errors import EvaluationError, MissingExtraError
 from hannah_hw.search.protocols import BoolArray, Encoding, FloatArray
 
 if TYPE_CHECKING:
@@ -84,6 +84,11 @@ class SpaceProblem:
     def __init__(self, space: SearchSpace, target: Target) -> None:
         self.space = space
         self.target = target
+
+    @property
+    def capacities(self) -> dict[str, float | None]:
+        """What the chip has of the metrics that a search can bound."""
+        return {"ram": self.target.ram_bytes, "flash": self.target.flash_bytes}
 
     @property
     def encoding(self) -> Encoding:
@@ -201,8 +206,12 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
     facts: dict[str, Any] = {"hash": config.hash, "versions": versions()}
     evaluator = None
     if config.data is not None and config.goals.trained:
+        import importlib.util
+
         from hannah_hw.scoring import load_data
 
+        if importlib.util.find_spec("torch") is None:
+            raise MissingExtraError("torch", "train")
         data = load_data(config.data, seed=config.search.seed)
         offered = {"input_shape": tuple(data.input_shape), "classes": int(data.classes)}
         facts["data"] = data.summary()

@@ -31,6 +31,7 @@ class Step:
         active: Whether the candidate has it.
         elements: Size of its output without the batch.
         conditions: For a choice: whether each operand is the chosen one.
+        exists: What must hold for an active step to exist.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Step:
     active: Scalar
     elements: Scalar
     conditions: tuple[Scalar, ...] | None = None
+    exists: Scalar = True
 
 
 @dataclass

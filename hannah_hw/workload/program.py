@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hannah_hw.expressions import If, Or, Program, Scalar
+from hannah_hw.expressions import And, If, Not, Or, Program, Scalar
 from hannah_hw.workload.fusion import Fused, Slot, Step, fuse
 from hannah_hw.workload.table import KERNEL_COLUMNS, Buffers, ColumnTable, IntArray, Kernels, Workload
 
@@ -38,6 +38,8 @@ class WorkloadProgram:
         self._first = _Block(fused.first, np.int64, outputs)
         self._last = _Block(fused.last, np.int64, outputs)
         self._outputs = _Block(fused.outputs, np.bool_, outputs)
+        missing = Or(*(And(step.active, Not(step.exists)) for step in steps if step.exists is not True))
+        self._exists = _Block([Not(missing)], np.bool_, outputs)
         self._program = Program(outputs)
         self._reads = np.zeros((len(slots), len(fused.names)), np.bool_)
         for index, slot in enumerate(slots):
@@ -51,22 +53,27 @@ class WorkloadProgram:
             size: P.
         """
         values = self._program.run(columns)
+        active, sizes = self._active.fill(values, size), self._bytes.fill(values, size)
+        exists: NDArray[np.bool_] = self._exists.fill(values, size)[:, 0]
+        if not exists.all():
+            active, sizes = np.where(exists, active.T, False).T, np.where(exists, sizes.T, 0).T
         return Workload(
             Kernels(
                 self._names,
                 self._kinds,
-                self._active.fill(values, size),
+                active,
                 _Columns(self._columns, values, size),
             ),
             Buffers(
                 tuple(self._fused.names),
                 tuple(self._fused.kinds),
-                self._bytes.fill(values, size),
+                sizes,
                 self._first.fill(values, size),
                 self._last.fill(values, size),
                 self._outputs.fill(values, size),
             ),
             self._reads,
+            exists,
         )
 
 

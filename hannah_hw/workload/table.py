@@ -125,11 +125,14 @@ class Workload:
         kernels: The kernel slots.
         buffers: The buffers between them.
         reads: (K, B); whether kernel k may read buffer b in some candidate (for naming, not for costs).
+        exists: (P,); False for a candidate whose parameters describe no network: a window that is larger than
+            its input, shapes that do not fit. It has no kernels and no buffers. None: all exist.
     """
 
     kernels: Kernels
     buffers: Buffers
     reads: BoolArray
+    exists: BoolArray | None = None
 
     @property
     def size(self) -> int:
@@ -177,6 +180,7 @@ class Workload:
                 self.buffers.output[row][:, live],
             ),
             self.reads[np.ix_(keep, live)],
+            None if self.exists is None else self.exists[row],
         )
 
     def rows(self, index: int = 0) -> Iterator[dict[str, int | str]]:

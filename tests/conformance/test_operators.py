@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 
 import hannah_hw.operators as operators
@@ -154,9 +154,12 @@ def test_every_operator_has_a_case():
 )
 @given(data=st.data())
 def test_shapes_values_and_workload_agree(name, data):
-    net = CASES[name](data.draw)
     batch = data.draw(st.sampled_from([1, 3]))
-    expected = lazy(net.shape())
+    try:
+        net = CASES[name](data.draw)
+        expected = lazy(net.shape())
+    except SpaceError:
+        reject()  # a window that does not fit its input; tests/workload/test_exists.py is about those
     assume(all(size >= 1 for size in expected))
     space = SearchSpace(net)
     candidate = space.candidate({})
@@ -240,5 +243,5 @@ def test_a_misfit_that_depends_on_parameters_is_refused_when_resolved():
     net = operators.Add()(x, operators.Conv2d()(x, weight("w", channels, 4, 3, 3)))
     space = SearchSpace(net)
     assert space.candidate({"Conv2d_0.w.channels": 4}).plan.outputs == ("Add_0",)
-    with pytest.raises(SpaceError, match="Add_0 adds values of one shape"):
+    with pytest.raises(SpaceError, match="Add_0: it adds values of one shape"):
         _ = space.candidate({"Conv2d_0.w.channels": 5}).plan
