@@ -9,6 +9,7 @@ graph, folding batch normalisations, building and checking the model.
 from __future__ import annotations
 
 import argparse
+import gc
 import io
 import os
 import resource
@@ -36,6 +37,7 @@ def main() -> None:
     space = hw.load_space(arguments.space)
     rows = space.sample_population(arguments.candidates, seed=0)
     modules = [hw.to_torch(hw.Candidate(space, row)).eval() for row in rows]
+    gc.freeze()  # 200 living torch modules would make the collector's passes the largest part of the time
     own = []
     for row, module in zip(rows, modules, strict=True):
         candidate = hw.Candidate(space, row)

@@ -206,8 +206,15 @@ class Op(Node):
         plain.__dict__.update(self.__dict__)
         plain.operands = operands
         plain._cache = {}
-        for name, value in self.expressions().items():
-            setattr(plain, name, evaluate(value))
+        symbolic = self._cache.get("symbolic")
+        if symbolic is None:
+            symbolic = self._cache["symbolic"] = [
+                name
+                for name, value in self.expressions().items()
+                if any(isinstance(item, Expression) for item in flat_values(value))
+            ]
+        for name in symbolic:
+            plain.__dict__[name] = evaluate(getattr(self, name))
         return plain
 
     def shape(self) -> Shape:

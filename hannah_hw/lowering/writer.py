@@ -207,8 +207,12 @@ def _add_attribute(node: Any, name: str, value: Any) -> None:
 
 
 def _trained(plan: Plan, module: nn.Module) -> dict[str, FloatArray]:
-    state: dict[str, Any] = dict(module.named_parameters(remove_duplicate=False))
-    state |= module.named_buffers(remove_duplicate=False)
+    from hannah_hw.executors import BasicExecutor
+
+    if isinstance(module, BasicExecutor):
+        state = {name: module.weight(name) for name in module.plan.weights}
+    else:
+        state = module.state_dict()
     for name, value in plan.weights.items():
         shape = tuple(state[name].shape) if name in state else None
         if shape != value.shape():
