@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from hannah_hw.errors import EvaluationError, MissingExtraError
+from hannah_hw.errors import EvaluationError, MissingExtraError, SpaceError
 from hannah_hw.search.protocols import BoolArray, Encoding, FloatArray
 
 if TYPE_CHECKING:
@@ -218,9 +218,32 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
         evaluator = ScoringEvaluator(
             config.space.name, options, offered, config.data, config.search.seed, config.training, artifacts
         )
+    space = load_space(config.space.name, options, offered)
+    if evaluator is not None:
+        _check_fit(space, data)
     target = load_target(config.target)
     facts["target"] = {key: value for key, value in describe_target(target).items() if key != "operators"}
-    return Setup(SpaceProblem(load_space(config.space.name, options, offered), target), evaluator, facts)
+    return Setup(SpaceProblem(space, target), evaluator, facts)
+
+
+def _check_fit(space: SearchSpace, data: Dataset) -> None:
+    """The space must take the samples of the data and tell their classes apart."""
+    plan = space.candidate(space.default()).plan
+    shapes = [tensor.shape()[1:] for tensor in plan.inputs]
+    if shapes != [data.input_shape]:
+        raise SpaceError(
+            f"{space.name} takes inputs of shape {', '.join(map(str, shapes))}, "
+            f"but the samples of {data.name} have the shape {data.input_shape}; "
+            "remove the option that fixes it, or choose other data or another space",
+            where="space",
+        )
+    outputs = [step.shape[1:] for step in plan.steps if step.op.id in plan.outputs]
+    if len(outputs) != 1 or len(outputs[0]) != 1 or outputs[0][0] < data.classes:
+        raise SpaceError(
+            f"{space.name} gives outputs of shape {', '.join(map(str, outputs))}, "
+            f"but {data.name} has {data.classes} classes; needed: one of ({data.classes},)",
+            where="space",
+        )
 
 
 def versions() -> dict[str, str]:

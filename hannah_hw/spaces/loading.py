@@ -76,7 +76,15 @@ def load_space(
         raise SpaceError(
             f"{wanted} returned {outputs!r}; it must return the last node of the graph", where=str(path)
         )
-    return SearchSpace(outputs, name, arguments)
+    space = SearchSpace(outputs, name, arguments)
+    try:
+        _ = space.candidate(space.default()).plan
+    except Exception as error:
+        raise SpaceError(
+            f"{wanted}({arguments}): the network of the default parameters cannot be built: {error}",
+            where=str(path),
+        ) from error
+    return space
 
 
 def space_functions(path: Path) -> dict[str, Callable[..., Any]]:

@@ -1,12 +1,16 @@
 """The search on a real space and a real target, without training; and one trained run."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import hannah_hw
-from hannah_hw.errors import ConfigError, InputError, RunError
+from hannah_hw.errors import ConfigError, InputError, RunError, SpaceError
 from hannah_hw.estimation import estimate
 from hannah_hw.search import Search, dry_run, load_config, run_search
 from hannah_hw.search.pipeline import SpaceProblem, build
@@ -138,3 +142,43 @@ def test_a_trained_run_gives_what_training_in_this_process_gives(tmp_path):
         }
         artifact = (tmp_path / "run" / record["artifact"]).read_bytes()
         assert artifact == (tmp_path / "here" / f"{record['id']}.onnx").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("space.classes=5", r"outputs of shape \(5,\), but digits has 10 classes"),
+        ("space.input_shape=[3, 8, 8]", r"inputs of shape \(3, 8, 8\), but .* shape \(1, 8, 8\)"),
+        ("space=mlperf_tiny:resnet8", r"inputs of shape \(3, 32, 32\)"),
+        ("space=tc_resnet", r"tc_resnet\.py: .*'input_shape': \(1, 8, 8\).* 3 axis names"),
+    ],
+)
+def test_a_space_that_does_not_fit_the_data_writes_nothing(config, tmp_path, override, message):
+    pytest.importorskip("torch")
+    given = ["objectives.error=min", "data=digits", override]
+    with pytest.raises(SpaceError, match=message):
+        run_search(config, tmp_path / "run", overrides=given)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_search_without_torch_names_the_extra_and_writes_nothing(config, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "from importlib.machinery import PathFinder\n"
+        "class Hidden(PathFinder):\n"
+        "    @classmethod\n"
+        "    def find_spec(cls, name, *rest):\n"
+        "        return None if name.partition('.')[0] == 'torch' else super().find_spec(name, *rest)\n"
+        "sys.meta_path[sys.meta_path.index(PathFinder)] = Hidden\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(root)])}
+    command = [sys.executable, "-m", "hannah_hw", "search", str(config), "--out", str(tmp_path / "run")]
+    trained = ["--set", "objectives.error=min", "--set", "data=digits"]
+    done = subprocess.run(
+        [*command, *trained], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "pip install 'hannah-hw[train]'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()

@@ -153,3 +153,11 @@ def test_a_space_without_parameters_has_one_candidate():
     assert space.workload(np.empty((3, 0))).macs.tolist() == [12501632] * 3
     assert space.candidate({}).id == space.candidate(space.sample(4)).id
     assert isinstance(as_space(space.outputs[0]), SearchSpace)
+
+
+@pytest.mark.parametrize("options", [{"classes": 0}, {"classes": "ten"}, {"input_shape": (1, 0, 8)}])
+def test_options_that_give_no_network(options):
+    with pytest.raises(
+        SpaceError, match=r"ds_cnn\.py: .*the network of the default parameters cannot be built"
+    ):
+        load_space("ds_cnn", **options)
