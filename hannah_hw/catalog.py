@@ -58,10 +58,12 @@ def find(kind: str, name: str, *, near: Path | None = None) -> Path:
     """
     path = Path(name).expanduser()
     if path.suffix in KINDS[kind] or len(path.parts) > 1:
-        for base in [near, Path.cwd()] if near is not None else [Path.cwd()]:
+        bases = [near, Path.cwd()] if near is not None else [Path.cwd()]
+        for base in bases:
             if (base / path).is_file():
                 return base / path
-        raise CatalogError(f"there is no file {name!r}", where=kind)
+        looked = "" if path.is_absolute() else f" in {' or '.join(dict.fromkeys(map(str, bases)))}"
+        raise CatalogError(f"there is no file {name!r}{looked}", where=kind)
     for folder in directories(kind):
         for suffix in KINDS[kind]:
             if (folder / f"{name}{suffix}").is_file():

@@ -156,6 +156,12 @@ def _inferred(model: Any, shapes: Mapping[str, tuple[int, ...]], where: str) -> 
                     where=where,
                 )
             for dim, size in zip(dims, shapes[value.name], strict=True):
+                if dim.dim_value > 0 and dim.dim_value != size:
+                    raise ModelError(
+                        f"the shape {shapes[value.name]} does not fit the input {value.name!r}, "
+                        f"which is ({', '.join(str(d.dim_value or d.dim_param or '?') for d in dims)})",
+                        where=where,
+                    )
                 dim.dim_value = size
         open_dims = [
             d.dim_param or "?" for d in dims if d.WhichOneof("value") != "dim_value" or d.dim_value < 1

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from hannah_hw.errors import RunError
 from hannah_hw.search.hypervolume import reference_point, relative_hypervolume
 from hannah_hw.search.metrics import Goals
 from hannah_hw.search.protocols import FloatArray
@@ -166,6 +167,34 @@ def charged(record: Mapping[str, Any]) -> bool:
     breaks a bound on the error has an error, and was paid for.
     """
     return record["status"] != "infeasible" or record["metrics"].get("error") is not None
+
+
+def check_log(records: Sequence[Mapping[str, Any]], goals: Goals, where: str) -> None:
+    """Check that what a run reads from the records of its log is there.
+
+    Args:
+        records: The log.
+        goals: Objectives and constraints.
+        where: Its file, for the message.
+
+    Raises:
+        RunError: A record is damaged, or was written by another version; names its line.
+    """
+    for number, record in enumerate(records, 1):
+        try:
+            if record["status"] not in ("ok", "infeasible", "failed"):
+                raise ValueError(f"unknown status {record['status']!r}")
+            point = minimised(record, goals)
+            if record["status"] == "ok" and not np.isfinite(point).all():
+                raise ValueError("an objective is missing")
+            charged(record)
+            float(sum(record["violations"].values()))
+            record["id"], record["reason"], record["generation"]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(
+                f"{where}:{number} is damaged, or of another version ({type(error).__name__}: {error}); "
+                "delete this line and what follows, then --resume"
+            ) from error
 
 
 def minimised(record: Mapping[str, Any], goals: Goals) -> FloatArray:

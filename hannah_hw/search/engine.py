@@ -22,6 +22,8 @@ from hannah_hw.search.tasks import Executor, Outcome, Task
 
 #: Estimates without a new feasible candidate after which a run gives up.
 PATIENCE: Final = 20_000
+#: Estimates without coming closer to a first feasible candidate after which a run gives up.
+STAGNATION: Final = 4_000
 #: Failed evaluations, without a single success, after which a run gives up.
 FAILURES: Final = 8
 
@@ -105,6 +107,7 @@ class Engine:
         self._observers = observers
         self._misses = Misses(goals)
         self._last_feasible = 0
+        self._last_closer = 0
         self._summary: dict[str, Any] = {}
 
     def run(self) -> Ending:
@@ -136,7 +139,8 @@ class Engine:
         if archive.evaluations >= archive.budget:
             return "budget"
         rows = self.algorithm.ask(self.algorithm.batch)
-        if not len(rows) or archive.estimated - self._last_feasible >= PATIENCE:
+        stuck = not archive.feasible and archive.estimated - self._last_closer >= STAGNATION
+        if not len(rows) or stuck or archive.estimated - self._last_feasible >= PATIENCE:
             if not archive.feasible:
                 raise RunError(self._misses.explain(archive.estimated, exhausted=not len(rows)))
             return "exhausted"
@@ -272,8 +276,8 @@ class Engine:
         parts, total = self.goals.free_violations(estimates)
         self.archive.estimated += len(rows)
         self.archive.feasible += int((total == 0).sum())
-        if not self.archive.feasible:
-            self._misses.add(estimates, parts, total)
+        if not self.archive.feasible and len(rows) and self._misses.add(estimates, parts, total):
+            self._last_closer = self.archive.estimated
         return total
 
     def _check_failures(self) -> None:

@@ -12,12 +12,12 @@ import numpy as np
 
 from hannah_hw.errors import ConfigError, RunError
 from hannah_hw.search import pipeline
-from hannah_hw.search.archive import Archive, Ending, Observer, Progress, Record, charged
+from hannah_hw.search.archive import Archive, Ending, Observer, Progress, Record, charged, check_log
 from hannah_hw.search.config import SearchConfig, dump_config, load_config
 from hannah_hw.search.engine import Engine
 from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
 from hannah_hw.search.protocols import Evaluator, FloatArray, Problem
-from hannah_hw.search.rundir import CONFIG, RunDirectory
+from hannah_hw.search.rundir import CONFIG, LOG, RunDirectory
 from hannah_hw.search.tasks import Executor, InProcess
 from hannah_hw.search.workers import WorkerPool
 
@@ -116,6 +116,8 @@ def run_search(
     setup = pipeline.build(config, out.absolute() / "artifacts")
     with ExitStack() as stack:
         directory = stack.enter_context(RunDirectory(out, resume=resume))
+        goals = config.goals.within(setup.problem.capacities)
+        check_log(directory.records, goals, str(out / LOG))
         spent = sum(map(charged, directory.records))
         if spent > config.search.evaluations:
             raise ConfigError(
@@ -129,7 +131,7 @@ def run_search(
             stack.callback(executor.close)
         engine = Engine(
             setup.problem,
-            config.goals.within(setup.problem.capacities),
+            goals,
             algorithm=config.search.algorithm,
             population=config.search.population,
             evaluations=config.search.evaluations,

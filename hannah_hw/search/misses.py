@@ -24,8 +24,11 @@ class Misses:
         self._smallest = math.inf
         self._closest: dict[str, float] = {}
 
-    def add(self, estimates: Estimates, parts: Mapping[str, FloatArray], total: FloatArray) -> None:
+    def add(self, estimates: Estimates, parts: Mapping[str, FloatArray], total: FloatArray) -> bool:
         """Take in P infeasible candidates.
+
+        Returns:
+            Whether one of them comes closer than any before.
 
         Args:
             estimates: Their estimates.
@@ -44,6 +47,8 @@ class Misses:
         if total[nearest] < self._smallest:
             self._smallest = float(total[nearest])
             self._closest = {name: float(part[nearest]) for name, part in parts.items()}
+            return True
+        return False
 
     def explain(self, estimated: int, *, exhausted: bool) -> str:
         """The message for the user.

@@ -239,6 +239,10 @@ def test_open_shapes_can_be_given():
     assert source.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "N"
     with pytest.raises(ModelError, match="has 4 dimensions, not 2"):
         read_onnx(source, shapes={"x": (1, 3)})
+    with pytest.raises(
+        ModelError, match=r"shape \(1, 4, 5, 8\) does not fit the input 'x', which is \(1, 3, H, 8\)"
+    ):
+        read_onnx(source, shapes={"x": (1, 4, 5, 8)})
     with pytest.raises(ModelError, match="no input 'X'; allowed: x"):
         read_onnx(source, shapes={"X": (1, 3, 5, 8)})
 

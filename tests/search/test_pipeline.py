@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -182,3 +183,30 @@ def test_a_search_without_torch_names_the_extra_and_writes_nothing(config, tmp_p
     assert "pip install 'hannah-hw[train]'" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"violations"', '"violence"', "KeyError: 'violations'"),
+        ('"status":"ok"', '"status":"great"', "unknown status 'great'"),
+        ('"objectives":{"latency":', '"objectives":{"latency":"x","y":', "could not convert"),
+        ('"objectives":{"latency"', '"objectives":{"late"', "an objective is missing"),
+    ],
+)
+def test_a_record_that_no_run_writes_is_named_with_its_line(config, tmp_path, old, new, message):
+    run_search(config, tmp_path / "run", overrides=["search.evaluations=2"])
+    log = tmp_path / "run" / "candidates.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    number = next(i for i, line in enumerate(lines) if old in line)
+    lines[number] = lines[number].replace(old, new)
+    log.write_text("".join(lines))
+    with pytest.raises(RunError, match=rf"candidates\.jsonl:{number + 1} is damaged.*{message}"):
+        run_search(None, tmp_path / "run", resume=True, overrides=["search.evaluations=3"])
+    assert log.read_text() == "".join(lines)
+
+
+def test_a_bound_out_of_reach_is_given_up_soon(config, tmp_path):
+    with pytest.raises(RunError, match=r"ram <= 100 B: best value seen .* \(out of reach\)") as caught:
+        run_search(config, tmp_path / "run", overrides=["constraints.ram=<= 100 B"])
+    assert int(re.search(r"\((\d+) estimates", str(caught.value))[1]) < 8_000
