@@ -110,6 +110,9 @@ def _run(config: Path | None, folder: Path, resume: bool, settings: list[str], a
         ],
     }
     emit(document, as_json, lambda: _summary(data, page))
+    if result.empty is not None:
+        say(f"error: {result.empty}")
+        raise typer.Exit(1)
 
 
 def _summary(data: ReportData, page: Path) -> None:
@@ -125,7 +128,8 @@ def _summary(data: ReportData, page: Path) -> None:
     table(headers, rows, right=range(2, len(headers)))
     write("")
     write(f"{len(data.front)} models on the front; the page to choose from: {page}")
-    write(f"take one away: hannah-hw export {data.folder} --pick knee --to onnx,csv --out models")
+    if data.front:
+        write(f"take one away: hannah-hw export {data.folder} --pick knee --to onnx,csv --out models")
 
 
 def _dry_run(config: SearchConfig, as_json: bool) -> None:

@@ -21,8 +21,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from hannah_hw import catalog
 from hannah_hw.documents import Document, read_document
-from hannah_hw.errors import ConfigError, InputError
+from hannah_hw.errors import CatalogError, ConfigError, InputError
 from hannah_hw.quantities import parse_quantity
 from hannah_hw.search.algorithms import ALGORITHMS
 from hannah_hw.search.metrics import METRICS, Constraint, Goals, parse_constraint
@@ -202,11 +203,21 @@ def validate_config(document: Document, folder: Path | None = None) -> SearchCon
         _check_training(config.training, document)
     if folder is None:
         return config
+    _check_name("targets", config.target, document.where(("target",)), folder)
+    _check_name("search_spaces", config.space.name.partition(":")[0], document.where(("space",)), folder)
     changes: dict[str, Any] = {"target": _absolute(config.target, folder)}
     changes["space"] = config.space.model_copy(update={"name": _absolute(config.space.name, folder)})
     if config.data is not None:
         changes["data"] = _absolute(config.data, folder)
     return config.model_copy(update=changes)
+
+
+def _check_name(kind: str, name: str, where: str, folder: Path) -> None:
+    """A name that leads nowhere shows with the line of its field."""
+    try:
+        catalog.find(kind, name, near=folder)
+    except CatalogError as error:
+        raise ConfigError(str(error), where=where) from error
 
 
 def _check_training(training: Mapping[str, Any], document: Document) -> None:

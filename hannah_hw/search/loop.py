@@ -16,6 +16,7 @@ from hannah_hw.search.archive import Archive, Ending, Observer, Progress, Record
 from hannah_hw.search.config import SearchConfig, dump_config, load_config
 from hannah_hw.search.engine import Engine
 from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
+from hannah_hw.search.misses import explain_empty
 from hannah_hw.search.protocols import Evaluator, FloatArray, Problem
 from hannah_hw.search.rundir import CONFIG, LOG, RunDirectory
 from hannah_hw.search.tasks import Executor, InProcess
@@ -35,6 +36,7 @@ class RunResult:
         front: Non-dominated feasible records.
         ending: ``budget`` or ``exhausted``.
         progress: The final numbers.
+        empty: Why the front is empty; None where it is not.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class RunResult:
     front: list[Record]
     ending: Ending
     progress: Progress
+    empty: str | None = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,9 @@ def run_search(
             raise RunError(
                 f"interrupted after {done} of {config.search.evaluations} evaluations; continue with --resume"
             ) from interrupt
-    return RunResult(out, engine.archive.records, engine.archive.front, ending, engine.archive.progress())
+    archive = engine.archive
+    empty = None if archive.front else explain_empty(archive.records, goals)
+    return RunResult(out, archive.records, archive.front, ending, archive.progress(), empty)
 
 
 def _check_same(config: SearchConfig, before: SearchConfig, out: Path) -> None:

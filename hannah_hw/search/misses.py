@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from hannah_hw.search.metrics import METRICS, Goals
 from hannah_hw.search.protocols import Estimates, FloatArray
+
+
+def explain_empty(records: Sequence[Mapping[str, Any]], goals: Goals) -> str:
+    """Why a run that trained candidates has an empty front.
+
+    Args:
+        records: All its records.
+        goals: The constraints.
+    """
+    failed = [r["reason"] for r in records if r["status"] == "failed"]
+    lines = [
+        f"no candidate was trained within the constraints ({len(records)} candidates, {len(failed)} failed)"
+    ]
+    if failed:
+        lines.append(f"the last failure: {failed[-1]['kind']}: {failed[-1]['message']}")
+    for constraint in goals.constraints:
+        metric = METRICS[constraint.metric]
+        known = [r["metrics"].get(metric.key) for r in records]
+        values = [value for value in known if value is not None]
+        if metric.estimated or not values:
+            continue
+        best = min(values) if constraint.sign == "<=" else max(values)
+        lines.append(
+            f"{metric.name} {constraint.sign} {metric.format(constraint.bound)}: "
+            f"best value seen {metric.format(best)}"
+        )
+    lines.append("relax the constraint that binds, train for longer, or allow more evaluations with --resume")
+    return "; ".join(lines)
 
 
 class Misses:

@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, field_validator
 
-from hannah_hw.errors import InputError
+from hannah_hw.errors import InputError, TargetError
 from hannah_hw.targets.fields import Bytes, Hertz, Sourced, SourcedWatts, Strict
 from hannah_hw.targets.legality import Predicate
 from hannah_hw.targets.models import Model
+from hannah_hw.workload.table import KERNEL_KINDS
 
 __all__ = ["FORMAT", "OperatorRule", "Power", "Sourced", "Target"]
 
@@ -37,6 +38,15 @@ class OperatorRule(Strict):
             except InputError as failure:
                 raise ValueError(str(failure)) from failure
         return conditions
+
+    @field_validator("match")
+    @classmethod
+    def _known(cls, match: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for kind in (match,) if isinstance(match, str) else match:
+            if kind not in KERNEL_KINDS:
+                problem = TargetError(f"unknown kernel kind {kind!r}", allowed=KERNEL_KINDS, given=kind)
+                raise ValueError(str(problem))
+        return match
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -60,6 +60,19 @@ class ColumnTable(Mapping[str, IntArray]):
         raise NotImplementedError
 
 
+#: Kernel kinds that operators of this package and fusion give to kernels.
+KERNEL_KINDS: Final = (
+    "conv",
+    "linear",
+    "add",
+    "avg_pool",
+    "max_pool",
+    "softmax",
+    "activation",
+    "batch_norm",
+)
+
+
 @dataclass(frozen=True)
 class Kernels:
     """Kernel slots, K of them, of P candidates.

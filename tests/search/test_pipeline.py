@@ -130,12 +130,17 @@ def test_a_trained_run_gives_what_training_in_this_process_gives(tmp_path):
     path = tmp_path / "trained.yaml"
     path.write_text(text, encoding="utf-8")
     small = ["search.evaluations=2", "search.population=4", "constraints.ram=<= 4 KiB"]
+    empty = run_search(path, tmp_path / "empty", overrides=[*small, "constraints.error=<= 0 %"])
+    assert empty.front == []
+    best = min(r["metrics"]["error"] for r in empty.records if "error" in r["metrics"])
+    assert f"error <= 0 %: best value seen {100 * best:.3g} %" in empty.empty
     run = run_search(path, tmp_path / "run", overrides=small)
     config = load_config(path, small)
     evaluator = build(config, tmp_path / "here").evaluator
     evaluator.start()
     trained = [r for r in run.records if r["status"] == "ok"]
     assert len(trained) == 2
+    assert run.empty is None
     for record in trained:
         metrics = evaluator.evaluate(record["id"], record["assignment"])
         assert {k: record["metrics"][k] for k in ("error", "test_error", "float_error")} == {

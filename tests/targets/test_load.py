@@ -5,8 +5,10 @@ import json
 import pytest
 import yaml
 
+from hannah_hw.cost.classes import KERNEL_CLASSES
 from hannah_hw.errors import CatalogError, TargetError
 from hannah_hw.targets import describe_target, json_schema, list_targets, load_target, parse_target
+from hannah_hw.workload import KERNEL_KINDS
 
 
 @pytest.fixture
@@ -39,6 +41,8 @@ def test_both_shipped_targets_are_listed():
         (("power", "active_w", "source"), "guessed", "assumed"),
         (("ops",), [], "ops"),
         (("ops",), [{"match": "conv", "when": ["kernal_h <= 3"]}], "kernel_h"),
+        (("ops",), [{"match": "convv"}], "unknown kernel kind 'convv'.*did you mean 'conv'"),
+        (("ops",), [{"match": ["add", "sub"]}], "unknown kernel kind 'sub'"),
         (("unsupported",), "zero", "error"),
         (("name",), "My Chip", "name"),
     ],
@@ -85,3 +89,10 @@ def test_the_json_schema_names_every_field_of_a_shipped_file(data):
     assert schema["additionalProperties"] is False
     assert set(data) == set(schema["properties"])
     assert set(schema["required"]) == set(data)
+
+
+def test_every_kernel_kind_that_can_be_priced_can_be_matched():
+    assert {entry.kind for entry in KERNEL_CLASSES} <= set(KERNEL_KINDS)
+    assert {kind for name in list_targets() for rule in load_target(name).ops for kind in rule.kinds} <= {
+        entry.kind for entry in KERNEL_CLASSES
+    }
