@@ -140,8 +140,7 @@ def _run(given: list[str]) -> int:
         message = "the working folder no longer exists; change to another" if gone else str(error)
         return _fail(message, FAILED, "RunError", given)
     except KeyboardInterrupt:
-        say("interrupted")
-        return INTERRUPTED
+        return _fail("interrupted", INTERRUPTED, "KeyboardInterrupt", given)
     return code if isinstance(code, int) else DONE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,12 +55,17 @@ def calibrate(
     if out is not None:
         kept = out.with_suffix(".sweep.csv")
         model = model.model_copy(update={"name": out.stem, "sweep": kept.name})
+        part = kept.with_name(f".{kept.name}.{os.getpid()}.part")
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_text(write_sweep(list(dict.fromkeys(rows))), encoding="utf-8")
+            try:
+                part.write_text(write_sweep(list(dict.fromkeys(rows))), encoding="utf-8")
+                write_cost_model(model, out)
+                part.replace(kept)
+            finally:
+                part.unlink(missing_ok=True)
         except OSError as failure:
             raise RunError(f"cannot write {kept}: {failure}") from failure
-        write_cost_model(model, out)
         say(f"wrote {out} and {kept}")
     document = {
         "file": out,

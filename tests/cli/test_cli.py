@@ -327,6 +327,16 @@ def test_calibrate_from_the_shipped_sweep_gives_the_shipped_model(
     assert main(["calibrate", str(sweep), "--out", str(tmp_path / "x.yaml")]) == 2
 
 
+def test_calibrate_leaves_nothing_when_the_cost_model_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = ROOT / "cost_models" / "cmsis_nn_m4_gcc.sweep.csv"
+    (tmp_path / "mine.json").mkdir()
+    assert main(["calibrate", str(sweep), "--out", str(tmp_path / "mine.json")]) == 1
+    assert "cannot write" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.json"]
+
+
 def test_search_from_start_to_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = str(tmp_path / "run")
     settings = ["search.evaluations=2", "search.population=4", "training.epochs=1", "search.workers=1"]
