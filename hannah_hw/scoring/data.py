@@ -118,7 +118,9 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
                 if key in wanted:
                     with archive.open(member) as stream:
                         arrays[key] = _read_array(stream, member.file_size, f"{path} {key}")
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except OSError as error:
+        raise DataError(f"cannot read the file: {error.strerror or error}", where=str(path)) from error
+    except (EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise DataError(
             f"not a complete .npz file ({error}); write it with numpy.savez_compressed", where=str(path)
         ) from error

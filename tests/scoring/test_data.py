@@ -194,3 +194,8 @@ def test_a_function_that_does_not_work_is_named_with_its_line(tmp_path, monkeypa
 def test_half_of_a_function_is_no_data_set(name):
     with pytest.raises(DataError, match="unknown data set"):
         load_data(name)
+
+
+def test_a_file_that_cannot_be_read_is_not_called_incomplete(tmp_path):
+    with pytest.raises(DataError, match="cannot read the file: Is a directory"):
+        module._read_npz(tmp_path)
