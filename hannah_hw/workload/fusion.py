@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hannah_hw.expressions import And, If, Max, Not, Or, Scalar
+from hannah_hw.expressions import And, If, Not, Or, Scalar
 from hannah_hw.workload.rows import CLAMPING, FOLDING, Row
 
 
@@ -258,4 +258,4 @@ def _buffers(
 
 def _later(last: Scalar, condition: Scalar, index: int) -> Scalar:
     """The later of a buffer's last use so far and a kernel slot that may read it; slots come in order."""
-    return index if condition is True else Max(last, If(condition, index, 0))
+    return If(condition, index, last)
