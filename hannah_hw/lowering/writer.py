@@ -114,6 +114,7 @@ class _Emitter:
     def __init__(self, weights: Mapping[str, FloatArray]) -> None:
         import onnx
 
+        self._onnx = onnx
         self.graph = onnx.GraphProto()
         self.nodes = self.graph.node
         self.weights = dict(weights)
@@ -137,8 +138,17 @@ class _Emitter:
         self._count += 1
         node = self.nodes.add(op_type=op_type, input=inputs, output=[name], name=name)
         for key, value in sorted(attributes.items()):
-            _add_attribute(node, key, value)
+            self._add_attribute(node, key, value)
         return name
+
+    def _add_attribute(self, node: Any, name: str, value: Any) -> None:
+        """Add an attribute; whole numbers, which most are, without ONNX's search for their type."""
+        if isinstance(value, int):
+            node.attribute.add(name=name, type=self._onnx.AttributeProto.INT, i=value)
+        elif isinstance(value, list | tuple) and all(isinstance(item, int) for item in value):
+            node.attribute.add(name=name, type=self._onnx.AttributeProto.INTS, ints=value)
+        else:
+            node.attribute.append(self._onnx.helper.make_attribute(name, value))
 
     def finish(self, result: str) -> str:
         """Call the node that makes a step's value, and the value, by the step's id."""
@@ -181,29 +191,15 @@ class _Emitter:
 
     def add_initialisers(self) -> None:
         """Add the constants that nodes take, in the order of their first use."""
-        from onnx import helper
-
         known = self.weights | self._constants
         for name in dict.fromkeys(name for node in self.nodes for name in node.input if name in known):
             values = known[name]
             self.graph.initializer.add(
                 name=name,
                 dims=values.shape,
-                data_type=helper.np_dtype_to_tensor_dtype(values.dtype),
+                data_type=self._onnx.helper.np_dtype_to_tensor_dtype(values.dtype),
                 raw_data=values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes(),
             )
-
-
-def _add_attribute(node: Any, name: str, value: Any) -> None:
-    """Add an attribute; whole numbers, which most are, without ONNX's search for their type."""
-    from onnx import AttributeProto, helper
-
-    if isinstance(value, int):
-        node.attribute.add(name=name, type=AttributeProto.INT, i=value)
-    elif isinstance(value, list | tuple) and all(isinstance(item, int) for item in value):
-        node.attribute.add(name=name, type=AttributeProto.INTS, ints=value)
-    else:
-        node.attribute.append(helper.make_attribute(name, value))
 
 
 def _trained(plan: Plan, module: nn.Module) -> dict[str, FloatArray]:

@@ -132,17 +132,14 @@ class _Convolution(Op):
         return Row("kernel", "conv", columns)
 
     def to_onnx(self, emitter: OnnxEmitter, inputs: list[str]) -> str:
-        """An ONNX ``Conv``."""
+        """An ONNX ``Conv``; attributes that have their default are left out."""
         _, _, kernel, stride, dilation, begin, end = self._window()
-        return emitter.node(
-            "Conv",
-            inputs,
-            kernel_shape=kernel,
-            strides=stride,
-            dilations=dilation,
-            pads=[*begin, *end],
-            group=self.groups,
-        )
+        rare: dict[str, Any] = {}
+        if any(d != 1 for d in dilation):
+            rare["dilations"] = dilation
+        if self.groups != 1:
+            rare["group"] = self.groups
+        return emitter.node("Conv", inputs, kernel_shape=kernel, strides=stride, pads=[*begin, *end], **rare)
 
 
 class Conv1d(_Convolution):
