@@ -100,7 +100,9 @@ def calibrate(rows: Sequence[SweepRow], base: CostModel, *, reference: str = "")
             fits.append(
                 FitRow(entry.name, distinct[m], float(predicted), None if out is None else float(out))
             )
-    if "conv" in classes and "conv_1xn" in classes:
+    fitted_names = {fit.kernel_class for fit in fits}
+    # Where the sweep has no 1-D convolution, the fit to its 2-D ones stands in.
+    if "conv" in fitted_names and "conv_1xn" in classes and "conv_1xn" not in fitted_names:
         classes["conv_1xn"] = classes["conv_1xn"].model_copy(
             update={"coefficients": classes["conv"].coefficients}
         )

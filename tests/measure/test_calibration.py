@@ -86,6 +86,30 @@ def test_the_shipped_model_is_the_fit_to_the_shipped_sweep(base):
         assert fitted.reference == base.classes[name].reference
 
 
+def test_measured_1d_convolutions_give_their_own_coefficients(base):
+    shapes = [
+        (8, 8, 3, 100),
+        (16, 16, 5, 60),
+        (16, 32, 9, 40),
+        (40, 16, 3, 98),
+        (24, 24, 7, 33),
+        (4, 64, 9, 20),
+    ]
+    rows = [
+        SweepRow("conv", 1, out + k - 1, i, o, 1, k, 1, 1, 1, out, 0, 7 * out * o * i * k, 0)
+        for i, o, k, out in shapes
+    ]
+    found = calibrate(rows, base)
+    model = found.model.classes["conv_1xn"]
+    coefficients = dict(zip(model.features, model.coefficients, strict=True))
+    assert coefficients["macs"] == pytest.approx(7, rel=0.05)
+    assert {fit.kernel_class for fit in found.rows} == {"conv_1xn"}
+    assert found.model.classes["conv"] == base.classes["conv"]
+    both = calibrate([*rows, *read_sweep(SWEEP)], base).model.classes
+    assert both["conv_1xn"] == model
+    assert both["conv"] != both["conv_1xn"]
+
+
 def test_held_out_errors_are_those_of_a_fit_without_the_row(base):
     rows = read_sweep(SWEEP)
     found = calibrate(rows, base)
