@@ -19,7 +19,7 @@ class History:
         evaluations: Number of candidates evaluated when the front changed, and at the end.
         hypervolume: Volume the front dominates, in units of the reference point; see
             `hannah_hw.search.hypervolume.relative_hypervolume`.
-        front_size: Candidates on the front.
+        front_size: Candidates on the front; of equal ones, all.
         reference: The reference point, one coordinate an objective.
     """
 
@@ -77,9 +77,10 @@ def history(
     evaluations, volumes, sizes = [], [], []
     front = np.empty((0, array.shape[1]))
     for point, position in zip(array, positions, strict=True):
-        if (front <= point).all(axis=1).any():
+        if ((front <= point).all(axis=1) & (front < point).any(axis=1)).any():
             continue
-        front = np.vstack([front[~(point <= front).all(axis=1)], point])
+        beaten = (front >= point).all(axis=1) & (front > point).any(axis=1)
+        front = np.vstack([front[~beaten], point])
         evaluations.append(position + 1)
         volumes.append(relative_hypervolume(front, corner))
         sizes.append(len(front))

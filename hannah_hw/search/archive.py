@@ -131,8 +131,10 @@ class Archive:
         A coordinate is the worst value that the constraints allow; where they allow any, `reference_point` of
         the results so far.
         """
+        if self.reference is not None:
+            return
         points = [minimised(record, self.goals) for record in self.records if record["status"] == "ok"]
-        if self.reference is None and points:
+        if points:
             corner = self.goals.corner
             self.reference = np.where(np.isnan(corner), reference_point(np.array(points)), corner)
             self._update()

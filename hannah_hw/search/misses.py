@@ -56,13 +56,13 @@ class Misses:
     def add(self, estimates: Estimates, parts: Mapping[str, FloatArray], total: FloatArray) -> bool:
         """Take in P infeasible candidates.
 
-        Returns:
-            Whether one of them comes closer than any before.
-
         Args:
             estimates: Their estimates.
             parts: Violation of each constraint: (P,) each.
             total: (P,) their sums.
+
+        Returns:
+            Whether one of them comes closer than any before.
         """
         for index, constraint in enumerate(self._constraints):
             values = np.asarray(estimates.columns[METRICS[constraint.metric].key], float)
