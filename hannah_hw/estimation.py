@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hannah_hw.cost import CostReport, Costs, price
@@ -28,7 +29,7 @@ def estimate(
 
     Args:
         model: A candidate, a Workload of one candidate, an ONNX model, or the path of one. A floating point
-            ONNX model is priced as the int8 network that quantisation makes of it.
+            ONNX model is priced as the int8 network that quantisation makes of it, a quantised one as it is.
         target: A target, or its name or path.
         shapes: Input name -> shape, where an ONNX file leaves it open.
 
@@ -38,12 +39,16 @@ def estimate(
         CatalogError: There is no such target.
     """
     if isinstance(model, Candidate):
-        workload = model.workload()
-    elif isinstance(model, Workload):
-        workload = model
-    else:
-        workload = read_onnx(model, shapes=shapes).workload(bits=8)
-    return price(workload, _target(target)).report(0)
+        return price(model.workload(), _target(target)).report(0)
+    if isinstance(model, Workload):
+        return price(model, _target(target)).report(0)
+    read = read_onnx(model, shapes=shapes)
+    report = price(read.deployed(), _target(target)).report(0)
+    unsupported = (
+        replace(row, rule=f"{row.rule}; {read.foreign[row.kernel]}") if row.kernel in read.foreign else row
+        for row in report.unsupported
+    )
+    return replace(report, unsupported=tuple(unsupported))
 
 
 def estimate_population(space: SearchSpace, X: FloatArray, target: Target | str) -> Costs:

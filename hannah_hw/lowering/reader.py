@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import HannahError, ModelError
+from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape, Tensor, naming
 from hannah_hw.graph.activity import graph_steps
 from hannah_hw.operators import onnx_readers
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 #: Largest file that is read.
 MAX_BYTES: Final = 1 << 30
+
+#: Bits of the values of a file that is not quantised.
+FLOAT_BITS: Final = 32
 
 #: Element types of quantised values -> bits.
 _BITS: Final = {"int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int4": 4, "uint4": 4}
@@ -41,14 +45,12 @@ class ForeignOp(Op):
     Args:
         kind: Its ONNX operator type.
         output: Its output shape.
-        reason: Why it is not read, if an operator tried.
     """
 
-    def __init__(self, kind: str, output: tuple[int, ...], reason: str = "") -> None:
+    def __init__(self, kind: str, output: tuple[int, ...]) -> None:
         super().__init__()
         self.kind = kind
         self.output = output
-        self.reason = reason
 
     def shape_fun(self) -> Shape:
         """The shape that ONNX infers."""
@@ -65,7 +67,7 @@ class OnnxModel:
     Attributes:
         order: Data tensors and operators in the order of the file.
         outputs: The nodes of the graph's outputs.
-        bits: Bits of its values: 8 for a QDQ int8 model, 32 for floating point.
+        bits: Bits of its widest quantised value: 8 for a QDQ int8 model; 32 for floating point.
         foreign: Name of a node that nothing reads -> why.
     """
 
@@ -81,10 +83,14 @@ class OnnxModel:
         Args:
             bits: Bits of weights and activations; without them, the file's own.
         """
-        activity = dict.fromkeys((node.id for node in self.order), True)
-        steps, position = graph_steps(self.order, {**activity})
+        activity: dict[str, Scalar] = dict.fromkeys((node.id for node in self.order), True)
+        steps, position = graph_steps(self.order, activity)
         program = WorkloadProgram(steps, [position[o.id] for o in self.outputs], bits=bits or self.bits)
         return program.run({}, 1)
+
+    def deployed(self) -> Workload:
+        """The Workload of the integer network: quantised as the file is, to 8 bits where it is floating point."""
+        return self.workload(bits=8 if self.bits == FLOAT_BITS else self.bits)
 
 
 def read_onnx(
@@ -204,7 +210,7 @@ class _Reader:
         self.names = {value.name for value in self.graph.input}
         self.order: list[Node] = []
         self.foreign: dict[str, str] = {}
-        self.bits = 32
+        self.bits = FLOAT_BITS
         self.readers = onnx_readers()
 
     def read(self) -> OnnxModel:
@@ -251,7 +257,8 @@ class _Reader:
         self.values[node.output[0]] = self._value(source)
         if len(node.input) > 2 and node.input[2] in self.constants:
             kind = helper.tensor_dtype_to_np_dtype(self.constants[node.input[2]].data_type).name
-            self.bits = _BITS.get(kind, self.bits)
+            bits = _BITS.get(kind, self.bits)
+            self.bits = bits if self.bits == FLOAT_BITS else max(self.bits, bits)
 
     def _value(self, name: str) -> Node:
         if name not in self.values:
@@ -289,7 +296,7 @@ class _Reader:
                 reason, result = str(error), None
         if result is None:
             self.foreign[name] = reason
-            result = ForeignOp(node.op_type, shape, reason)(*view.operands)
+            result = ForeignOp(node.op_type, shape)(*view.operands)
         result.id = name
         # Further outputs (parts of a Split, the mask of a Dropout) are the same foreign or unused value.
         self.values.update((output, result) for output in node.output if output)

@@ -247,7 +247,7 @@ def _number(text: str | None, column: str, where: str) -> float | None:
 def _model_workload(path: Path) -> Workload:
     from hannah_hw.lowering import read_onnx
 
-    return read_onnx(path).workload(bits=8)
+    return read_onnx(path).deployed()
 
 
 def mlperf_tiny_workloads() -> dict[str, Workload]:
