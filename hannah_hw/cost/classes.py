@@ -162,7 +162,15 @@ class KernelClass:
 
 def _is_depthwise(s: Entries) -> BoolArray:
     groups = s.whole("groups")
-    result: BoolArray = (groups > 1) & (groups == s.whole("in_channels"))
+    result: BoolArray = (
+        (groups > 1) & (groups == s.whole("in_channels")) & (groups == s.whole("out_channels"))
+    )
+    return result
+
+
+def _is_dense(s: Entries) -> BoolArray:
+    """All channels in one group: the features of the im2col kernels do not describe other convolutions."""
+    result: BoolArray = s.whole("groups") == 1
     return result
 
 
@@ -188,7 +196,7 @@ def _is_depthwise_3x3(s: Entries) -> BoolArray:
 
 def _is_row(s: Entries) -> BoolArray:
     """A one-dimensional convolution."""
-    result: BoolArray = (s.whole("in_h") == 1) & (s.whole("kernel_h") == 1)
+    result: BoolArray = _is_dense(s) & (s.whole("in_h") == 1) & (s.whole("kernel_h") == 1)
     return result
 
 
@@ -285,7 +293,7 @@ KERNEL_CLASSES: Final[tuple[KernelClass, ...]] = (
         lambda s: s["window"] * s["out_channels"] * 2.0,
     ),
     KernelClass("conv_1xn", "conv", "1-D convolution", _CONV_FEATURES, _is_row, _conv_reads, _column_scratch),
-    KernelClass("conv", "conv", "convolution", _CONV_FEATURES, None, _conv_reads, _column_scratch),
+    KernelClass("conv", "conv", "convolution", _CONV_FEATURES, _is_dense, _conv_reads, _column_scratch),
     KernelClass(
         "fc",
         "linear",

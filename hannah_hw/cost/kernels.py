@@ -31,10 +31,8 @@ from hannah_hw.workload.table import Kernels, Workload
 #: Kernels at a time: small enough that arrays are reused memory, not fresh pages, and stay in the cache.
 _BLOCK: Final = 8192
 _UNPRICED: Final = "{kind}: the cost model {model} has no coefficients for the kernel class {name}"
-
-
 _NO_RULE: Final = "{kind}: the target has no rule for this operator"
-_NO_KERNEL: Final = "{kind}: the kernel library has no kernel for this operator"
+_NO_KERNEL: Final = "{kind}: the kernel library has no kernel for this operator of this shape"
 
 
 def price_kernels(workload: Workload, target: Target) -> Costs:

@@ -9,7 +9,7 @@ import pytest
 from hannah_hw.cost import CostReport, load_cost_model, price
 from hannah_hw.cost.classes import KERNEL_CLASSES
 from hannah_hw.measure.sweep import read_sweep, sweep_kernels
-from hannah_hw.targets import SourcedNumber, load_target
+from hannah_hw.targets import OperatorRule, SourcedNumber, load_target
 from hannah_hw.workload import KERNEL_COLUMNS, Buffers, Kernels, Workload
 
 STACK_AND_STATIC = 644 + 64
@@ -91,6 +91,20 @@ def test_scratch_is_what_the_library_asked_for(target, sweep):
 def test_flash_reads_follow_the_loops(target, kind, columns, reads):
     slow, fast = (price(single(kind, **columns), waiting(target, w)).cycles[0] for w in (1.0, 0.0))
     assert slow - fast == pytest.approx(reads)
+
+
+@pytest.mark.parametrize(
+    ("groups", "out_channels", "kernel_class"),
+    [(1, 16, "conv"), (16, 16, "dw_3x3"), (4, 16, None), (16, 32, None)],
+)
+def test_a_grouped_convolution_is_priced_as_no_other(target, groups, out_channels, kernel_class):
+    permissive = target.model_copy(update={"ops": (OperatorRule(match="conv"),)})
+    shape = {"in_channels": 16, "kernel_h": 3, "kernel_w": 3, "out_h": 4, "out_w": 4}
+    workload = single("conv", groups=groups, out_channels=out_channels, **shape)
+    report = price(workload, permissive).report()
+    assert report.kernels[0].kernel_class == kernel_class
+    assert report.supported == (kernel_class is not None)
+    assert (report.latency_s is None) == (kernel_class is None)
 
 
 def test_memory_by_hand(target):
