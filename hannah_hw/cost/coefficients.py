@@ -129,6 +129,13 @@ class CostModel(Strict):
                     f"class {name!r} has the features {', '.join(fitted.features)}; "
                     f"this version computes {', '.join(known[name])}: run hannah-hw calibrate again"
                 )
+            if name not in self.runtime.code_by_class:
+                raise ValueError(f"runtime.code_by_class does not say how much code the class {name!r} takes")
+        for name in self.runtime.code_by_class:
+            if name not in known:
+                raise ValueError(
+                    f"unknown kernel class {name!r} in runtime.code_by_class; allowed: {', '.join(known)}"
+                )
         return self
 
 

@@ -70,4 +70,4 @@ class SourcedWatts(Sourced):
 class SourcedNumber(Sourced):
     """A number without a unit."""
 
-    value: Annotated[float, Field(ge=0)]
+    value: Annotated[float, Field(ge=0, allow_inf_nan=False)]

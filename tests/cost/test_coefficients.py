@@ -39,6 +39,15 @@ def test_mistakes_are_named(data):
         parse_cost_model(data, "x.json")
 
 
+def test_code_is_stated_for_every_class_and_for_no_other(data):
+    data["runtime"]["code_by_class"]["con"] = data["runtime"]["code_by_class"]["conv"]
+    with pytest.raises(TargetError, match="unknown kernel class 'con'"):
+        parse_cost_model(data, "x.json")
+    del data["runtime"]["code_by_class"]["con"], data["runtime"]["code_by_class"]["conv"]
+    with pytest.raises(TargetError, match="'conv'"):
+        parse_cost_model(data, "x.json")
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, '{"format": 1}', "\x00"])
 def test_files_that_are_no_model(tmp_path, text):
     path = tmp_path / "bad.json"

@@ -43,6 +43,8 @@ def test_both_shipped_targets_are_listed():
         (("ops",), [{"match": "conv", "when": ["kernal_h <= 3"]}], "kernel_h"),
         (("ops",), [{"match": "convv"}], "unknown kernel kind 'convv'.*did you mean 'conv'"),
         (("ops",), [{"match": ["add", "sub"]}], "unknown kernel kind 'sub'"),
+        (("model", "cycle_scale", "value"), 0, "must be positive"),
+        (("model", "flash_wait_cycles", "value"), float("inf"), "finite"),
         (("unsupported",), "zero", "error"),
         (("name",), "My Chip", "name"),
     ],

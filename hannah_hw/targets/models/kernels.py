@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from hannah_hw.targets.fields import Ratio, SourcedNumber, Strict
 
@@ -41,3 +41,10 @@ class KernelsModel(Strict):
     flash_wait_cycles: SourcedNumber
     device_error: Ratio | None = None
     arena: ArenaChoice = ArenaChoice()
+
+    @field_validator("cycle_scale")
+    @classmethod
+    def _takes_time(cls, scale: SourcedNumber) -> SourcedNumber:
+        if scale.value == 0:
+            raise ValueError("a cycle scale of 0 makes every kernel free; it must be positive")
+        return scale
