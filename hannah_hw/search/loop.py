@@ -18,7 +18,7 @@ from hannah_hw.search.engine import Engine
 from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
 from hannah_hw.search.misses import explain_empty
 from hannah_hw.search.protocols import Evaluator, FloatArray, Problem
-from hannah_hw.search.rundir import CONFIG, LOG, RunDirectory
+from hannah_hw.search.rundir import ARTIFACTS, CONFIG, LOG, RunDirectory
 from hannah_hw.search.tasks import Executor, InProcess
 from hannah_hw.search.workers import WorkerPool
 
@@ -116,7 +116,7 @@ def run_search(
         config = load_config(config, overrides)
     if resume and (out / CONFIG).is_file():
         _check_same(config, load_config(out / CONFIG), out)
-    setup = pipeline.build(config, out.absolute() / "artifacts")
+    setup = pipeline.build(config, out.absolute() / ARTIFACTS)
     with ExitStack() as stack:
         directory = stack.enter_context(RunDirectory(out, resume=resume))
         goals = config.goals.within(setup.problem.capacities)
@@ -185,6 +185,10 @@ class Search:
         timeout: Seconds that one evaluation may take in a worker.
         observers: Called as the search goes on.
 
+    Raises:
+        InputError: The space or the target cannot be used, a metric or a bound is unknown, or an evaluator or a
+            target is missing.
+
     Attributes:
         history_: All records, in order.
         front_: Non-dominated feasible records.
@@ -212,6 +216,8 @@ class Search:
         timeout: float = 600.0,
         observers: Sequence[Observer] = (),
     ) -> None:
+        if target is None and not hasattr(space, "estimate"):
+            raise ConfigError("a space has no prices of its own; give a target, for example 'stm32l4r5zi'")
         self.problem: Problem = space if target is None else _problem(space, target)
         goals = make_goals(objectives, constraints or {})
         self.goals = (

@@ -146,11 +146,6 @@ class Goals:
         names = [*self.objectives, *(c.metric for c in self.constraints)]
         return any(not METRICS[name].estimated for name in names)
 
-    def minimised(self, metrics: Mapping[str, object]) -> FloatArray:
-        """(M,) objectives of one candidate, sign turned where a metric is maximised; NaN where unknown."""
-        values = [_number(metrics.get(METRICS[name].key)) for name in self.objectives]
-        return np.array(values) * self.signs
-
     @property
     def corner(self) -> FloatArray:
         """(M,) worst values that a feasible candidate can have, minimised; NaN where there is no limit.

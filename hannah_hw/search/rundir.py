@@ -64,11 +64,6 @@ class RunDirectory:
             self.close()
             raise
 
-    @property
-    def artifacts(self) -> Path:
-        """Folder of the trained models."""
-        return self.path / ARTIFACTS
-
     def _open_log(self) -> list[dict[str, Any]]:
         """Read the log, drop a torn last line, and open it for appending."""
         path = self.path / LOG
@@ -191,20 +186,3 @@ def _lock(descriptor: int, path: Path) -> None:
         raise RunError(
             f"another process is running in {path}; wait for it or choose another folder"
         ) from error
-
-
-def read_records(path: str | Path) -> list[dict[str, Any]]:
-    """The complete records of a run, also while it is running; a torn last line is left out.
-
-    Args:
-        path: The run directory.
-
-    Raises:
-        RunError: There is no log.
-    """
-    log = Path(path) / LOG
-    try:
-        data = log.read_bytes()
-    except OSError as error:
-        raise RunError(f"cannot read {log}: {error.strerror}") from error
-    return [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]

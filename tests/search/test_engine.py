@@ -1,7 +1,6 @@
 """The loop: what is recorded, charged, told and remembered."""
 
 import json
-import math
 
 import numpy as np
 import pytest
@@ -16,7 +15,8 @@ from search_toys import (
 )
 
 from hannah_hw.errors import ConfigError, RunError
-from hannah_hw.search.archive import charged
+from hannah_hw.search.archive import charged, minimised
+from hannah_hw.search.config import Constraints, Objectives
 from hannah_hw.search.loop import Search, make_goals
 from hannah_hw.search.metrics import METRICS
 
@@ -164,13 +164,16 @@ def test_wrong_arguments_from_python():
         make_goals({"latency": "up"}, {})
     with pytest.raises(ConfigError, match="needs an evaluator"):
         Search(TableProblem(), None, ["error"])
+    with pytest.raises(ConfigError, match="give a target"):
+        Search("ds_cnn")
 
 
 def test_goals_know_every_metric_of_the_configuration():
-    goals = make_goals(list(METRICS), {})
-    values = {metric.key: float(i) for i, metric in enumerate(METRICS.values())}
-    assert goals.minimised(values).tolist() == list(range(len(METRICS)))
-    assert math.isnan(goals.minimised({})[0])
+    assert set(Objectives.model_fields) == set(Constraints.model_fields) == set(METRICS)
+    goals = make_goals(dict.fromkeys(METRICS, "max"), {})
+    record = {"objectives": {name: float(i) for i, name in enumerate(METRICS)}}
+    assert minimised(record, goals).tolist() == [-float(i) for i in range(len(METRICS))]
+    assert np.isnan(minimised({"objectives": {}}, goals)).all()
 
 
 @pytest.mark.parametrize("algorithm", ["nsga2", "aging"])

@@ -15,7 +15,6 @@ from hannah_hw.errors import ConfigError, InputError, RunError, SpaceError
 from hannah_hw.estimation import estimate
 from hannah_hw.search import Search, dry_run, load_config, run_search
 from hannah_hw.search.pipeline import SpaceProblem, build
-from hannah_hw.search.rundir import read_records
 
 FREE = """\
 version: 1
@@ -53,7 +52,7 @@ def test_estimates_of_a_batch_are_those_of_each_candidate():
 def test_a_configured_run_without_training(config, tmp_path):
     out = tmp_path / "run"
     result = run_search(config, out)
-    records = read_records(out)
+    records = [json.loads(line) for line in (out / "candidates.jsonl").read_text().splitlines()]
     assert result.records == records
     assert sum(r["status"] == "ok" for r in records) == 24
     for record in records:

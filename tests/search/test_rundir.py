@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from hannah_hw.errors import RunError
-from hannah_hw.search.rundir import RunDirectory, read_records
+from hannah_hw.search.rundir import RunDirectory
 
 
 def fill(path, count=3):
@@ -23,7 +23,6 @@ def fill(path, count=3):
 def test_a_torn_last_line_is_dropped(tmp_path, cut):
     log = fill(tmp_path / "run")
     log.write_bytes(log.read_bytes()[:-cut])
-    assert [r["index"] for r in read_records(tmp_path / "run")] == [0, 1]
     with RunDirectory(tmp_path / "run", resume=True) as directory:
         assert [r["index"] for r in directory.records] == [0, 1]
         directory.append({"index": 2})
