@@ -34,9 +34,10 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
     evaluations = f"{progress.evaluations} of {progress.budget}"
     if progress.failed:
         evaluations += f" ({progress.failed} failed)"
+    feasible = f"{progress.feasible_share:.1%} of {progress.estimated} estimates"
     return [
         ("evaluations", evaluations),
-        ("feasible", f"{progress.feasible_share:.1%} of {progress.estimated} estimates"),
+        ("feasible", feasible if progress.estimated else "-"),
         ("hypervolume", hypervolume),
         ("front", str(progress.front_size)),
         ("generation", str(progress.generation)),
