@@ -75,7 +75,7 @@ def render_page(run: ReportData, *, near: Path | None = None) -> str:
         failures=_failures(run),
         facts=_facts(_run_facts(run)),
         target=_target(run.resolved),
-        data=_facts(_flat(_first(run.resolved, "data_summary", "data"))),
+        data=_facts(_flat(run.resolved.get("data"))),
         style=style,
         script=script,
         payload=embed(payload(run, links)),
@@ -98,7 +98,7 @@ def _title(run: ReportData) -> str:
 def _subtitle(run: ReportData) -> str:
     parts = [
         f"{len(run.candidates)} candidates",
-        f"{run.count('ok')} trained",
+        f"{run.count('ok')} feasible",
         f"{run.count('infeasible')} over a budget",
     ]
     if run.count("failed"):
@@ -108,7 +108,7 @@ def _subtitle(run: ReportData) -> str:
 
 def _front_table(run: ReportData, links: Mapping[str, str]) -> str:
     if not run.front:
-        return "<p>No candidate was trained within the constraints, so there is no front yet.</p>"
+        return "<p>No candidate keeps every constraint, so there is no front yet.</p>"
     head = "".join(
         f'<th scope="col" aria-sort="none"><button type="button">{_escape(a.label)}</button></th>'
         for a in run.axes
@@ -166,7 +166,7 @@ def _run_facts(run: ReportData) -> list[tuple[str, str]]:
     facts += [
         (key, value)
         for key, value in _flat(
-            {key: value for key, value in run.resolved.items() if not key.startswith(("target", "data"))}
+            {key: value for key, value in run.resolved.items() if key not in ("target", "data")}
         )
     ]
     return [*facts, ("folder", str(run.folder))]
@@ -185,10 +185,6 @@ def _short(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _first(mapping: Mapping[str, Any], *keys: str) -> Any:
-    return next((mapping[key] for key in keys if key in mapping), None)
-
-
 def _facts(rows: Iterable[tuple[str, str]]) -> str:
     body = "".join(f"<dt>{_escape(key)}</dt><dd>{_escape(value)}</dd>" for key, value in rows)
     return f"<dl>{body}</dl>" if body else "<p>Nothing was recorded.</p>"
@@ -196,7 +192,7 @@ def _facts(rows: Iterable[tuple[str, str]]) -> str:
 
 def _target(resolved: Mapping[str, Any]) -> str:
     """The target's figures; a mapping with ``value`` and ``source`` becomes a row with its provenance."""
-    rows = list(_sourced(_first(resolved, "target_figures", "target"), ""))
+    rows = list(_sourced(resolved.get("target"), ""))
     if not rows:
         return "<p>Nothing was recorded.</p>"
     body = "".join(

@@ -25,6 +25,12 @@ _KERNEL_FIELDS: Final = (
 )
 _BUFFER_FIELDS: Final = ("name", "kind", "bytes", "offset", "first", "last")
 _FIGURE_FIELDS: Final = ("value", "unit", "source", "error", "note")
+#: Metric of the trained network -> what was measured, and on which part of the data.
+_MEASURED: Final = {
+    "error": ("int8 model", "validation"),
+    "test_error": ("int8 model", "test"),
+    "float_error": ("float32 network", "validation"),
+}
 
 
 def payload(run: ReportData, links: Mapping[str, str]) -> dict[str, Any]:
@@ -42,6 +48,7 @@ def payload(run: ReportData, links: Mapping[str, str]) -> dict[str, Any]:
         "x": keys[1] if len(keys) > 1 else (run.axes[-1].key if run.axes else None),
         "y": keys[0] if keys else None,
         "objectives": [{"key": o.key, "direction": o.direction} for o in run.objectives],
+        "measured": _measured(run),
         "budgets": [
             {"key": b.key, "name": b.name, "text": b.text, "bound": b.bound, "upper": b.upper}
             for b in run.budgets
@@ -90,6 +97,17 @@ def _candidate(candidate: Candidate, link: str | None, *, knee: bool, detailed: 
         row["assignment"] = {key: _text(value) for key, value in candidate.assignment.items()}
         row["cost"] = _cost(candidate.cost)
     return row
+
+
+def _measured(run: ReportData) -> dict[str, str]:
+    """Metric key -> how it was measured, for the metrics that the trained network has."""
+    sizes = run.resolved.get("data")
+    sizes = sizes if isinstance(sizes, Mapping) else {}
+    return {
+        key: f"measured: {what}, {sizes[part]} {part} samples"
+        for key, (what, part) in _MEASURED.items()
+        if part in sizes
+    }
 
 
 def _cost(cost: Mapping[str, Any]) -> dict[str, Any]:

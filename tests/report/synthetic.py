@@ -19,8 +19,8 @@ search: {algorithm: nsga2, population: 32, evaluations: 200, seed: 7, workers: 2
 resolved:
   hash: 5f0c0ffee
   versions: {hannah_hw: 0.1.0, numpy: 2.4.6}
-  data_summary: {train: 3500, validation: 750, test: 750, seed: 0}
-  target_figures:
+  data: {name: mnist5k, train: 3500, validation: 750, test: 750, seed: 0}
+  target:
     clock_hz: {value: 120000000.0, unit: Hz, source: document, note: RM0432}
     active_power_w: {value: 0.0265, unit: W, source: measured}
 """

@@ -118,11 +118,10 @@
     const values = points.map((c) => c.values[key]).filter((v) => v !== undefined);
     if (!values.length) return null;
     values.sort((a, b) => a - b);
-    const trained = points.filter((c) => c.status === "ok").map((c) => c.values[key]).filter((v) => v !== undefined);
-    // A few far outliers among the infeasible would press everything else into a corner.
-    const reach = trained.length ? Math.max(...trained) : values[values.length - 1];
-    const quantile = values[Math.floor(0.97 * (values.length - 1))];
-    let high = Math.max(reach, Math.min(values[values.length - 1], Math.max(quantile, 2 * reach)));
+    const feasible = points.filter((c) => c.status === "ok").map((c) => c.values[key]).filter((v) => v !== undefined);
+    // Infeasible candidates far away would press everything else into a corner.
+    const largest = values[values.length - 1];
+    let high = feasible.length ? Math.min(largest, 2 * Math.max(...feasible)) : largest;
     let low = values[0];
     for (const budget of budgets) {
       if (budget.bound !== null && budget.bound < 2.5 * high) high = Math.max(high, budget.bound * 1.04);
@@ -237,6 +236,8 @@
     return node;
   }
   box.tabIndex = 0;
+  box.setAttribute("role", "group");
+  box.setAttribute("aria-label", "Candidates; the arrow keys walk along the front");
   box.addEventListener("keydown", (event) => {
     const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (!move || !front.length) return;
@@ -255,7 +256,9 @@
     drawRam();
     drawLatency();
     for (const row of document.querySelectorAll("#front tbody tr")) {
-      row.classList.toggle("chosen", candidate !== null && row.dataset.id === candidate.id);
+      const here = candidate !== null && row.dataset.id === candidate.id;
+      row.classList.toggle("chosen", here);
+      if (here) row.setAttribute("aria-current", "true"); else row.removeAttribute("aria-current");
     }
   }
   function band(error) {
@@ -264,7 +267,7 @@
   function drawSelected() {
     const panel = document.getElementById("selected");
     panel.replaceChildren();
-    if (!chosen) { panel.append(put("p", {}, "No candidate was trained.")); return; }
+    if (!chosen) { panel.append(put("p", {}, "No candidate is feasible.")); return; }
     const heading = put("p", { class: "id" }, chosen.id + " ");
     if (chosen.knee) heading.append(put("span", { class: "badge" }, "knee"), " ");
     else if (chosen.front) heading.append(put("span", { class: "badge front" }, "front"), " ");
@@ -285,6 +288,7 @@
       }
       const figure = figures[axis.key];
       const notes = [];
+      if (run.measured[axis.key]) notes.push(run.measured[axis.key]);
       if (figure) notes.push(figure.source || "source not given", band(figure.error));
       for (const budget of run.budgets.filter((b) => b.key === axis.key)) notes.push(`budget ${budget.text}`);
       const parts = axis.key === "flash_bytes" && chosen.cost ? split(chosen.cost.flash) : "";
@@ -308,7 +312,7 @@
   }
   function missing() {
     if (!chosen) return "No candidate is selected.";
-    if (chosen.status !== "ok") return "Only trained candidates carry a cost report.";
+    if (chosen.status !== "ok") return "Only feasible candidates carry a cost report.";
     return "The details of this candidate are in candidates.jsonl.";
   }
 
@@ -394,7 +398,7 @@
   // ---- progress ----------------------------------------------------------------------------------------
   function drawHistory() {
     const target = document.getElementById("history"), h = run.history;
-    if (!h.evaluations.length) { target.append(put("p", {}, "Nothing was trained yet.")); return; }
+    if (!h.evaluations.length) { target.append(put("p", {}, "Nothing feasible was found yet.")); return; }
     const width = 640, height = 250, left = 58, right = 44, top = 26, bottom = 42;
     const drawing = plot(height, "Hypervolume and front size over the evaluations", width);
     const x = linear(0, run.total, left, width - right, "", 8);
@@ -441,7 +445,12 @@
   }
 
   document.getElementById("scatter-legend").hidden = false;
-  document.getElementById("scatter-hint").hidden = false;
+  const hint = document.getElementById("scatter-hint");
+  hint.hidden = false;
+  if (run.objectives.length > 2) {
+    const names = run.objectives.map((o) => (axes.has(o.key) ? axes.get(o.key).label : o.key)).join("; ");
+    hint.append(` The front is that of ${run.objectives.length} objectives (${names}): a point that looks beaten here is better in one that is not drawn.`);
+  }
   drawHistory();
   chooseScale();
   choose(chosen);
