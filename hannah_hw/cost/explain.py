@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 
 _NO_NETWORK: Final = (
-    "its parameters describe no network: a window is larger than its input, or shapes do not fit"
+    "its parameters describe no network: a window is larger than its input, shapes do not fit, or a size "
+    "is not positive"
 )
 
 

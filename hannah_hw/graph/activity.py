@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from hannah_hw.expressions import And, Expression, Not, Or, Scalar, topological
+from hannah_hw.expressions import And, Expression, Floor, Not, Or, Scalar, topological
 from hannah_hw.expressions.nodes import Operation
 from hannah_hw.graph.choice import ChoiceOp
 from hannah_hw.graph.node import Node, Op, Tensor, flat_values
@@ -88,15 +88,44 @@ def graph_steps(order: Sequence[Node], activity: dict[str, Scalar]) -> tuple[lis
         for size in node.shape()[1:]:
             elements = elements * size
         position[node.id] = len(steps)
+        exists = _existence(node)
         if isinstance(node, ChoiceOp):
             operands = tuple(position[o.id] for o in node.operands)
             conditions = tuple(node.condition(i) for i in range(len(operands)))
-            exists = And(*(condition for condition, _ in node.requirements()))
             steps.append(Step(node.id, None, operands, activity[node.id], elements, conditions, exists))
         elif isinstance(node, Op):
             operands = tuple(position[o.id] for o in node.data_operands())
-            exists = And(*(condition for condition, _ in node.requirements()))
             steps.append(Step(node.id, node.row(), operands, activity[node.id], elements, exists=exists))
         else:
-            steps.append(Step(node.id, None, (), activity[node.id], elements))
+            steps.append(Step(node.id, None, (), activity[node.id], elements, exists=exists))
     return steps, position
+
+
+def _existence(node: Node) -> Scalar:
+    """What must hold for an active node to exist: its requirements, and positive integers as sizes.
+
+    The sizes are those of its value and of its weights, less those that it has from its data; a choice has the
+    sizes of its options.
+    """
+    if not isinstance(node, Op):
+        return And(*_countable(node.shape()[1:]))
+    conditions = [condition for condition, _ in node.requirements()]
+    if not isinstance(node, ChoiceOp):
+        data = node.data_operands()
+        checked = {id(size) for operand in data for size in operand.shape()}
+        weights = [operand for operand in node.operands if operand not in data]
+        sizes = [size for part in (node, *weights) for size in part.shape() if id(size) not in checked]
+        conditions += _countable(sizes)
+    return And(*{id(condition): condition for condition in conditions}.values())
+
+
+def _countable(sizes: Iterable[Scalar]) -> list[Scalar]:
+    """Conditions that symbolic sizes are positive integers, where that is not certain."""
+    conditions: list[Scalar] = []
+    for size in sizes:
+        if isinstance(size, Expression):
+            if not (isinstance(size, Parameter) and size.levels and size.numeric and min(size.levels) >= 1):
+                conditions.append(size >= 1)
+            if not size.whole:
+                conditions.append(Floor(size) == size)
+    return conditions

@@ -139,7 +139,8 @@ class Workload:
         buffers: The buffers between them.
         reads: (K, B); whether kernel k may read buffer b in some candidate (for naming, not for costs).
         exists: (P,); False for a candidate whose parameters describe no network: a window that is larger than
-            its input, shapes that do not fit. It has no kernels and no buffers. None: all exist.
+            its input, shapes that do not fit, a size that is no positive integer. It has no kernels and no
+            buffers. None: all exist.
     """
 
     kernels: Kernels

@@ -48,6 +48,26 @@ def test_existence_is_what_building_the_candidate_finds():
     assert 0.02 < exists.mean() < 0.98
 
 
+@search_space
+def often_empty():
+    """Channels, kernels and features that may be none, or no whole number."""
+    x = Tensor("input", (1, 4, 8, 8), axis=("N", "C", "H", "W"))
+    x = conv2d(
+        x, IntScalarParameter(0, 8, step_size=4, name="width"), IntScalarParameter(0, 2, name="kernel")
+    )
+    x = conv2d(x, CategoricalParameter([8, 4.5, 2], name="share") // 4, 1)
+    x = ChoiceOp(Identity(), lambda node: conv2d(node, CategoricalParameter([2, 2.5], name="odd"), 1))(x)
+    return linear(AdaptiveAvgPooling(1)(x), IntScalarParameter(0, 3, name="classes") - 1)
+
+
+def test_sizes_are_positive_integers():
+    space = SearchSpace(often_empty())
+    X = space.sample_population(600, seed=1)
+    exists = space.workload(X).exists
+    assert exists.tolist() == [resolves(space, row) for row in X]
+    assert 0.02 < exists.mean() < 0.98
+
+
 def test_what_does_not_exist_costs_nothing_and_is_not_supported():
     space = SearchSpace(often_impossible())
     X = space.sample_population(200, seed=2)
