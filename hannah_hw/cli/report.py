@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hannah_hw.cli.output import JsonOption, emit, say, write
+
+if TYPE_CHECKING:
+    from hannah_hw.report import ReportData
 
 
 def report(
@@ -31,8 +34,13 @@ def report(
     path = write_page(data, out)
     for warning in data.warnings:
         say(f"warning: {warning}")
-    document = {
-        "report": path,
+    document = {"report": path, **describe(data), "warnings": data.warnings}
+    emit(document, as_json, lambda: write(str(path)))
+
+
+def describe(data: ReportData) -> dict[str, Any]:
+    """Counts, knee and front of a run, for ``--json``."""
+    return {
         "candidates": len(data.candidates),
         "trained": data.count("ok"),
         "infeasible": data.count("infeasible"),
@@ -46,6 +54,4 @@ def report(
             }
             for i in data.front
         ],
-        "warnings": data.warnings,
     }
-    emit(document, as_json, lambda: write(str(path)))

@@ -9,6 +9,7 @@ import typer
 
 from hannah_hw import catalog
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
+from hannah_hw.cli.report import describe
 from hannah_hw.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -92,23 +93,7 @@ def _run(config: Path | None, folder: Path, resume: bool, settings: list[str], a
         raise
     data = read_run(folder)
     page = write_page(data)
-    document = {
-        "run": folder,
-        "report": page,
-        "ending": result.ending,
-        "candidates": len(data.candidates),
-        "trained": data.count("ok"),
-        "failed": data.count("failed"),
-        "knee": data.candidates[data.knee].id if data.knee is not None else None,
-        "front": [
-            {
-                "id": data.candidates[i].id,
-                "metrics": data.candidates[i].values,
-                "artifact": data.candidates[i].artifact,
-            }
-            for i in data.front
-        ],
-    }
+    document = {"run": folder, "report": page, "ending": result.ending, **describe(data)}
     emit(document, as_json, lambda: _summary(data, page))
     if result.empty is not None:
         say(f"error: {result.empty}")
@@ -116,15 +101,18 @@ def _run(config: Path | None, folder: Path, resume: bool, settings: list[str], a
 
 
 def _summary(data: ReportData, page: Path) -> None:
+    """The front: what was asked for and the error on the test part, so that it fits a terminal."""
+    asked = {o.key for o in data.objectives} | {b.key for b in data.budgets} | {"test_error"}
+    axes = [axis for axis in data.axes if axis.key in asked]
     rows = [
         (
             "knee" if i == data.knee else "",
             data.candidates[i].id,
-            *(axis.format(data.candidates[i].values.get(axis.key)) for axis in data.axes),
+            *(axis.format(data.candidates[i].values.get(axis.key)) for axis in axes),
         )
         for i in data.front
     ]
-    headers = ("", "candidate", *(axis.label for axis in data.axes))
+    headers = ("", "candidate", *(axis.label for axis in axes))
     table(headers, rows, right=range(2, len(headers)))
     write("")
     write(f"{len(data.front)} models on the front; the page to choose from: {page}")
