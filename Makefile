@@ -18,6 +18,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: help search report test check format wheel clean
 .DEFAULT_GOAL := help
+# An environment that could not be finished is made again.
+.DELETE_ON_ERROR:
 
 help:
 	@echo "make search               search for MNIST classifiers that fit an STM32L4R5ZI, into $(OUT)"
