@@ -25,7 +25,7 @@ class BasicExecutor(nn.Module):
         assignment: Parameter id -> value; without one, and for those it does not name, the default.
 
     Raises:
-        SpaceError: The assignment does not fit the space, or a size is not a positive integer.
+        SpaceError: The assignment does not fit the space, or describes no network.
     """
 
     def __init__(

@@ -104,7 +104,8 @@ def resolve(order: Sequence[Node], outputs: Sequence[Node], assignment: Mapping[
         assignment: Parameter id -> value; parameters it does not name take their default.
 
     Raises:
-        SpaceError: A switch points at no option, or a size is not a positive integer.
+        SpaceError: The assignment describes no network: a switch points at no option, a requirement of an
+            operator does not hold, or a size is not a positive integer.
     """
     evaluate = Evaluator(assignment)
     active = {id(output) for output in outputs}

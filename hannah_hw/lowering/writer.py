@@ -53,7 +53,7 @@ def to_onnx(
 
     Raises:
         UnsupportedError: An operator has no ONNX form.
-        SpaceError: A size is not a positive integer, or the module is another candidate's.
+        SpaceError: The candidate describes no network, or the module is another candidate's.
     """
     import onnx
     from onnx import helper

@@ -1,4 +1,4 @@
-"""The operators: each entry holds its shape rule, torch computation, ONNX form and Workload row.
+"""The operators: each entry holds its shape rule, requirements, torch computation, ONNX form and Workload row.
 
 Nothing else knows operators by name. To add one, write a subclass of `hannah_hw.graph.Op` in a module of this
 package and name it in ``__all__``.

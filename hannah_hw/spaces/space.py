@@ -133,7 +133,7 @@ class Candidate:
         """Its active graph.
 
         Raises:
-            SpaceError: A size is not a positive integer.
+            SpaceError: Its parameters describe no network; see `hannah_hw.graph.resolve`.
         """
         return resolve(self.space.order, self.space.outputs, self.assignment)
 

@@ -18,7 +18,7 @@ Part = Literal["kernel", "view", "activation", "affine"]
 
 #: Kernel kinds whose output stage clamps to an activation's range at no cost (fused activation in
 #: TFLite, CMSIS-NN and ONNX Runtime's integer kernels).
-CLAMPING: Final = frozenset({"conv", "linear", "add", "mul", "avg_pool", "max_pool"})
+CLAMPING: Final = frozenset({"conv", "linear", "add", "avg_pool", "max_pool"})
 
 #: Kernel kinds into whose weights a following batch normalisation folds.
 FOLDING: Final = frozenset({"conv", "linear"})
