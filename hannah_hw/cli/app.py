@@ -58,12 +58,12 @@ app.command("doctor", rich_help_panel=_CATALOGUES)(doctor.doctor)
 
 
 def help_text(function: Callable[..., Any]) -> str:
-    """The docstring of a verb as its help: items stay on lines of their own, code is bold.
+    """The docstring of a verb as its help: items stay on lines of their own, the rest is filled, code is bold.
 
     Rendering it as markdown would double the time that ``--help`` takes.
     """
     paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
-    kept = ["\b\n" + text if text.startswith("- ") else text for text in paragraphs]
+    kept = ["\b\n" + text if text.startswith("- ") else text.replace("\n", " ") for text in paragraphs]
     return re.sub(r"`([^`]+)`", r"[bold]\1[/bold]", "\n\n".join(kept))
 
 
@@ -82,7 +82,8 @@ def root(
 
     Start with: `hannah-hw search examples/mnist_stm32l4r5zi.yaml --out runs/mnist`
 
-    Every verb takes `--json` and works offline. Exit codes: 0 done, 1 ran and failed, 2 bad input.
+    Every verb takes `--json` and works offline. Exit codes: 0 done, 1 ran and failed, 2 bad input,
+    130 interrupted.
     """
 
 
