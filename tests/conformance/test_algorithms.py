@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hannah_hw.errors import ConfigError
 from hannah_hw.search.algorithms import ALGORITHMS, find_algorithm
 from hannah_hw.search.hypervolume import hypervolume
 
@@ -200,5 +201,5 @@ def test_beats_random_search(name):
 
 
 def test_an_unknown_name_is_an_error_with_the_nearest(name):
-    with pytest.raises(Exception, match=f"did you mean '{name}'"):
+    with pytest.raises(ConfigError, match=f"did you mean '{name}'"):
         find_algorithm(name + "x")
