@@ -66,6 +66,6 @@ class Add(Op):
     def from_onnx(cls, node: OnnxNode) -> Node:
         """Read an ``Add`` of two computed values of the same shape."""
         if len(node.operands) != 2:
-            raise ModelError("adding a constant is not supported; make a bias part of its convolution or matrix product")
+            raise ModelError("adding a constant is not supported; make a bias part of its layer")
         result: Node = cls()(*node.operands)
         return result
