@@ -246,6 +246,9 @@ def _fold(plan: Plan, emitter: _Emitter) -> dict[str, str]:
         if not step.op.is_affine:
             continue
         producer = producers.get(step.data[0])
+        while producer is not None and _is_alias(producer) and users[producer.op.id] == 1:
+            source = producers.get(producer.data[0])
+            producer = source if source is not None and source.shape == producer.shape else None
         if producer is None or producer.op.output_axis is None or users[producer.op.id] != 1:
             continue
         kernel = producer.operands[1]
@@ -261,3 +264,8 @@ def _fold(plan: Plan, emitter: _Emitter) -> dict[str, str]:
         emitter.biases[producer.op.id] = bias
         folded[step.op.id] = producer.op.id
     return folded
+
+
+def _is_alias(step: PlanStep) -> bool:
+    """Whether a step computes nothing."""
+    return step.op.output_axis is None and step.op.row().part == "view"

@@ -6,7 +6,8 @@ depend on parameters, and one ONNX file, where every condition folds to true or 
 The rules, those of TFLite, CMSIS-NN and ONNX Runtime's integer kernels:
 
 * a batch normalisation folds into the convolution or fully connected layer before it, and an activation into
-  any kernel of `hannah_hw.workload.rows.CLAMPING`, if nothing else reads the value between;
+  any kernel of `hannah_hw.workload.rows.CLAMPING`, if nothing else reads the value between; a batch
+  normalisation only if it has that layer's channels;
 * an activation folds once, and no batch normalisation folds behind it;
 * a view writes nothing: its users read its operand's buffer.
 """
@@ -200,6 +201,9 @@ def _folds(row: Row, sources: dict[int, _Source], slots: dict[int, Slot]) -> Sca
         possible: Scalar = False
         if slot is not None and slot.row.kind in kinds:
             possible = And(source.exclusive, Not(source.clamped))
+            if row.part == "affine":
+                # A view between them may have turned the channels into other ones.
+                possible = And(possible, slot.row.columns["out_channels"] == row.columns["in_channels"])
         folds = And(folds, Or(Not(source.condition), possible))
     return folds
 

@@ -49,6 +49,11 @@ def test_batch_norm_folds_into_fully_connected_layers(bias):
     check(lambda x: batch_norm(linear(x, 5, bias=bias)), nodes=["Flatten", "Gemm"])
 
 
+def test_batch_norm_folds_behind_an_identity_and_not_behind_a_flatten():
+    check(lambda x: batch_norm(Identity()(conv(x, 4))), nodes=["Conv"])
+    check(lambda x: batch_norm(Flatten()(conv(x, 4))), nodes=["Conv", "Flatten", "BatchNormalization"])
+
+
 def test_batch_norm_is_kept_where_it_cannot_fold():
     check(lambda x: batch_norm(MaxPooling(2)(x)), nodes=["MaxPool", "BatchNormalization"])
     check(lambda x: batch_norm(Relu()(conv(x, 4))), nodes=["Conv", "Relu", "BatchNormalization"])

@@ -197,6 +197,11 @@ def test_folding_looks_through_views():
     assert fused(table) == [("Conv2d_0", "conv", "relu", 4)]
 
 
+def test_batch_norm_over_features_does_not_fold_into_the_channels_before_them():
+    table = workload(lambda x: batch_norm(Flatten()(conv(x, 4))))
+    assert fused(table) == [("Conv2d_0", "conv", "none", 0), ("BatchNorm_0", "batch_norm", "none", 4 * 64)]
+
+
 def test_a_view_that_is_read_twice_blocks_folding():
     def build(x):
         y = Identity()(conv(x, 3))
