@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hannah_hw.cost import CostReport, Costs, price
+from hannah_hw.errors import InputError
 from hannah_hw.lowering.reader import read_onnx
 from hannah_hw.spaces import Candidate, SearchSpace
 from hannah_hw.targets import Target, load_target
@@ -34,6 +35,7 @@ def estimate(
         shapes: Input name -> shape, where an ONNX file leaves it open.
 
     Raises:
+        InputError: A Workload of several candidates, or of none.
         ModelError: The file is no readable ONNX.
         TargetError: The target description is wrong.
         CatalogError: There is no such target.
@@ -41,6 +43,8 @@ def estimate(
     if isinstance(model, Candidate):
         return price(model.workload(), _target(target)).report(0)
     if isinstance(model, Workload):
+        if model.size != 1:
+            raise InputError(f"the Workload has {model.size} candidates; take one: workload.candidate(index)")
         return price(model, _target(target)).report(0)
     read = read_onnx(model, shapes=shapes)
     report = price(read.deployed(), _target(target)).report(0)

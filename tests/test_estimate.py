@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from hannah_hw import estimate, estimate_population, load_space, load_target, to_onnx
-from hannah_hw.errors import CatalogError, ModelError
+from hannah_hw.errors import CatalogError, InputError, ModelError
 
 FIGURES = ("latency_s", "energy_j", "ram_bytes", "flash_bytes", "cycles")
 
@@ -44,6 +44,14 @@ def test_targets_by_name_and_open_shapes(tmp_path):
     assert given.latency_s == pytest.approx(estimate(candidate, "stm32l4r5zi").latency_s, rel=1e-12)
     with pytest.raises(CatalogError, match="did you mean 'stm32l4r5zi'"):
         estimate(candidate, "stm32l4r5z")
+
+
+def test_one_report_is_of_one_candidate():
+    space = load_space("ds_cnn")
+    several = space.workload(space.sample_population(3, seed=0))
+    with pytest.raises(InputError, match="3 candidates"):
+        estimate(several, "stm32l4r5zi")
+    assert estimate(several.candidate(1), "stm32l4r5zi").supported
 
 
 def test_more_channels_cost_more():

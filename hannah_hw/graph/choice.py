@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from hannah_hw.errors import SpaceError
-from hannah_hw.expressions import Expression, Scalar, Select
+from hannah_hw.expressions import Expression, Floor, Scalar, Select
+from hannah_hw.expressions.operations import is_whole
 from hannah_hw.graph.node import Node, Op, Shape
 from hannah_hw.parameters import IntScalarParameter, Parameter
 
@@ -95,7 +96,8 @@ class ChoiceOp(Op):
         if isinstance(self.switch, Parameter):
             return []
         text = f"the switch {self.switch} points at none of {len(self.operands)} options"
-        return [(self.switch >= 0, text), (self.switch < len(self.operands), text)]
+        points = [(self.switch >= 0, text), (self.switch < len(self.operands), text)]
+        return points if is_whole(self.switch) else [*points, (Floor(self.switch) == self.switch, text)]
 
     def shape_fun(self) -> Shape:
         """The shape of the chosen option, dimension by dimension."""

@@ -50,13 +50,15 @@ def test_existence_is_what_building_the_candidate_finds():
 
 @search_space
 def often_empty():
-    """Channels, kernels and features that may be none, or no whole number."""
+    """Channels, kernels, features and a switch that may be none, or no whole number."""
     x = Tensor("input", (1, 4, 8, 8), axis=("N", "C", "H", "W"))
     x = conv2d(
         x, IntScalarParameter(0, 8, step_size=4, name="width"), IntScalarParameter(0, 2, name="kernel")
     )
     x = conv2d(x, CategoricalParameter([8, 4.5, 2], name="share") // 4, 1)
     x = ChoiceOp(Identity(), lambda node: conv2d(node, CategoricalParameter([2, 2.5], name="odd"), 1))(x)
+    switch = CategoricalParameter([0, 1, 2], name="switch") * 0.5
+    x = ChoiceOp(Identity(), lambda node: conv2d(node, 4, 1), switch=switch)(x)
     return linear(AdaptiveAvgPooling(1)(x), IntScalarParameter(0, 3, name="classes") - 1)
 
 
