@@ -3,7 +3,8 @@
 A condition is a comparison of whole numbers and columns of `hannah_hw.workload.KERNEL_COLUMNS`, for example
 ``kernel_h <= 9``, ``stride_h in [1, 2]``, ``groups == 1 or groups == in_channels == out_channels`` or
 ``in_channels % 4 == 0``. Allowed are the comparisons (also chained), ``in`` and ``not in`` with a list,
-``and``, ``or``, ``not``, parentheses, and ``+ - * // %``. Text is parsed, never evaluated as Python.
+``and``, ``or``, ``not``, parentheses, and ``+ - * // %``; a divisor below 1 counts as 1. Text is parsed, never
+evaluated as Python.
 """
 
 from __future__ import annotations
