@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from hannah_hw.cost.coefficients import CostModel
 from hannah_hw.cost.report import CostReport
 from hannah_hw.targets.schema import Target
-from hannah_hw.workload.arena import liveness_bound
 from hannah_hw.workload.table import Workload
 
 FloatArray = NDArray[np.float64]
@@ -71,11 +69,6 @@ class Costs:
 
     def __len__(self) -> int:
         return len(self.cycles)
-
-    @functools.cached_property
-    def liveness_bytes(self) -> NDArray[np.int64]:
-        """(P,) what no memory planner can go below."""
-        return liveness_bound(self.workload.buffers)
 
     def report(self, index: int = 0) -> CostReport:
         """Everything about one candidate, by kernel and buffer."""

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Scalar
-from hannah_hw.graph import Node, Op, Shape, Tensor
+from hannah_hw.graph import Node, Shape, Tensor
 from hannah_hw.operators.windows import (
     Padding,
-    output_sizes,
-    per_dimension,
-    resolve_padding,
+    WindowOp,
+    onnx_window,
     torch_pads,
     window_columns,
     window_requirements,
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from hannah_hw.graph.protocols import OnnxEmitter, OnnxNode
 
 
-class _Convolution(Op):
+class _Convolution(WindowOp):
     """Operands: data (N, C, spatial...), weight (O, C / groups, kernel...), and optionally bias (O,).
 
     Args:
@@ -34,7 +33,6 @@ class _Convolution(Op):
         padding: See `hannah_hw.operators.windows.Padding`.
     """
 
-    inputs = 1
     output_axis = 0
     rank: ClassVar[int]
 
@@ -45,11 +43,8 @@ class _Convolution(Op):
         groups: Scalar = 1,
         padding: Padding = None,
     ) -> None:
-        super().__init__()
-        self.stride = stride
-        self.dilation = dilation
+        super().__init__(stride, dilation, padding)
         self.groups = groups
-        self.padding = padding
 
     def __call__(self, *operands: Node) -> Any:
         """A convolution of data with a weight.
@@ -69,18 +64,8 @@ class _Convolution(Op):
                 )
         return super().__call__(*operands)
 
-    def _window(self) -> tuple[tuple[Scalar, ...], ...]:
-        """Input sizes, output sizes, kernel, stride, dilation, padding before and after."""
-        if "window" not in self._cache:
-            sizes = self.operands[0].shape()[2:]
-            kernel = self.operands[1].shape()[2:]
-            stride = per_dimension(self.stride, self.rank, "stride")
-            dilation = per_dimension(self.dilation, self.rank, "dilation")
-            begin, end = resolve_padding(self.padding, sizes, kernel, stride, dilation)
-            outputs = output_sizes(sizes, kernel, stride, dilation, begin, end)
-            self._cache["window"] = sizes, outputs, kernel, stride, dilation, begin, end
-        window: tuple[tuple[Scalar, ...], ...] = self._cache["window"]
-        return window
+    def _kernel(self, rank: int) -> tuple[Scalar, ...]:
+        return self.operands[1].shape()[2:]
 
     def shape_fun(self) -> Shape:
         """(N, O, output sizes...)."""
@@ -171,20 +156,7 @@ class Conv2d(_Convolution):
         kinds = {1: Conv1d, 2: Conv2d}
         if rank not in kinds:
             raise ModelError(f"it has {rank} spatial dimensions; 1 and 2 are supported")
-        attributes = node.attributes
-        padding: Padding = tuple(attributes.get("pads", (0,) * (2 * rank)))
-        if attributes.get("auto_pad", "NOTSET") not in ("NOTSET", ""):
-            padding = {"SAME_UPPER": "same", "VALID": "valid"}.get(attributes["auto_pad"])
-            if padding is None:
-                raise ModelError(f"it has auto_pad {attributes['auto_pad']!r}; write explicit pads instead")
-        op = kinds[rank](
-            stride=tuple(attributes.get("strides", (1,) * rank)),
-            dilation=tuple(attributes.get("dilations", (1,) * rank)),
-            groups=attributes.get("group", 1),
-            padding=padding,
-        )
-        if len(node.operands) != 1:
-            raise ModelError("its bias is computed; only convolutions with a constant bias can be priced")
+        op = kinds[rank](groups=node.attributes.get("group", 1), **onnx_window(node.attributes, rank))
         bias = node.weight(2, "bias")
         result: Node = op(node.operands[0], weight, *([bias] if isinstance(bias, Tensor) else []))
         return result

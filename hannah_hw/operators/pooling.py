@@ -9,9 +9,9 @@ from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape
 from hannah_hw.operators.windows import (
     Padding,
-    output_sizes,
+    WindowOp,
+    onnx_window,
     per_dimension,
-    resolve_padding,
     torch_pads,
     window_columns,
     window_requirements,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hannah_hw.graph.protocols import OnnxEmitter, OnnxNode
 
 
-class _Pooling(Op):
+class _Pooling(WindowOp):
     """Operand: data (N, C, L) or (N, C, H, W).
 
     Args:
@@ -34,16 +34,12 @@ class _Pooling(Op):
         padding: See `hannah_hw.operators.windows.Padding`.
     """
 
-    inputs = 1
     kind: ClassVar[str]
     onnx_type: ClassVar[str]
 
     def __init__(self, kernel_size: Any, stride: Any = 1, dilation: Any = 1, padding: Padding = None) -> None:
-        super().__init__()
+        super().__init__(stride, dilation, padding)
         self.kernel_size = kernel_size
-        self.stride = stride
-        self.dilation = dilation
-        self.padding = padding
 
     def __call__(self, *operands: Node) -> Any:
         """Pool one value.
@@ -55,18 +51,8 @@ class _Pooling(Op):
             raise SpaceError(f"{type(self).__name__} takes one operand of shape (N, C, L) or (N, C, H, W)")
         return super().__call__(*operands)
 
-    def _window(self) -> tuple[tuple[Scalar, ...], ...]:
-        if "window" not in self._cache:
-            sizes = self.operands[0].shape()[2:]
-            rank = len(sizes)
-            kernel = per_dimension(self.kernel_size, rank, "kernel_size")
-            stride = per_dimension(self.stride, rank, "stride")
-            dilation = per_dimension(self.dilation, rank, "dilation")
-            begin, end = resolve_padding(self.padding, sizes, kernel, stride, dilation)
-            outputs = output_sizes(sizes, kernel, stride, dilation, begin, end)
-            self._cache["window"] = sizes, outputs, kernel, stride, dilation, begin, end
-        window: tuple[tuple[Scalar, ...], ...] = self._cache["window"]
-        return window
+    def _kernel(self, rank: int) -> tuple[Scalar, ...]:
+        return per_dimension(self.kernel_size, rank, "kernel_size")
 
     def shape_fun(self) -> Shape:
         """(N, C, output sizes...)."""
@@ -109,22 +95,12 @@ class _Pooling(Op):
         """Read a pooling node."""
         attributes = node.attributes
         rank = len(attributes["kernel_shape"])
-        padding: Padding = tuple(attributes.get("pads", (0,) * (2 * rank)))
-        auto = attributes.get("auto_pad", "NOTSET")
-        if auto not in ("NOTSET", ""):
-            padding = {"SAME_UPPER": "same", "VALID": "valid"}.get(auto)
-            if padding is None:
-                raise ModelError(f"it has auto_pad {auto!r}; write explicit pads instead")
+        window = onnx_window(attributes, rank)
         if attributes.get("ceil_mode", 0):
             raise ModelError("ceil_mode is not supported; write explicit pads instead")
-        if attributes.get("count_include_pad", 0) and padding not in ("valid", (0,) * (2 * rank)):
+        if attributes.get("count_include_pad", 0) and window["padding"] not in ("valid", (0,) * (2 * rank)):
             raise ModelError("an average that counts its padding is not supported")
-        result: Node = cls(
-            kernel_size=tuple(attributes["kernel_shape"]),
-            stride=tuple(attributes.get("strides", (1,) * rank)),
-            dilation=tuple(attributes.get("dilations", (1,) * rank)),
-            padding=padding,
-        )(node.operands[0])
+        result: Node = cls(tuple(attributes["kernel_shape"]), **window)(node.operands[0])
         return result
 
 

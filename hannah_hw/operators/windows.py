@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from hannah_hw.errors import SpaceError
+from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Expression, Max, Scalar
+from hannah_hw.graph import Op
 
 #: What may be given for padding: None (the default rule), ``"same"``, ``"valid"``, one number for all sides,
 #: one a dimension, or (begin, ..., end, ...) as ONNX orders them.
@@ -141,3 +143,62 @@ def window_columns(
 def torch_pads(begin: tuple[Any, ...], end: tuple[Any, ...]) -> list[int]:
     """Padding in the order of ``torch.nn.functional.pad``: last dimension first."""
     return [side for b, e in zip(reversed(begin), reversed(end), strict=True) for side in (b, e)]
+
+
+class WindowOp(Op):
+    """Base of the operators that slide a window over data (N, C, spatial...).
+
+    Args:
+        stride: One number, or one a dimension.
+        dilation: One number, or one a dimension.
+        padding: See `Padding`.
+    """
+
+    inputs = 1
+
+    def __init__(self, stride: Any, dilation: Any, padding: Padding) -> None:
+        super().__init__()
+        self.stride = stride
+        self.dilation = dilation
+        self.padding = padding
+
+    def _kernel(self, rank: int) -> tuple[Scalar, ...]:
+        """Sizes of the window, one a spatial dimension."""
+        raise NotImplementedError
+
+    def _window(self) -> tuple[tuple[Scalar, ...], ...]:
+        """Input sizes, output sizes, kernel, stride, dilation, padding before and after."""
+        if "window" not in self._cache:
+            sizes = self.operands[0].shape()[2:]
+            rank = len(sizes)
+            kernel = self._kernel(rank)
+            stride = per_dimension(self.stride, rank, "stride")
+            dilation = per_dimension(self.dilation, rank, "dilation")
+            begin, end = resolve_padding(self.padding, sizes, kernel, stride, dilation)
+            outputs = output_sizes(sizes, kernel, stride, dilation, begin, end)
+            self._cache["window"] = sizes, outputs, kernel, stride, dilation, begin, end
+        window: tuple[tuple[Scalar, ...], ...] = self._cache["window"]
+        return window
+
+
+def onnx_window(attributes: Mapping[str, Any], rank: int) -> dict[str, Any]:
+    """Stride, dilation and padding of an ONNX node, as arguments of a `WindowOp`.
+
+    Args:
+        attributes: The node's attributes.
+        rank: Number of spatial dimensions.
+
+    Raises:
+        ModelError: Automatic padding that puts the odd element at the beginning.
+    """
+    padding: Padding = tuple(attributes.get("pads", (0,) * (2 * rank)))
+    automatic = attributes.get("auto_pad", "NOTSET")
+    if automatic not in ("NOTSET", ""):
+        padding = {"SAME_UPPER": "same", "VALID": "valid"}.get(automatic)
+        if padding is None:
+            raise ModelError(f"it has auto_pad {automatic!r}; write explicit pads instead")
+    return {
+        "stride": tuple(attributes.get("strides", (1,) * rank)),
+        "dilation": tuple(attributes.get("dilations", (1,) * rank)),
+        "padding": padding,
+    }
