@@ -7,6 +7,7 @@ space's parameters.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -40,6 +41,14 @@ class Node:
         self.id = ""
         self.operands: list[Node] = []
         self.users: list[Node] = []
+
+    @functools.cached_property
+    def _names(self) -> naming.Names:
+        """The names of the graph that the node is connected to."""
+        names = naming.Names()
+        if self.id:
+            names.add(self.id)
+        return names
 
     def shape(self) -> Shape:
         """The shape of the node's value, batch first, as expressions."""
@@ -161,6 +170,7 @@ class Op(Node):
                     f"operand {position} of {type(self).__name__} is {operand!r}; it must be a Tensor or an operator"
                 )
         bound = copy.copy(self)
+        bound.__dict__.pop("_names", None)
         bound.users = []
         bound.operands = []
         bound._cache = {}
@@ -177,6 +187,7 @@ class Op(Node):
                     operand.id = f"{self.id}.{operand.name}"
                 operand.register()
             operand.users.append(self)
+            self._names.join(operand._names)
         self.register()
 
     def is_weight(self, position: int, operand: Node) -> bool:
