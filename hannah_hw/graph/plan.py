@@ -1,6 +1,7 @@
 """The active graph of one candidate, resolved once and shared by whoever executes or exports it.
 
-Choices are gone, attributes and shapes are plain values, and steps are in execution order.
+Choices are gone, but for those that are asked to stay; attributes and shapes are plain values, and steps are in
+execution order.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Value(Node):
 
 @dataclass(frozen=True)
 class PlanStep:
-    """One operator of a candidate.
+    """One operator of a candidate, or a choice that stays: a `ChoiceOp` whose operands are its options.
 
     Attributes:
         op: A copy of the operator whose attributes are plain values and whose operands are `Value` nodes, so
@@ -94,7 +95,12 @@ class Plan:
         return counts
 
 
-def resolve(order: Sequence[Node], outputs: Sequence[Node], assignment: Mapping[str, Any]) -> Plan:
+def resolve(
+    order: Sequence[Node],
+    outputs: Sequence[Node],
+    assignment: Mapping[str, Any],
+    keep: Mapping[str, Sequence[int]] | None = None,
+) -> Plan:
     """The active graph under an assignment.
 
     Args:
@@ -102,16 +108,19 @@ def resolve(order: Sequence[Node], outputs: Sequence[Node], assignment: Mapping[
             executes its own in the same order.
         outputs: Last nodes of the space.
         assignment: Parameter id -> value; parameters it does not name take their default.
+        keep: Id of a choice -> positions of its options that stay, all of which must have one shape. Without
+            it every choice is replaced by the option that its switch points at.
 
     Raises:
         SpaceError: The assignment describes no network: a switch points at no option, a requirement of an
-            operator does not hold, or a size is not a positive integer.
+            operator does not hold, a size is not a positive integer, or options that stay differ in shape.
     """
     evaluate = Evaluator(assignment)
+    kept = keep or {}
     active = {id(output) for output in outputs}
     for node in reversed(order):
         if id(node) in active:
-            operands = [node.chosen(evaluate)] if isinstance(node, ChoiceOp) else node.operands
+            operands = _options(node, evaluate, kept) if isinstance(node, ChoiceOp) else node.operands
             active.update(map(id, operands))
     inputs: list[Value] = []
     weights: dict[str, Value] = {}
@@ -121,7 +130,12 @@ def resolve(order: Sequence[Node], outputs: Sequence[Node], assignment: Mapping[
         if id(node) not in active:
             continue
         if isinstance(node, ChoiceOp):
-            values[id(node)] = values[id(node.chosen(evaluate))]
+            options = [values[id(option)] for option in _options(node, evaluate, kept)]
+            if node.id in kept:
+                steps.append(_choice_step(node, options, evaluate, weights))
+                values[id(node)] = Value(node.id, steps[-1].shape)
+            else:
+                values[id(node)] = options[0]
             continue
         if isinstance(node, Tensor):
             value = Value(node.id, _plain_shape(node, evaluate(node.shape())), node.grad)
@@ -139,6 +153,29 @@ def resolve(order: Sequence[Node], outputs: Sequence[Node], assignment: Mapping[
             raise SpaceError(f"{node!r} is neither a tensor nor an operator")
         values[id(node)] = value
     return Plan(tuple(inputs), weights, tuple(steps), tuple(values[id(output)].id for output in outputs))
+
+
+def _options(choice: ChoiceOp, evaluate: Evaluator, kept: Mapping[str, Sequence[int]]) -> list[Node]:
+    """The options of a choice that are part of the plan."""
+    if choice.id in kept:
+        return [choice.operands[position] for position in kept[choice.id]]
+    return [choice.chosen(evaluate)]
+
+
+def _choice_step(
+    choice: ChoiceOp, options: list[Value], evaluate: Evaluator, weights: Mapping[str, Value]
+) -> PlanStep:
+    """A choice that stays."""
+    shapes = [option.shape() for option in options]
+    if len(set(shapes)) != 1:
+        listing = ", ".join(f"{o.id}: {shape}" for o, shape in zip(options, shapes, strict=True))
+        raise SpaceError(
+            f"the options of {choice.id} cannot be mixed, for their shapes differ ({listing}); "
+            "give them one shape, or fix the choice"
+        )
+    names = tuple(option.id for option in options)
+    data = tuple(name for name in names if name not in weights)
+    return PlanStep(choice.resolved(evaluate, list(options)), names, data, shapes[0])
 
 
 def _plain_shape(node: Node, shape: tuple[Any, ...]) -> tuple[int, ...]:
