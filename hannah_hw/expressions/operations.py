@@ -31,12 +31,17 @@ class OperationRule:
         array: Value on NumPy arrays and numbers, elementwise with broadcasting.
         simplify: The operands -> a simpler equal expression or number, or None. At least one operand is
             an expression; nodes are compared by identity.
+        source: The value on plain numbers as Python source with a place for each operand; None: a call of
+            `scalar`.
+        lenient: Instead of `scalar`, where that refuses operands for which `array` gives any value.
     """
 
     symbol: str
     scalar: Function
     array: Function
     simplify: Function | None = None
+    source: str | None = None
+    lenient: Function | None = None
 
 
 def _is(value: Any, number: float) -> bool:
@@ -125,6 +130,10 @@ def _select_scalar(switch: Any, *values: Any) -> Any:
     return values[int(switch)]
 
 
+def _select_lenient(switch: Any, *values: Any) -> Any:
+    return values[int(switch)] if switch in range(len(values)) else values[0]
+
+
 def _select_array(switch: Any, *values: Any) -> Any:
     result = values[0]
     for index, value in enumerate(values[1:], start=1):
@@ -170,26 +179,34 @@ def _fold(function: Any) -> Function:
 #: Name -> meaning. ``lookup`` maps the level of a parameter of categories through a table, which the
 #: evaluator supplies as a second operand.
 OPERATIONS: Final[dict[str, OperationRule]] = {
-    "add": OperationRule("+", operator.add, _numbers(np.add), _add),
-    "sub": OperationRule("-", operator.sub, _numbers(np.subtract), _sub),
-    "mul": OperationRule("*", operator.mul, _numbers(np.multiply), _mul),
-    "truediv": OperationRule("/", operator.truediv, np.true_divide, _div),
-    "floordiv": OperationRule("//", operator.floordiv, _numbers(np.floor_divide), _floordiv),
-    "mod": OperationRule("%", operator.mod, _numbers(np.mod)),
-    "abs": OperationRule("abs", abs, np.abs),
-    "eq": OperationRule("==", operator.eq, np.equal, _same(result=True)),
-    "ne": OperationRule("!=", operator.ne, np.not_equal, _same(result=False)),
-    "lt": OperationRule("<", operator.lt, np.less, _same(result=False)),
-    "le": OperationRule("<=", operator.le, np.less_equal, _same(result=True)),
-    "and": OperationRule("&", lambda a, b: bool(a) and bool(b), np.logical_and, _and),
-    "or": OperationRule("|", lambda a, b: bool(a) or bool(b), np.logical_or, _or),
-    "not": OperationRule("not", lambda a: not a, np.logical_not, _not),
+    "add": OperationRule("+", operator.add, _numbers(np.add), _add, source="{} + {}"),
+    "sub": OperationRule("-", operator.sub, _numbers(np.subtract), _sub, source="{} - {}"),
+    "mul": OperationRule("*", operator.mul, _numbers(np.multiply), _mul, source="{} * {}"),
+    "truediv": OperationRule("/", operator.truediv, np.true_divide, _div, source="{} / {}"),
+    "floordiv": OperationRule(
+        "//", operator.floordiv, _numbers(np.floor_divide), _floordiv, source="{} // {}"
+    ),
+    "mod": OperationRule("%", operator.mod, _numbers(np.mod), source="{} % {}"),
+    "abs": OperationRule("abs", abs, np.abs, source="abs({})"),
+    "eq": OperationRule("==", operator.eq, np.equal, _same(result=True), source="{} == {}"),
+    "ne": OperationRule("!=", operator.ne, np.not_equal, _same(result=False), source="{} != {}"),
+    "lt": OperationRule("<", operator.lt, np.less, _same(result=False), source="{} < {}"),
+    "le": OperationRule("<=", operator.le, np.less_equal, _same(result=True), source="{} <= {}"),
+    "and": OperationRule(
+        "&", lambda a, b: bool(a) and bool(b), np.logical_and, _and, source="True if {} and {} else False"
+    ),
+    "or": OperationRule(
+        "|", lambda a, b: bool(a) or bool(b), np.logical_or, _or, source="True if {} or {} else False"
+    ),
+    "not": OperationRule("not", lambda a: not a, np.logical_not, _not, source="not {}"),
     "floor": OperationRule("Floor", math.floor, _round_array(np.floor)),
     "ceil": OperationRule("Ceil", math.ceil, _round_array(np.ceil)),
-    "int": OperationRule("Int", int, lambda a: np.asarray(a).astype(np.int64)),
+    "int": OperationRule("Int", int, lambda a: np.asarray(a).astype(np.int64), source="int({})"),
     "max": OperationRule("Max", max, _fold(np.maximum), _extremum),
     "min": OperationRule("Min", min, _fold(np.minimum), _extremum),
-    "if": OperationRule("If", lambda c, a, b: a if c else b, np.where, _if),
-    "select": OperationRule("Select", _select_scalar, _select_array, _select),
-    "lookup": OperationRule("lookup", lambda level, table: table[level], lambda level, table: table[level]),
+    "if": OperationRule("If", lambda c, a, b: a if c else b, np.where, _if, source="{1} if {0} else {2}"),
+    "select": OperationRule("Select", _select_scalar, _select_array, _select, lenient=_select_lenient),
+    "lookup": OperationRule(
+        "lookup", lambda level, table: table[level], lambda level, table: table[level], source="{1}[{0}]"
+    ),
 }

@@ -1,13 +1,15 @@
-"""Evaluating expressions: one by one, or compiled for whole populations.
+"""Evaluating expressions: one by one, or compiled for whole populations and for single candidates.
 
 A `Program` is a list of NumPy calls in topological order. Each distinct node of all its outputs is computed
-once for all candidates; an intermediate array is dropped after its last use.
+once for all candidates; an intermediate array is dropped after its last use. For a single candidate, where a
+NumPy call takes a hundred times as long as the sum that it computes, the same list is a Python function.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +105,11 @@ class Evaluator:
             raise SpaceError(f"{node} has no value: {error} (operands {arguments})") from error
 
 
+#: Populations of one that are computed with NumPy before the Python function is compiled, which takes as long
+#: as some ten of them.
+_PATIENCE: Final = 8
+
+
 class Program:
     """Expressions compiled for populations.
 
@@ -112,7 +119,7 @@ class Program:
 
     def __init__(self, outputs: Sequence[Scalar]) -> None:
         nodes = topological(outputs)
-        slot = {id(node): index for index, node in enumerate(nodes)}
+        slot = self._slot = {id(node): index for index, node in enumerate(nodes)}
         #: The parameters that the outputs depend on.
         self.parameters: list[Any] = [node for node in nodes if not isinstance(node, Operation)]
         self._keep = nodes
@@ -125,6 +132,7 @@ class Program:
         wanted = set(self._outputs)
         #: (function, operand slots or None, operand constants, result slot, slots to drop afterwards)
         self._steps: list[tuple[Any, list[int | None], list[Any], int, list[int]]] = []
+        self._singles = 0
         drops: dict[int, list[int]] = {}
         for operand, user in last_use.items():
             if operand not in wanted:
@@ -146,8 +154,12 @@ class Program:
             columns: Parameter id -> (P,) array of values; of level indices where the values are no numbers.
 
         Returns:
-            One entry an output: a (P,) array, or a plain number where it depends on no parameter.
+            One entry an output: a (P,) array, or a plain number where it depends on no parameter or P is 1.
         """
+        if self._leaves and len(columns[self._leaves[0][1].id]) == 1:
+            self._singles += 1
+            if self._singles > _PATIENCE:
+                return self.run_one({p.id: columns[p.id].item() for p in self.parameters})
         values: list[Any] = [None] * len(self._keep)
         for index, parameter in self._leaves:
             values[index] = columns[parameter.id]
@@ -160,3 +172,58 @@ class Program:
                 for index in drop:
                     values[index] = None
         return [c if w is None else values[w] for w, c in zip(self._outputs, self._constants, strict=True)]
+
+    def run_one(self, values: Mapping[str, Any]) -> list[Any]:
+        """The outputs for one candidate.
+
+        Args:
+            values: Parameter id -> value; level index where the values are no numbers.
+
+        Returns:
+            One plain number an output; arbitrary, as with `run`, where the value is undefined.
+        """
+        try:
+            return list(self._function([values[parameter.id] for parameter in self.parameters]))
+        except (ArithmeticError, ValueError, LookupError, TypeError):
+            # Something that the candidate does not take is undefined; NumPy goes on with any value.
+            self._singles = 0
+            columns = {p.id: np.array([values[p.id]]) for p in self.parameters}
+            return [o.item() if isinstance(o, np.ndarray) else o for o in self.run(columns)]
+
+    @functools.cached_property
+    def _function(self) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+        """A Python function of the parameters' values, in their order: one assignment a node."""
+        names: dict[str, Any] = {"inf": float("inf"), "nan": float("nan")}
+        lines = ["def outputs(parameters):"]
+        if self._leaves:
+            lines.append(" " + "".join(f"v{index}, " for index, _ in self._leaves) + "= parameters")
+        for index, node in enumerate(self._keep):
+            if not isinstance(node, Operation):
+                continue
+            rule = OPERATIONS[node.kind]
+            operands = [
+                f"v{self._slot[id(o)]}" if isinstance(o, Expression) else _literal(o) for o in node.operands
+            ]
+            if node.kind == "lookup":
+                names[f"t{index}"] = node.table
+                operands.append(f"t{index}")
+            if rule.source is None:
+                names[node.kind] = rule.lenient or rule.scalar
+                lines.append(f" v{index} = {node.kind}({', '.join(operands)})")
+            else:
+                lines.append(f" v{index} = {rule.source.format(*operands)}")
+        results = [
+            _literal(c) if w is None else f"v{w}" for w, c in zip(self._outputs, self._constants, strict=True)
+        ]
+        lines.append(f" return ({''.join(result + ', ' for result in results)})")
+        # The source consists of the templates of OPERATIONS, numbers, and names made here.
+        exec(compile("\n".join(lines), "<expressions>", "exec"), names)  # noqa: S102
+        function: Callable[[Sequence[Any]], tuple[Any, ...]] = names["outputs"]
+        return function
+
+
+def _literal(number: Any) -> str:
+    """A plain number as Python source, without the name of a NumPy type."""
+    return repr(
+        number if isinstance(number, bool) else int(number) if isinstance(number, int) else float(number)
+    )

@@ -131,7 +131,8 @@ class _Block:
 
     def part(self, values: Sequence[Any], index: int) -> Any:
         output = self._outputs.get(index)
-        return int(self._base[index]) if output is None else values[output]
+        part = self._base[index] if output is None else values[output]
+        return part if isinstance(part, np.ndarray) else int(part)
 
     def fill(self, values: Sequence[Any], size: int) -> NDArray[Any]:
         if not self._where:

@@ -144,6 +144,20 @@ def test_python_scalar_and_population_evaluation_agree(tree, assignments):
     np.testing.assert_allclose(
         np.broadcast_to(np.asarray(result, float), len(expected)), np.asarray(expected, float), rtol=1e-12
     )
+    program = Program([3, expression, expression])
+    for values, value in zip(assignments, expected, strict=True):
+        levels = {k: v.item() for k, v in columns([values]).items()}
+        assert program.run_one(levels) == pytest.approx([3, value, value], rel=1e-12)
+
+
+def test_a_population_of_one_is_computed_like_any_other_however_often():
+    total = If(A == 0, 7, B // A) + Select(A, 1, 2) + (MODE == "same") + Int(RATIO * B)
+    program = Program([total, A // A])
+    everyone = [dict(zip("ab", pair, strict=True)) for pair in [(0, 3), (1, 5), (2, 1), (-4, 9)] * 5]
+    values = [{"flag": True, "ratio": 1.5, "mode": "valid", "picks": (), **v} for v in everyone]
+    together, _ = program.run(columns(values))
+    alone = [program.run(columns([v]))[0] for v in values]
+    assert np.array(alone).reshape(-1).tolist() == together.tolist()
 
 
 def test_equal_nodes_are_one_object():
