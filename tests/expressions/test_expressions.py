@@ -156,8 +156,8 @@ def test_a_population_of_one_is_computed_like_any_other_however_often():
     everyone = [dict(zip("ab", pair, strict=True)) for pair in [(0, 3), (1, 5), (2, 1), (-4, 9)] * 5]
     values = [{"flag": True, "ratio": 1.5, "mode": "valid", "picks": (), **v} for v in everyone]
     together, _ = program.run(columns(values))
-    alone = [program.run(columns([v]))[0] for v in values]
-    assert np.array(alone).reshape(-1).tolist() == together.tolist()
+    alone = [np.asarray(program.run(columns([v]))[0]).item() for v in values]
+    assert alone == together.tolist()
 
 
 def test_equal_nodes_are_one_object():
