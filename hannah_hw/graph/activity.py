@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from hannah_hw.expressions import And, Expression, Floor, Not, Or, Scalar, topological
 from hannah_hw.expressions.nodes import Operation
+from hannah_hw.graph.bits import bits_condition
 from hannah_hw.graph.choice import ChoiceOp
 from hannah_hw.graph.node import Node, Op, Tensor, flat_values
 from hannah_hw.parameters import Parameter
@@ -116,6 +117,9 @@ def _existence(node: Node) -> Scalar:
         weights = [operand for operand in node.operands if operand not in data]
         sizes = [size for part in (node, *weights) for size in part.shape() if id(size) not in checked]
         conditions += _countable(sizes)
+        weight = node.kernel_weight
+        if weight is not None and weight.bits is not None:
+            conditions.append(bits_condition(weight.bits))
     return And(*{id(condition): condition for condition in conditions}.values())
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hannah_hw.errors import SpaceError, UnsupportedError
 from hannah_hw.expressions import Expression, Scalar, leaves
 from hannah_hw.graph import naming
+from hannah_hw.graph.bits import check_bits
 from hannah_hw.parameters import Parameter
 from hannah_hw.workload.rows import Row
 
@@ -93,6 +94,8 @@ class Tensor(Node):
         shape: Numbers or expressions.
         axis: Names of the dimensions.
         grad: Whether it is trained.
+        bits: With how many bits each value of a weight is kept: 1 to 16 on a symmetric grid an output channel, or
+            32 for no quantisation. None: as the deployment has it, 8 in the integer network.
     """
 
     def __init__(
@@ -101,14 +104,18 @@ class Tensor(Node):
         shape: tuple[Scalar, ...],
         axis: tuple[str, ...] = (),
         grad: bool = False,
+        bits: Scalar | None = None,
     ) -> None:
         super().__init__()
         self.name = name
         self.id = naming.prefix() + name
         self.axis = tuple(axis)
         self.grad = grad
+        self.bits = bits
         self.owner: Op | None = None
         self._shape = tuple(shape)
+        if bits is not None:
+            check_bits(bits, f"the tensor {self.id}")
         if self.axis and len(self.axis) != len(self._shape):
             raise SpaceError(
                 f"the tensor {self.id} has {len(self._shape)} dimensions, but {len(axis)} axis names"
@@ -119,9 +126,10 @@ class Tensor(Node):
         return self._shape
 
     def expressions(self) -> dict[str, Any]:
-        """Axis name (or position) -> size."""
+        """Axis name (or position) -> size, and ``bits`` where there are any."""
         names = self.axis or tuple(f"dim{i}" for i in range(len(self._shape)))
-        return dict(zip(names, self._shape, strict=True))
+        sizes = dict(zip(names, self._shape, strict=True))
+        return sizes if self.bits is None else {**sizes, "bits": self.bits}
 
 
 class Op(Node):
@@ -189,6 +197,23 @@ class Op(Node):
             operand.users.append(self)
             self._names.join(operand._names)
         self.register()
+
+    @property
+    def kernel_weight(self) -> Tensor | None:
+        """The weight that multiplies the data: the first weight among the operands."""
+        return next((o for o in self.operands if isinstance(o, Tensor) and o.owner is not None), None)
+
+    def _check_bits(self) -> None:
+        for operand in self.operands:
+            if isinstance(operand, Tensor) and operand.bits is not None and operand is not self.kernel_weight:
+                advice = (
+                    "quantise the value of a graph input with a Quantize behind it"
+                    if operand.owner is None
+                    else "a bias and statistics have no bits of their own"
+                )
+                raise SpaceError(
+                    f"{operand.id} cannot have bits, only the first weight of {self.id} can; {advice}"
+                )
 
     def is_weight(self, position: int, operand: Node) -> bool:
         """Whether an operand holds weights rather than data."""

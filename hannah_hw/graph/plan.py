@@ -12,6 +12,7 @@ from typing import Any
 
 from hannah_hw.errors import SpaceError
 from hannah_hw.expressions import Evaluator
+from hannah_hw.graph.bits import check_bits
 from hannah_hw.graph.choice import ChoiceOp
 from hannah_hw.graph.node import Node, Op, Tensor
 
@@ -21,12 +22,24 @@ class Value(Node):
 
     Attributes:
         grad: Whether it is a trained weight.
+        bits: Of a weight: with how many bits each value is kept, where it says so; see `Tensor`.
+        channel_axis: Of a weight with bits: the dimension that runs over the output channels, each of which has a
+            scale of its own; None: one scale for all.
     """
 
-    def __init__(self, name: str, shape: tuple[int, ...], grad: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        grad: bool = False,
+        bits: int | None = None,
+        channel_axis: int | None = None,
+    ) -> None:
         super().__init__()
         self.id = name
         self.grad = grad
+        self.bits = bits
+        self.channel_axis = channel_axis
         self._shape = shape
 
     def shape(self) -> tuple[int, ...]:
@@ -142,6 +155,9 @@ def resolve(
             if node.owner is None:
                 inputs.append(value)
             else:
+                if node.bits is not None:
+                    value.bits, value.channel_axis = evaluate(node.bits), node.owner.output_axis
+                    check_bits(value.bits, node.id)
                 weights[node.id] = value
         elif isinstance(node, Op):
             operands = [values[id(operand)] for operand in node.operands]
