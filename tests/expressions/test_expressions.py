@@ -139,7 +139,9 @@ assignment = st.fixed_dictionaries({p.id: st.sampled_from(p.levels) for p in ALL
 def test_python_scalar_and_population_evaluation_agree(tree, assignments):
     expression, reference = tree
     expected = [reference(values) for values in assignments]
-    assert [lazy(expression, values) for values in assignments] == pytest.approx(expected, rel=1e-12)
+    # As numbers: 0 and False are the same value.
+    scalars = np.array([lazy(expression, values) for values in assignments], float)
+    np.testing.assert_allclose(scalars, np.asarray(expected, float), rtol=1e-12)
     (result,) = Program([expression]).run(columns(assignments))
     np.testing.assert_allclose(
         np.broadcast_to(np.asarray(result, float), len(expected)), np.asarray(expected, float), rtol=1e-12
@@ -147,7 +149,7 @@ def test_python_scalar_and_population_evaluation_agree(tree, assignments):
     program = Program([3, expression, expression])
     for values, value in zip(assignments, expected, strict=True):
         levels = {k: v.item() for k, v in columns([values]).items()}
-        assert program.run_one(levels) == pytest.approx([3, value, value], rel=1e-12)
+        np.testing.assert_allclose(np.array(program.run_one(levels), float), [3, value, value], rtol=1e-12)
 
 
 def test_a_population_of_one_is_computed_like_any_other_however_often():
