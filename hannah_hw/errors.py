@@ -50,6 +50,7 @@ class InputError(HannahError):
         allowed: Iterable[str] = (),
         given: str = "",
     ) -> None:
+        self.message = message
         self.where = where
         self.allowed = tuple(allowed)
         self.given = given
@@ -71,7 +72,44 @@ class TargetError(InputError):
 
 
 class SpaceError(InputError):
-    """A search space, or an assignment to one, is wrong."""
+    """A search space, or an assignment to one, is wrong.
+
+    Args:
+        message: See `InputError`.
+        code: A short stable name of the mistake, such as ``E_WIDTH``; ends the message in brackets.
+        where: See `InputError`.
+        allowed: See `InputError`.
+        given: See `InputError`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        where: str = "",
+        allowed: Iterable[str] = (),
+        given: str = "",
+    ) -> None:
+        self.code = code
+        text = f"{message} [{code}]" if code else message
+        super().__init__(text, where=where, allowed=allowed, given=given)
+        self.message = message
+
+
+class SpaceWarning(UserWarning):
+    """A search space loads, but is probably not what its author meant.
+
+    Args:
+        message: What is odd.
+        code: A short stable name, such as ``W_BITS_UNUSED``; ends the message in brackets.
+        where: ``file:line field``.
+    """
+
+    def __init__(self, message: str, *, code: str, where: str = "") -> None:
+        self.code = code
+        self.where = where
+        super().__init__(f"{where}: {message} [{code}]" if where else f"{message} [{code}]")
 
 
 class ModelError(InputError):

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from hannah_hw import catalog
 from hannah_hw.errors import HannahError, InputError, SpaceError, raised_at
 from hannah_hw.graph import Node
+from hannah_hw.spaces.modules import execute
 from hannah_hw.spaces.space import SearchSpace
 
 
@@ -93,35 +90,9 @@ def space_functions(path: Path) -> dict[str, Callable[..., Any]]:
     Raises:
         SpaceError: The file cannot be executed.
     """
-    module = _execute(path)
+    module = execute(path)
     return {
         name: value
         for name, value in vars(module).items()
         if getattr(value, "is_search_space", False) and value.__module__ == module.__name__
     }
-
-
-def _execute(path: Path) -> ModuleType:
-    """The file as a module, executed once a process for each of its contents."""
-    try:
-        source = path.read_bytes()
-    except OSError as error:
-        raise SpaceError(f"cannot read the file: {error}", where=str(path)) from error
-    digest = hashlib.sha256(str(path.resolve()).encode() + source).hexdigest()[:16]
-    name = f"_hannah_space_{path.stem}_{digest}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise SpaceError("not a Python file", where=str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise SpaceError(
-            f"the file does not run: {type(error).__name__}: {error}",
-            where=raised_at(error, path) or str(path),
-        ) from error
-    return module
