@@ -74,8 +74,25 @@ class Encoding:
                 result[parameter.id] = levels if table is None else table[levels]
         return result
 
+    def values_of(self, row: FloatArray) -> dict[str, Any]:
+        """Parameter id -> value of one row; level index where the values are no numbers.
+
+        Args:
+            row: (D,) a canonical row.
+        """
+        result: dict[str, Any] = {}
+        for parameter, position in zip(self.parameters, row.tolist(), strict=True):
+            if isinstance(parameter, FloatScalarParameter):
+                result[parameter.id] = parameter.min + position * (parameter.max - parameter.min)
+            else:
+                level = int(position)
+                result[parameter.id] = parameter.levels[level] if parameter.numeric else level
+        return result
+
     def active(self, X: FloatArray) -> BoolArray:
         """(P, D): whether each candidate depends on each parameter."""
+        if len(X) == 1:
+            return np.array([self._program.run_one(self.values_of(X[0]))], np.bool_)
         result = np.empty((len(self.ids), len(X)), np.bool_)
         for index, column in enumerate(self._program.run(self.values(X))):
             result[index] = column

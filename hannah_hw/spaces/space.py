@@ -16,6 +16,7 @@ from hannah_hw.graph import Node, Plan, Tensor, execution_order, parameters_by_n
 from hannah_hw.graph.activity import graph_steps, node_activity, parameter_activity
 from hannah_hw.spaces.assignment import Assignment
 from hannah_hw.spaces.encoding import Encoding, FloatArray
+from hannah_hw.spaces.shapes import ShapeProgram
 from hannah_hw.workload import Workload, WorkloadProgram
 from hannah_hw.workload.table import IntArray
 
@@ -61,6 +62,14 @@ class SearchSpace:
         return WorkloadProgram(steps, [position[node.id] for node in self.outputs])
 
     @functools.cached_property
+    def _macs(self) -> Program:
+        return Program([self._workloads.macs])
+
+    @functools.cached_property
+    def _shapes(self) -> ShapeProgram:
+        return ShapeProgram(self.order, self._activity)
+
+    @functools.cached_property
     def _trained(self) -> Program:
         total: Scalar = 0
         for node in self.order:
@@ -93,8 +102,27 @@ class SearchSpace:
 
     def parameter_counts(self, X: FloatArray) -> IntArray:
         """(P,) numbers of trained values."""
-        counts = self._trained.run(self.encoding.values(X))[0]
+        return self._count(self._trained, X)
+
+    def mac_counts(self, X: FloatArray) -> IntArray:
+        """(P,) multiply-accumulates of one inference; 0 where the parameters describe no network."""
+        return self._count(self._macs, X)
+
+    def _count(self, program: Program, X: FloatArray) -> IntArray:
+        counts = program.run(self.encoding.values(X))[0]
         return np.broadcast_to(np.asarray(counts, np.int64), (len(X),))
+
+    def shapes(self, X: FloatArray) -> dict[str, tuple[IntArray | int, ...]]:
+        """Shapes of all nodes, batch first.
+
+        Args:
+            X: (P, D) canonical rows.
+
+        Returns:
+            Node id -> one entry a dimension: (P,) sizes, or one number where it is the same for all candidates.
+            Sizes mean nothing for a candidate that does not have the node.
+        """
+        return self._shapes.run(self.encoding.values(X))
 
     def candidate(self, assignment: Mapping[str, Any]) -> Candidate:
         """The network of an assignment; parameters that it does not name take their default.
@@ -103,6 +131,14 @@ class SearchSpace:
             SpaceError: An unknown parameter, or a value that it cannot have.
         """
         return Candidate(self, self.encoding.encode([assignment])[0])
+
+    def candidate_of(self, row: FloatArray) -> Candidate:
+        """The network of a row of the matrix view.
+
+        Args:
+            row: (D,) a canonical row, such as one of `sample_population`.
+        """
+        return Candidate(self, row)
 
     def __repr__(self) -> str:
         return f"SearchSpace({self.name}: {len(self.order)} nodes, {len(self.parameters)} parameters)"
@@ -114,13 +150,20 @@ class Candidate:
     Attributes:
         space: The space.
         row: (D,) its canonical row.
-        assignment: The values of its active parameters.
     """
 
     def __init__(self, space: SearchSpace, row: FloatArray) -> None:
         self.space = space
         self.row = row
-        self.assignment = space.encoding.assignment(row)
+
+    @functools.cached_property
+    def assignment(self) -> Assignment:
+        """The values of its active parameters."""
+        return self.space.encoding.assignment(self.row)
+
+    @functools.cached_property
+    def _values(self) -> dict[str, Any]:
+        return self.space.encoding.values_of(self.row)
 
     @functools.cached_property
     def id(self) -> str:
@@ -145,15 +188,20 @@ class Candidate:
         """Its Workload, a population of one, without unused kernels and buffers."""
         return self._table
 
-    @property
+    @functools.cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Node id -> shape, batch first, of the nodes that it has: tensors, operators, choices."""
+        return self.space._shapes.run_one(self._values)
+
+    @functools.cached_property
     def macs(self) -> int:
         """Multiply-accumulates of one inference."""
-        return int(self._table.macs[0])
+        return int(self.space._macs.run_one(self._values)[0])
 
-    @property
+    @functools.cached_property
     def parameters(self) -> int:
         """Number of trained values."""
-        return int(self.space.parameter_counts(self.row[None])[0])
+        return int(self.space._trained.run_one(self._values)[0])
 
     def __repr__(self) -> str:
         return f"Candidate({self.id} of {self.space.name})"

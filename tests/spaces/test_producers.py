@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from hannah_hw import SearchSpace, load_space, to_onnx
+from hannah_hw import ChoiceOp, SearchSpace, load_space, to_onnx
 from hannah_hw.executors import BasicExecutor
 from hannah_hw.graph import resolve
 from hannah_hw.lowering import read_onnx
@@ -60,6 +60,24 @@ def test_torch_counts_the_same_macs_parameters_and_shapes(population):
         assert tuple(y.shape) == candidate.plan.steps[-1].shape
         elements = candidate.workload().buffers.bytes[0]
         assert elements[candidate.workload().buffers.output[0]].tolist() == [y.numel()]
+
+
+def test_shapes_macs_and_parameters_of_a_population_are_those_of_its_candidates(population):
+    space, X = population
+    shapes, macs, parameters = space.shapes(X), space.mac_counts(X), space.parameter_counts(X)
+    np.testing.assert_array_equal(macs, space.workload(X).macs)
+    for index, row in enumerate(X[:40]):
+        candidate = space.candidate_of(row)
+        plan = candidate.plan
+        expected = {step.op.id: step.shape for step in plan.steps}
+        expected |= {value.id: value.shape() for value in (*plan.inputs, *plan.weights.values())}
+        choices = {node.id for node in space.order if isinstance(node, ChoiceOp)}
+        assert {k: v for k, v in candidate.shapes.items() if k not in choices} == expected
+        for name, shape in candidate.shapes.items():
+            assert tuple(int(np.broadcast_to(d, len(X))[index]) for d in shapes[name]) == shape
+        assert candidate.macs == macs[index] == candidate.workload().macs[0]
+        assert candidate.parameters == parameters[index]
+        assert candidate.id == space.candidate(candidate.assignment).id
 
 
 def test_onnx_runtime_computes_what_torch_computes(population):
