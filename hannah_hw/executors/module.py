@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from hannah_hw.errors import SpaceError
+from hannah_hw.executors.fake_quantise import quantised
 from hannah_hw.graph import Op, Plan, PlanStep
 from hannah_hw.graph.plan import Value
 
@@ -100,8 +101,9 @@ class PlanModule(nn.Module):
                     f"the input {declared.id} is (N, *{declared.shape()[1:]}), not {tuple(given.shape)}"
                 )
             values[declared.id] = given
-        for name in plan.weights:
-            values[name] = self.weight(name)
+        for name, weight in plan.weights.items():
+            kept = self.weight(name)
+            values[name] = kept if weight.bits is None else quantised(kept, weight.bits, weight.channel_axis)
         for step in plan.steps:
             values[step.op.id] = self._run(step, [values[name] for name in step.operands])
         outputs = [values[name] for name in plan.outputs]

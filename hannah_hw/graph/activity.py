@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from hannah_hw.expressions import And, Expression, Floor, Not, Or, Scalar, topological
 from hannah_hw.expressions.nodes import Operation
@@ -11,6 +12,7 @@ from hannah_hw.graph.choice import ChoiceOp
 from hannah_hw.graph.node import Node, Op, Tensor, flat_values
 from hannah_hw.parameters import Parameter
 from hannah_hw.workload.fusion import Step
+from hannah_hw.workload.rows import Row
 
 
 def node_activity(order: Sequence[Node], outputs: Sequence[Node]) -> dict[str, Scalar]:
@@ -96,10 +98,18 @@ def graph_steps(order: Sequence[Node], activity: dict[str, Scalar]) -> tuple[lis
             steps.append(Step(node.id, None, operands, activity[node.id], elements, conditions, exists))
         elif isinstance(node, Op):
             operands = tuple(position[o.id] for o in node.data_operands())
-            steps.append(Step(node.id, node.row(), operands, activity[node.id], elements, exists=exists))
+            steps.append(Step(node.id, _row(node), operands, activity[node.id], elements, exists=exists))
         else:
             steps.append(Step(node.id, None, (), activity[node.id], elements, exists=exists))
     return steps, position
+
+
+def _row(node: Op) -> Row:
+    """What an operator says of itself, with the bits of its weight where that has any."""
+    row, weight = node.row(), node.kernel_weight
+    if weight is None or weight.bits is None:
+        return row
+    return replace(row, columns={**row.columns, "weight_bits": weight.bits})
 
 
 def _existence(node: Node) -> Scalar:

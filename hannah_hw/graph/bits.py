@@ -18,6 +18,9 @@ FLOAT_BITS: Final = 32
 #: Largest number of bits of a grid: its numbers are exact in float32.
 MOST_BITS: Final = 16
 
+#: Smallest scale of a grid, so that a value of nothing but zeros has one.
+LEAST_SCALE: Final = 1e-30
+
 
 def is_width(bits: Any, least: int = 1) -> bool:
     """Whether a plain number is a bit width: ``least`` to 16, or 32."""

@@ -19,11 +19,12 @@ class WorkloadProgram:
     Args:
         steps: The graph in execution order.
         ends: Positions of the steps whose values are the graph's outputs.
-        bits: Bits of a weight and of an activation: 8 for the deployed integer network, 32 for floating point.
+        bits: Bits of a weight and of an activation that say nothing else: 8 for the deployed integer network, 32
+            for floating point.
     """
 
     def __init__(self, steps: Sequence[Step], ends: Sequence[int], *, bits: int = 8) -> None:
-        self._fused: Fused = fuse(steps, ends)
+        self._fused: Fused = fuse(steps, ends, bits)
         slots, fused = self._fused.slots, self._fused
         self._names = tuple(slot.name for slot in slots)
         self._kinds = tuple(slot.row.kind for slot in slots)
@@ -33,7 +34,7 @@ class WorkloadProgram:
             for name in KERNEL_COLUMNS
         }
         self._active = _Block([slot.active for slot in slots], np.bool_, outputs)
-        sizes = [(elements * bits + 7) // 8 for elements in fused.elements]
+        sizes = [(size * width + 7) // 8 for size, width in zip(fused.elements, fused.bits, strict=True)]
         self._bytes = _Block(sizes, np.int64, outputs)
         self._first = _Block(fused.first, np.int64, outputs)
         self._last = _Block(fused.last, np.int64, outputs)
@@ -148,8 +149,14 @@ def _column(slot: Slot, name: str, bits: int) -> Scalar:
     columns = slot.row.columns
     if name == "activation":
         return slot.activation
-    if name in ("weight_bits", "activation_bits"):
-        return columns.get(name, bits)
+    if name == "activation_bits":
+        return slot.read_bits[0] if slot.read_bits else bits
+    if name == "output_bits":
+        return slot.bits
+    if name == "weight_bits":
+        # In a product of two values the second one takes the place of the weights.
+        product = "macs" in columns and "weights" not in columns and len(slot.read_bits) > 1
+        return columns.get(name, slot.read_bits[1] if product else bits)
     value = columns.get(name, KERNEL_COLUMNS[name])
     if name == "bias":
         # A folded batch normalisation leaves an offset a channel.

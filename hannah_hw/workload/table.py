@@ -21,6 +21,8 @@ BoolArray = NDArray[np.bool_]
 #: Sizes are elements, bits are per element, ``macs`` counts multiply-accumulates of one inference,
 #: ``weights`` and ``bias`` count elements, ``operands`` counts data inputs,
 #: ``activation`` is an index into `ACTIVATIONS`. One-dimensional operators have height 1.
+#: ``weight_bits`` and ``activation_bits`` are those of the weights and of the first operand, ``output_bits`` those
+#: of the result; 8 in the integer network unless its graph says otherwise.
 KERNEL_COLUMNS: Final[Mapping[str, int]] = {
     "groups": 1,
     "in_channels": 1,
@@ -46,6 +48,7 @@ KERNEL_COLUMNS: Final[Mapping[str, int]] = {
     "activation": 0,
     "weight_bits": 8,
     "activation_bits": 8,
+    "output_bits": 8,
 }
 
 #: Activations that a kernel applies to its output at no extra cost on integer targets.
@@ -63,13 +66,27 @@ class ColumnTable(Mapping[str, IntArray]):
 #: Kernel kinds that operators of this package and fusion give to kernels.
 KERNEL_KINDS: Final = (
     "conv",
+    "conv_transpose",
     "linear",
+    "matmul",
     "add",
+    "mul",
+    "scale",
     "avg_pool",
     "max_pool",
     "softmax",
     "activation",
+    "sigmoid",
+    "hard_sigmoid",
+    "hard_swish",
     "batch_norm",
+    "layer_norm",
+    "upsample",
+    "concat",
+    "slice",
+    "permute",
+    "pad",
+    "quantize",
 )
 
 
@@ -80,7 +97,7 @@ class Kernels:
     Attributes:
         names: K unique names in execution order: ids of the graph's nodes, or names of an ONNX file's nodes.
         kinds: K operator kinds: ``conv``, ``linear``, ``add``, ``avg_pool``, ``max_pool``, ``softmax``,
-            ``batch_norm``, ``activation``, ..., or an operator's own name when it has no kernel rule.
+            ``batch_norm``, ``activation``, ``quantize``, ..., or an operator's own name when it has no kernel rule.
         active: (P, K); the other columns of an inactive kernel are meaningless.
         columns: `KERNEL_COLUMNS` -> (P, K) int64.
     """
@@ -111,7 +128,7 @@ class Buffers:
     Attributes:
         names: B unique names: that of the graph input, or of the kernel that writes the buffer.
         kinds: B kinds: ``input`` or ``activation``.
-        bytes: (P, B) int64; 0 where the candidate does not have the buffer.
+        bytes: (P, B) int64; 0 where the candidate does not have the buffer. Values of fewer than 8 bits are packed.
         first: (P, B) int64; index of the first kernel during which the buffer is live.
         last: (P, B) int64; index of the last one. Two buffers may share memory if and only if their
             closed intervals [first, last] do not meet. Graph inputs live from kernel 0, graph outputs until
@@ -157,6 +174,18 @@ class Workload:
     def macs(self) -> IntArray:
         """(P,) multiply-accumulates of one inference."""
         return self._total("macs")
+
+    @property
+    def bops(self) -> IntArray:
+        """(P,) bit operations of one inference: multiply-accumulates x bits of a weight x bits of an activation.
+
+        The leading term of the count of Baskin et al., "UNIQ: Uniform Noise Injection for the Quantization of Neural
+        Networks" (arXiv 1804.10969), whose other terms are the additions.
+        """
+        kernels = self.kernels
+        operations = kernels["macs"] * kernels["weight_bits"] * kernels["activation_bits"]
+        total: IntArray = np.where(kernels.active, operations, 0).sum(axis=1)
+        return total
 
     @property
     def weight_bytes(self) -> IntArray:
