@@ -6,14 +6,44 @@ those of the operators: ``Conv2d_0``, ``Conv2d_0.weight``, ``BatchNorm_0.running
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeAlias
 
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Tensor
 from hannah_hw.operators import BatchNorm, Conv1d, Conv2d, Linear
 from hannah_hw.operators.windows import Padding, per_dimension
 
-__all__ = ["batch_norm", "conv1d", "conv2d", "linear"]
+__all__ = ["batch_norm", "conv1d", "conv2d", "convolutions_by", "linear"]
+
+
+#: Makes a convolution of data, with a weight of so many bits a value (None: as the deployment has it).
+MakeConvolution: TypeAlias = Callable[[Node, Scalar | None], Node]
+
+#: Builds a convolution of data: calls what makes it once, or with something before or behind it.
+BuildConvolution: TypeAlias = Callable[[Node, MakeConvolution], Node]
+
+_build: ContextVar[BuildConvolution | None] = ContextVar("hannah_hw_build_convolution", default=None)
+
+
+@contextmanager
+def convolutions_by(build: BuildConvolution) -> Iterator[None]:
+    """Inside, `conv1d` and `conv2d` leave it to a function how their convolution is built.
+
+    So a network can be quantised, or its convolutions be listed, whatever blocks it consists of.
+    """
+    token = _build.set(build)
+    try:
+        yield
+    finally:
+        _build.reset(token)
+
+
+def _built(x: Node, make: MakeConvolution) -> Node:
+    build = _build.get()
+    return make(x, None) if build is None else build(x, make)
 
 
 def conv1d(
@@ -27,9 +57,14 @@ def conv1d(
     bias: bool = False,
 ) -> Node:
     """A convolution of (N, C, W) data; see `conv2d` for the arguments."""
-    weights = _kernel(x, out_channels, (kernel_size,), groups, bias, ("O", "I", "kW"))
-    node: Node = Conv1d(stride=stride, dilation=dilation, groups=groups, padding=padding)(x, *weights)
-    return node
+    template = Conv1d(stride=stride, dilation=dilation, groups=groups, padding=padding)
+
+    def make(data: Node, bits: Scalar | None) -> Node:
+        weights = _kernel(x, out_channels, (kernel_size,), groups, bias, ("O", "I", "kW"), bits)
+        node: Node = template(data, *weights)
+        return node
+
+    return _built(x, make)
 
 
 def conv2d(
@@ -55,9 +90,14 @@ def conv2d(
         bias: Whether an offset a channel is added.
     """
     kernel = per_dimension(kernel_size, 2, "kernel_size")
-    weights = _kernel(x, out_channels, kernel, groups, bias, ("O", "I", "kH", "kW"))
-    node: Node = Conv2d(stride=stride, dilation=dilation, groups=groups, padding=padding)(x, *weights)
-    return node
+    template = Conv2d(stride=stride, dilation=dilation, groups=groups, padding=padding)
+
+    def make(data: Node, bits: Scalar | None) -> Node:
+        weights = _kernel(x, out_channels, kernel, groups, bias, ("O", "I", "kH", "kW"), bits)
+        node: Node = template(data, *weights)
+        return node
+
+    return _built(x, make)
 
 
 def _kernel(
@@ -67,11 +107,12 @@ def _kernel(
     groups: Scalar,
     bias: bool,
     axis: tuple[str, ...],
+    bits: Scalar | None,
 ) -> list[Tensor]:
     in_channels = x.shape()[1]
     # Equal expressions are one object: a depthwise weight has one input channel whatever the width.
     per_group = 1 if groups is in_channels else in_channels // groups
-    weights = [Tensor("weight", (out_channels, per_group, *kernel), axis=axis, grad=True)]
+    weights = [Tensor("weight", (out_channels, per_group, *kernel), axis=axis, grad=True, bits=bits)]
     if bias:
         weights.append(Tensor("bias", (out_channels,), axis=("O",), grad=True))
     return weights
