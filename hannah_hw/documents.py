@@ -1,7 +1,8 @@
-"""YAML from strangers: safe, bounded, strict, and with the line of every field."""
+"""YAML from strangers: safe, bounded, strict, and with the line and column of every field."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -13,13 +14,15 @@ from hannah_hw.errors import InputError
 #: Largest document that is read; a configuration of this size is a mistake or an attack.
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 64
+#: Most values in a document, those behind aliases counted wherever they are repeated.
+MAX_VALUES: Final = 100_000
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Path_ = tuple[str | int, ...]
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses duplicate keys, aliases (one can expand a short file without bound) and depth."""
+    """SafeLoader that bounds depth; of Python's tags it knows ``!!python/tuple`` of scalars, which is a list."""
 
     depth = 0
 
@@ -27,36 +30,49 @@ class _StrictLoader(yaml.SafeLoader):
         if self.depth > MAX_DEPTH:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH}", problem_mark=mark)
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=event.start_mark)
         self.depth += 1
         try:
             return super().compose_node(parent, index)
         finally:
             self.depth -= 1
 
+    def construct_tuple(self, node: yaml.Node) -> list[Any]:
+        if not isinstance(node, yaml.SequenceNode) or not all(
+            isinstance(item, yaml.ScalarNode) for item in node.value
+        ):
+            raise yaml.MarkedYAMLError(
+                problem="!!python/tuple must be a list of plain values", problem_mark=node.start_mark
+            )
+        return self.construct_sequence(node)
+
+
+_StrictLoader.add_constructor("tag:yaml.org,2002:python/tuple", _StrictLoader.construct_tuple)
+
 
 class Document:
-    """One YAML mapping with the source line of every field.
+    """One YAML mapping with the place of every field.
 
     Attributes:
         path: The file it came from, for messages.
         data: The plain mapping.
     """
 
-    def __init__(self, path: str, data: dict[str, Any], lines: dict[Path_, int]) -> None:
+    def __init__(self, path: str, data: dict[str, Any], marks: Mapping[Path_, tuple[int, int]]) -> None:
         self.path = path
         self.data = data
-        self._lines = lines
+        self._marks = marks
+
+    def place(self, field: Path_) -> str:
+        """``file:line:column`` of a field, or of its nearest existing ancestor; both are counted from 1."""
+        for length in range(len(field), -1, -1):
+            mark = self._marks.get(field[:length])
+            if mark is not None:
+                return f"{self.path}:{mark[0]}:{mark[1]}"
+        return self.path
 
     def where(self, field: Path_) -> str:
-        """``file:line field`` of a field, or of its nearest existing ancestor."""
-        for length in range(len(field), -1, -1):
-            line = self._lines.get(field[:length])
-            if line is not None:
-                return f"{self.path}:{line} {'.'.join(map(str, field))}".rstrip()
-        return f"{self.path} {'.'.join(map(str, field))}".rstrip()
+        """``file:line:column field``; see `place`."""
+        return f"{self.place(field)} {'.'.join(map(str, field))}".rstrip()
 
     def validate(self, model: type[ModelT], error: type[InputError]) -> ModelT:
         """The document as a pydantic model.
@@ -115,7 +131,7 @@ def parse_document(text: str, path: str, error: type[InputError]) -> Document:
         error: Class of the error to raise.
 
     Raises:
-        InputError: Of the given class: bad syntax, a tag, an alias, a duplicate key, too large, too deep.
+        InputError: Of the given class: bad syntax, a tag, a duplicate key, too large, too deep, too many values.
     """
     if len(text.encode()) > MAX_BYTES:
         raise error(f"the file is larger than {MAX_BYTES} bytes", where=path)
@@ -123,13 +139,15 @@ def parse_document(text: str, path: str, error: type[InputError]) -> Document:
     try:
         loader = _StrictLoader(text)
         node = loader.get_single_node()
-        lines: dict[Path_, int] = {}
+        marks: dict[Path_, tuple[int, int]] = {}
         if node is not None:
-            _walk(node, (), lines)
+            _walk(node, (), marks)
         data = loader.construct_document(node) if node is not None else None
     except yaml.MarkedYAMLError as failure:
-        line = failure.problem_mark.line + 1 if failure.problem_mark is not None else 0
-        raise error(f"not valid YAML: {failure.problem}", where=f"{path}:{line}") from failure
+        where = (
+            path if failure.problem_mark is None else ":".join([path, *map(str, _mark(failure.problem_mark))])
+        )
+        raise error(f"not valid YAML: {failure.problem}", where=where) from failure
     except (yaml.YAMLError, ValueError) as failure:
         # ValueError: something that looks like a date or a number, but is none.
         raise error(f"not valid YAML: {failure}", where=path) from failure
@@ -138,22 +156,56 @@ def parse_document(text: str, path: str, error: type[InputError]) -> Document:
             loader.dispose()
     if not isinstance(data, dict):
         raise error("the document must be a mapping of fields to values", where=path)
-    return Document(path, data, lines)
+    return Document(path, data, marks)
 
 
-def _walk(node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> None:
-    lines.setdefault(path, node.start_mark.line + 1)
+def _mark(mark: yaml.Mark) -> tuple[int, int]:
+    return mark.line + 1, mark.column + 1
+
+
+def _walk(node: yaml.Node, path: Path_, marks: dict[Path_, tuple[int, int]]) -> None:
+    """Note the place of every value, and replace the merge keys of mappings by what they merge.
+
+    An alias is the node that it stands for, so its values are noted again; depth and number are bounded.
+    """
+    marks.setdefault(path, _mark(node.start_mark))
+    for problem, wrong in (
+        (f"nested deeper than {MAX_DEPTH}", len(path) > MAX_DEPTH),
+        (f"more than {MAX_VALUES} values, aliases expanded", len(marks) > MAX_VALUES),
+    ):
+        if wrong:
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
     if isinstance(node, yaml.MappingNode):
+        node.value = _own_fields(node)
         for key, value in node.value:
             child = (*path, str(key.value))
-            if child in lines:
-                problem = f"the key {key.value!r} occurs twice"
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
-            lines[child] = key.start_mark.line + 1
-            _walk(value, child, lines)
+            marks[child] = _mark(key.start_mark)
+            _walk(value, child, marks)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            _walk(item, (*path, index), lines)
+            _walk(item, (*path, index), marks)
+
+
+def _own_fields(node: yaml.MappingNode, depth: int = 0) -> list[tuple[yaml.Node, yaml.Node]]:
+    """The fields of a mapping; its own come before those of the mappings that ``<<`` merges into it."""
+    own: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+    merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+    for key, value in node.value:
+        if key.tag == "tag:yaml.org,2002:merge":
+            sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            if depth > MAX_DEPTH or not all(isinstance(source, yaml.MappingNode) for source in sources):
+                problem = "the key '<<' merges mappings, and none into itself"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            for source in sources:
+                source.value = _own_fields(source, depth + 1)
+                for field in source.value:
+                    merged.setdefault(str(field[0].value), field)
+        elif str(key.value) in own:
+            problem = f"the key {key.value!r} occurs twice"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+        else:
+            own[str(key.value)] = (key, value)
+    return list({**merged, **own}.values())
 
 
 def read_document(path: Path, error: type[InputError]) -> Document:

@@ -173,7 +173,7 @@ def test_a_wrong_target_file_is_named_with_its_line(
     (tmp_path / "mine.yaml").write_text(text)
     assert main(["targets", "check", str(tmp_path / "mine.yaml")]) == 2
     message = capsys.readouterr().err
-    assert f"mine.yaml:{line} clok_hz" in message or "'clock_hz' is missing" in message
+    assert f"mine.yaml:{line}:1 clok_hz" in message or "'clock_hz' is missing" in message
 
 
 def test_spaces(capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,9 +68,9 @@ def test_units_become_base_units_and_defaults_are_filled_in(write):
         (("version: 1", "training: {epochs: many}\nversion: 1"), ["config.yaml:1", "training.epochs"]),
         (("version: 1", "training: {epoch: 3}\nversion: 1"), ["training.epoch", "did you mean 'epochs'"]),
         (("space: ds_cnn", "space: 3"), ["config.yaml:2", "space"]),
-        (("space: ds_cnn", "space: ds_cn"), ["config.yaml:2 space", "did you mean 'ds_cnn'"]),
-        (("space: ds_cnn", "space: mine/space.py"), ["config.yaml:2 space", "no file 'mine/space.py' in"]),
-        (("stm32l4r5zi", "stm32l4r5z"), ["config.yaml:3 target", "did you mean 'stm32l4r5zi'"]),
+        (("space: ds_cnn", "space: ds_cn"), ["config.yaml:2:1 space", "did you mean 'ds_cnn'"]),
+        (("space: ds_cnn", "space: mine/space.py"), ["config.yaml:2:1 space", "no file 'mine/space.py' in"]),
+        (("stm32l4r5zi", "stm32l4r5z"), ["config.yaml:3:1 target", "did you mean 'stm32l4r5zi'"]),
     ],
 )
 def test_a_mistake_is_named_with_its_place(write, change, parts):
