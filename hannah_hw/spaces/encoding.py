@@ -115,17 +115,28 @@ class Encoding:
     def assignment(self, row: FloatArray) -> Assignment:
         """The values of a row's active parameters."""
         active = self.active(row[None])[0]
-        values: dict[str, Any] = {}
-        for index in np.flatnonzero(active):
-            parameter = self.parameters[index]
-            if isinstance(parameter, FloatScalarParameter):
-                values[parameter.id] = float(parameter.min + row[index] * (parameter.max - parameter.min))
-            else:
-                values[parameter.id] = parameter.levels[int(row[index])]
-        return Assignment(values)
+        values = self.all_values(row)
+        return Assignment({self.ids[index]: values[self.ids[index]] for index in np.flatnonzero(active)})
+
+    def all_values(self, row: FloatArray) -> dict[str, Any]:
+        """The values of all of a row's parameters, active or not, by id."""
+        return {
+            p.id: float(p.min + position * (p.max - p.min))
+            if isinstance(p, FloatScalarParameter)
+            else p.levels[int(position)]
+            for p, position in zip(self.parameters, row.tolist(), strict=True)
+        }
 
     def encode(self, assignments: Sequence[Mapping[str, Any]]) -> FloatArray:
         """(P, D) canonical rows; parameters that an assignment does not name take their default.
+
+        Raises:
+            SpaceError: An unknown parameter, or a value that it cannot have.
+        """
+        return self.canonical(self.positions(assignments))
+
+    def positions(self, assignments: Sequence[Mapping[str, Any]]) -> FloatArray:
+        """(P, D) rows as they are given, not canonical; see `encode`.
 
         Raises:
             SpaceError: An unknown parameter, or a value that it cannot have.
@@ -137,7 +148,7 @@ class Encoding:
                 if name not in index:
                     raise SpaceError(f"there is no parameter {name!r}", allowed=self.ids, given=name)
                 row[index[name]] = self._position(self.parameters[index[name]], value)
-        return self.canonical(X)
+        return X
 
     @staticmethod
     def _position(parameter: Parameter, value: Any) -> float:
