@@ -315,6 +315,18 @@ class Op(Node):
         """
         raise UnsupportedError(f"the operator {type(self).__name__} ({self.id}) is no scale and offset")
 
+    def scaled(self, weight: NDArray[Any], factors: NDArray[Any]) -> NDArray[Any]:
+        """The weight (operand 1) with each output channel multiplied by its factor; see `output_axis`.
+
+        Args:
+            weight: Its values.
+            factors: (O,), one an output channel.
+        """
+        shape = [1] * weight.ndim
+        shape[self.output_axis or 0] = -1
+        result: NDArray[Any] = weight * factors.reshape(shape)
+        return result
+
     def to_onnx(self, emitter: OnnxEmitter, inputs: list[str]) -> str:
         """Write the operator's ONNX nodes.
 

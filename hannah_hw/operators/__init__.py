@@ -5,29 +5,49 @@ package and name it in ``__all__``.
 """
 
 from hannah_hw.graph import Op
-from hannah_hw.operators.activation import Relu, Relu6
+from hannah_hw.operators.activation import HardSigmoid, HardSwish, Relu, Relu6, Sigmoid
 from hannah_hw.operators.convolution import Conv1d, Conv2d
-from hannah_hw.operators.elementwise import Add
+from hannah_hw.operators.copying import Concat, Permute, Slice, ZeroPad
+from hannah_hw.operators.elementwise import Add, Mul, Scale
 from hannah_hw.operators.linear import Linear
-from hannah_hw.operators.normalisation import BatchNorm
+from hannah_hw.operators.matmul import MatMul
+from hannah_hw.operators.normalisation import BatchNorm, LayerNorm
 from hannah_hw.operators.pooling import AdaptiveAvgPooling, AvgPooling, MaxPooling
+from hannah_hw.operators.resampling import Upsample
 from hannah_hw.operators.softmax import Softmax
-from hannah_hw.operators.structural import Flatten, Identity
+from hannah_hw.operators.structural import Dropout, Flatten, Identity, Reshape
+from hannah_hw.operators.transposed import ConvTranspose1d, ConvTranspose2d
 
 __all__ = [
     "AdaptiveAvgPooling",
     "Add",
     "AvgPooling",
     "BatchNorm",
+    "Concat",
     "Conv1d",
     "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "Dropout",
     "Flatten",
+    "HardSigmoid",
+    "HardSwish",
     "Identity",
+    "LayerNorm",
     "Linear",
+    "MatMul",
     "MaxPooling",
+    "Mul",
+    "Permute",
     "Relu",
     "Relu6",
+    "Reshape",
+    "Scale",
+    "Sigmoid",
+    "Slice",
     "Softmax",
+    "Upsample",
+    "ZeroPad",
     "onnx_readers",
 ]
 

@@ -1,4 +1,4 @@
-"""Elementwise activations."""
+"""Elementwise activations: the clamps that fuse into the kernel before them, and those that are kernels."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from hannah_hw.errors import ModelError, SpaceError
-from hannah_hw.expressions import Scalar
-from hannah_hw.graph import Node, Op, Shape
+from hannah_hw.errors import ModelError
+from hannah_hw.graph import Node, Op
+from hannah_hw.operators.dimensions import elementwise_columns
 from hannah_hw.workload.rows import Row
 from hannah_hw.workload.table import ACTIVATIONS
 
@@ -18,22 +18,7 @@ if TYPE_CHECKING:
     from hannah_hw.graph.protocols import OnnxEmitter, OnnxNode
 
 
-def elementwise_columns(shape: Shape) -> dict[str, Scalar]:
-    """Workload columns of an operator whose output has its input's shape (N, C), (N, C, W) or (N, C, H, W).
-
-    Raises:
-        SpaceError: Another number of dimensions.
-    """
-    if not 2 <= len(shape) <= 4:
-        raise SpaceError(f"the shape {shape} is none of (N, C), (N, C, W) and (N, C, H, W)")
-    columns: dict[str, Scalar] = {"in_channels": shape[1], "out_channels": shape[1]}
-    spatial = shape[2:]
-    for name, size in zip(("h", "w")[2 - len(spatial) :], spatial, strict=True):
-        columns[f"in_{name}"] = columns[f"out_{name}"] = size
-    return columns
-
-
-class _Activation(Op):
+class _Clamp(Op):
     inputs = 1
     clamp: ClassVar[str]
 
@@ -43,7 +28,7 @@ class _Activation(Op):
         return Row("activation", "activation", columns, ACTIVATIONS.index(self.clamp))
 
 
-class Relu(_Activation):
+class Relu(_Clamp):
     """``max(x, 0)``."""
 
     clamp = "relu"
@@ -63,7 +48,7 @@ class Relu(_Activation):
         return result
 
 
-class Relu6(_Activation):
+class Relu6(_Clamp):
     """``min(max(x, 0), 6)``."""
 
     clamp = "relu6"
@@ -91,3 +76,72 @@ class Relu6(_Activation):
             raise ModelError(f"a Clip from {low} to {high} is neither ReLU nor ReLU6")
         result: Node = (cls if high == 6.0 else Relu)()(node.operands[0])
         return result
+
+
+class _Curve(Op):
+    """An activation that is no clamp: integer kernels look it up or compute it, so it is a kernel of its own."""
+
+    inputs = 1
+    kind: ClassVar[str]
+
+    def row(self) -> Row:
+        """A kernel of a kind of its own, for no two of them take the same time."""
+        return Row("kernel", self.kind, elementwise_columns(self.operands[0].shape()))
+
+    def to_onnx(self, emitter: OnnxEmitter, inputs: list[str]) -> str:
+        """The ONNX operator of this name."""
+        return emitter.node(self.onnx_types[0], inputs)
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Node:
+        """Read the ONNX operator of this name."""
+        result: Node = cls()(node.operands[0])
+        return result
+
+
+class Sigmoid(_Curve):
+    """``1 / (1 + exp(-x))``."""
+
+    kind = "sigmoid"
+    onnx_types = ("Sigmoid",)
+
+    def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
+        return args[0].sigmoid()
+
+
+class HardSigmoid(_Curve):
+    """``min(max(x / 6 + 1 / 2, 0), 1)``: that of MobileNetV3 and PyTorch."""
+
+    kind = "hard_sigmoid"
+    onnx_types = ("HardSigmoid",)
+
+    def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
+        import torch.nn.functional as functional
+
+        return functional.hardsigmoid(args[0])
+
+    def to_onnx(self, emitter: OnnxEmitter, inputs: list[str]) -> str:
+        """A ``HardSigmoid`` with a slope of 1/6, where ONNX's default is 0.2."""
+        return emitter.node("HardSigmoid", inputs, alpha=1.0 / 6.0, beta=0.5)
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Node:
+        """Read a ``HardSigmoid`` with a slope of 1/6 and an offset of 1/2."""
+        alpha, beta = node.attributes.get("alpha", 0.2), node.attributes.get("beta", 0.5)
+        if abs(alpha - 1.0 / 6.0) > 1e-4 or abs(beta - 0.5) > 1e-4:
+            raise ModelError(
+                f"a HardSigmoid with alpha {alpha:g} and beta {beta:g} is not that of 1/6 and 1/2"
+            )
+        return super().from_onnx(node)
+
+
+class HardSwish(_Curve):
+    """``x * hard_sigmoid(x)``; see `HardSigmoid`."""
+
+    kind = "hard_swish"
+    onnx_types = ("HardSwish",)
+
+    def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
+        import torch.nn.functional as functional
+
+        return functional.hardswish(args[0])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Shape, Tensor
+from hannah_hw.operators.dimensions import product
 from hannah_hw.operators.windows import (
     Padding,
     WindowOp,
@@ -23,31 +24,27 @@ if TYPE_CHECKING:
     from hannah_hw.graph.protocols import OnnxEmitter, OnnxNode
 
 
-class _Convolution(WindowOp):
-    """Operands: data (N, C, spatial...), weight (O, C / groups, kernel...), and optionally bias (O,).
+class ConvolutionOp(WindowOp):
+    """Base of the operators with data, a weight of which the last dimensions are a window, and optionally a bias.
 
     Args:
         stride: One number, or one a dimension.
         dilation: One number, or one a dimension.
-        groups: Number of groups; the number of channels for a depthwise convolution.
+        groups: Number of groups.
         padding: See `hannah_hw.operators.windows.Padding`.
+
+    Attributes:
+        rank: Number of spatial dimensions.
     """
 
-    output_axis = 0
     rank: ClassVar[int]
 
-    def __init__(
-        self,
-        stride: Any = 1,
-        dilation: Any = 1,
-        groups: Scalar = 1,
-        padding: Padding = None,
-    ) -> None:
+    def __init__(self, stride: Any, dilation: Any, groups: Scalar, padding: Padding) -> None:
         super().__init__(stride, dilation, padding)
         self.groups = groups
 
     def __call__(self, *operands: Node) -> Any:
-        """A convolution of data with a weight.
+        """The operator on data and a weight.
 
         Raises:
             SpaceError: Not two or three operands, or of the wrong number of dimensions.
@@ -66,6 +63,28 @@ class _Convolution(WindowOp):
 
     def _kernel(self, rank: int) -> tuple[Scalar, ...]:
         return self.operands[1].shape()[2:]
+
+
+class _Convolution(ConvolutionOp):
+    """Operands: data (N, C, spatial...), weight (O, C / groups, kernel...), and optionally bias (O,).
+
+    Args:
+        stride: One number, or one a dimension.
+        dilation: One number, or one a dimension.
+        groups: Number of groups; the number of channels for a depthwise convolution.
+        padding: See `hannah_hw.operators.windows.Padding`.
+    """
+
+    output_axis = 0
+
+    def __init__(
+        self,
+        stride: Any = 1,
+        dilation: Any = 1,
+        groups: Scalar = 1,
+        padding: Padding = None,
+    ) -> None:
+        super().__init__(stride, dilation, groups, padding)
 
     def shape_fun(self) -> Shape:
         """(N, O, output sizes...)."""
@@ -99,12 +118,7 @@ class _Convolution(WindowOp):
         """A ``conv`` kernel; ``groups == in_channels == out_channels`` is a depthwise one."""
         weight = self.operands[1].shape()
         sizes, outputs, kernel, stride, dilation, begin, end = self._window()
-        weights: Scalar = weight[0] * weight[1]
-        for size in kernel:
-            weights = weights * size
-        macs = weights
-        for size in outputs:
-            macs = macs * size
+        weights = product((*weight[:2], *kernel))
         columns = window_columns(sizes, outputs, kernel, stride, dilation, begin, end)
         columns.update(
             groups=self.groups,
@@ -112,7 +126,7 @@ class _Convolution(WindowOp):
             out_channels=weight[0],
             weights=weights,
             bias=weight[0] if len(self.operands) > 2 else 0,
-            macs=macs,
+            macs=weights * product(outputs),
         )
         return Row("kernel", "conv", columns)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hannah_hw.errors import ModelError, SpaceError
+from hannah_hw.operators.dimensions import product
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape, Tensor
 from hannah_hw.workload.rows import Row
@@ -22,7 +23,7 @@ class Linear(Op):
 
     inputs = 1
     output_axis = 1
-    onnx_types = ("Gemm", "MatMul")
+    onnx_types = ("Gemm",)
 
     def __call__(self, *operands: Node) -> Any:
         """A fully connected layer.
@@ -47,7 +48,7 @@ class Linear(Op):
 
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The weight takes as many features as the data has."""
-        features, weight = _features(self.operands[0].shape()), self.operands[1].shape()
+        features, weight = product(self.operands[0].shape()[1:]), self.operands[1].shape()
         return [
             (
                 weight[0] == features,
@@ -81,7 +82,7 @@ class Linear(Op):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Node:
-        """Read a ``Gemm`` or a ``MatMul`` of data with a constant matrix."""
+        """Read a ``Gemm``, or a ``MatMul`` of data with a constant matrix."""
         attributes = node.attributes
         if (
             attributes.get("transA", 0)
@@ -99,10 +100,3 @@ class Linear(Op):
         bias = node.weight(2, "bias")
         result: Node = cls()(node.operands[0], weight, *([bias] if bias is not None else []))
         return result
-
-
-def _features(shape: Shape) -> Scalar:
-    features: Scalar = 1
-    for size in shape[1:]:
-        features = features * size
-    return features

@@ -1,4 +1,4 @@
-"""Batch normalisation, which folds into the convolution before it."""
+"""Batch normalisation, which folds into the convolution before it, and layer normalisation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import ModelError, SpaceError
+from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op
-from hannah_hw.operators.activation import elementwise_columns
+from hannah_hw.operators.dimensions import axis_of, elementwise_columns, row_columns
 from hannah_hw.workload.rows import Row
 
 if TYPE_CHECKING:
@@ -92,4 +93,78 @@ class BatchNorm(Op):
         if any(operand is None for operand in operands):
             raise ModelError("its statistics are computed; only constant ones can be read")
         result: Node = cls(epsilon=node.attributes.get("epsilon", 1e-5))(node.operands[0], *operands)  # type: ignore[arg-type]
+        return result
+
+
+class LayerNorm(Op):
+    """Mean 0 and variance 1 over the dimensions from `axis` on, then a trained scale and offset for each value.
+
+    Operands: data (N, ...), scale, and optionally offset, both of the shape of the normalised dimensions.
+
+    Args:
+        axis: The first dimension that is normalised; negative ones count from the end.
+        epsilon: Added to the variance.
+    """
+
+    inputs = 1
+    onnx_types = ("LayerNormalization",)
+
+    def __init__(self, axis: int = -1, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.axis = axis
+        self.epsilon = epsilon
+
+    def __call__(self, *operands: Node) -> Any:
+        """A layer normalisation.
+
+        Raises:
+            SpaceError: Not two or three operands, or weights that do not fit.
+        """
+        if len(operands) not in (2, 3):
+            raise SpaceError(
+                f"LayerNorm takes data, scale and optionally offset; it was given {len(operands)} operands"
+            )
+        result = super().__call__(*operands)
+        result.shape()
+        return result
+
+    def _axis(self) -> int:
+        return axis_of(self.axis, self.operands[0].shape(), "LayerNorm")
+
+    def requirements(self) -> list[tuple[Scalar, str]]:
+        """The weights have the shape of the normalised dimensions."""
+        normalised = self.operands[0].shape()[self._axis() :]
+        conditions: list[tuple[Scalar, str]] = []
+        for weight in self.operands[1:]:
+            text = f"{weight.id} has shape {weight.shape()}, but {normalised} is normalised"
+            if len(weight.shape()) != len(normalised):
+                return [(False, text)]
+            conditions += [(a == b, text) for a, b in zip(weight.shape(), normalised, strict=True)]
+        return conditions
+
+    def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
+        import torch.nn.functional as functional
+
+        offset = args[2] if len(args) > 2 else None
+        return functional.layer_norm(args[0], list(args[1].shape), args[1], offset, self.epsilon)
+
+    def row(self) -> Row:
+        """A ``layer_norm`` kernel; the normalised values are channels, the other dimensions positions."""
+        columns = row_columns(self.operands[0].shape(), self._axis())
+        columns["weights"] = columns["in_channels"]
+        columns["bias"] = columns["in_channels"] if len(self.operands) > 2 else 0
+        return Row("kernel", "layer_norm", columns)
+
+    def to_onnx(self, emitter: OnnxEmitter, inputs: list[str]) -> str:
+        """A ``LayerNormalization``."""
+        return emitter.node("LayerNormalization", inputs, axis=self._axis(), epsilon=float(self.epsilon))
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> Node:
+        """Read a ``LayerNormalization`` with constant weights of the normalised shape."""
+        scale, offset = node.weight(1, "scale"), node.weight(2, "offset")
+        if scale is None or len(node.operands) != 1:
+            raise ModelError("its weights are computed; only constant ones can be read")
+        op = cls(node.attributes.get("axis", -1), node.attributes.get("epsilon", 1e-5))
+        result: Node = op(node.operands[0], scale, *([offset] if offset is not None else []))
         return result

@@ -166,6 +166,10 @@ class WindowOp(Op):
         """Sizes of the window, one a spatial dimension."""
         raise NotImplementedError
 
+    def _outputs(self, *window: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+        """Output sizes, from the arguments of `output_sizes`."""
+        return output_sizes(*window)
+
     def _window(self) -> tuple[tuple[Scalar, ...], ...]:
         """Input sizes, output sizes, kernel, stride, dilation, padding before and after."""
         if "window" not in self._cache:
@@ -175,7 +179,7 @@ class WindowOp(Op):
             stride = per_dimension(self.stride, rank, "stride")
             dilation = per_dimension(self.dilation, rank, "dilation")
             begin, end = resolve_padding(self.padding, sizes, kernel, stride, dilation)
-            outputs = output_sizes(sizes, kernel, stride, dilation, begin, end)
+            outputs = self._outputs(sizes, kernel, stride, dilation, begin, end)
             self._cache["window"] = sizes, outputs, kernel, stride, dilation, begin, end
         window: tuple[tuple[Scalar, ...], ...] = self._cache["window"]
         return window
