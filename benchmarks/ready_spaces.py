@@ -58,8 +58,8 @@ def main() -> int:
         checked, mismatches, deviations = compare(space, options.count, options.seed)
         failed |= bool(mismatches) or not max(deviations) <= TOLERANCE
         print(
-            f"{space.name:24} {len(space.order):6} {len(space.parameters):11} {space.encoding.size:11.4g} {len(checked):11} "
-            f"{len(mismatches):11} {max(deviations):10.1e} {time.perf_counter() - start:8.1f}",
+            f"{space.name:24} {len(space.order):6} {len(space.parameters):11} {space.encoding.size:11.4g} "
+            f"{len(checked):11} {len(mismatches):11} {max(deviations):10.1e} {time.perf_counter() - start:8.1f}",
             flush=True,
         )
     return int(failed)

@@ -22,27 +22,22 @@ def width(default):
 
 
 @scope
-def separable(x, max_stride):
-    """A convolution of each channel, then one across channels."""
+def separable(x, default_stride):
+    """A convolution of each channel, which may halve the resolution, then one across channels."""
     channels = x.shape()[1]
-    stride = IntScalarParameter(1, max_stride, name="stride", default=max_stride) if max_stride > 1 else 1
+    stride = IntScalarParameter(1, 2, name="stride", default=default_stride)
     x = conv_bn_relu(x, channels, 3, stride, groups=channels)
     return conv_bn_relu(x, width(default=112))
 
 
 @search_space
-def micronets_ds_cnn(
-    input_shape=(1, 49, 10), classes=12, stem_kernel=(10, 4), stem_stride=1, min_blocks=3, max_blocks=7
-):
-    """The space; every second block, from the first, may halve the resolution.
-
-    Visual wake words: ``input_shape=(1, 96, 96), classes=2, stem_kernel=(3, 3), stem_stride=2, max_blocks=10``.
-    """
+def micronets_ds_cnn(input_shape=(1, 49, 10), classes=12, stem_kernel=(10, 4), stem_stride=1, max_blocks=7):
+    """The space; images of visual wake words, (1, 96, 96), want ``stem_kernel=(3, 3), stem_stride=2``."""
     x = Tensor("input", (1, *input_shape), axis=("N", "C", "H", "W"))
     x = conv_bn_relu(x, width(default=84), tuple(stem_kernel), stem_stride)
     exits = []
     for index in range(max_blocks):
-        x = separable(x, max_stride=1 if index % 2 else 2)
+        x = separable(x, default_stride=1 if index else 2)
         exits.append(x)
-    blocks = IntScalarParameter(min_blocks, max_blocks, name="blocks", default=min(5, max_blocks))
+    blocks = IntScalarParameter(1, max_blocks, name="blocks", default=min(5, max_blocks))
     return linear(AdaptiveAvgPooling(1)(dynamic_depth(*exits, switch=blocks - 1)), classes)

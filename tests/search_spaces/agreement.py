@@ -10,9 +10,9 @@ from tests.blocks import buffers_of, kernels_of, run_onnx
 
 
 def weighted(candidate, seed):
-    """An executor whose random weights keep the size of values from layer to layer (He et al. 2015).
+    """An executor whose random weights keep the size of values from layer to layer.
 
-    Larger weights with ReLU6 would make the network chaotic: rounding would grow with every layer.
+    Larger ones make a network with ReLU6 chaotic: rounding grows with every layer.
     """
     module = BasicExecutor(candidate).eval()
     generator = torch.Generator().manual_seed(seed)
@@ -23,7 +23,7 @@ def weighted(candidate, seed):
                 weight.uniform_(0.5, 1.5, generator=generator)
             else:
                 inputs = weight.shape[0] if weight.ndim == 2 else weight[0].numel()
-                weight.normal_(0.0, (2 / inputs) ** 0.5, generator=generator)
+                weight.normal_(0.0, inputs**-0.5, generator=generator)
     return module
 
 
