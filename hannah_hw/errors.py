@@ -97,21 +97,6 @@ class SpaceError(InputError):
         self.message = message
 
 
-class SpaceWarning(UserWarning):
-    """A search space loads, but is probably not what its author meant.
-
-    Args:
-        message: What is odd.
-        code: A short stable name, such as ``W_BITS_UNUSED``; ends the message in brackets.
-        where: ``file:line field``.
-    """
-
-    def __init__(self, message: str, *, code: str, where: str = "") -> None:
-        self.code = code
-        self.where = where
-        super().__init__(f"{where}: {message} [{code}]" if where else f"{message} [{code}]")
-
-
 class ModelError(InputError):
     """An ONNX file cannot be used."""
 

@@ -11,10 +11,28 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from hannah_hw.documents import Path_
-from hannah_hw.errors import SpaceError, SpaceWarning
+from hannah_hw.errors import SpaceError
+
+
+class SpaceWarning(UserWarning):
+    """A document loads, but is probably not what its author meant.
+
+    Args:
+        message: What is odd.
+        code: A short stable name, such as ``W_BITS_UNUSED``; ends the message in brackets.
+        where: ``file:line:column field``.
+    """
+
+    def __init__(self, message: str, *, code: str, where: str = "") -> None:
+        self.code = code
+        self.where = where
+        super().__init__(f"{where}: {message} [{code}]" if where else f"{message} [{code}]")
 
 
 @dataclass(frozen=True)
@@ -95,3 +113,49 @@ def warn(code: str, message: str, *, field: str = "") -> None:
     warning = SpaceWarning(message, code=code, where=site.where)
     site.warnings.append(warning)
     warnings.warn(warning, stacklevel=3)
+
+
+def problem(kind: str, message: str, *, loc: tuple[str | int, ...] = (), **context: Any) -> ValidationError:
+    """One mistake in a part of a document.
+
+    Args:
+        kind: The code of the error that the user sees.
+        message: What is wrong.
+        loc: Where in the part.
+        context: ``allowed`` and ``given``, as in `hannah_hw.errors.InputError`.
+    """
+    details = PydanticCustomError("document", "{text}", {"text": message, "code": kind, **context})
+    return ValidationError.from_exception_data(
+        "document", [InitErrorDetails(type=details, loc=loc, input=None)]
+    )
+
+
+#: What pydantic calls a mistake -> the code of the error that the user sees; anything else is an E_VALUE.
+_CODES: Final = {"missing": "E_MISSING"}
+
+
+def space_error(failure: ValidationError, site: Site) -> SpaceError:
+    """The mistake that a user sees of those that pydantic found.
+
+    A misspelt field is also a missing one; the misspelling is what helps.
+
+    Args:
+        failure: What pydantic found.
+        site: The document, or the part of it that was read.
+    """
+    found = failure.errors()
+    first = next((e for e in found if e.get("ctx", {}).get("code") == "E_FIELD"), found[0])
+    context = first.get("ctx", {})
+    path = tuple(part for part in first["loc"] if not str(part).startswith(("<", "function-")))
+    message = context.get("text") or first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        message, path = f"the field {path[-1]!r} is missing", path[:-1]
+    elif not context.get("text") and isinstance(first["input"], str | int | float | bool):
+        message = f"{message} (given: {first['input']!r})"
+    return SpaceError(
+        message,
+        code=context.get("code") or _CODES.get(first["type"], "E_VALUE"),
+        where=site.at(*path).where,
+        allowed=context.get("allowed", ()),
+        given=context.get("given", ""),
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, ValidationInfo
-from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError, core_schema
 
 from hannah_hw.documents import Path_
 from hannah_hw.errors import InputError, SpaceError
@@ -18,7 +18,7 @@ from hannah_hw.graph.naming import counted, next_name, prefix
 from hannah_hw.parameters import IntScalarParameter
 from hannah_hw.spaces.declarative.definitions import Definition
 from hannah_hw.spaces.declarative.lookup import Lookup
-from hannah_hw.spaces.declarative.problems import Site, current_site, entered, fail
+from hannah_hw.spaces.declarative.problems import Site, current_site, entered, fail, problem
 from hannah_hw.spaces.declarative.values import Bindable, Binder
 
 #: Stands for the schema of a block until all blocks are known.
@@ -183,21 +183,6 @@ def _read_field(data: Any, info: ValidationInfo) -> BlockSpec | BlockChoice:
     return read_blocks(data, info.context if isinstance(info.context, Lookup) else Lookup())
 
 
-def problem(kind: str, message: str, *, loc: tuple[str | int, ...] = (), **context: Any) -> ValidationError:
-    """One mistake in a part of a document.
-
-    Args:
-        kind: The code of the error that the user sees.
-        message: What is wrong.
-        loc: Where in the part.
-        context: ``allowed`` and ``given``, as in `hannah_hw.errors.InputError`.
-    """
-    details = PydanticCustomError("document", "{text}", {"text": message, "code": kind, **context})
-    return ValidationError.from_exception_data(
-        "document", [InitErrorDetails(type=details, loc=loc, input=None)]
-    )
-
-
 def read_block(data: Any, lookup: Lookup, *, process: bool = False) -> BlockSpec:
     """A mapping with a ``type`` as a block or as a process.
 
@@ -262,10 +247,16 @@ def _at(loc: tuple[str | int, ...], data: Any, lookup: Lookup) -> BlockSpec:
     except ValidationError as failure:
         errors = [
             InitErrorDetails(
-                type=PydanticCustomError("document", "{text}", {"text": e["msg"], **e.get("ctx", {})}),
-                loc=(*loc, *e["loc"]),
-                input=e["input"],
+                type=_kind(error), loc=(*loc, *error["loc"]), input=error["input"], ctx=error.get("ctx", {})
             )
-            for e in failure.errors()
+            for error in failure.errors()
         ]
         raise ValidationError.from_exception_data("document", errors) from failure
+
+
+def _kind(error: ErrorDetails) -> str | PydanticCustomError:
+    """The kind of a mistake that pydantic found; our own kinds are made anew."""
+    if error["type"] not in ("document", "boolean", "form"):
+        return error["type"]
+    context = {"text": error["msg"], **error.get("ctx", {})}
+    return PydanticCustomError("document", "{text}", context)

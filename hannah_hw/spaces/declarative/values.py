@@ -24,6 +24,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from hannah_hw.documents import Path_
 from hannah_hw.expressions import Expression, If, Int, Scalar, Select
 from hannah_hw.parameters import CategoricalParameter, FloatScalarParameter, IntScalarParameter, Parameter
+from hannah_hw.spaces.declarative.problems import problem
 
 T = TypeVar("T")
 
@@ -81,11 +82,24 @@ class Bindable:
         raise NotImplementedError
 
 
-class _Form(BaseModel):
+class Form(BaseModel):
+    """A mapping of a document: no other fields than its own, and no conversions."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, data: Any) -> Any:
+        names = [field.alias or name for name, field in cls.model_fields.items()]
+        for key in data if isinstance(data, Mapping) else ():
+            if key not in names:
+                raise problem(
+                    "E_FIELD", f"unknown field {key!r}", loc=(str(key),), allowed=names, given=str(key)
+                )
+        return data
 
-class Choice(_Form, Bindable, Generic[T]):
+
+class Choice(Form, Bindable, Generic[T]):
     """One of some values.
 
     Attributes:
@@ -129,7 +143,7 @@ class ListChoice(Choice[list[T]], Generic[T]):
         return [Select(position, *column) for column in zip(*options, strict=True)]
 
 
-class IntBounds(_Form):
+class IntBounds(Form):
     """Integers ``min, min + step, ...`` up to ``max``; with ``log``, all magnitudes are drawn as often."""
 
     min: int
@@ -152,7 +166,7 @@ class IntBounds(_Form):
         return self
 
 
-class IntRange(_Form, Bindable):
+class IntRange(Form, Bindable):
     """``{int: {min: 8, max: 64, step: 8, default: 16}}``."""
 
     bounds: IntBounds = Field(alias="int")
@@ -165,7 +179,7 @@ class IntRange(_Form, Bindable):
         return binder.add(parameter, path)
 
 
-class FloatBounds(_Form):
+class FloatBounds(Form):
     """Real numbers from ``min`` to ``max``; with ``log``, all magnitudes are drawn as often."""
 
     min: float
@@ -184,7 +198,7 @@ class FloatBounds(_Form):
         return self
 
 
-class FloatRange(_Form, Bindable):
+class FloatRange(Form, Bindable):
     """``{float: {min: 0.0, max: 0.5}}``."""
 
     bounds: FloatBounds = Field(alias="float")
@@ -198,7 +212,7 @@ class FloatRange(_Form, Bindable):
         )
 
 
-class CodeBody(_Form, Generic[T]):
+class CodeBody(Form, Generic[T]):
     """A list each position of which is a parameter.
 
     Attributes:
@@ -254,7 +268,7 @@ class CodeBody(_Form, Generic[T]):
         return [self.choices[0]] * self.size
 
 
-class Code(_Form, Bindable, Generic[T]):
+class Code(Form, Bindable, Generic[T]):
     """``{code: {default: [0, 1, 1, 0], choices: [0, 1], ones: keep}}``."""
 
     code: CodeBody[T]
