@@ -122,20 +122,142 @@ def add(draw):
     return operators.Add()(*draw(st.permutations([x, other])), *([x] if draw(st.booleans()) else []))
 
 
+def transposed(kind, rank):
+    def build(draw):
+        groups = draw(st.sampled_from([1, 2, 3]))
+        out = draw(st.integers(1, 3))
+        x = image(draw, rank, groups * draw(st.integers(1, 2)), high=5)
+        kernel = [number(draw, 1, 4, f"kernel{i}") for i in range(rank)]
+        bias = [weight("bias", out * groups)] if draw(st.booleans()) else []
+        stride = per_dimension(draw, rank, 1, 3, "stride")
+        dilation = per_dimension(draw, rank, 1, 2, "dilation")
+        steps = lazy(stride) if isinstance(stride, tuple) else (lazy(stride),)
+        side = st.integers(0, 1)
+        op = kind(
+            stride=stride,
+            dilation=dilation,
+            groups=groups,
+            padding=draw(st.one_of(side, st.tuples(*[side] * rank), st.tuples(*[side] * 2 * rank))),
+            output_padding=per_dimension(draw, rank, 0, min(2, *steps) - 1, "output_padding"),
+        )
+        return op(x, weight("weight", x.shape()[1], out, *kernel), *bias)
+
+    return build
+
+
+def mul(draw):
+    x = any_rank(draw)
+    same = operators.Sigmoid()(x)
+    pooled = operators.AdaptiveAvgPooling(1)(x) if len(x.shape()) > 2 else same
+    second = draw(st.sampled_from([x, same, pooled, operators.Flatten()(pooled)]))
+    return operators.Mul()(x, second)
+
+
+def scale(draw):
+    return operators.Scale(number(draw, 1, 9, "factor"), draw(st.sampled_from([1.0, -0.5, -1.0])))(
+        any_rank(draw)
+    )
+
+
+def concat(draw):
+    x = any_rank(draw)
+    axis = draw(st.integers(1, len(x.shape()) - 1))
+    parts = [x, operators.Sigmoid()(x), operators.Slice(axis, 0, 1)(x)]
+    chosen = draw(st.lists(st.sampled_from(parts), min_size=1, max_size=3))
+    return operators.Concat(draw(st.sampled_from([axis, axis - len(x.shape())])))(x, *chosen)
+
+
+def part(draw):
+    x = any_rank(draw)
+    axis = draw(st.integers(1, len(x.shape()) - 1))
+    whole = lazy(x.shape()[axis])
+    begin = number(draw, 0, whole - 1, "begin")
+    size = number(draw, 1, whole - lazy(begin), "size")
+    return operators.Slice(draw(st.sampled_from([axis, axis - len(x.shape())])), begin, size)(x)
+
+
+def permute(draw):
+    x = any_rank(draw)
+    if draw(st.booleans()):
+        x = operators.Reshape((1, *x.shape()[1:]))(x)
+    return operators.Permute((0, *draw(st.permutations(range(1, len(x.shape()))))))(x)
+
+
+def reshape(draw):
+    x = any_rank(draw)
+    sizes = list(draw(st.permutations([*x.shape()[1:], 1])))
+    if draw(st.booleans()):
+        sizes[draw(st.integers(0, len(sizes) - 1))] = -1
+    return operators.Reshape(tuple(sizes))(x)
+
+
+def zero_pad(draw):
+    rank = draw(st.sampled_from([1, 2]))
+    sides = [number(draw, 0, 2, f"side{i}") for i in range(2 * rank)]
+    return operators.ZeroPad(draw(st.sampled_from([sides[0], tuple(sides[:rank]), tuple(sides)])))(
+        image(draw, rank, 2)
+    )
+
+
+def softmax(draw):
+    x = any_rank(draw)
+    return operators.Softmax()(operators.Reshape((1, *x.shape()[1:]))(x) if draw(st.booleans()) else x)
+
+
+def upsample(draw):
+    rank = draw(st.sampled_from([1, 2]))
+    mode = draw(st.sampled_from(["nearest", "bilinear"]))
+    return operators.Upsample(per_dimension(draw, rank, 1, 3, "scale"), mode)(image(draw, rank, 2, 1, 4))
+
+
+def layer_norm(draw):
+    x = any_rank(draw)
+    rank = len(x.shape())
+    axis = draw(st.integers(1, rank - 1))
+    names = ["scale", "offset"] if draw(st.booleans()) else ["scale"]
+    op = operators.LayerNorm(draw(st.sampled_from([axis, axis - rank])), draw(st.sampled_from([1e-5, 1e-2])))
+    return op(x, *(weight(name, *x.shape()[axis:]) for name in names))
+
+
+def matmul(draw):
+    x = image(draw, draw(st.sampled_from([1, 2])), 2)
+    order = [*range(len(x.shape()) - 2), len(x.shape()) - 1, len(x.shape()) - 2]
+    other = operators.Permute(order)(x)
+    if draw(st.booleans()):
+        other = operators.Slice(-1, 0, number(draw, 1, 2, "columns"))(other)
+    return operators.MatMul()(x, other)
+
+
 CASES = {
     "AdaptiveAvgPooling": adaptive,
     "Add": add,
     "AvgPooling": pooling(operators.AvgPooling, 1),
     "BatchNorm": batch_norm,
+    "Concat": concat,
     "Conv1d": convolution(operators.Conv1d, 1),
     "Conv2d": convolution(operators.Conv2d, 2),
+    "ConvTranspose1d": transposed(operators.ConvTranspose1d, 1),
+    "ConvTranspose2d": transposed(operators.ConvTranspose2d, 2),
+    "Dropout": lambda draw: operators.Dropout(draw(st.floats(0, 1)))(any_rank(draw)),
     "Flatten": lambda draw: operators.Flatten()(any_rank(draw)),
+    "HardSigmoid": lambda draw: operators.HardSigmoid()(any_rank(draw)),
+    "HardSwish": lambda draw: operators.HardSwish()(any_rank(draw)),
     "Identity": lambda draw: operators.Identity()(any_rank(draw)),
+    "LayerNorm": layer_norm,
     "Linear": linear,
+    "MatMul": matmul,
     "MaxPooling": pooling(operators.MaxPooling, 2),
+    "Mul": mul,
+    "Permute": permute,
     "Relu": lambda draw: operators.Relu()(any_rank(draw)),
     "Relu6": lambda draw: operators.Relu6()(any_rank(draw)),
-    "Softmax": lambda draw: operators.Softmax()(image(draw, 0, number(draw, 1, 6, "classes"))),
+    "Reshape": reshape,
+    "Scale": scale,
+    "Sigmoid": lambda draw: operators.Sigmoid()(any_rank(draw)),
+    "Slice": part,
+    "Softmax": softmax,
+    "Upsample": upsample,
+    "ZeroPad": zero_pad,
 }
 
 
@@ -190,7 +312,7 @@ def test_shapes_values_and_workload_agree(name, data):
 
     read = read_onnx(to_onnx(candidate, module=module))
     assert read.foreign == {}
-    if name != "Identity":  # which the file writes as a node only to name the output
+    if name not in ("Identity", "Dropout"):  # which the file writes as a node only to name the output
         assert kernels_of(read.workload(bits=8)) == kernels_of(candidate.workload())
         assert buffers_of(read.workload(bits=8)) == buffers_of(candidate.workload())
     assert read.workload(bits=8).macs[0] == candidate.macs
@@ -227,6 +349,70 @@ REFUSED = {
     "dilated average": (lambda: operators.AvgPooling(2, dilation=2)(X4).shape(), "has no dilation"),
     "uneven windows": (lambda: operators.AdaptiveAvgPooling(3)(X4).shape(), "no multiples"),
     "number as operand": (lambda: operators.Relu()(3), "must be a Tensor or an operator"),
+    "one factor": (lambda: operators.Mul()(X4), "Mul takes data and what it is multiplied with"),
+    "factors": (lambda: operators.Mul()(X4, Tensor("y", (1, 4, 8, 1))), "one number a channel"),
+    "factors of other channels": (lambda: operators.Mul()(X4, Tensor("y", (1, 3))), "one number a channel"),
+    "factors of other ranks": (lambda: operators.Mul()(X4, Tensor("y", (1, 4, 8))), "one number a channel"),
+    "negative factor": (lambda: operators.Scale(-2)(X4).shape(), "must be positive"),
+    "one part": (lambda: operators.Concat()(X4), "at least two"),
+    "joined batches": (
+        lambda: operators.Concat(0)(X4, X4),
+        "axis 0 is the batch.*allowed: 1, 2, 3, -3, -2, -1",
+    ),
+    "parts": (lambda: operators.Concat()(X4, Tensor("y", (1, 4, 8, 4))), "differ only in dimension 1"),
+    "parts of other ranks": (
+        lambda: operators.Concat()(X4, Tensor("y", (1, 4, 8))),
+        "one number of dimensions",
+    ),
+    "slice beyond the end": (lambda: operators.Slice(1, 2, 3)(X4).shape(), "3 of them from 2 on cannot"),
+    "empty slice": (lambda: operators.Slice(1, 2, 0)(X4).shape(), "0 of them from 2 on cannot"),
+    "axis of a slice": (lambda: operators.Slice(4, 0, 1)(X4).shape(), "the axis of Slice is 4"),
+    "moved batch": (lambda: operators.Permute((1, 0, 2, 3))(X4).shape(), "batch, first"),
+    "order": (lambda: operators.Permute((0, 1, 2))(X4).shape(), "the numbers from 0 to 3"),
+    "reshape": (lambda: operators.Reshape((3, 64))(X4).shape(), r"cannot be read as \(3, 64\)"),
+    "open reshape": (lambda: operators.Reshape((3, -1))(X4).shape(), "cannot be read as"),
+    "two open sizes": (lambda: operators.Reshape((-1, -1)), "one may be -1"),
+    "no sizes": (lambda: operators.Reshape(()), "one may be -1"),
+    "cut sides": (lambda: operators.ZeroPad(-1)(X4).shape(), "no side may be negative"),
+    "padding of a vector": (lambda: operators.ZeroPad(1)(Tensor("x", (1, 4))).shape(), r"takes \(N, C, L\)"),
+    "padding by a word": (lambda: operators.ZeroPad("same"), "the padding of ZeroPad is 'same'"),
+    "probability": (lambda: operators.Dropout(1.5)(X4).shape(), "it must be from 0 to 1"),
+    "mode": (lambda: operators.Upsample(2, "bilnear"), "did you mean 'bilinear'"),
+    "shrinking": (lambda: operators.Upsample(0)(X4).shape(), "a whole number, at least 1"),
+    "half steps": (lambda: operators.Upsample(1.5)(X4).shape(), "a whole number, at least 1"),
+    "upsampled vector": (lambda: operators.Upsample(2)(Tensor("x", (1, 4))).shape(), r"takes \(N, C, L\)"),
+    "normalised batch": (
+        lambda: operators.LayerNorm(0)(X4, weight("s", 1, 4, 8, 8)),
+        "the axis of LayerNorm is 0",
+    ),
+    "normalised shape": (lambda: operators.LayerNorm(-1)(X4, weight("s", 4)), r"\(8,\) is normalised"),
+    "normalised dimensions": (lambda: operators.LayerNorm(-2)(X4, weight("s", 8)), r"\(8, 8\) is normalised"),
+    "weights of a normalisation": (lambda: operators.LayerNorm()(X4), "takes data, scale"),
+    "one matrix": (lambda: operators.MatMul()(X4), "takes two values"),
+    "matrices of other ranks": (lambda: operators.MatMul()(X4, Tensor("y", (1, 8, 8))), "takes two values"),
+    "inner sizes": (lambda: operators.MatMul()(X4, Tensor("y", (1, 4, 7, 8))), "does not fit"),
+    "numbers of matrices": (lambda: operators.MatMul()(X4, Tensor("y", (1, 2, 8, 8))), "does not fit"),
+    "transposed channels": (
+        lambda: operators.ConvTranspose2d()(X4, weight("w", 3, 4, 3, 3)).shape(),
+        "has 4 channels",
+    ),
+    "transposed groups": (
+        lambda: operators.ConvTranspose2d(groups=3)(X4, weight("w", 4, 2, 3, 3)).shape(),
+        "the groups divide the channels",
+    ),
+    "output padding": (
+        lambda: operators.ConvTranspose2d(stride=2, output_padding=2)(X4, weight("w", 4, 2, 3, 3)).shape(),
+        "must be below stride",
+    ),
+    "all cut off": (
+        lambda: operators.ConvTranspose2d(padding=5)(X4, weight("w", 4, 2, 3, 3)).shape(),
+        "does not fit into",
+    ),
+    "transposed padding by a word": (lambda: operators.ConvTranspose2d(padding="same"), "give one number"),
+    "transposed image": (
+        lambda: operators.ConvTranspose1d()(X4, weight("w", 4, 2, 3)),
+        "must have 3 dimensions",
+    ),
 }
 
 

@@ -132,8 +132,12 @@ def test_repeated_names_are_told_apart():
     assert table.buffers.last.tolist() == [[0, 2, 2, 3, 3]]
 
 
+def resize(**attributes):
+    return helper.make_node("Resize", ["x", "", "s"], ["y"], name="Resize_n", **attributes)
+
+
 FOREIGN = {
-    "unknown operator": (image(node("Sigmoid", "x", "y"), output=(1, 3, 8, 8)), "no operator reads Sigmoid"),
+    "unknown operator": (image(node("Erf", "x", "y"), output=(1, 3, 8, 8)), "no operator reads Erf"),
     "clip": (
         image(
             node("Clip", "x l h", "y"),
@@ -186,10 +190,136 @@ FOREIGN = {
     ),
     "softmax over space": (image(node("Softmax", "x", "y", axis=1), output=(1, 3, 8, 8)), "a softmax"),
     "reshape": (
+        image(node("Reshape", "x s", "y"), constants={"s": np.array([3, 64], np.int64)}, output=(3, 64)),
+        "does not keep the batch",
+    ),
+    "flatten": (image(node("Flatten", "x", "y", axis=2), output=(3, 64)), "not to (N, features)"),
+    "transpose": (image(node("Transpose", "x", "y", perm=[1, 0, 2, 3]), output=(3, 1, 8, 8)), "batch, first"),
+    "joined constant": (
+        image(node("Concat", "x c", "y", axis=1), constants={"c": values(1, 1, 8, 8)}, output=(1, 4, 8, 8)),
+        "takes at least two",
+    ),
+    "joined constants": (
+        image(node("Concat", "x x c", "y", axis=1), constants={"c": values(1, 1, 8, 8)}, output=(1, 7, 8, 8)),
+        "joining constants",
+    ),
+    "joined batches": (image(node("Concat", "x x", "y", axis=0), output=(2, 3, 8, 8)), "axis 0 is the batch"),
+    "steps": (
         image(
-            node("Reshape", "x s", "y"), constants={"s": np.array([1, 3, 64], np.int64)}, output=(1, 3, 64)
+            node("Slice", "x b e a s", "y"),
+            constants={k: np.array([v], np.int64) for k, v in {"b": 0, "e": 8, "a": 3, "s": 2}.items()},
+            output=(1, 3, 8, 4),
         ),
-        "it reshapes",
+        "in steps of [2]",
+    ),
+    "two axes": (
+        image(
+            node("Slice", "x b e a", "y"),
+            constants={"b": np.array([1, 1]), "e": np.array([7, 7]), "a": np.array([2, 3])},
+            output=(1, 3, 6, 6),
+        ),
+        "along the axes [2, 3]",
+    ),
+    "edge padding": (
+        image(
+            node("Pad", "x p", "y", mode="edge"),
+            constants={"p": np.array([0, 0, 1, 1, 0, 0, 1, 1])},
+            output=(1, 3, 10, 10),
+        ),
+        "only zeros",
+    ),
+    "padding with ones": (
+        image(
+            node("Pad", "x p v", "y"),
+            constants={"p": np.array([0, 0, 1, 1, 0, 0, 1, 1]), "v": np.float32(1)},
+            output=(1, 3, 10, 10),
+        ),
+        "only zeros",
+    ),
+    "padded channels": (
+        image(
+            node("Pad", "x p", "y"), constants={"p": np.array([0, 1, 0, 0, 0, 0, 0, 0])}, output=(1, 4, 8, 8)
+        ),
+        "of the channels is not supported",
+    ),
+    "padded axes": (
+        image(
+            helper.make_node("Pad", ["x", "p", "", "a"], ["y"], name="Pad_n"),
+            constants={"p": np.array([1, 1]), "a": np.array([3])},
+            output=(1, 3, 8, 10),
+        ),
+        "one constant input for all dimensions",
+    ),
+    "resize by a fraction": (
+        image(resize(), constants={"s": np.float32([1, 1, 1.5, 1.5])}, output=(1, 3, 12, 12)),
+        "no whole factors",
+    ),
+    "cubic resize": (
+        image(resize(mode="cubic"), constants={"s": np.float32([1, 1, 2, 2])}, output=(1, 3, 16, 16)),
+        "mode 'cubic'",
+    ),
+    "aligned corners": (
+        image(
+            resize(mode="linear", coordinate_transformation_mode="align_corners"),
+            constants={"s": np.float32([1, 1, 2, 2])},
+            output=(1, 3, 16, 16),
+        ),
+        "coordinates 'align_corners'",
+    ),
+    "resize that rounds up": (
+        image(
+            resize(coordinate_transformation_mode="asymmetric", nearest_mode="ceil"),
+            constants={"s": np.float32([1, 1, 2, 2])},
+            output=(1, 3, 16, 16),
+        ),
+        "(ceil)",
+    ),
+    "other hard sigmoid": (image(node("HardSigmoid", "x", "y"), output=(1, 3, 8, 8)), "alpha 0.2"),
+    "constant factors": (
+        image(node("Mul", "x c", "y"), constants={"c": values(1, 3, 1, 1)}, output=(1, 3, 8, 8)),
+        "one number",
+    ),
+    "negative factor": (
+        image(node("Mul", "x c", "y"), constants={"c": np.float32(-1)}, output=(1, 3, 8, 8)),
+        "not positive",
+    ),
+    "inverse": (
+        image(node("Div", "c x", "y"), constants={"c": np.float32(1)}, output=(1, 3, 8, 8)),
+        "one number",
+    ),
+    "factors along the width": (
+        model([node("Mul", "x z", "y")], {"x": (1, 3, 8, 8), "z": (8, 8)}, {"y": (1, 3, 8, 8)}),
+        "multiplies values of the shapes",
+    ),
+    "product with a matrix": (
+        image(node("MatMul", "x w", "y"), constants={"w": values(8, 4)}, output=(1, 3, 8, 4)),
+        "by constant (in, out) product",
+    ),
+    "broadcast matrices": (
+        model([node("MatMul", "x z", "y")], {"x": (1, 3, 8, 8), "z": (8, 8)}, {"y": (1, 3, 8, 8)}),
+        "different numbers of dimensions",
+    ),
+    "training dropout": (
+        image(
+            node("Dropout", "x r t", "y"),
+            constants={"r": np.float32(0.5), "t": np.array(True)},
+            output=(1, 3, 8, 8),
+        ),
+        "training_mode",
+    ),
+    "broadcast layer norm": (
+        image(
+            node("LayerNormalization", "x s", "y", axis=2), constants={"s": values(8)}, output=(1, 3, 8, 8)
+        ),
+        "is normalised",
+    ),
+    "automatic transposed padding": (
+        image(
+            node("ConvTranspose", "x w", "y", auto_pad="SAME_UPPER", strides=[2, 2]),
+            constants={"w": values(3, 4, 3, 3)},
+            output=(1, 4, 16, 16),
+        ),
+        "auto_pad",
     ),
 }
 
