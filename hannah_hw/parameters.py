@@ -8,14 +8,18 @@ graph: the id of the node that uses it, a dot, and its name; a shared parameter 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hannah_hw.errors import SpaceError
 from hannah_hw.expressions import Expression
 from hannah_hw.expressions.nodes import operation
+
+FloatArray = NDArray[np.float64]
 
 #: Largest number of subsets that a `SubsetParameter` may have.
 MAX_SUBSETS: Final = 1 << 16
@@ -32,7 +36,10 @@ class Parameter(Expression):
         ordered: Whether neighbouring levels are alike (a number) or not (a category).
         numeric: Whether all values are numbers; otherwise only ``==`` and ``!=`` work on the parameter.
         categories: The values where they are no numbers, else None.
+        weights: Probability of each level in a sample; None where all are equally likely.
     """
+
+    weights: FloatArray | None = None
 
     def __init__(
         self,
@@ -70,8 +77,11 @@ class Parameter(Expression):
             )
 
     def sample(self, rng: np.random.Generator | None = None) -> Any:
-        """A random value, uniform over the levels."""
-        return self.levels[int((rng or self.rng).integers(len(self.levels)))]
+        """A random value, uniform over the levels unless they have weights."""
+        rng = rng or self.rng
+        if self.weights is None:
+            return self.levels[int(rng.integers(len(self.levels)))]
+        return self.levels[int(rng.choice(len(self.levels), p=self.weights))]
 
     def new(self, rng: np.random.Generator | int | None = None) -> Parameter:
         """An independent parameter with the same name and values."""
@@ -89,7 +99,11 @@ class Parameter(Expression):
 
 
 class IntScalarParameter(Parameter):
-    """An integer ``min, min + step_size, ...`` up to ``max``; the default is ``min``."""
+    """An integer ``min, min + step_size, ...`` up to ``max``; the default is ``min``.
+
+    With ``log`` an integer is sampled with a probability proportional to its inverse, which is the density of a
+    number whose logarithm is uniform: 8 to 16 is as likely as 64 to 128.
+    """
 
     def __init__(
         self,
@@ -100,6 +114,7 @@ class IntScalarParameter(Parameter):
         rng: np.random.Generator | int | None = None,
         *,
         default: int | None = None,
+        log: bool = False,
     ) -> None:
         if any(isinstance(v, bool) or not isinstance(v, int) for v in (min, max, step_size)):
             raise SpaceError(
@@ -110,21 +125,31 @@ class IntScalarParameter(Parameter):
             raise SpaceError(
                 f"the integers from {min} to {max} in steps of {step_size} are none; parameter {name!r}"
             )
-        self.min, self.max, self.step_size = min, max, step_size
+        _check_log(log, min, name)
+        self.min, self.max, self.step_size, self.log = min, max, step_size, log
         super().__init__(
             name, min if default is None else default, range(min, max + 1, step_size), ordered=True, rng=rng
         )
+        if log:
+            density = 1.0 / np.array(self.levels, np.float64)
+            self.weights = density / density.sum()
 
     def new(self, rng: np.random.Generator | int | None = None) -> IntScalarParameter:
         """An independent parameter with the same name and values."""
-        return IntScalarParameter(self.min, self.max, self.step_size, self.name, rng, default=self.default)
+        return IntScalarParameter(
+            self.min, self.max, self.step_size, self.name, rng, default=self.default, log=self.log
+        )
 
     def _describe(self) -> str:
-        return f"min = {self.min}, max = {self.max}, step_size = {self.step_size}"
+        log = ", log = True" if self.log else ""
+        return f"min = {self.min}, max = {self.max}, step_size = {self.step_size}{log}"
 
 
 class FloatScalarParameter(Parameter):
-    """A real number from ``min`` to ``max``; the default is ``min``."""
+    """A real number from ``min`` to ``max``; the default is ``min``.
+
+    With ``log`` the logarithm is what is uniform, in samples and in steps of a search.
+    """
 
     def __init__(
         self,
@@ -134,10 +159,12 @@ class FloatScalarParameter(Parameter):
         rng: np.random.Generator | int | None = None,
         *,
         default: float | None = None,
+        log: bool = False,
     ) -> None:
         if not max >= min:
             raise SpaceError(f"there is no number from {min} to {max}; parameter {name!r}")
-        self.min, self.max = float(min), float(max)
+        _check_log(log, min, name)
+        self.min, self.max, self.log = float(min), float(max), log
         super().__init__(name, self.min if default is None else default, (), ordered=True, rng=rng)
 
     def check(self, value: Any) -> None:
@@ -147,16 +174,31 @@ class FloatScalarParameter(Parameter):
                 f"{self.id or self.name} is {value!r}, not a number from {self.min} to {self.max}"
             )
 
+    def at(self, position: FloatArray) -> FloatArray:
+        """The values at positions from 0 (``min``) to 1 (``max``)."""
+        if not self.log:
+            return self.min + position * (self.max - self.min)
+        return np.clip(self.min * (self.max / self.min) ** position, self.min, self.max)
+
+    def position(self, value: float) -> float:
+        """Where a value is between ``min`` (0) and ``max`` (1)."""
+        if self.max == self.min:
+            return 0.0
+        if self.log:
+            return math.log(value / self.min) / math.log(self.max / self.min)
+        return (value - self.min) / (self.max - self.min)
+
     def sample(self, rng: np.random.Generator | None = None) -> float:
-        """A random value, uniform in the range."""
-        return float((rng or self.rng).uniform(self.min, self.max))
+        """A random value, uniform in the range, or its logarithm is."""
+        rng = rng or self.rng
+        return float(self.at(rng.random(1))[0]) if self.log else float(rng.uniform(self.min, self.max))
 
     def new(self, rng: np.random.Generator | int | None = None) -> FloatScalarParameter:
         """An independent parameter with the same name and values."""
-        return FloatScalarParameter(self.min, self.max, self.name, rng, default=self.default)
+        return FloatScalarParameter(self.min, self.max, self.name, rng, default=self.default, log=self.log)
 
     def _describe(self) -> str:
-        return f"min = {self.min}, max = {self.max}"
+        return f"min = {self.min}, max = {self.max}{', log = True' if self.log else ''}"
 
 
 class CategoricalParameter(Parameter):
@@ -170,7 +212,7 @@ class CategoricalParameter(Parameter):
         *,
         default: Any = None,
     ) -> None:
-        self.choices = [_plain(choice) for choice in choices]
+        self.choices = [plain_value(choice) for choice in choices]
         if not self.choices:
             raise SpaceError(f"the parameter {name!r} has no choices")
         _check_distinct(self.choices, name)
@@ -199,7 +241,7 @@ class SubsetParameter(Parameter):
         *,
         default: tuple[Any, ...] | None = None,
     ) -> None:
-        self.choices = [_plain(choice) for choice in choices]
+        self.choices = [plain_value(choice) for choice in choices]
         _check_distinct(self.choices, name)
         self.min, self.max = min, max
         if not 0 <= min <= max <= len(self.choices):
@@ -232,11 +274,16 @@ class SubsetParameter(Parameter):
         return f"choices = {self.choices}, min = {self.min}, max = {self.max}"
 
 
-def _plain(choice: Any) -> Any:
-    """A choice that compares and hashes: NumPy's numbers as Python's, a list as a tuple."""
+def plain_value(choice: Any) -> Any:
+    """A value that compares and hashes: NumPy's numbers as Python's, a list as a tuple, inside it too."""
     if isinstance(choice, np.generic):
         return choice.item()
-    return tuple(_plain(part) for part in choice) if isinstance(choice, list | tuple) else choice
+    return tuple(plain_value(part) for part in choice) if isinstance(choice, list | tuple) else choice
+
+
+def _check_log(log: bool, low: float, name: str) -> None:
+    if log and low <= 0:
+        raise SpaceError(f"min of the parameter {name!r} is {low}; on a logarithmic scale it must be above 0")
 
 
 def _check_distinct(choices: Sequence[Any], name: str) -> None:

@@ -1,12 +1,25 @@
 """Parameters: levels, defaults, samples, copies, and what they refuse."""
 
+import json
 from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from hannah_hw import CategoricalParameter, FloatScalarParameter, IntScalarParameter, SubsetParameter, lazy
+from hannah_hw import (
+    Assignment,
+    CategoricalParameter,
+    FloatScalarParameter,
+    IntScalarParameter,
+    SearchSpace,
+    SubsetParameter,
+    Tensor,
+    lazy,
+)
 from hannah_hw.errors import SpaceError
+from hannah_hw.operators import Relu
 
 
 def test_defaults_are_the_first_values():
@@ -54,6 +67,8 @@ def test_the_same_seed_samples_the_same():
     "parameter",
     [
         IntScalarParameter(4, 32, 4, name="p", default=12),
+        IntScalarParameter(4, 32, 4, name="p", default=12, log=True),
+        FloatScalarParameter(0.01, 1, name="p", default=0.1, log=True),
         FloatScalarParameter(0, 1, name="p", default=0.25),
         CategoricalParameter(["x", None], name="p", default="x"),
         SubsetParameter("abc", 1, 2, name="p", default=("a", "c")),
@@ -69,6 +84,80 @@ def test_new_is_independent_and_equal(parameter):
         parameter.levels,
         parameter.default,
     )
+    parameter.id = ""
+    assert repr(other) == repr(parameter)
+
+
+def test_logarithmic_integers_are_as_likely_in_every_octave():
+    """An octave's share is the sum of 1/n over it against that over all."""
+    parameter = IntScalarParameter(1, 255, log=True)
+    counts = np.bincount([parameter.sample() for _ in range(4000)], minlength=256)
+    harmonic = sum(1 / n for n in range(1, 256))
+    for low in (1, 8, 64, 128):
+        expected = 4000 * sum(1 / n for n in range(low, 2 * low)) / harmonic
+        assert abs(counts[low : 2 * low].sum() - expected) < 5 * expected**0.5
+    assert parameter.weights.sum() == pytest.approx(1)
+
+
+def test_logarithmic_reals_are_uniform_in_their_logarithm():
+    parameter = FloatScalarParameter(1e-4, 1, log=True)
+    decades = Counter(int(np.floor(np.log10(parameter.sample()))) for _ in range(2000))
+    assert set(decades) == {-4, -3, -2, -1}
+    assert all(400 < count < 600 for count in decades.values())
+    np.testing.assert_allclose(parameter.at(np.array([0, 0.25, 0.5, 1])), [1e-4, 1e-3, 1e-2, 1])
+    assert parameter.position(1e-3) == pytest.approx(0.25)
+    assert FloatScalarParameter(2, 2, log=True).position(2) == 0
+
+
+def space_of(*parameters):
+    """A space whose input has one dimension a parameter; what they are does not matter to the encoding."""
+    return SearchSpace(Relu()(Tensor("x", (1, *parameters))))
+
+
+def test_a_space_samples_logarithmic_parameters_by_their_weights():
+    space = space_of(
+        IntScalarParameter(8, 512, 8, name="width", log=True),
+        FloatScalarParameter(1e-4, 1, name="rate", log=True),
+    )
+    X = space.sample_population(4000, seed=1)
+    values = space.encoding.values(X)
+    weights = 1 / np.arange(8, 513, 8)
+    expected = 4000 * weights[:8].sum() / weights.sum()
+    assert abs((values["x.width"] <= 64).sum() - expected) < 5 * expected**0.5
+    rates = np.log10(values["x.rate"])
+    assert np.histogram(rates, bins=4, range=(-4, 0))[0] == pytest.approx([1000] * 4, abs=150)
+    candidate = space.candidate({"x.rate": 0.01})
+    assert candidate.assignment["x.rate"] == pytest.approx(0.01)
+
+
+categories = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3) | st.floats(-2, 2),
+    lambda parts: st.lists(parts, max_size=3).map(tuple),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(categories, min_size=1, max_size=5, unique_by=lambda v: (v, ())),
+    st.integers(0, 2**32 - 1),
+)
+def test_assignments_go_through_json(choices, seed):
+    space = space_of(
+        IntScalarParameter(1, 64, name="a"),
+        IntScalarParameter(1, 64, name="b", log=True),
+        FloatScalarParameter(-1, 3, name="c"),
+        FloatScalarParameter(1e-5, 3, name="d", log=True),
+        CategoricalParameter(choices, name="e"),
+        SubsetParameter([*choices, "else", ("x", (1, 2))], 0, 2, name="f"),
+        CategoricalParameter([[3, [1, 1]], [5, [2, 2]]], name="g"),
+    )
+    assignment = space.sample(seed)
+    again = Assignment.from_dict(json.loads(json.dumps(assignment.to_dict())))
+    assert again == assignment
+    assert hash(again) == hash(assignment)
+    assert space.candidate(again).id == space.candidate(assignment).id
+    assert space.candidate(assignment.to_dict()).assignment == assignment
 
 
 def test_subsets_are_all_combinations_of_the_allowed_sizes():
@@ -93,6 +182,11 @@ def test_choices_become_plain_values():
         (lambda: IntScalarParameter(0.5, 4), "must be integers"),
         (lambda: IntScalarParameter(0, 8, 4, default=2), "2, not one of 0, 4, 8"),
         (lambda: FloatScalarParameter(2, 1), "no number from 2 to 1"),
+        (
+            lambda: FloatScalarParameter(0, 1, name="rate", log=True),
+            "min of the parameter 'rate' is 0; .* above 0",
+        ),
+        (lambda: IntScalarParameter(-2, 1, log=True), "on a logarithmic scale it must be above 0"),
         (lambda: FloatScalarParameter(float("nan"), 1), "no number"),
         (lambda: FloatScalarParameter(0, 1, default="a"), "not a number from"),
         (lambda: CategoricalParameter([]), "no choices"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hannah_hw.parameters import plain_value
+
 
 class Assignment(Mapping[str, Any]):
     """An immutable mapping of parameter id to value.
@@ -35,5 +37,14 @@ class Assignment(Mapping[str, Any]):
         return f"Assignment({self._values})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold; a tuple becomes a list."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in self._values.items()}
+        """Plain values that JSON can hold; a tuple becomes a list, inside another one too."""
+        return {name: _listed(value) for name, value in self._values.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Assignment:
+        """The assignment that `to_dict` made a dictionary of, also after it went through JSON."""
+        return cls({name: plain_value(value) for name, value in values.items()})
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(part) for part in value] if isinstance(value, tuple) else value

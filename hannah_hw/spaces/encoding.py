@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hannah_hw.errors import SpaceError
 from hannah_hw.expressions import Program, Scalar
-from hannah_hw.parameters import FloatScalarParameter, Parameter
+from hannah_hw.parameters import FloatScalarParameter, Parameter, plain_value
 from hannah_hw.spaces.assignment import Assignment
 
 FloatArray = NDArray[np.float64]
@@ -68,7 +68,7 @@ class Encoding:
         for index, (parameter, table) in enumerate(zip(self.parameters, self._tables, strict=True)):
             column = X[:, index]
             if isinstance(parameter, FloatScalarParameter):
-                result[parameter.id] = parameter.min + column * (parameter.max - parameter.min)
+                result[parameter.id] = parameter.at(column)
             else:
                 levels = column.astype(np.int64)
                 result[parameter.id] = levels if table is None else table[levels]
@@ -106,11 +106,14 @@ class Encoding:
         return np.where(self.active(rows), rows, self.default)
 
     def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """(n, D) random canonical rows, uniform over each parameter's levels."""
+        """(n, D) random canonical rows, by each parameter's own distribution: uniform, or log-uniform."""
         uniform = rng.random((n, len(self.ids)))
-        return self.canonical(
-            np.where(self.levels > 0, np.floor(uniform * np.maximum(self.levels, 1)), uniform)
-        )
+        rows = np.where(self.levels > 0, np.floor(uniform * np.maximum(self.levels, 1)), uniform)
+        for index, parameter in enumerate(self.parameters):
+            if parameter.weights is not None:
+                ends = np.cumsum(parameter.weights)[:-1]
+                rows[:, index] = np.searchsorted(ends, uniform[:, index], side="right")
+        return self.canonical(rows)
 
     def assignment(self, row: FloatArray) -> Assignment:
         """The values of a row's active parameters."""
@@ -121,7 +124,7 @@ class Encoding:
     def all_values(self, row: FloatArray) -> dict[str, Any]:
         """The values of all of a row's parameters, active or not, by id."""
         return {
-            p.id: float(p.min + position * (p.max - p.min))
+            p.id: float(p.at(np.array([position]))[0])
             if isinstance(p, FloatScalarParameter)
             else p.levels[int(position)]
             for p, position in zip(self.parameters, row.tolist(), strict=True)
@@ -152,9 +155,8 @@ class Encoding:
 
     @staticmethod
     def _position(parameter: Parameter, value: Any) -> float:
-        value = tuple(value) if isinstance(value, list) else value
+        value = plain_value(value)
         parameter.check(value)
         if isinstance(parameter, FloatScalarParameter):
-            span = parameter.max - parameter.min
-            return round((float(value) - parameter.min) / span, _DECIMALS) if span else 0.0
+            return round(parameter.position(float(value)), _DECIMALS)
         return float(parameter.levels.index(value))
