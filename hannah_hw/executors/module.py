@@ -23,14 +23,11 @@ class PlanModule(nn.Module):
     Args:
         plan: What `forward` runs.
         weights: All weights, with the shapes in which they are kept; by default those of the plan.
-
-    Attributes:
-        plan: What `forward` runs.
     """
 
     def __init__(self, plan: Plan, weights: Iterable[Value] | None = None) -> None:
         super().__init__()
-        self.plan = plan
+        self._plan = plan
         self._holders: dict[str, tuple[nn.Module, str]] = {}
         for weight in plan.weights.values() if weights is None else weights:
             holder, name = self._holder(weight.id)
@@ -41,6 +38,11 @@ class PlanModule(nn.Module):
                 holder.register_buffer(name, values)
             self._holders[weight.id] = (holder, name)
         self.initialize()
+
+    @property
+    def plan(self) -> Plan:
+        """What `forward` runs."""
+        return self._plan
 
     def _holder(self, weight: str) -> tuple[nn.Module, str]:
         """The submodule that a weight's id points into, and the weight's name there."""
@@ -63,7 +65,7 @@ class PlanModule(nn.Module):
         """
         with torch.no_grad():
             for name in self._holders:
-                _fill(self.stored(name), name, generator)
+                fill(self.stored(name), name, generator)
         return self
 
     def stored(self, name: str) -> torch.Tensor:
@@ -119,7 +121,14 @@ class PlanModule(nn.Module):
         return self.training
 
 
-def _fill(values: torch.Tensor, name: str, generator: torch.Generator | None) -> None:
+def fill(values: torch.Tensor, name: str, generator: torch.Generator | None = None) -> None:
+    """Give a weight its first values; see `PlanModule.initialize`.
+
+    Args:
+        values: The weight, or a part of it.
+        name: Its id.
+        generator: Of the random numbers; without one, torch's global generator.
+    """
     if values.ndim > 1:
         # A fully connected weight is (in, out), a kernel is (out, in, ...).
         fan_in = values.shape[0] if values.ndim == 2 else values[0].numel()

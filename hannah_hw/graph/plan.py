@@ -187,7 +187,7 @@ def _choice_step(
         listing = ", ".join(f"{o.id}: {shape}" for o, shape in zip(options, shapes, strict=True))
         raise SpaceError(
             f"the options of {choice.id} cannot be mixed, for their shapes differ ({listing}); "
-            "give them one shape, or fix the choice"
+            "give them one shape, or fix the parameter that switches them"
         )
     names = tuple(option.id for option in options)
     data = tuple(name for name in names if name not in weights)

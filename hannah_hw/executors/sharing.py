@@ -1,0 +1,243 @@
+"""One set of weights for a whole space; a candidate computes with views of it.
+
+A weight of the space has the largest shape that any candidate gives it. A candidate takes the middle of its kernel
+axes and the beginning of all others: the first channels of each channel axis, as in Once-for-All (Cai et al., ICLR
+2020) and slimmable networks (Yu et al., ICLR 2019). An axis is a kernel axis if its name begins with ``k``
+(``kH``, ``kW``); of a weight without axis names, those behind the first two are.
+
+The beginning of a fully connected layer's features means the same to two candidates as long as the map that they
+are flattened from has the same height and width: features are ordered by channel first. Between candidates of
+other map sizes such a layer shares weights of different positions; they can be trained like that, but pooling to
+one position before the layer avoids it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from hannah_hw.errors import SpaceError
+from hannah_hw.executors.basic import BasicExecutor
+from hannah_hw.executors.module import PlanModule, fill
+from hannah_hw.expressions.intervals import bounds
+from hannah_hw.graph import Node, Op, Plan, Tensor
+from hannah_hw.graph.plan import Value
+from hannah_hw.spaces import Assignment, Candidate, SearchSpace, as_space
+
+#: What a candidate takes of a weight: one slice an axis; None: all of it.
+Part = tuple[slice, ...] | None
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A candidate that was assigned.
+
+    Attributes:
+        candidate: The candidate.
+        plan: Its active graph.
+        parts: Weight id -> what it takes of the weight.
+    """
+
+    candidate: Candidate
+    plan: Plan
+    parts: Mapping[str, Part]
+
+
+class WeightSharingExecutor(PlanModule):
+    """All networks of a space with shared weights, one of them at a time.
+
+    ``parameters()`` and ``state_dict()`` are those of the whole space, whatever is assigned; gradients reach the
+    parts that the assigned candidate takes. The keys of ``state_dict`` are the ids of the weights. A weight is as
+    large as interval arithmetic bounds it, which may be larger than any candidate needs.
+
+    Running statistics are shared like weights, so those of a candidate are a mixture of what was trained before:
+    `calibrate` them before evaluating it.
+
+    Args:
+        network: The last node of a graph, or a space.
+        assignment: Parameter id -> value of the first candidate; by default the space's default.
+        cache: How many candidates are remembered. The plan of a new one takes milliseconds, going back to one
+            that is remembered takes microseconds.
+
+    Attributes:
+        space: The space.
+
+    Raises:
+        SpaceError: The assignment does not fit the space, or a weight has no largest shape.
+    """
+
+    def __init__(
+        self,
+        network: Node | SearchSpace,
+        assignment: Mapping[str, Any] | None = None,
+        *,
+        cache: int = 1024,
+    ) -> None:
+        space = as_space(network)
+        tensors = [node for node in space.order if isinstance(node, Tensor) and node.owner is not None]
+        first = space.candidate(assignment or {})
+        super().__init__(first.plan, _largest(tensors))
+        self.space = space
+        self._kernels = {tensor.id: _kernel_axes(tensor) for tensor in tensors}
+        self._cache = cache
+        self._calibrating = False
+        self._by_id: OrderedDict[str, _Choice] = OrderedDict()
+        self._by_values: OrderedDict[Assignment, _Choice] = OrderedDict()
+        self._now: _Choice
+        self.assign(first)
+
+    @property
+    def candidate(self) -> Candidate:
+        """The assigned candidate."""
+        return self._now.candidate
+
+    @property
+    def plan(self) -> Plan:
+        """The active graph of the assigned candidate."""
+        return self._now.plan
+
+    def assign(self, candidate: Candidate | Mapping[str, Any]) -> WeightSharingExecutor:
+        """Make the module compute a candidate.
+
+        Args:
+            candidate: A candidate of the space, or an assignment.
+
+        Raises:
+            SpaceError: The assignment does not fit the space, or describes no network.
+        """
+        if isinstance(candidate, Candidate):
+            own = candidate if candidate.space is self.space else self.space.candidate(candidate.assignment)
+            choice = _recall(self._by_id, own.id)
+            if choice is None:
+                choice = _remember(self._by_id, own.id, self._choice(own), self._cache)
+        else:
+            key = candidate if isinstance(candidate, Assignment) else _hashable(candidate)
+            choice = _recall(self._by_values, key)
+            if choice is None:
+                choice = self.assign(self.space.candidate(key))._now
+                _remember(self._by_values, key, choice, self._cache)
+        # Setting an attribute of a module takes torch longer than all the rest.
+        object.__setattr__(self, "_now", choice)
+        return self
+
+    def _choice(self, candidate: Candidate) -> _Choice:
+        weights = candidate.plan.weights
+        return _Choice(candidate, candidate.plan, {name: self._part(weights[name]) for name in weights})
+
+    def _part(self, weight: Value) -> Part:
+        """What a candidate takes of a weight."""
+        sizes, whole = weight.shape(), tuple(self.stored(weight.id).shape)
+        if sizes == whole:
+            return None
+        parts = []
+        for axis, (size, available) in enumerate(zip(sizes, whole, strict=True)):
+            start = (available - size) // 2 if axis in self._kernels[weight.id] else 0
+            parts.append(slice(start, start + size))
+        return tuple(parts)
+
+    def weight(self, name: str) -> torch.Tensor:
+        """The assigned candidate's view of a weight, by its id; `stored` gives the whole weight."""
+        part, values = self._now.parts[name], self.stored(name)
+        return values if part is None else values[part]
+
+    def calibrate(self, batches: Iterable[torch.Tensor | tuple[torch.Tensor, ...]]) -> None:
+        """Compute the running statistics of the assigned candidate anew: the mean over some batches.
+
+        They are the untrained weights of operators with an attribute ``momentum``, the weight of a batch; all other
+        operators behave as in evaluation. (Yu and Huang, ICCV 2019, calibrate slimmable networks so.)
+
+        Args:
+            batches: The input, or a tuple of the inputs, a batch.
+
+        Raises:
+            SpaceError: No batch.
+        """
+        keeping: list[Any] = [step for step in self.plan.steps if hasattr(step.op, "momentum")]
+        momenta, training, count = [step.op.momentum for step in keeping], self.training, 0
+        self._calibrating = True
+        self.eval()
+        try:
+            with torch.no_grad():
+                for count, batch in enumerate(batches, start=1):
+                    if count == 1:
+                        self._reset(name for step in keeping for name in step.operands)
+                    for step in keeping:
+                        step.op.momentum = 1.0 / count
+                    self(*(batch if isinstance(batch, tuple) else (batch,)))
+        finally:
+            self._calibrating = False
+            self.train(training)
+            for step, momentum in zip(keeping, momenta, strict=True):
+                step.op.momentum = momentum
+        if not count:
+            raise SpaceError("running statistics cannot be computed from no batches")
+
+    def _reset(self, names: Iterable[str]) -> None:
+        """Give the untrained weights among some values of the candidate their first values."""
+        for name in names:
+            if name in self.plan.weights and not self.plan.weights[name].grad:
+                fill(self.weight(name), name)
+
+    def _trains(self, op: Op) -> bool:
+        return self.training or (self._calibrating and hasattr(op, "momentum"))
+
+    def extract(self, assignment: Candidate | Mapping[str, Any] | None = None) -> BasicExecutor:
+        """A candidate on its own, with copies of its parts of the weights; by default the assigned one.
+
+        Args:
+            assignment: A candidate of the space, or an assignment; it becomes the assigned one.
+
+        Raises:
+            SpaceError: The assignment does not fit the space, or describes no network.
+        """
+        if assignment is not None:
+            self.assign(assignment)
+        module = BasicExecutor(self.candidate)
+        copies = {name: self.weight(name).detach().clone() for name in self.plan.weights}
+        module.load_state_dict(copies, assign=True)
+        return module.train(self.training)
+
+
+def _recall(cache: OrderedDict[Any, _Choice], key: Any) -> _Choice | None:
+    choice = cache.get(key)
+    if choice is not None:
+        cache.move_to_end(key)
+    return choice
+
+
+def _remember(cache: OrderedDict[Any, _Choice], key: Any, choice: _Choice, limit: int) -> _Choice:
+    cache[key] = choice
+    if len(cache) > limit:
+        cache.popitem(last=False)
+    return choice
+
+
+def _hashable(values: Mapping[str, Any]) -> Assignment:
+    return Assignment({k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def _kernel_axes(tensor: Tensor) -> frozenset[int]:
+    rank = len(tensor.shape())
+    names = tensor.axis or ("",) * min(rank, 2) + ("k",) * (rank - 2)
+    return frozenset(axis for axis, name in enumerate(names) if name.startswith("k"))
+
+
+def _largest(tensors: list[Tensor]) -> list[Value]:
+    """The tensors with upper bounds of their sizes."""
+    sizes = [size for tensor in tensors for size in tensor.shape()]
+    limits = iter([high for _, high in bounds(sizes)])
+    result = []
+    for tensor in tensors:
+        shape = [next(limits) for _ in tensor.shape()]
+        if not all(math.isfinite(high) and high >= 1 for high in shape):
+            raise SpaceError(
+                f"the weight {tensor.id} of shape {tensor.shape()} has no largest shape: its sizes are at most "
+                f"{tuple(shape)}; bound them with Min"
+            )
+        result.append(Value(tensor.id, tuple(int(high) for high in shape), tensor.grad))
+    return result
