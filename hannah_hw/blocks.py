@@ -13,10 +13,10 @@ from typing import Any, TypeAlias
 
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Tensor
-from hannah_hw.operators import BatchNorm, Conv1d, Conv2d, Linear
+from hannah_hw.operators import BatchNorm, Conv1d, Conv2d, Linear, Quantize
 from hannah_hw.operators.windows import Padding, per_dimension
 
-__all__ = ["batch_norm", "conv1d", "conv2d", "convolutions_by", "linear"]
+__all__ = ["batch_norm", "conv1d", "conv2d", "convolutions_by", "linear", "quantize"]
 
 
 #: Makes a convolution of data, with a weight of so many bits a value (None: as the deployment has it).
@@ -41,9 +41,9 @@ def convolutions_by(build: BuildConvolution) -> Iterator[None]:
         _build.reset(token)
 
 
-def _built(x: Node, make: MakeConvolution) -> Node:
+def _built(x: Node, make: MakeConvolution, bits: Scalar | None) -> Node:
     build = _build.get()
-    return make(x, None) if build is None else build(x, make)
+    return make(x, bits) if build is None or bits is not None else build(x, make)
 
 
 def conv1d(
@@ -55,6 +55,7 @@ def conv1d(
     groups: Scalar = 1,
     padding: Padding = None,
     bias: bool = False,
+    weight_bits: Scalar | None = None,
 ) -> Node:
     """A convolution of (N, C, W) data; see `conv2d` for the arguments."""
     template = Conv1d(stride=stride, dilation=dilation, groups=groups, padding=padding)
@@ -64,7 +65,7 @@ def conv1d(
         node: Node = template(data, *weights)
         return node
 
-    return _built(x, make)
+    return _built(x, make, weight_bits)
 
 
 def conv2d(
@@ -76,6 +77,7 @@ def conv2d(
     groups: Scalar = 1,
     padding: Padding = None,
     bias: bool = False,
+    weight_bits: Scalar | None = None,
 ) -> Node:
     """A convolution of (N, C, H, W) data.
 
@@ -88,6 +90,7 @@ def conv2d(
         groups: ``x.shape()[1]`` for a depthwise convolution.
         padding: See `hannah_hw.operators.windows.Padding`.
         bias: Whether an offset a channel is added.
+        weight_bits: With how many bits a weight is kept; see `hannah_hw.Tensor`.
     """
     kernel = per_dimension(kernel_size, 2, "kernel_size")
     template = Conv2d(stride=stride, dilation=dilation, groups=groups, padding=padding)
@@ -97,7 +100,7 @@ def conv2d(
         node: Node = template(data, *weights)
         return node
 
-    return _built(x, make)
+    return _built(x, make, weight_bits)
 
 
 def _kernel(
@@ -127,19 +130,34 @@ def batch_norm(x: Node) -> Node:
     return node
 
 
-def linear(x: Node, out_features: Scalar, bias: bool = True) -> Node:
+def linear(x: Node, out_features: Scalar, bias: bool = True, weight_bits: Scalar | None = None) -> Node:
     """A fully connected layer over all values of a sample.
 
     Args:
         x: The data, (N, ...).
         out_features: Values of the result.
         bias: Whether an offset a value is added.
+        weight_bits: With how many bits a weight is kept; see `hannah_hw.Tensor`.
     """
     in_features: Scalar = 1
     for size in x.shape()[1:]:
         in_features = in_features * size
-    weights = [Tensor("weight", (in_features, out_features), axis=("in_features", "out_features"), grad=True)]
+    axis = ("in_features", "out_features")
+    weights = [Tensor("weight", (in_features, out_features), axis=axis, grad=True, bits=weight_bits)]
     if bias:
         weights.append(Tensor("bias", (out_features,), axis=("out_features",), grad=True))
     node: Node = Linear()(x, *weights)
+    return node
+
+
+def quantize(x: Node, bits: Scalar, signed: bool = True) -> Node:
+    """A value that is kept with a number of bits.
+
+    Args:
+        x: The data.
+        bits: 2 to 16, or 1 to 16 without a sign; 32 for no quantisation.
+        signed: False for values that are never negative, such as those behind a ReLU: their grid has no negative
+            half.
+    """
+    node: Node = Quantize(bits, signed)(x, Tensor("running_max", (1,)))
     return node

@@ -11,20 +11,26 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hannah_hw.graph.node import Node
+from hannah_hw.graph.node import Node, Tensor
 
 
 class OnnxEmitter(Protocol):
     """Takes the ONNX nodes of one operator."""
 
     def node(self, op_type: str, inputs: list[str], **attributes: Any) -> str:
-        """Add a node with one output; returns the output's name."""
+        """Add a node with one output; returns the output's name.
+
+        The operator type of another domain than ONNX's own is ``domain.type``.
+        """
 
     def weight(self, name: str) -> NDArray[np.float32]:
         """The values of a weight by its ONNX name."""
 
     def constant(self, suffix: str, values: NDArray[Any]) -> str:
         """Add an initialiser; returns its name."""
+
+    def transposed(self, name: str) -> str:
+        """Add an initialiser of a weight that is a matrix, the other way round; returns its name."""
 
 
 class OnnxNode(Protocol):
@@ -44,7 +50,7 @@ class OnnxNode(Protocol):
     attributes: dict[str, Any]
     shape: tuple[int, ...]
 
-    def weight(self, position: int, name: str) -> Node | None:
+    def weight(self, position: int, name: str) -> Tensor | None:
         """The weight tensor at an input position, or None if the input is absent or is data."""
 
     def values(self, position: int) -> NDArray[Any] | None:

@@ -1,8 +1,9 @@
 """Reading an ONNX file back into the graph language, and from there into a Workload.
 
 The same operators that write ONNX read it; the same fusion rules that serve a space serve the file. Quantise
-and dequantise nodes disappear: they say with how many bits a value is kept, not what is computed. An operator
-that nobody reads stays in the graph under its ONNX name, for targets to refuse by that name.
+and dequantise nodes disappear: they say with how many bits the file's values are kept, not what is computed.
+Values and weights with bits of their own are what `hannah_hw.lowering.fake_quantise` writes. An operator that
+nobody reads stays in the graph under its ONNX name, for targets to refuse by that name.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from hannah_hw.errors import HannahError, ModelError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape, Tensor, naming
 from hannah_hw.graph.activity import graph_steps
+from hannah_hw.graph.bits import FLOAT_BITS, is_width
 from hannah_hw.operators import onnx_readers
+from hannah_hw.operators.quantise import DOMAIN
 from hannah_hw.workload import Row, Workload, WorkloadProgram
 
 if TYPE_CHECKING:
@@ -27,9 +30,6 @@ if TYPE_CHECKING:
 
 #: Largest file that is read.
 MAX_BYTES: Final = 1 << 30
-
-#: Bits of the values of a file that is not quantised.
-FLOAT_BITS: Final = 32
 
 #: Element types of quantised values -> bits.
 _BITS: Final = {"int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int4": 4, "uint4": 4}
@@ -67,7 +67,8 @@ class OnnxModel:
     Attributes:
         order: Data tensors and operators in the order of the file.
         outputs: The nodes of the graph's outputs.
-        bits: Bits of its widest quantised value: 8 for a QDQ int8 model; 32 for floating point.
+        bits: Bits of its widest value between quantise and dequantise nodes: 8 for a QDQ int8 model; 32 without
+            such nodes.
         foreign: Name of a node that nothing reads -> why.
     """
 
@@ -81,7 +82,7 @@ class OnnxModel:
         """The file's Workload, a population of one.
 
         Args:
-            bits: Bits of weights and activations; without them, the file's own.
+            bits: Bits of weights and activations that have none of their own; without them, the file's.
         """
         activity: dict[str, Scalar] = dict.fromkeys((node.id for node in self.order), True)
         steps, position = graph_steps(self.order, activity)
@@ -211,6 +212,7 @@ class _Reader:
         self.order: list[Node] = []
         self.foreign: dict[str, str] = {}
         self.bits = FLOAT_BITS
+        self.weight_bits: dict[str, int] = {}
         self.readers = onnx_readers()
 
     def read(self) -> OnnxModel:
@@ -225,6 +227,8 @@ class _Reader:
                 continue
             if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
                 self._quantisation(node)
+            elif node.domain == DOMAIN and node.input[0] in self.constants:
+                self._weight(node)
             elif node.op_type == "Identity" and node.input[0] in self.constants:
                 # How exporters write a constant that several nodes share.
                 self.constants[node.output[0]] = self.constants[node.input[0]]
@@ -260,6 +264,16 @@ class _Reader:
             bits = _BITS.get(kind, self.bits)
             self.bits = bits if self.bits == FLOAT_BITS else max(self.bits, bits)
 
+    def _weight(self, node: Any) -> None:
+        """Another name for a weight, with the bits that it is kept with."""
+        self.constants[node.output[0]] = self.constants[node.input[0]]
+        bits = [attribute.i for attribute in node.attribute if attribute.name == "bits"]
+        if len(bits) != 1 or not is_width(bits[0]):
+            raise ModelError(
+                f"the weight {node.input[0]!r} does not say how many bits it has", where=self.where
+            )
+        self.weight_bits[node.output[0]] = bits[0]
+
     def _value(self, name: str) -> Node:
         if name not in self.values:
             raise ModelError(f"the value {name!r} is used before it is computed", where=self.where)
@@ -280,9 +294,11 @@ class _Reader:
             {a.name: _plain(helper.get_attribute_value(a)) for a in node.attribute},
             shape,
             [self.constants.get(i) if i else None for i in node.input],
+            [self.weight_bits.get(i) for i in node.input],
             self.to_array,
         )
-        reader = self.readers.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+        standard = node.domain in ("", "ai.onnx")
+        reader = self.readers.get(node.op_type if standard else f"{node.domain}.{node.op_type}")
         result, reason = None, f"no operator reads {node.op_type}"
         if reader is not None and view.operands:
             try:
@@ -314,6 +330,7 @@ class _NodeView:
         attributes: dict[str, Any],
         shape: tuple[int, ...],
         constants: list[Any],
+        bits: list[int | None],
         to_array: Any,
     ) -> None:
         self.type = op_type
@@ -322,11 +339,14 @@ class _NodeView:
         self.attributes = attributes
         self.shape = shape
         self._constants = constants
+        self._bits = bits
         self._to_array = to_array
 
-    def weight(self, position: int, name: str) -> Node | None:
+    def weight(self, position: int, name: str) -> Tensor | None:
         constant = self._constants[position] if position < len(self._constants) else None
-        return Tensor(name, tuple(constant.dims), grad=True) if constant is not None else None
+        if constant is None:
+            return None
+        return Tensor(name, tuple(constant.dims), grad=True, bits=self._bits[position])
 
     def values(self, position: int) -> NDArray[Any] | None:
         constant = self._constants[position] if position < len(self._constants) else None

@@ -7,7 +7,8 @@ node of the space are the same word.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import SpaceError
+from hannah_hw.graph.bits import FLOAT_BITS, grid
 from hannah_hw.graph.plan import Plan, PlanStep
+from hannah_hw.lowering.fake_quantise import VERSION, QuantisedWeight, functions
+from hannah_hw.operators.quantise import DOMAIN, FAKE_QUANTISE, UNQUANTISED
 from hannah_hw.spaces import Candidate
 
 if TYPE_CHECKING:
@@ -60,13 +64,18 @@ def to_onnx(
 
     plan = candidate.plan if isinstance(candidate, Candidate) else candidate
     weights = _trained(plan, module) if module is not None else _random(plan, seed)
-    emitter = _Emitter(weights)
+    quantised = {
+        name: QuantisedWeight.of(weights[name], value.bits, value.channel_axis)
+        for name, value in plan.weights.items()
+        if value.bits is not None
+    }
+    emitter = _Emitter(weights, quantised)
     fold_batch_norm = fold_batch_norm and any(step.op.is_affine for step in plan.steps)
-    folded = _fold(plan, emitter) if fold_batch_norm else {}
+    folded = _fold(plan, emitter) if fold_batch_norm else set()
     names: dict[str, str] = {value.id: value.id for value in plan.inputs} | {name: name for name in weights}
     for step in plan.steps:
         if step.op.id in folded:
-            names[step.op.id] = names[folded[step.op.id]]
+            names[step.op.id] = names[step.data[0]]
             continue
         emitter.begin(step)
         operands = [names[name] for name in step.operands] + emitter.extra_bias(step)
@@ -86,10 +95,13 @@ def to_onnx(
         information(o, shapes[name]) for o, name in zip(outputs, plan.outputs, strict=True)
     )
     emitter.add_initialisers()
+    named = {f"{DOMAIN}.{node.op_type}" for node in emitter.nodes if node.domain == DOMAIN}
+    domains = [helper.make_opsetid("", OPSET)] + ([helper.make_opsetid(DOMAIN, VERSION)] if named else [])
     model = helper.make_model(
         emitter.graph,
         producer_name="hannah_hw",
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        functions=functions(named, OPSET),
+        opset_imports=domains,
         ir_version=IR_VERSION,
     )
     onnx.checker.check_model(model)
@@ -111,13 +123,17 @@ def write_atomically(path: Path, content: bytes) -> None:
 class _Emitter:
     """Collects nodes and initialisers; see `hannah_hw.graph.protocols.OnnxEmitter`."""
 
-    def __init__(self, weights: Mapping[str, FloatArray]) -> None:
+    def __init__(
+        self, weights: Mapping[str, FloatArray], quantised: Mapping[str, QuantisedWeight] | None = None
+    ) -> None:
         import onnx
 
         self._onnx = onnx
         self.graph = onnx.GraphProto()
         self.nodes = self.graph.node
-        self.weights = dict(weights)
+        self._quantised = dict(quantised or {})
+        self.weights = {**weights, **{name: weight.values for name, weight in self._quantised.items()}}
+        self._rounded: dict[str, str] = {}
         self.biases: dict[str, str] = {}
         self._constants: dict[str, NDArray[Any]] = {}
         self._step: PlanStep | None = None
@@ -134,12 +150,35 @@ class _Emitter:
 
     def node(self, op_type: str, inputs: list[str], **attributes: Any) -> str:
         """Add a node; its name is final only when its step is finished."""
+        if self._quantised:
+            inputs = [self._on_grid(name) for name in inputs]
         name = f"{self._id}/{self._count}"
         self._count += 1
+        return self._add(name, op_type, inputs, attributes)
+
+    def _add(self, name: str, op_type: str, inputs: list[str], attributes: Mapping[str, Any]) -> str:
+        domain, _, op_type = op_type.rpartition(".")
         node = self.nodes.add(op_type=op_type, input=inputs, output=[name], name=name)
+        if domain:
+            node.domain = domain
         for key, value in sorted(attributes.items()):
             self._add_attribute(node, key, value)
         return name
+
+    def _on_grid(self, name: str) -> str:
+        """What an operator takes for a weight: itself, or what says with how many bits it is kept."""
+        weight = self._quantised.get(name)
+        if weight is None:
+            return name
+        if name not in self._rounded:
+            inputs, op_type = [name], UNQUANTISED
+            if weight.bits != FLOAT_BITS:
+                low, high = grid(weight.bits)
+                constants = {"scale": weight.scale, "low": np.float32(low), "high": np.float32(high)}
+                self._constants.update({f"{name}/{key}": np.asarray(v) for key, v in constants.items()})
+                inputs, op_type = [name, *(f"{name}/{key}" for key in constants)], FAKE_QUANTISE
+            self._rounded[name] = self._add(f"{name}/kept", op_type, inputs, {"bits": weight.bits})
+        return self._rounded[name]
 
     def _add_attribute(self, node: Any, name: str, value: Any) -> None:
         """Add an attribute; whole numbers, which most are, without ONNX's search for their type."""
@@ -165,6 +204,21 @@ class _Emitter:
         name = f"{self._id}.{suffix}/onnx"
         self._constants[name] = values
         return name
+
+    def transposed(self, name: str) -> str:
+        """Add an initialiser of a matrix the other way round, on its grid if it has one."""
+        result = self.constant("weight", np.ascontiguousarray(self.weights[name].T))
+        if name in self._quantised:
+            self._quantised[result] = self._quantised[name].transposed
+        return result
+
+    def scale(self, name: str, multiply: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
+        """Multiply the output channels of a weight."""
+        if name in self._quantised:
+            self._quantised[name] = self._quantised[name].scaled(multiply)
+            self.weights[name] = self._quantised[name].values
+        else:
+            self.weights[name] = multiply(self.weights[name]).astype(np.float32)
 
     def extra_bias(self, step: PlanStep) -> list[str]:
         """The bias that a folded batch normalisation gave to an operator that had none."""
@@ -233,36 +287,35 @@ def _random(plan: Plan, seed: int) -> dict[str, FloatArray]:
     return weights
 
 
-def _fold(plan: Plan, emitter: _Emitter) -> dict[str, str]:
-    """Scale the weights of operators whose value goes into nothing but a batch normalisation.
+def _fold(plan: Plan, emitter: _Emitter) -> set[str]:
+    """Scale the weights of operators whose value goes into nothing but a scale and offset a channel.
+
+    Aliases between them keep the order of the values, so that they keep the channels if their number is the same.
 
     Returns:
-        Id of a folded batch normalisation -> id of the operator that it became part of.
+        Ids of the scales and offsets that became part of an operator; their value is that of their operand.
     """
     producers = {step.op.id: step for step in plan.steps}
     users = plan.users()
-    folded: dict[str, str] = {}
+    folded: set[str] = set()
     for step in plan.steps:
         if not step.op.is_affine:
             continue
         producer = producers.get(step.data[0])
         while producer is not None and _is_alias(producer) and users[producer.op.id] == 1:
-            source = producers.get(producer.data[0])
-            producer = source if source is not None and source.shape == producer.shape else None
+            producer = producers.get(producer.data[0])
         if producer is None or producer.op.output_axis is None or users[producer.op.id] != 1:
             continue
         kernel = producer.operands[1]
-        if any(users[name] != 1 for name in producer.operands[1:]):
+        if producer.shape[1] != step.shape[1] or any(users[name] != 1 for name in producer.operands[1:]):
             continue
         scale, offset = step.op.affine([emitter.weights[name] for name in step.operands[1:]])
-        shape = [1] * emitter.weights[kernel].ndim
-        shape[producer.op.output_axis] = -1
-        emitter.weights[kernel] = (emitter.weights[kernel] * scale.reshape(shape)).astype(np.float32)
+        emitter.scale(kernel, partial(producer.op.scaled, factors=scale))
         bias = producer.operands[2] if len(producer.operands) > 2 else f"{producer.op.id}.bias"
         old = emitter.weights.get(bias, np.zeros(len(scale), np.float32))
         emitter.weights[bias] = (old * scale + offset).astype(np.float32)
         emitter.biases[producer.op.id] = bias
-        folded[step.op.id] = producer.op.id
+        folded.add(step.op.id)
     return folded
 
 

@@ -13,6 +13,7 @@ from hannah_hw.operators.linear import Linear
 from hannah_hw.operators.matmul import MatMul
 from hannah_hw.operators.normalisation import BatchNorm, LayerNorm
 from hannah_hw.operators.pooling import AdaptiveAvgPooling, AvgPooling, MaxPooling
+from hannah_hw.operators.quantise import Quantize, Requantize
 from hannah_hw.operators.resampling import Upsample
 from hannah_hw.operators.softmax import Softmax
 from hannah_hw.operators.structural import Dropout, Flatten, Identity, Reshape
@@ -39,8 +40,10 @@ __all__ = [
     "MaxPooling",
     "Mul",
     "Permute",
+    "Quantize",
     "Relu",
     "Relu6",
+    "Requantize",
     "Reshape",
     "Scale",
     "Sigmoid",

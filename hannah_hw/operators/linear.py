@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hannah_hw.errors import ModelError, SpaceError
-from hannah_hw.operators.dimensions import product
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape, Tensor
+from hannah_hw.operators.dimensions import product
 from hannah_hw.workload.rows import Row
 
 if TYPE_CHECKING:
@@ -77,8 +75,7 @@ class Linear(Op):
         data = inputs[0]
         if len(self.operands[0].shape()) != 2:
             data = emitter.node("Flatten", [data], axis=1)
-        weight = emitter.constant("weight", np.ascontiguousarray(emitter.weight(inputs[1]).T))
-        return emitter.node("Gemm", [data, weight, *inputs[2:]], transB=1)
+        return emitter.node("Gemm", [data, emitter.transposed(inputs[1]), *inputs[2:]], transB=1)
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Node:
@@ -94,7 +91,7 @@ class Linear(Op):
         if weight is None or len(weight.shape()) != 2 or len(node.operands[0].shape()) != 2:
             raise ModelError("only a (N, in) by constant (in, out) product is a fully connected layer")
         if attributes.get("transB", 0):
-            weight = Tensor("weight", tuple(reversed(weight.shape())), grad=True)
+            weight = Tensor("weight", tuple(reversed(weight.shape())), grad=True, bits=weight.bits)
         if len(node.operands) != 1:
             raise ModelError("its bias is computed; only a constant one can be priced")
         bias = node.weight(2, "bias")

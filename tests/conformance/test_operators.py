@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 
 import hannah_hw.operators as operators
-from hannah_hw import IntScalarParameter, Op, SearchSpace, Tensor, lazy, to_onnx
+from hannah_hw import CategoricalParameter, IntScalarParameter, Op, SearchSpace, Tensor, lazy, to_onnx
 from hannah_hw.errors import SpaceError, UnsupportedError
 from hannah_hw.lowering import read_onnx
 from tests.blocks import AXES, buffers_of, kernels_of, randomised, run_onnx
@@ -47,8 +47,12 @@ def image(draw, rank, channels, low=3, high=8):
     return Tensor("input", (1, channels, *sizes), axis=AXES[rank + 2])
 
 
-def weight(name, *shape, grad=True):
-    return Tensor(name, shape, grad=grad)
+def weight(name, *shape, grad=True, bits=None):
+    return Tensor(name, shape, grad=grad, bits=bits)
+
+
+def kernel_weight(draw, *shape):
+    return weight("weight", *shape, bits=draw(st.sampled_from([None, None, 1, 2, 5, 16, 32])))
 
 
 def convolution(kind, rank):
@@ -65,7 +69,7 @@ def convolution(kind, rank):
             groups=groups,
             padding=padding(draw, rank),
         )
-        return op(x, weight("weight", out, per_group, *kernel), *bias)
+        return op(x, kernel_weight(draw, out, per_group, *kernel), *bias)
 
     return build
 
@@ -113,7 +117,7 @@ def linear(draw):
         features = features * size
     out = number(draw, 1, 5, "out")
     bias = [weight("bias", out)] if draw(st.booleans()) else []
-    return operators.Linear()(x, weight("weight", features, out), *bias)
+    return operators.Linear()(x, kernel_weight(draw, features, out), *bias)
 
 
 def add(draw):
@@ -140,7 +144,7 @@ def transposed(kind, rank):
             padding=draw(st.one_of(side, st.tuples(*[side] * rank), st.tuples(*[side] * 2 * rank))),
             output_padding=per_dimension(draw, rank, 0, min(2, *steps) - 1, "output_padding"),
         )
-        return op(x, weight("weight", x.shape()[1], out, *kernel), *bias)
+        return op(x, kernel_weight(draw, x.shape()[1], out, *kernel), *bias)
 
     return build
 
@@ -228,6 +232,19 @@ def matmul(draw):
     return operators.MatMul()(x, other)
 
 
+def quantised(kind):
+    def build(draw):
+        x = any_rank(draw)
+        signed = draw(st.booleans())
+        widths = [2 if signed else 1, 3, 8, 16, 32]
+        bits = draw(st.sampled_from([*widths, CategoricalParameter(widths, name="bits")]))
+        if draw(st.booleans()):
+            x = operators.Relu()(x)
+        return kind(bits, signed)(x, weight("running_max", 1, grad=False))
+
+    return build
+
+
 CASES = {
     "AdaptiveAvgPooling": adaptive,
     "Add": add,
@@ -249,8 +266,10 @@ CASES = {
     "MaxPooling": pooling(operators.MaxPooling, 2),
     "Mul": mul,
     "Permute": permute,
+    "Quantize": quantised(operators.Quantize),
     "Relu": lambda draw: operators.Relu()(any_rank(draw)),
     "Relu6": lambda draw: operators.Relu6()(any_rank(draw)),
+    "Requantize": quantised(operators.Requantize),
     "Reshape": reshape,
     "Scale": scale,
     "Sigmoid": lambda draw: operators.Sigmoid()(any_rank(draw)),
@@ -348,6 +367,14 @@ REFUSED = {
     "pooled vector": (lambda: operators.MaxPooling(2)(Tensor("x", (1, 4))), "takes one operand of shape"),
     "dilated average": (lambda: operators.AvgPooling(2, dilation=2)(X4).shape(), "has no dilation"),
     "uneven windows": (lambda: operators.AdaptiveAvgPooling(3)(X4).shape(), "no multiples"),
+    "quantised data only": (lambda: operators.Quantize(4)(X4), "use hannah_hw.blocks.quantize"),
+    "one signed bit": (lambda: operators.Quantize(1), "allowed are 2 to 16, and 32"),
+    "no bits": (lambda: operators.Quantize(0, signed=False), "allowed are 1 to 16, and 32"),
+    "half a bit": (lambda: operators.Quantize(4.5), "4.5 bits"),
+    "some levels of a parameter": (
+        lambda: operators.Quantize(IntScalarParameter(14, 18, name="bits")),
+        "17 bits",
+    ),
     "number as operand": (lambda: operators.Relu()(3), "must be a Tensor or an operator"),
     "one factor": (lambda: operators.Mul()(X4), "Mul takes data and what it is multiplied with"),
     "factors": (lambda: operators.Mul()(X4, Tensor("y", (1, 4, 8, 1))), "one number a channel"),
