@@ -180,6 +180,12 @@ class FloatScalarParameter(Parameter):
             return self.min + position * (self.max - self.min)
         return np.clip(self.min * (self.max / self.min) ** position, self.min, self.max)
 
+    def value_at(self, position: float) -> float:
+        """The value at one position, exactly that of `at`."""
+        if not self.log:
+            return self.min + position * (self.max - self.min)
+        return float(self.at(np.array([position]))[0])
+
     def position(self, value: float) -> float:
         """Where a value is between ``min`` (0) and ``max`` (1)."""
         if self.max == self.min:

@@ -37,13 +37,13 @@ def node_activity(order: Sequence[Node], outputs: Sequence[Node]) -> dict[str, S
 def parameter_activity(order: Sequence[Node], activity: dict[str, Scalar]) -> dict[str, Scalar]:
     """Parameter id -> whether any value of a candidate depends on the parameter.
 
-    A parameter counts where an active node uses it, except in the part of a ``Select`` or an ``If`` that is
-    not taken.
+    A parameter counts where an active node uses it, also in a condition, except in the part of a ``Select`` or an
+    ``If`` that is not taken.
     """
     uses: dict[int, Scalar] = {}
     roots: list[Expression] = []
     for node in order:
-        for value in flat_values(node.expressions()):
+        for value in [*flat_values(node.expressions()), *(condition for condition, _ in node.conditions)]:
             if isinstance(value, Expression):
                 roots.append(value)
                 uses[id(value)] = Or(uses.get(id(value), False), activity[node.id])
@@ -112,34 +112,44 @@ def _row(node: Op) -> Row:
     return replace(row, columns={**row.columns, "weight_bits": weight.bits})
 
 
-def _existence(node: Node) -> Scalar:
-    """What must hold for an active node to exist: its requirements, and positive integers as sizes.
+def existence(node: Node) -> list[tuple[Scalar, str]]:
+    """What must hold for a node with which it is active, each condition with what is wrong where it does not.
 
-    The sizes are those of its value and of its weights, less those that it has from its data; a choice has the
-    sizes of its options.
+    These are the author's conditions, an operator's requirements, and that sizes are positive integers: the sizes
+    of its value and of its weights, less those that it has from its data; a choice has the sizes of its options.
+    A weight has nothing of its own, it belongs to its operator.
     """
+    if isinstance(node, Tensor) and node.owner is not None:
+        return []
+    conditions = [*node.conditions]
     if not isinstance(node, Op):
-        return And(*_countable(node.shape()[1:]))
-    conditions = [condition for condition, _ in node.requirements()]
+        return [*conditions, *_countable(node, node.shape()[1:])]
+    weights = [o for o in node.operands if isinstance(o, Tensor) and o.owner is not None]
+    conditions += [condition for weight in weights for condition in weight.conditions]
+    conditions += node.requirements()
     if not isinstance(node, ChoiceOp):
-        data = node.data_operands()
-        checked = {id(size) for operand in data for size in operand.shape()}
-        weights = [operand for operand in node.operands if operand not in data]
-        sizes = [size for part in (node, *weights) for size in part.shape() if id(size) not in checked]
-        conditions += _countable(sizes)
+        checked = {id(size) for operand in node.data_operands() for size in operand.shape()}
+        for part in (node, *weights):
+            conditions += _countable(part, [size for size in part.shape() if id(size) not in checked])
         weight = node.kernel_weight
         if weight is not None and weight.bits is not None:
-            conditions.append(bits_condition(weight.bits))
-    return And(*{id(condition): condition for condition in conditions}.values())
+            conditions.append((bits_condition(weight.bits), f"{weight.id} has {weight.bits} bits"))
+    return conditions
 
 
-def _countable(sizes: Iterable[Scalar]) -> list[Scalar]:
+def _existence(node: Node) -> Scalar:
+    """All conditions of `existence` together."""
+    return And(*{id(condition): condition for condition, _ in existence(node)}.values())
+
+
+def _countable(node: Node, sizes: Iterable[Scalar]) -> list[tuple[Scalar, str]]:
     """Conditions that symbolic sizes are positive integers, where that is not certain."""
-    conditions: list[Scalar] = []
+    conditions: list[tuple[Scalar, str]] = []
+    text = f"a size of {node.id} is not a positive integer"
     for size in sizes:
         if isinstance(size, Expression):
             if not (isinstance(size, Parameter) and size.levels and size.numeric and min(size.levels) >= 1):
-                conditions.append(size >= 1)
+                conditions.append((size >= 1, text))
             if not size.whole:
-                conditions.append(Floor(size) == size)
+                conditions.append((Floor(size) == size, text))
     return conditions

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,10 @@ class Node:
         id: Unique in the graph; see `hannah_hw.graph.naming`.
         operands: The nodes whose values it takes.
         users: The nodes that take its value.
+        conditions: What must hold for a candidate that has the node, each with a text for messages; see `cond`.
     """
+
+    conditions: tuple[tuple[Scalar, str], ...] = ()
 
     def __init__(self) -> None:
         self.id = ""
@@ -65,6 +68,28 @@ class Node:
             for parameter in leaves(flat_values(value)):
                 if isinstance(parameter, Parameter) and not parameter.id:
                     parameter.id = f"{self.id}.{parameter.name or name}"
+
+    def cond(self, condition: Scalar, text: str = "") -> Self:
+        """Rule out the candidates that have the node but do not satisfy a condition.
+
+        A space samples and varies only candidates that satisfy all conditions.
+
+        Args:
+            condition: A condition over parameters and shapes of any node.
+            text: What it is called in messages; the condition itself otherwise.
+
+        Returns:
+            The node, so that conditions chain.
+
+        Raises:
+            SpaceError: Something that is no condition.
+        """
+        if not isinstance(condition, Expression | int) or not getattr(condition, "numeric", True):
+            raise SpaceError(
+                f"the condition of {self.id or self!r} is {condition!r}; give an expression such as a + b <= 10"
+            )
+        self.conditions = (*self.conditions, (condition, text or str(condition)))
+        return self
 
     def parametrization(self, flatten: bool = False) -> dict[str, Any]:
         """The parameters of the graph that ends in this node.
@@ -159,7 +184,7 @@ class Op(Node):
     onnx_types: ClassVar[tuple[str, ...]] = ()
     #: Set by executors on their resolved copies while they train.
     _training: bool = False
-    _structural: ClassVar[frozenset[str]] = frozenset({"id", "operands", "users"})
+    _structural: ClassVar[frozenset[str]] = frozenset({"id", "operands", "users", "conditions"})
 
     def __init__(self) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hannah_hw.errors import SpaceError
-from hannah_hw.expressions import Evaluator
+from hannah_hw.expressions import Evaluator, leaves
 from hannah_hw.graph.bits import check_bits
 from hannah_hw.graph.choice import ChoiceOp
 from hannah_hw.graph.node import Node, Op, Tensor
@@ -125,8 +125,9 @@ def resolve(
             it every choice is replaced by the option that its switch points at.
 
     Raises:
-        SpaceError: The assignment describes no network: a switch points at no option, a requirement of an
-            operator does not hold, a size is not a positive integer, or options that stay differ in shape.
+        SpaceError: The assignment describes no network: a switch points at no option, a condition of a node or
+            a requirement of an operator does not hold, a size is not a positive integer, or options that stay
+            differ in shape.
     """
     evaluate = Evaluator(assignment)
     kept = keep or {}
@@ -142,6 +143,7 @@ def resolve(
     for node in order:
         if id(node) not in active:
             continue
+        _check_conditions(node, evaluate)
         if isinstance(node, ChoiceOp):
             options = [values[id(option)] for option in _options(node, evaluate, kept)]
             if node.id in kept:
@@ -192,6 +194,14 @@ def _choice_step(
     names = tuple(option.id for option in options)
     data = tuple(name for name in names if name not in weights)
     return PlanStep(choice.resolved(evaluate, list(options)), names, data, shapes[0])
+
+
+def _check_conditions(node: Node, evaluate: Evaluator) -> None:
+    for condition, text in node.conditions:
+        if not evaluate(condition):
+            parameters: list[Any] = leaves([condition])
+            values = ", ".join(f"{p.id or p.name} = {evaluate(p)!r}" for p in parameters)
+            raise SpaceError(f"{node.id}: the condition {text} does not hold for {values}")
 
 
 def _plain_shape(node: Node, shape: tuple[Any, ...]) -> tuple[int, ...]:

@@ -62,16 +62,24 @@ def execution_order(outputs: Sequence[Node]) -> list[Node]:
 def parameters_by_node(outputs: Sequence[Node]) -> dict[str, dict[str, Parameter]]:
     """Node id -> (parameter id -> parameter), for every node that is the first to use some.
 
+    A parameter that only conditions use belongs to the first node that has such a condition.
+
     Raises:
         SpaceError: Two nodes or two parameters have the same id.
     """
     found: dict[str, Parameter] = {}
     result: dict[str, dict[str, Parameter]] = {}
-    for node in execution_order(outputs):
+    order = execution_order(outputs)
+    for node in order:
         node.register()
-        for leaf in leaves(flat_values(node.expressions())):
+    used = [(node, flat_values(node.expressions())) for node in order]
+    used += [(node, [condition for condition, _ in node.conditions]) for node in order if node.conditions]
+    for node, expressions in used:
+        for leaf in leaves(expressions):
             if not isinstance(leaf, Parameter) or found.get(leaf.id) is leaf:
                 continue
+            if not leaf.id:
+                leaf.id = f"{node.id}.{leaf.name or 'condition'}"
             if leaf.id in found:
                 raise SpaceError(
                     f"two parameters have the id {leaf.id!r}: {found[leaf.id]!r} and {leaf!r}; "

@@ -83,7 +83,7 @@ class Encoding:
         result: dict[str, Any] = {}
         for parameter, position in zip(self.parameters, row.tolist(), strict=True):
             if isinstance(parameter, FloatScalarParameter):
-                result[parameter.id] = parameter.min + position * (parameter.max - parameter.min)
+                result[parameter.id] = parameter.value_at(position)
             else:
                 level = int(position)
                 result[parameter.id] = parameter.levels[level] if parameter.numeric else level
@@ -124,9 +124,7 @@ class Encoding:
     def all_values(self, row: FloatArray) -> dict[str, Any]:
         """The values of all of a row's parameters, active or not, by id."""
         return {
-            p.id: float(p.at(np.array([position]))[0])
-            if isinstance(p, FloatScalarParameter)
-            else p.levels[int(position)]
+            p.id: p.value_at(position) if isinstance(p, FloatScalarParameter) else p.levels[int(position)]
             for p, position in zip(self.parameters, row.tolist(), strict=True)
         }
 
