@@ -302,7 +302,11 @@ def _fold(plan: Plan, emitter: _Emitter) -> set[str]:
         if not step.op.is_affine:
             continue
         producer = producers.get(step.data[0])
-        while producer is not None and _is_alias(producer) and users[producer.op.id] == 1:
+        while (
+            producer is not None
+            and (_is_alias(producer) or producer.op.id in folded)
+            and users[producer.op.id] == 1
+        ):
             producer = producers.get(producer.data[0])
         if producer is None or producer.op.output_axis is None or users[producer.op.id] != 1:
             continue

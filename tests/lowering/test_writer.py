@@ -8,12 +8,24 @@ from onnx import numpy_helper
 
 from hannah_hw import Op, SearchSpace, Tensor, load_space, search_space, to_onnx
 from hannah_hw.errors import SpaceError, UnsupportedError
-from hannah_hw.operators import Conv2d, Flatten, Identity, MaxPooling, Relu
-from tests.blocks import batch_norm, conv, data, linear, randomised, run_onnx
+from hannah_hw.lowering import read_onnx
+from hannah_hw.operators import (
+    Conv2d,
+    ConvTranspose2d,
+    Dropout,
+    Flatten,
+    Identity,
+    MaxPooling,
+    Permute,
+    Relu,
+    Reshape,
+    Scale,
+)
+from tests.blocks import batch_norm, conv, data, kernels_of, linear, randomised, run_onnx
 
 
 def check(build, *, nodes, batch=2, shape=(3, 8, 8)):
-    """Folded and unfolded files compute what torch computes in eval mode; returns the folded file."""
+    """Folded and unfolded files compute what torch computes and are the same Workload; returns the folded file."""
 
     @search_space
     def n():
@@ -27,6 +39,7 @@ def check(build, *, nodes, batch=2, shape=(3, 8, 8)):
         model = to_onnx(candidate, module=module, batch=batch, fold_batch_norm=fold)
         (computed,) = run_onnx(model, x)
         np.testing.assert_allclose(computed, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+        assert kernels_of(read_onnx(model).workload(bits=8)) == kernels_of(candidate.workload())
         if fold:
             folded = model
     assert [node.op_type for node in folded.graph.node] == nodes
@@ -49,9 +62,47 @@ def test_batch_norm_folds_into_fully_connected_layers(bias):
     check(lambda x: batch_norm(linear(x, 5, bias=bias)), nodes=["Flatten", "Gemm"])
 
 
-def test_batch_norm_folds_behind_an_identity_and_not_behind_a_flatten():
+def test_batch_norm_folds_behind_views_that_keep_the_channels():
     check(lambda x: batch_norm(Identity()(conv(x, 4))), nodes=["Conv"])
+    check(lambda x: batch_norm(Dropout()(conv(x, 4))), nodes=["Conv"])
+    check(lambda x: batch_norm(Reshape((4, -1))(conv(x, 4))), nodes=["Conv", "Reshape"])
+    check(
+        lambda x: Relu()(batch_norm(Flatten()(conv(x, 4, 8, padding=0)))), nodes=["Conv", "Flatten", "Relu"]
+    )
+    # The channels go and come back; the order of the values is the same.
+    check(
+        lambda x: batch_norm(Reshape((4, 8, 8))(Reshape((2, 2, 64))(conv(x, 4)))),
+        nodes=["Conv", "Reshape", "Reshape"],
+    )
+
+
+def test_batch_norm_does_not_fold_behind_views_with_other_channels():
     check(lambda x: batch_norm(Flatten()(conv(x, 4))), nodes=["Conv", "Flatten", "BatchNormalization"])
+    check(lambda x: batch_norm(Reshape((8, -1))(conv(x, 4))), nodes=["Conv", "Reshape", "BatchNormalization"])
+    check(
+        lambda x: batch_norm(Permute((0, 2, 1, 3))(conv(x, 8))),
+        nodes=["Conv", "Transpose", "BatchNormalization"],
+    )
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("groups", "outputs"), [(1, 5), (3, 2), (2, 3)])
+def test_batch_norm_folds_into_transposed_convolutions(bias, groups, outputs):
+    def build(x):
+        weights = [Tensor("weight", (6, outputs, 3, 2), grad=True)]
+        if bias:
+            weights.append(Tensor("bias", (outputs * groups,), grad=True))
+        return Relu()(batch_norm(ConvTranspose2d(2, groups=groups, output_padding=1)(x, *weights)))
+
+    check(build, nodes=["ConvTranspose", "Relu"], shape=(6, 4, 4))
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_scale_folds_into_a_convolution_and_is_a_kernel_elsewhere(bias):
+    check(lambda x: Scale(4, -0.5)(conv(x, 4, bias=bias)), nodes=["Conv"])
+    check(lambda x: Scale(3.0)(MaxPooling(2)(x)), nodes=["MaxPool", "Mul"])
+    check(lambda x: batch_norm(Scale(3.0)(Reshape((4, -1))(conv(x, 4)))), nodes=["Conv", "Reshape"])
+    check(lambda x: batch_norm(batch_norm(conv(x, 4, bias=bias))), nodes=["Conv"])
 
 
 def test_batch_norm_is_kept_where_it_cannot_fold():

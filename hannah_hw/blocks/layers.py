@@ -1,8 +1,4 @@
-"""Layers with their weights: the building blocks that the catalogue's search spaces share.
-
-Every function takes a node and returns one; sizes may be parameters. They open no scope, so that the ids are
-those of the operators: ``Conv2d_0``, ``Conv2d_0.weight``, ``BatchNorm_0.running_mean``.
-"""
+"""Layers with their weights."""
 
 from __future__ import annotations
 
@@ -13,11 +9,8 @@ from typing import Any, TypeAlias
 
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Tensor
-from hannah_hw.operators import BatchNorm, Conv1d, Conv2d, Linear, Quantize
+from hannah_hw.operators import BatchNorm, Conv1d, Conv2d, ConvTranspose2d, LayerNorm, Linear, Quantize
 from hannah_hw.operators.windows import Padding, per_dimension
-
-__all__ = ["batch_norm", "conv1d", "conv2d", "convolutions_by", "linear", "quantize"]
-
 
 #: Makes a convolution of data, with a weight of so many bits a value (None: as the deployment has it).
 MakeConvolution: TypeAlias = Callable[[Node, Scalar | None], Node]
@@ -121,12 +114,60 @@ def _kernel(
     return weights
 
 
+def conv_transpose2d(
+    x: Node,
+    out_channels: Scalar,
+    kernel_size: Any = 2,
+    stride: Any = 2,
+    padding: Padding = 0,
+    output_padding: Any = 0,
+    dilation: Any = 1,
+    groups: Scalar = 1,
+    bias: bool = False,
+    weight_bits: Scalar | None = None,
+) -> Node:
+    """A transposed convolution of (N, C, H, W) data; with the defaults each size doubles.
+
+    Args:
+        x: The data.
+        out_channels: Channels of the result; the groups divide them.
+        kernel_size: One number, or (vertical, horizontal).
+        stride: One number, or (vertical, horizontal).
+        padding: How much of the full result is cut off; see `hannah_hw.operators.ConvTranspose2d`.
+        output_padding: How much more of the bottom and the right end is kept.
+        dilation: One number, or (vertical, horizontal).
+        groups: Number of groups.
+        bias: Whether an offset a channel is added.
+        weight_bits: With how many bits a weight is kept; see `hannah_hw.Tensor`.
+    """
+    kernel = per_dimension(kernel_size, 2, "kernel_size")
+    shape = (x.shape()[1], out_channels // groups, *kernel)
+    weights = [Tensor("weight", shape, axis=("I", "O", "kH", "kW"), grad=True, bits=weight_bits)]
+    if bias:
+        weights.append(Tensor("bias", (out_channels,), axis=("O",), grad=True))
+    node: Node = ConvTranspose2d(stride, padding, output_padding, dilation, groups)(x, *weights)
+    return node
+
+
 def batch_norm(x: Node) -> Node:
     """A batch normalisation with a trained scale and offset a channel."""
     channels = x.shape()[1]
     statistics = [Tensor(name, (channels,), axis=("C",)) for name in ("running_mean", "running_var")]
     affine = [Tensor(name, (channels,), axis=("C",), grad=True) for name in ("weight", "bias")]
     node: Node = BatchNorm()(x, *statistics, *affine)
+    return node
+
+
+def layer_norm(x: Node, axis: int = -1) -> Node:
+    """A layer normalisation with a trained scale and offset for each normalised value.
+
+    Args:
+        x: The data, (N, ...).
+        axis: The first dimension that is normalised, together with all behind it.
+    """
+    shape = x.shape()[axis:]
+    weights = [Tensor(name, shape, grad=True) for name in ("scale", "offset")]
+    node: Node = LayerNorm(axis)(x, *weights)
     return node
 
 
