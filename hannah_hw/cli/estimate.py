@@ -55,10 +55,12 @@ def _render(report: CostReport) -> None:
         rows.append((key, value, figure.source, error, figure.note))
     table(("figure", "value", "source", "error", "note"), rows, right=[1])
     write("")
+    narrow = any(row.bits for row in report.kernels)
     kernels = [
         (
             row.name,
             row.kernel_class,
+            *([row.bits or "8"] if narrow else []),
             f"{row.macs:,}",
             "-" if row.latency_s is None else format_si(row.latency_s, "s"),
             format_bytes(row.weight_bytes),
@@ -66,7 +68,9 @@ def _render(report: CostReport) -> None:
         )
         for row in report.kernels
     ]
-    table(("kernel", "class", "MACs", "latency", "weights", "source"), kernels, right=(2, 3, 4))
+    bits = ["bits of weights / input / output"] if narrow else []
+    columns = ("kernel", "class", *bits, "MACs", "latency", "weights", "source")
+    table(columns, kernels, right=[columns.index(name) for name in ("MACs", "latency", "weights")])
     if report.unsupported:
         write("")
         table(

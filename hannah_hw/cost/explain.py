@@ -23,6 +23,7 @@ from hannah_hw.cost.report import (
     UnsupportedRow,
 )
 from hannah_hw.workload.arena import liveness_bound, plan_memory
+from hannah_hw.workload.table import BIT_COLUMNS
 
 if TYPE_CHECKING:
     from hannah_hw.cost.costs import Costs
@@ -88,8 +89,9 @@ def _kernel_row(costs: Costs, index: int, slot: int, weight_bytes: int) -> Kerne
     kernels = costs.workload.kernels
     name, kind, macs = kernels.names[slot], kernels.kinds[slot], int(kernels["macs"][index, slot])
     number = int(costs.kernel_classes[index, slot])
+    bits = {column: int(kernels[column][index, slot]) for column in BIT_COLUMNS}
     if number < 0:
-        return KernelRow(name, kind, None, macs, None, None, weight_bytes, None, "unsupported", None)
+        return KernelRow(name, kind, None, macs, None, None, weight_bytes, None, "unsupported", None, **bits)
     entry = KERNEL_CLASSES[number]
     cycles = float(costs.kernel_cycles[index, slot])
     return KernelRow(
@@ -103,6 +105,7 @@ def _kernel_row(costs: Costs, index: int, slot: int, weight_bytes: int) -> Kerne
         scratch_bytes=int(costs.kernel_scratch[index, slot]),
         source="estimated",
         error=costs.cost_model.classes[entry.name].error.band,
+        **bits,
     )
 
 

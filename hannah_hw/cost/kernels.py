@@ -3,7 +3,8 @@
 cycles of a kernel = scale × Σ coefficient × feature + wait cycles × flash reads; latency = cycles / clock;
 energy = active power × latency. RAM = arena + largest kernel scratch + stack + runtime data; flash = weights +
 4 bytes a bias + 8 bytes a channel for requantisation + code of the runtime, of each call and of each kernel
-class that occurs.
+class that occurs. The kernel classes are those of 8 bits: a kernel of another width is refused, also by a target
+whose own rules let it pass.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from hannah_hw.cost.costs import Costs
 from hannah_hw.targets.load import legality
 from hannah_hw.targets.schema import Target
 from hannah_hw.workload.arena import plan_memory
-from hannah_hw.workload.table import Kernels, Workload
+from hannah_hw.workload.table import BIT_COLUMNS, Kernels, Workload
 
 #: Kernels at a time: small enough that arrays are reused memory, not fresh pages, and stay in the cache.
 _BLOCK: Final = 8192
 _UNPRICED: Final = "{kind}: the cost model {model} has no coefficients for the kernel class {name}"
 _NO_RULE: Final = "{kind}: the target has no rule for this operator"
+_WIDTH: Final = "{kind}: the kernels of the cost model {model} have {column} == 8"
 _NO_KERNEL: Final = "{kind}: the kernel library has no kernel for this operator of this shape"
 
 
@@ -95,6 +97,7 @@ class _Pricing:
         self.failed = np.full(shape, -1, np.int16)
         self._legality = legality(target.ops)
         self.rules = list(self._legality.rules)
+        self._widths = [column for column in BIT_COLUMNS if not kernels.always(column, 8)]
         self._seen = np.zeros((len(KERNEL_CLASSES), self._count), np.bool_)
         for kind in dict.fromkeys(kernels.kinds):
             mine = [k for k in range(slots) if kernels.kinds[k] == kind]
@@ -122,6 +125,13 @@ class _Pricing:
             self.failed.reshape(-1)[entries.where] = failed
             self.cycles.reshape(-1)[entries.where[failed >= 0]] = np.nan
             entries = entries.select(failed < 0)
+        for column in self._widths:
+            other = entries.whole(column) != 8
+            if other.any():
+                self._refuse(
+                    entries.select(other), _WIDTH.format(kind=kind, model=self._model.name, column=column)
+                )
+                entries = entries.select(~other)
         for number, entry in classes_of(kind):
             if not len(entries):
                 return

@@ -41,6 +41,15 @@ class KernelRow:
     scratch_bytes: int | None
     source: str
     error: float | None
+    weight_bits: int = 8
+    activation_bits: int = 8
+    output_bits: int = 8
+
+    @property
+    def bits(self) -> str:
+        """Bits of weights, input and output where they are not those of the usual integer network, else empty."""
+        bits = (self.weight_bits, self.activation_bits, self.output_bits)
+        return "" if bits == (8, 8, 8) else " / ".join(map(str, bits))
 
 
 @dataclass(frozen=True)

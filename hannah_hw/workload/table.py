@@ -51,6 +51,9 @@ KERNEL_COLUMNS: Final[Mapping[str, int]] = {
     "output_bits": 8,
 }
 
+#: Columns of `KERNEL_COLUMNS` that are bit widths.
+BIT_COLUMNS: Final = ("weight_bits", "activation_bits", "output_bits")
+
 #: Activations that a kernel applies to its output at no extra cost on integer targets.
 ACTIVATIONS: Final = ("none", "relu", "relu6")
 
@@ -119,6 +122,13 @@ class Kernels:
             return self.columns.part(column, slot)
         values: IntArray = self.columns[column][:, slot]
         return values
+
+    def always(self, column: str, value: int) -> bool:
+        """Whether a column is known to have one value in every slot of every candidate."""
+        if isinstance(self.columns, ColumnTable):
+            parts = (self.columns.part(column, slot) for slot in range(len(self.names)))
+            return all(isinstance(part, int) and part == value for part in parts)
+        return bool((self.columns[column] == value).all())
 
 
 @dataclass(frozen=True)

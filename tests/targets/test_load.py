@@ -83,7 +83,7 @@ def test_a_users_file_is_read_like_a_shipped_one(data, tmp_path):
 def test_the_description_is_json_and_complete():
     described = describe_target(load_target("nrf5340"))
     assert json.loads(json.dumps(described))["power"]["active_w"]["source"] == "assumed"
-    assert described["operators"]["add"] == [["activation_bits == 8", "operands == 2"]]
+    assert described["operators"]["add"] == [["activation_bits == 8", "output_bits == 8", "operands == 2"]]
 
 
 def test_the_json_schema_names_every_field_of_a_shipped_file(data):
