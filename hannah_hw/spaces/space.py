@@ -57,13 +57,14 @@ class SearchSpace:
         return [node for node in self.order if isinstance(node, Tensor) and node.owner is None]
 
     @functools.cached_property
-    def _workloads(self) -> WorkloadProgram:
+    def compiled(self) -> WorkloadProgram:
+        """The Workload as a function of the parameters."""
         steps, position = graph_steps(self.order, self._activity)
         return WorkloadProgram(steps, [position[node.id] for node in self.outputs])
 
     @functools.cached_property
     def _macs(self) -> Program:
-        return Program([self._workloads.macs])
+        return Program([self.compiled.macs])
 
     @functools.cached_property
     def _shapes(self) -> ShapeProgram:
@@ -98,7 +99,7 @@ class SearchSpace:
         Args:
             X: (P, D) canonical rows.
         """
-        return self._workloads.run(self.encoding.values(X), len(X))
+        return self.compiled.run(self.encoding.values(X), len(X))
 
     def parameter_counts(self, X: FloatArray) -> IntArray:
         """(P,) numbers of trained values."""

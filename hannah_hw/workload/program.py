@@ -29,18 +29,26 @@ class WorkloadProgram:
         self._names = tuple(slot.name for slot in slots)
         self._kinds = tuple(slot.row.kind for slot in slots)
         outputs: list[Scalar] = []
-        self._columns = {
-            name: _Block([_column(slot, name, bits) for slot in slots], np.int64, outputs)
-            for name in KERNEL_COLUMNS
-        }
-        self._active = _Block([slot.active for slot in slots], np.bool_, outputs)
+        columns = {name: [_column(slot, name, bits) for slot in slots] for name in KERNEL_COLUMNS}
+        active = [slot.active for slot in slots]
+        #: What each kernel slot depends on: whether it is active, and the values of its columns.
+        self.slots: list[tuple[Scalar, ...]] = list(zip(active, *columns.values(), strict=True))
+        self._columns = {name: _Block(values, np.int64, outputs) for name, values in columns.items()}
+        self._active = _Block(active, np.bool_, outputs)
         sizes = [(size * width + 7) // 8 for size, width in zip(fused.elements, fused.bits, strict=True)]
         self._bytes = _Block(sizes, np.int64, outputs)
         self._first = _Block(fused.first, np.int64, outputs)
         self._last = _Block(fused.last, np.int64, outputs)
         self._outputs = _Block(fused.outputs, np.bool_, outputs)
         missing = Or(*(And(step.active, Not(step.exists)) for step in steps if step.exists is not True))
-        self._exists = _Block([Not(missing)], np.bool_, outputs)
+        #: Whether the parameters describe a network.
+        self.exists: Scalar = Not(missing)
+        self._exists = _Block([self.exists], np.bool_, outputs)
+        total: Scalar = 0
+        for slot in slots:
+            total = total + If(slot.active, slot.row.columns.get("macs", 0), 0)
+        #: Multiply-accumulates of one inference; 0 where the parameters describe no network.
+        self.macs: Scalar = If(missing, 0, total)
         self._program = Program(outputs)
         self._reads = np.zeros((len(slots), len(fused.names)), np.bool_)
         for index, slot in enumerate(slots):
