@@ -65,25 +65,30 @@ def entries(field: str, values: Any, count: int, what: str) -> list[Any]:
     return list(values) * count if len(values) == 1 else list(values)
 
 
-def levels(value: Scalar, field: str) -> list[int]:
-    """All values that a count can have, in ascending order.
+def values_of(value: Scalar, field: str) -> set[Any]:
+    """All values that an expression can have.
 
     Raises:
-        SpaceError: A count that may be no whole number, or negative, or depends on too much (E_COUNT).
+        SpaceError: It depends on too many combinations of parameters' values, or on a continuous one (E_COUNT).
     """
     parameters: list[Any] = leaves([value])
     combinations = math.prod(len(parameter.levels) for parameter in parameters)
     if not 1 <= combinations <= MAX_COMBINATIONS:
         fail(
-            "E_COUNT",
-            field,
-            f"is {value}, which depends on {combinations} combinations of parameters' values",
+            "E_COUNT", field, f"is {value}; it must depend on 1 to {MAX_COMBINATIONS} combinations of values"
         )
     names = [parameter.id for parameter in parameters]
-    found = {
-        evaluate(value, dict(zip(names, row, strict=True)))
-        for row in itertools.product(*(parameter.levels for parameter in parameters))
-    }
+    rows = itertools.product(*(parameter.levels for parameter in parameters))
+    return {evaluate(value, dict(zip(names, row, strict=True))) for row in rows}
+
+
+def levels(value: Scalar, field: str) -> list[int]:
+    """All values that a count can have, in ascending order.
+
+    Raises:
+        SpaceError: It may be no whole number, or negative (E_COUNT); see also `values_of`.
+    """
+    found = values_of(value, field)
     for count in found:
         if not isinstance(count, int) or count < 0:
             fail("E_COUNT", field, f"can be {count}; it must be a whole number of at least 0")

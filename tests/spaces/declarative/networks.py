@@ -7,7 +7,9 @@ from hannah_hw import SearchSpace, Tensor
 from hannah_hw.executors import BasicExecutor
 from hannah_hw.graph.naming import counted
 from hannah_hw.spaces.declarative.lookup import Lookup
-from hannah_hw.spaces.declarative.references import read_blocks
+from hannah_hw.spaces.declarative.network import Network
+from hannah_hw.spaces.declarative.problems import current_site, entered
+from hannah_hw.spaces.declarative.references import read_block, read_blocks
 from hannah_hw.spaces.declarative.values import Binder
 
 RESNET20 = {
@@ -40,21 +42,9 @@ PRUNED20 = {
 }
 
 
-def last_node(modules, size=32):
-    """The last node of modules applied one after another to an image of 3 channels."""
-    binder = Binder()
-    with counted(""):
-        x = Tensor("input", (1, 3, size, size), axis=("N", "C", "H", "W"))
-        for name, description in modules.items():
-            ref = read_blocks(description, Lookup()).bind(binder, (name,))
-            ref.label = name
-            x = ref(x)
-    return x
-
-
 def space_of(modules, size=32):
-    """The space of modules, or of one block."""
-    return SearchSpace(last_node({"net": modules} if "type" in modules else modules, size), "test")
+    """The space of modules, or of one block, on an image of 3 channels."""
+    return SearchSpace(network_of(modules, size).output, "test")
 
 
 class Basic(nn.Module):
@@ -169,3 +159,29 @@ def with_weights_of(candidate, reference):
                 assert module.weight(name).shape == value.shape
                 module.weight(name).copy_(value)
     return module
+
+
+def network_of(modules, size=32):
+    """The network of modules, or of one block, as a process sees it."""
+    modules = {"net": modules} if "type" in modules else modules
+    binder = Binder()
+    refs = {name: read_blocks(block, Lookup()).bind(binder, (name,)) for name, block in modules.items()}
+
+    def rebuild():
+        ends = {}
+        with counted(""):
+            x = first = Tensor("input", (1, 3, size, size), axis=("N", "C", "H", "W"))
+            for name, ref in refs.items():
+                ref.label = name
+                x = ends[name] = ref(x)
+        return Network(first, x, ends, rebuild)
+
+    return rebuild()
+
+
+def processed(modules, process, size=32):
+    """The space of modules on which a process was run."""
+    spec = read_block(process, Lookup(), process=True)
+    fields = {name: Binder().bind(value, ("process", name)) for name, value in spec.fields.items()}
+    with entered(current_site().at("process")):
+        return SearchSpace(spec.definition.function(network_of(modules, size), **fields).output, "test")
