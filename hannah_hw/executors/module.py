@@ -129,11 +129,13 @@ def fill(values: torch.Tensor, name: str, generator: torch.Generator | None = No
         name: Its id.
         generator: Of the random numbers; without one, torch's global generator.
     """
-    if values.ndim > 1:
+    role = name.rpartition(".")[2]
+    if role in ("bias", "offset", "running_mean"):
+        values.zero_()
+    elif values.ndim == 1 or role == "scale":
+        values.fill_(1.0)  # scales and variances, whatever they are called
+    else:
         # A fully connected weight is (in, out), a kernel is (out, in, ...).
         fan_in = values.shape[0] if values.ndim == 2 else values[0].numel()
         bound = math.sqrt(6.0 / fan_in)  # He et al. 2015, equation 10: variance 2 / fan_in
         values.uniform_(-bound, bound, generator=generator)
-        return
-    # Vectors: offsets and means start at 0; scales and variances (whatever they are called) at 1.
-    values.fill_(0.0 if name.rpartition(".")[2] in ("bias", "offset", "running_mean") else 1.0)
