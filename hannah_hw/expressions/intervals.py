@@ -45,7 +45,8 @@ def bounds(
 
     Args:
         expressions: Expressions and plain numbers; a condition is 0 or 1.
-        domains: Parameter -> (low, high): values outside are left out of account.
+        domains: Parameter -> (low, high): values outside are left out of account; level indices where the values
+            are no numbers.
 
     Returns:
         (low, high) of each expression: integers where the expression is whole and the bound is finite. An

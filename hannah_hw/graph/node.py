@@ -88,7 +88,7 @@ class Node:
             raise SpaceError(
                 f"the condition of {self.id or self!r} is {condition!r}; give an expression such as a + b <= 10"
             )
-        self.conditions = (*self.conditions, (condition, text or str(condition)))
+        self.conditions = (*self.conditions, (condition, text))
         return self
 
     def parametrization(self, flatten: bool = False) -> dict[str, Any]:

@@ -201,7 +201,7 @@ def _check_conditions(node: Node, evaluate: Evaluator) -> None:
         if not evaluate(condition):
             parameters: list[Any] = leaves([condition])
             values = ", ".join(f"{p.id or p.name} = {evaluate(p)!r}" for p in parameters)
-            raise SpaceError(f"{node.id}: the condition {text} does not hold for {values}")
+            raise SpaceError(f"{node.id}: the condition {text or condition} does not hold for {values}")
 
 
 def _plain_shape(node: Node, shape: tuple[Any, ...]) -> tuple[int, ...]:
