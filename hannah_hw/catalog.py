@@ -18,7 +18,7 @@ from hannah_hw.errors import CatalogError
 KINDS: Final[dict[str, tuple[str, ...]]] = {
     "targets": (".yaml",),
     "cost_models": (".json",),
-    "search_spaces": (".py",),
+    "search_spaces": (".py", ".yaml", ".yml"),
     "examples": (".yaml",),
 }
 

@@ -15,28 +15,63 @@ from hannah_hw.spaces.space import SearchSpace
 
 
 def load_space(
-    name: str, *, offered: Mapping[str, Any] | None = None, near: Path | None = None, **options: Any
+    name: str,
+    *,
+    offered: Mapping[str, Any] | None = None,
+    near: Path | None = None,
+    allow_code: bool = False,
+    **options: Any,
 ) -> SearchSpace:
-    """A search space by catalogue name or by the path of a Python file.
+    """A search space by catalogue name or by the path of a Python or YAML file.
 
-    The file holds functions that are decorated with `hannah_hw.search_space`. Of several, the one that is named
-    like the file is meant; ``file:function`` names another.
+    A Python file holds functions that are decorated with `hannah_hw.search_space`. Of several, the one that is named
+    like the file is meant; ``file:function`` names another. The file is executed.
+
+    A YAML file is of the format ``hannah-space/1`` (see `hannah_hw.spaces.declarative.document`) or of the dialect
+    ``vega/0.9.3``. Its options are ``input_shape`` and ``classes``, which replace what the file says. It is data: a
+    block type that would import code, such as ``blocks.py:my_block``, is refused unless ``allow_code`` is given.
 
     Args:
-        name: ``ds_cnn``, ``my/space.py``, ``mlperf_tiny:resnet8``.
-        offered: Arguments that are passed if the function has them, such as the data's ``input_shape`` and
+        name: ``ds_cnn``, ``my/space.py``, ``mlperf_tiny:resnet8``, ``my/space.yaml``.
+        offered: Arguments that are passed if the space has them, such as the data's ``input_shape`` and
             ``classes``.
         near: A folder that relative paths are tried in first.
-        options: Arguments of the function.
+        allow_code: Whether a YAML file may name Python functions outside of what is installed for it.
+        options: Arguments of the function, or options of the document.
 
     Raises:
         CatalogError: There is no such space.
-        SpaceError: The file holds no such function, does not run, or takes no such argument.
+        SpaceError: The file describes no space, or takes no such argument.
     """
-    file, _, function_name = name.partition(":")
+    file, _, part = name.partition(":")
     path = catalog.find("search_spaces", file, near=near)
-    if path.suffix != ".py":
-        raise SpaceError(f"{path} is no Python file; search spaces are written in Python", allowed=[".py"])
+    if path.suffix == ".py":
+        space = _from_function(path, name, part, offered or {}, options)
+    elif path.suffix in catalog.KINDS["search_spaces"]:
+        if part:
+            raise SpaceError(
+                f"a YAML file holds one space; write {file!r}, without {part!r}", where=str(path)
+            )
+        space = _from_document(path, name, offered or {}, options, allow_code)
+    else:
+        raise SpaceError(
+            f"{path} is neither a Python nor a YAML file", allowed=catalog.KINDS["search_spaces"]
+        )
+    try:
+        _ = space.candidate(space.default()).plan
+    except Exception as error:
+        raise SpaceError(
+            f"the network of the default parameters cannot be built: {error} (options: {space.options})",
+            where=str(path),
+        ) from error
+    return space
+
+
+def _from_function(
+    path: Path, name: str, function_name: str, offered: Mapping[str, Any], options: Mapping[str, Any]
+) -> SearchSpace:
+    """The space that a function of a Python file builds."""
+    file = name.partition(":")[0]
     functions = space_functions(path)
     wanted = function_name or (
         path.stem if path.stem in functions or len(functions) != 1 else next(iter(functions))
@@ -50,12 +85,8 @@ def load_space(
         )
     function = functions[wanted]
     accepted = inspect.signature(function).parameters
-    for option in options:
-        if option not in accepted:
-            raise SpaceError(
-                f"{wanted} has no option {option!r}", where=str(path), allowed=accepted, given=option
-            )
-    arguments = {k: v for k, v in (offered or {}).items() if k in accepted} | options
+    _check_options(options, list(accepted), wanted, path)
+    arguments = {k: v for k, v in offered.items() if k in accepted} | dict(options)
     try:
         outputs = function(**arguments)
     except InputError as error:
@@ -73,15 +104,34 @@ def load_space(
         raise SpaceError(
             f"{wanted} returned {outputs!r}; it must return the last node of the graph", where=str(path)
         )
-    space = SearchSpace(outputs, name, arguments)
-    try:
-        _ = space.candidate(space.default()).plan
-    except Exception as error:
-        raise SpaceError(
-            f"{wanted}({arguments}): the network of the default parameters cannot be built: {error}",
-            where=str(path),
-        ) from error
+    return SearchSpace(outputs, name, arguments)
+
+
+def _from_document(
+    path: Path, name: str, offered: Mapping[str, Any], options: Mapping[str, Any], allow_code: bool
+) -> SearchSpace:
+    """The space that a YAML file describes."""
+    from hannah_hw.spaces.declarative.build import build, has_classes
+    from hannah_hw.spaces.declarative.document import load_document
+
+    document = load_document(path, allow_code=allow_code)
+    accepted = ["input_shape", "classes"] if has_classes(document) else ["input_shape"]
+    _check_options(options, accepted, document.name, path)
+    arguments = {k: v for k, v in offered.items() if k in accepted} | dict(options)
+    built = build(document, **arguments)
+    space = SearchSpace(built.output, name, arguments)
+    built.warn_of_unused(space.parameters)
+    space.document = document
+    space.warnings = tuple(document.site.warnings)
     return space
+
+
+def _check_options(options: Mapping[str, Any], accepted: list[str], name: str, path: Path) -> None:
+    for option in options:
+        if option not in accepted:
+            raise SpaceError(
+                f"{name} has no option {option!r}", where=str(path), allowed=accepted, given=option
+            )
 
 
 def space_functions(path: Path) -> dict[str, Callable[..., Any]]:

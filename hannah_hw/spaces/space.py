@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from hannah_hw.spaces.encoding import Encoding, FloatArray
 from hannah_hw.spaces.shapes import ShapeProgram
 from hannah_hw.workload import Workload, WorkloadProgram
 from hannah_hw.workload.table import IntArray
+
+if TYPE_CHECKING:
+    from hannah_hw.spaces.declarative.document import SpaceDocument
+    from hannah_hw.spaces.declarative.problems import SpaceWarning
 
 
 class SearchSpace:
@@ -33,6 +37,8 @@ class SearchSpace:
         order: All nodes, operands before users.
         outputs: The last nodes.
         encoding: The matrix view of its parameters.
+        document: What it was built from, if that is a YAML file.
+        warnings: What is odd about that document.
 
     Raises:
         SpaceError: Two nodes or two parameters have the same id.
@@ -44,6 +50,8 @@ class SearchSpace:
         self.outputs = [outputs] if isinstance(outputs, Node) else list(outputs)
         self.name = name or self.outputs[0].id.partition(".")[0]
         self.options = dict(options or {})
+        self.document: SpaceDocument | None = None
+        self.warnings: tuple[SpaceWarning, ...] = ()
         self.order = execution_order(self.outputs)
         self._activity = node_activity(self.order, self.outputs)
         nested = parameters_by_node(self.outputs)

@@ -6,6 +6,7 @@ A block that Python calls directly has no document: then the message has the fie
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn
 
 from pydantic import ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from hannah_hw.documents import Path_
 from hannah_hw.errors import SpaceError
@@ -59,6 +60,9 @@ class Site:
         return self.locate(self.path)
 
 
+#: The beginning of a place in a document.
+_LINE: Final = re.compile(r"(?P<file>.+?):(?P<line>\d+):\d+( |$)")
+
 _NOWHERE: Final = Site(lambda path: ".".join(map(str, path)))
 _site: ContextVar[Site] = ContextVar("hannah_hw_document_site", default=_NOWHERE)
 
@@ -78,18 +82,22 @@ def entered(site: Site) -> Iterator[None]:
         _site.reset(token)
 
 
-def field_path(text: str) -> Path_:
+def field_path(field: str | Path_) -> Path_:
     """The path of a field in dotted form; ``items.stride.2`` has the position 2."""
-    return tuple(int(part) if part.isdecimal() else part for part in text.split(".") if part)
+    if isinstance(field, tuple):
+        return field
+    return tuple(int(part) if part.isdecimal() else part for part in field.split(".") if part)
 
 
-def fail(code: str, field: str, message: str, *, allowed: Iterable[str] = (), given: str = "") -> NoReturn:
+def fail(
+    code: str, field: str | Path_, message: str, *, allowed: Iterable[str] = (), given: str = ""
+) -> NoReturn:
     """Refuse the block that is being built.
 
     Args:
         code: A short stable name of the mistake, such as ``E_WIDTH``.
-        field: The field of the block that is wrong, such as ``out_plane`` or ``items.stride.2``; empty for the
-            block as a whole.
+        field: The field of the block that is wrong, such as ``out_plane`` or ``items.stride.2``, or its path; empty
+            for the block as a whole.
         message: What is wrong, as it goes on after the field: ``is 7, the layer ends with 512 channels``.
         allowed: See `hannah_hw.errors.InputError`.
         given: See `hannah_hw.errors.InputError`.
@@ -101,8 +109,10 @@ def fail(code: str, field: str, message: str, *, allowed: Iterable[str] = (), gi
     raise SpaceError(message, code=code, where=where, allowed=allowed, given=given)
 
 
-def warn(code: str, message: str, *, field: str = "") -> None:
+def warn(code: str, message: str, *, field: str | Path_ = "") -> None:
     """Say that something about the block that is being built is odd; kept in the space's ``warnings``.
+
+    The Python warning is one of the line in the document.
 
     Args:
         code: A short stable name, such as ``W_BITS_UNUSED``.
@@ -111,8 +121,13 @@ def warn(code: str, message: str, *, field: str = "") -> None:
     """
     site = current_site().at(*field_path(field))
     warning = SpaceWarning(message, code=code, where=site.where)
-    site.warnings.append(warning)
-    warnings.warn(warning, stacklevel=3)
+    if current_site() is not _NOWHERE:
+        site.warnings.append(warning)
+    place = _LINE.match(site.where)
+    if place is None:
+        warnings.warn(warning, stacklevel=3)
+    else:
+        warnings.warn_explicit(warning, SpaceWarning, place["file"], int(place["line"]))
 
 
 def problem(kind: str, message: str, *, loc: tuple[str | int, ...] = (), **context: Any) -> ValidationError:
@@ -128,6 +143,26 @@ def problem(kind: str, message: str, *, loc: tuple[str | int, ...] = (), **conte
     return ValidationError.from_exception_data(
         "document", [InitErrorDetails(type=details, loc=loc, input=None)]
     )
+
+
+@contextmanager
+def placed(*loc: str | int) -> Iterator[None]:
+    """Mistakes that are found inside are in a part: ``loc`` says which."""
+    try:
+        yield
+    except ValidationError as failure:
+        errors = [
+            InitErrorDetails(type=_kind(e), loc=(*loc, *e["loc"]), input=e["input"], ctx=e.get("ctx", {}))
+            for e in failure.errors()
+        ]
+        raise ValidationError.from_exception_data("document", errors) from failure
+
+
+def _kind(error: ErrorDetails) -> str | PydanticCustomError:
+    """The kind of a mistake that pydantic found; our own kinds are made anew."""
+    if error["type"] not in ("document", "boolean", "form"):
+        return error["type"]
+    return PydanticCustomError("document", "{text}", {"text": error["msg"], **error.get("ctx", {})})
 
 
 #: What pydantic calls a mistake -> the code of the error that the user sees; anything else is an E_VALUE.
@@ -146,7 +181,7 @@ def space_error(failure: ValidationError, site: Site) -> SpaceError:
     found = failure.errors()
     first = next((e for e in found if e.get("ctx", {}).get("code") == "E_FIELD"), found[0])
     context = first.get("ctx", {})
-    path = tuple(part for part in first["loc"] if not str(part).startswith(("<", "function-")))
+    path = tuple(part for part in first["loc"] if not str(part).startswith(("<", "[")))
     message = context.get("text") or first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         message, path = f"the field {path[-1]!r} is missing", path[:-1]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, ValidationInfo
-from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError, core_schema
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, core_schema
 
 from hannah_hw.documents import Path_
 from hannah_hw.errors import InputError, SpaceError
@@ -18,11 +18,13 @@ from hannah_hw.graph.naming import counted, next_name, prefix
 from hannah_hw.parameters import IntScalarParameter
 from hannah_hw.spaces.declarative.definitions import Definition
 from hannah_hw.spaces.declarative.lookup import Lookup
-from hannah_hw.spaces.declarative.problems import Site, current_site, entered, fail, problem
+from hannah_hw.spaces.declarative.network import Network
+from hannah_hw.spaces.declarative.problems import Site, current_site, entered, fail, placed, problem
 from hannah_hw.spaces.declarative.values import Bindable, Binder
 
-#: Stands for the schema of a block until all blocks are known.
-BLOCK_COMMENT: Final = "a block"
+#: Stand for the schemas of blocks and processes until all of them are known.
+BLOCK: Final = "a block"
+PROCESS: Final = "a process"
 
 
 @dataclass(frozen=True)
@@ -74,14 +76,7 @@ class Ref:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """In a signature: a block, or a choice of blocks."""
-        return core_schema.with_info_plain_validator_function(_read_field)
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        """A placeholder for the schema of all blocks; see `hannah_hw.spaces.declarative.schema`."""
-        return {"$comment": BLOCK_COMMENT}
+        return handler.generate_schema(BlockField)
 
     @property
     def type(self) -> str:
@@ -113,6 +108,20 @@ class Ref:
         if not isinstance(result, Node):
             raise SpaceError(
                 f"{self.type} returned {result!r}, not a node", code="E_BLOCK", where=self.site.where
+            )
+        return result
+
+    def process(self, network: Network) -> Network:
+        """Apply the process to a network.
+
+        Raises:
+            SpaceError: A required field is missing, or the process refuses its fields.
+        """
+        with entered(self.site):
+            result = _called(self.definition, network, self._merged({}))
+        if not isinstance(result, Network):
+            raise SpaceError(
+                f"{self.type} returned {result!r}, not a network", code="E_BLOCK", where=self.site.where
             )
         return result
 
@@ -179,10 +188,6 @@ class ChoiceRef(Ref):
         return node
 
 
-def _read_field(data: Any, info: ValidationInfo) -> BlockSpec | BlockChoice:
-    return read_blocks(data, info.context if isinstance(info.context, Lookup) else Lookup())
-
-
 def read_block(data: Any, lookup: Lookup, *, process: bool = False) -> BlockSpec:
     """A mapping with a ``type`` as a block or as a process.
 
@@ -237,26 +242,38 @@ def read_blocks(data: Any, lookup: Lookup) -> BlockSpec | BlockChoice:
         raise problem("E_VALUE", "must be a list of blocks", loc=("choice",))
     if isinstance(default, bool) or not isinstance(default, int) or default not in range(len(options)):
         raise problem("E_VALUE", f"must be a position in the list, 0 to {len(options) - 1}", loc=("default",))
-    return BlockChoice(tuple(_at(("choice", i), o, lookup) for i, o in enumerate(options)), default)
+    found = []
+    for index, option in enumerate(options):
+        with placed("choice", index):
+            found.append(read_block(option, lookup))
+    return BlockChoice(tuple(found), default)
 
 
-def _at(loc: tuple[str | int, ...], data: Any, lookup: Lookup) -> BlockSpec:
-    """A block of a list; its mistakes are placed in the list."""
-    try:
-        return read_block(data, lookup)
-    except ValidationError as failure:
-        errors = [
-            InitErrorDetails(
-                type=_kind(error), loc=(*loc, *error["loc"]), input=error["input"], ctx=error.get("ctx", {})
-            )
-            for error in failure.errors()
-        ]
-        raise ValidationError.from_exception_data("document", errors) from failure
+class _BlockSchema:
+    """Annotation of a field that holds a block or a process.
+
+    Args:
+        process: Whether it is a process.
+    """
+
+    def __init__(self, process: bool) -> None:
+        self.process = process
+
+    def _read(self, data: Any, info: ValidationInfo) -> BlockSpec | BlockChoice:
+        lookup = info.context if isinstance(info.context, Lookup) else Lookup()
+        return read_block(data, lookup, process=True) if self.process else read_blocks(data, lookup)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(self._read)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """A placeholder; see `hannah_hw.spaces.declarative.schema`."""
+        return {"$comment": PROCESS if self.process else BLOCK}
 
 
-def _kind(error: ErrorDetails) -> str | PydanticCustomError:
-    """The kind of a mistake that pydantic found; our own kinds are made anew."""
-    if error["type"] not in ("document", "boolean", "form"):
-        return error["type"]
-    context = {"text": error["msg"], **error.get("ctx", {})}
-    return PydanticCustomError("document", "{text}", context)
+#: A block or a choice of blocks, as a field of a pydantic model.
+BlockField = Annotated[Any, _BlockSchema(process=False)]
+#: A process, as a field of a pydantic model.
+ProcessField = Annotated[Any, _BlockSchema(process=True)]

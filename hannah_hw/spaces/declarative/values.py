@@ -40,11 +40,11 @@ class Binder:
     """Makes the parameters of one graph.
 
     Attributes:
-        parameters: Id -> parameter.
+        places: Id of a parameter -> its place in the document.
         conditions: What candidates must satisfy, each with what it says.
     """
 
-    parameters: dict[str, Parameter] = field(default_factory=dict)
+    places: dict[str, Path_] = field(default_factory=dict)
     conditions: list[tuple[Scalar, str]] = field(default_factory=list)
 
     def bind(self, value: Any, path: Path_) -> Any:
@@ -65,7 +65,7 @@ class Binder:
     def add(self, parameter: Parameter, path: Path_) -> Parameter:
         """Give a parameter the id of its place."""
         parameter.id = parameter_id(path)
-        self.parameters[parameter.id] = parameter
+        self.places[parameter.id] = path
         return parameter
 
 
