@@ -17,6 +17,9 @@ from hannah_hw.errors import SpaceError
 
 Function = Callable[..., Any]
 
+#: How many nested conjunctions and alternatives are looked through for whether a condition implies another.
+_IMPLIED: Final = 3
+
 #: Operations whose value is True or False.
 CONDITIONS: Final = frozenset({"eq", "ne", "lt", "le", "and", "or", "not", "lookup"})
 
@@ -99,7 +102,23 @@ def _and(a: Any, b: Any) -> Any:
 def _or(a: Any, b: Any) -> Any:
     if _is(a, 1) or _is(b, 1):
         return True
-    return _truth(b) if _is(a, 0) else _truth(a) if _is(b, 0) or a is b else None
+    if _is(a, 0) or _implies(a, b):
+        return _truth(b)
+    return _truth(a) if _is(b, 0) or _implies(b, a) else None
+
+
+def _implies(a: Any, b: Any, depth: int = _IMPLIED) -> bool:
+    """Whether b certainly holds where a does, by their conjunctions and alternatives alone."""
+    if a is b:
+        return True
+    if depth == 0:
+        return False
+    kind = getattr(a, "kind", None)
+    if kind in ("and", "or"):
+        parts = (_implies(part, b, depth - 1) for part in a.operands)
+        if any(parts) if kind == "and" else all(parts):
+            return True
+    return getattr(b, "kind", None) == "or" and any(_implies(a, part, depth - 1) for part in b.operands)
 
 
 def _not(a: Any) -> Any:

@@ -199,6 +199,23 @@ def test_constants_and_neutral_elements_fold():
     assert Not(Not(A < B)) is (A < B)
 
 
+def test_an_alternative_that_implies_the_other_is_left_out():
+    p, q, r = A < 5, B > 1, A > 2
+    assert Or(And(p, q), p) is p
+    assert Or(p, And(And(p, q), r)) is p
+    assert Or(Or(And(p, q), And(r, p)), p) is p
+    assert Or(Or(p, q), q) is Or(p, q)
+    assert Or(Or(p, q), r) is not Or(p, q)
+    assert Or(And(p, q), q & r) is not q
+    # Every value of both, and all three conditions either way.
+    for a in A.levels:
+        for b in B.levels:
+            values = {A.id: a, B.id: b}
+            x, y, z = (lazy(condition, values) for condition in (p, q, r))
+            assert lazy(Or(Or(And(p, q), And(r, p)), q), values) == ((x and y) or (z and x) or y)
+            assert lazy(Or(And(Or(p, q), r), Or(q, p)), values) == (((x or y) and z) or y or x)
+
+
 def test_a_number_is_not_its_truth():
     assert lazy(And(True, A), {"a": 3}) is True
     assert lazy(Or(A, False), {"a": 0}) is False
