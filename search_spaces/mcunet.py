@@ -44,6 +44,8 @@ def inverted_residual(x, out_channels, stride, expands=True):
     main = batch_norm(conv2d(main, out_channels))
     if stride != 1:
         return main
+    if out_channels is in_channels:
+        return Add()(x, main)
     # The connection fits only where the width does not change.
     return ChoiceOp(Identity(), partial(Add(), x), switch=in_channels == out_channels)(main)
 

@@ -56,7 +56,7 @@ def cell(x, operations):
         x = sum_of(edges, present)
         nodes.append((x, Relu()(x)))
         reached.append(If(sum(present) > 0, 1, 0))
-    return x
+    return x.cond(reached[-1] == 1, "no edges lead from the input of the cell to its output")
 
 
 @scope

@@ -1,0 +1,152 @@
+"""How many candidates a space has: assignments, and assignments that are different networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+
+from hannah_hw.expressions import Program, leaves
+from hannah_hw.graph.activity import node_activity, parameter_activity
+from hannah_hw.parameters import Parameter
+from hannah_hw.spaces.encoding import FloatArray
+from hannah_hw.spaces.space import SearchSpace
+
+#: Largest number of assignments that are enumerated.
+MAX_ENUMERATED: Final = 1 << 17
+#: Largest standard error of an estimated number, as a share of it.
+MAX_ERROR: Final = 0.1
+_CHUNK: Final = 1 << 14
+
+
+def assignments(space: SearchSpace) -> int | None:
+    """Number of assignments of all parameters, active or not; None where one is continuous."""
+    levels = space.encoding.levels.tolist()
+    return math.prod(levels) if all(levels) else None
+
+
+def every_candidate(space: SearchSpace) -> FloatArray | None:
+    """All candidates of a small space.
+
+    Returns:
+        (P, D) canonical rows, each once; None where there are more than `MAX_ENUMERATED` assignments.
+    """
+    size = assignments(space)
+    if size is None or size > MAX_ENUMERATED:
+        return None
+    levels = space.encoding.levels.tolist()
+    seen = np.zeros(size, np.bool_)
+    for rows in _grid(levels):
+        seen[_positions(space.encoding.canonical(rows), levels)] = True
+    return _rows(np.flatnonzero(seen), levels)
+
+
+@dataclass(frozen=True)
+class Count:
+    """A number of candidates.
+
+    Attributes:
+        value: The number.
+        error: Standard error as a share of it; 0 of a number that was counted.
+    """
+
+    value: int
+    error: float
+
+
+def distinct(space: SearchSpace) -> Count | None:
+    """The candidates of a space: assignments that differ in an active parameter and satisfy all conditions.
+
+    All assignments of a small space are looked at. In a larger one without conditions, a candidate is as many
+    assignments as its inactive parameters have; random ones give the mean share of an assignment that is a
+    candidate of its own, without bias.
+
+    Returns:
+        The number; None where there are conditions, a continuous parameter, or too few large candidates for an
+        estimate within `MAX_ERROR`.
+    """
+    rows, size = every_candidate(space), assignments(space)
+    if rows is not None:
+        return Count(len(rows), 0.0)
+    if size is None or any(node.conditions for node in space.order):
+        return None
+    counted = _structural(space)
+    if counted is not None:
+        return Count(counted, 0.0)
+    levels = space.encoding.levels
+    shares = np.empty(MAX_ENUMERATED)
+    rng = np.random.default_rng(0)
+    for start in range(0, MAX_ENUMERATED, _CHUNK):
+        active = space.encoding.active(rng.integers(levels, size=(_CHUNK, len(levels))).astype(np.float64))
+        shares[start : start + _CHUNK] = np.exp(-np.where(active, 0.0, np.log(levels)).sum(axis=1))
+    mean = shares.mean()
+    error = float(shares.std() / mean / math.sqrt(MAX_ENUMERATED))
+    return Count(int(size * Fraction(mean)), error) if error <= MAX_ERROR else None
+
+
+def _structural(space: SearchSpace) -> int | None:
+    """Number of candidates by the parameters that decide which are active: for each assignment of them, the others multiply.
+
+    Returns:
+        The number; None where they have more than `MAX_ENUMERATED` assignments.
+    """
+    activity = parameter_activity(space.order, node_activity(space.order, space.outputs))
+    expressions = [activity[name] for name in space.encoding.ids]
+    deciding = [leaf for leaf in leaves(expressions) if isinstance(leaf, Parameter)]
+    levels = [len(parameter.levels) for parameter in deciding]
+    if math.prod(levels) > MAX_ENUMERATED:
+        return None
+    program = Program(expressions)
+    patterns: dict[bytes, int] = {}
+    for rows in _grid(levels):
+        values = {p.id: _values(p, rows[:, i]) for i, p in enumerate(deciding)}
+        columns = [np.broadcast_to(np.asarray(c, np.bool_), len(rows)) for c in program.run(values)]
+        found, counts = np.unique(np.stack(columns, axis=1), axis=0, return_counts=True)
+        for pattern, count in zip(found, counts.tolist(), strict=True):
+            patterns[pattern.tobytes()] = patterns.get(pattern.tobytes(), 0) + count
+    decides = {parameter.id for parameter in deciding}
+    total = 0
+    for key, count in patterns.items():
+        others = repeated = 1
+        for name, active in zip(space.encoding.ids, np.frombuffer(key, np.bool_), strict=True):
+            options = len(space.parameters[name].levels)
+            if active and name not in decides:
+                others *= options
+            elif not active and name in decides:
+                repeated *= options
+        # Assignments that differ in what is inactive are one candidate.
+        total += count * others // repeated
+    return total
+
+
+def _values(parameter: Parameter, column: FloatArray) -> np.ndarray:
+    """A parameter's values at level indices; the indices themselves where the values are no numbers."""
+    indices = column.astype(np.int64)
+    return np.array(parameter.levels)[indices] if parameter.numeric else indices
+
+
+def _grid(levels: list[int]) -> Iterable[FloatArray]:
+    """(n, D) level indices of all assignments, in chunks."""
+    size = math.prod(levels)
+    for start in range(0, size, _CHUNK):
+        yield _rows(np.arange(start, min(start + _CHUNK, size)), levels)
+
+
+def _rows(positions: np.ndarray, levels: list[int]) -> FloatArray:
+    """(n, D) level indices of the assignments at some positions among all."""
+    result = np.zeros((len(positions), len(levels)))
+    for column in reversed(range(len(levels))):
+        positions, result[:, column] = np.divmod(positions, levels[column])
+    return result
+
+
+def _positions(rows: FloatArray, levels: list[int]) -> np.ndarray:
+    """The positions of some assignments among all."""
+    result = np.zeros(len(rows), np.int64)
+    for column, count in enumerate(levels):
+        result = result * count + rows[:, column].astype(np.int64)
+    return result
