@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import SpaceError
-from hannah_hw.expressions import Expression, Program, leaves
-from hannah_hw.expressions.partial import dependencies, substitute
+from hannah_hw.expressions import Expression, leaves
+from hannah_hw.expressions.dependence import dependencies, tabulate
 from hannah_hw.graph import ChoiceOp
 from hannah_hw.graph.node import flat_values
 from hannah_hw.parameters import Parameter
 from hannah_hw.spaces.space import SearchSpace
-
-#: Largest number of combinations of levels that one switch may depend on.
-MAX_COMBINATIONS: Final = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ def find_switches(space: SearchSpace, values: Mapping[str, Any], mixed: Collecti
         Id of the choice -> its switch.
 
     Raises:
-        SpaceError: One of the parameters does not only switch choices, or a switch depends on more than 65,536
+        SpaceError: One of the parameters does not only switch choices, or a switch depends on more than 262,144
             combinations of their levels.
     """
     possible = switching_parameters(space)
@@ -83,46 +79,19 @@ def find_switches(space: SearchSpace, values: Mapping[str, Any], mixed: Collecti
                 f"the parameter {name} does not only switch choices, so their options cannot be mixed",
                 allowed=possible,
             )
+    varying = [space.parameters[name] for name in mixed]
     choices = [node for node in space.order if isinstance(node, ChoiceOp)]
-    fixed = {name: value for name, value in values.items() if name not in mixed}
-    rest = substitute([choice.switch for choice in choices], fixed)
+    tables = tabulate([choice.switch for choice in choices], varying, values)
+    known: dict[int, Switch] = {}
     found: dict[str, Switch] = {}
-    tables: dict[int, Switch] = {}
-    for choice, switch in zip(choices, rest, strict=True):
-        if not isinstance(switch, Expression):
-            continue
-        if id(switch) not in tables:
-            tables[id(switch)] = _tabulated(space, switch, choice)
-        if (tables[id(switch)].options != tables[id(switch)].options.flat[0]).any():
-            found[choice.id] = tables[id(switch)]
+    for choice, (axes, positions) in zip(choices, tables, strict=True):
+        if axes:
+            key = id(positions)
+            if key not in known:
+                points = (
+                    (positions >= 0) & (positions < len(choice.operands)) & (np.floor(positions) == positions)
+                )
+                options = np.where(points, positions, -1).astype(np.int64)
+                known[key] = Switch(tuple(varying[axis].id for axis in axes), options)
+            found[choice.id] = known[key]
     return found
-
-
-def _tabulated(space: SearchSpace, switch: Expression, choice: ChoiceOp) -> Switch:
-    names = [p.id for p in leaves([switch]) if isinstance(p, Parameter)]
-    parameters = [space.parameters[name] for name in names]
-    sizes = [len(p.levels) for p in parameters]
-    if math.prod(sizes) > MAX_COMBINATIONS:
-        raise SpaceError(
-            f"the switch of {choice.id} depends on {math.prod(sizes)} combinations of {', '.join(names)}; "
-            f"at most {MAX_COMBINATIONS} can be mixed: fix some of them"
-        )
-    values: Any = Program([switch]).run(combinations(parameters))[0]
-    positions = np.asarray(values)
-    count = len(choice.operands)
-    points = (positions >= 0) & (positions < count) & (np.floor(positions) == positions)
-    return Switch(tuple(names), np.where(points, positions, -1).astype(np.int64).reshape(sizes))
-
-
-def combinations(parameters: Sequence[Parameter]) -> dict[str, NDArray[Any]]:
-    """All combinations of levels, the last parameter's level changing first.
-
-    Returns:
-        Parameter id -> (product of the numbers of levels,) values, as `hannah_hw.expressions.Program` takes them.
-    """
-    sizes = [len(p.levels) for p in parameters]
-    grid = np.indices(sizes).reshape(len(sizes), -1)
-    return {
-        p.id: np.asarray(p.levels)[levels] if p.numeric else levels
-        for p, levels in zip(parameters, grid, strict=True)
-    }

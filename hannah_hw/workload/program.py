@@ -21,17 +21,23 @@ class WorkloadProgram:
         ends: Positions of the steps whose values are the graph's outputs.
         bits: Bits of a weight and of an activation that say nothing else: 8 for the deployed integer network, 32
             for floating point.
+
+    Attributes:
+        names: Names of the kernel slots.
+        kinds: Their kinds.
+        slots: What each slot depends on: whether it is active, and the values of `KERNEL_COLUMNS`.
+        exists: Whether the parameters describe a network.
+        macs: Multiply-accumulates of one inference; 0 where the parameters describe no network.
     """
 
     def __init__(self, steps: Sequence[Step], ends: Sequence[int], *, bits: int = 8) -> None:
         self._fused: Fused = fuse(steps, ends, bits)
         slots, fused = self._fused.slots, self._fused
-        self._names = tuple(slot.name for slot in slots)
-        self._kinds = tuple(slot.row.kind for slot in slots)
+        self.names = tuple(slot.name for slot in slots)
+        self.kinds = tuple(slot.row.kind for slot in slots)
         outputs: list[Scalar] = []
         columns = {name: [_column(slot, name, bits) for slot in slots] for name in KERNEL_COLUMNS}
         active = [slot.active for slot in slots]
-        #: What each kernel slot depends on: whether it is active, and the values of its columns.
         self.slots: list[tuple[Scalar, ...]] = list(zip(active, *columns.values(), strict=True))
         self._columns = {name: _Block(values, np.int64, outputs) for name, values in columns.items()}
         self._active = _Block(active, np.bool_, outputs)
@@ -41,13 +47,11 @@ class WorkloadProgram:
         self._last = _Block(fused.last, np.int64, outputs)
         self._outputs = _Block(fused.outputs, np.bool_, outputs)
         missing = Or(*(And(step.active, Not(step.exists)) for step in steps if step.exists is not True))
-        #: Whether the parameters describe a network.
         self.exists: Scalar = Not(missing)
         self._exists = _Block([self.exists], np.bool_, outputs)
         total: Scalar = 0
         for slot in slots:
             total = total + If(slot.active, slot.row.columns.get("macs", 0), 0)
-        #: Multiply-accumulates of one inference; 0 where the parameters describe no network.
         self.macs: Scalar = If(missing, 0, total)
         self._program = Program(outputs)
         self._reads = np.zeros((len(slots), len(fused.names)), np.bool_)
@@ -68,8 +72,8 @@ class WorkloadProgram:
             active, sizes = np.where(exists, active.T, False).T, np.where(exists, sizes.T, 0).T
         return Workload(
             Kernels(
-                self._names,
-                self._kinds,
+                self.names,
+                self.kinds,
                 active,
                 _Columns(self._columns, values, size),
             ),
