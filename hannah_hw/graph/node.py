@@ -221,6 +221,7 @@ class Op(Node):
                 operand.register()
             operand.users.append(self)
             self._names.join(operand._names)
+        self._check_bits()
         self.register()
 
     @property
@@ -229,6 +230,7 @@ class Op(Node):
         return next((o for o in self.operands if isinstance(o, Tensor) and o.owner is not None), None)
 
     def _check_bits(self) -> None:
+        """Refuse bits of what is no kernel weight: they would mean nothing."""
         for operand in self.operands:
             if isinstance(operand, Tensor) and operand.bits is not None and operand is not self.kernel_weight:
                 advice = (

@@ -147,11 +147,9 @@ def test_a_network_of_4_bits_learns():
         losses.append(loss.item())
     assert losses[-1] < 0.3 * losses[0]
     # Trained values are not on the grid; what the network computes with is.
-    kernel = executor.weight("Conv2d_0.weight").detach()
-    assert max(len(channel.unique()) for channel in kernel) == 9
-    fine, coarse = quantised(kernel, 16, 0), quantised(kernel, 4, 0)
-    assert max(len((channel / channel.abs().max() * 7).round().unique()) for channel in coarse) <= 15
-    assert not torch.allclose(fine, coarse, atol=1e-3)
+    matrix = executor.weight("Linear_0.weight").detach()
+    assert len(matrix[:, 0].unique()) > 100
+    assert 3 < len(quantised(matrix, 4, 1)[:, 0].unique()) <= 15
 
 
 def test_bits_are_parameters_of_the_weight_and_of_the_operator():
@@ -173,7 +171,7 @@ def test_an_expression_that_is_no_width_describes_no_network():
     space = SearchSpace(quantize(conv2d(data(3, 4, 4), 5, weight_bits=half * 2), half + 5))
     X = space.encoding.encode([{name: value} for name in space.parameters for value in (8, 9, 10, 11)])
     assert space.workload(X).exists.tolist() == [True, False, False, False]
-    with pytest.raises(SpaceError, match="Conv2d_0.weight has 18 bits; allowed are 1 to 16, and 32"):
+    with pytest.raises(SpaceError, match=r"Conv2d_0\.weight has 18 bits; allowed are 1 to 16, and 32"):
         _ = space.candidate({next(iter(space.parameters)): 9}).plan
     wide = SearchSpace(quantize(data(3), half + 5))
     assert wide.workload(wide.sample_population(50)).exists.sum() not in (0, 50)
@@ -181,7 +179,9 @@ def test_an_expression_that_is_no_width_describes_no_network():
 
 REFUSED = {
     "bits of a bias": (
-        lambda: Conv2d()(data(3, 4, 4), Tensor("w", (2, 3, 1, 1)), Tensor("b", (2,), bits=8)),
+        lambda: Conv2d()(
+            data(3, 4, 4), Tensor("w", (2, 3, 1, 1), grad=True), Tensor("b", (2,), grad=True, bits=8)
+        ),
         "Conv2d_0.b cannot have bits, only the first weight of Conv2d_0 can",
     ),
     "bits of an input": (
