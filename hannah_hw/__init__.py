@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from hannah_hw.cost import CostReport, Costs
     from hannah_hw.errors import HannahError
     from hannah_hw.estimation import estimate, estimate_population
-    from hannah_hw.executors import to_torch
+    from hannah_hw.executors import DifferentiableExecutor, WeightSharingExecutor, to_torch
+    from hannah_hw.expected_cost import ExpectedCost
     from hannah_hw.expressions import lazy
     from hannah_hw.graph import ChoiceOp, Op, Tensor, dynamic_depth, get_nodes, scope, search_space
     from hannah_hw.lowering import to_onnx
@@ -36,6 +37,8 @@ _HOMES = {
     "ChoiceOp": "graph",
     "CostReport": "cost",
     "Costs": "cost",
+    "DifferentiableExecutor": "executors",
+    "ExpectedCost": "expected_cost",
     "FloatScalarParameter": "parameters",
     "HannahError": "errors",
     "IntScalarParameter": "parameters",
@@ -45,6 +48,7 @@ _HOMES = {
     "SubsetParameter": "parameters",
     "Target": "targets",
     "Tensor": "graph",
+    "WeightSharingExecutor": "executors",
     "dynamic_depth": "graph",
     "estimate": "estimation",
     "estimate_population": "estimation",
@@ -67,6 +71,8 @@ __all__ = [
     "ChoiceOp",
     "CostReport",
     "Costs",
+    "DifferentiableExecutor",
+    "ExpectedCost",
     "FloatScalarParameter",
     "HannahError",
     "IntScalarParameter",
@@ -76,6 +82,7 @@ __all__ = [
     "SubsetParameter",
     "Target",
     "Tensor",
+    "WeightSharingExecutor",
     "dynamic_depth",
     "estimate",
     "estimate_population",

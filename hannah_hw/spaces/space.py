@@ -149,6 +149,10 @@ class SearchSpace:
         """
         return Candidate(self, row)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> SearchSpace:
+        """The space itself, which never changes: copies of what holds it share it."""
+        return self
+
     def __repr__(self) -> str:
         return f"SearchSpace({self.name}: {len(self.order)} nodes, {len(self.parameters)} parameters)"
 

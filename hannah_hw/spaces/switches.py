@@ -67,8 +67,8 @@ def find_switches(space: SearchSpace, values: Mapping[str, Any], mixed: Collecti
         Id of the choice -> its switch.
 
     Raises:
-        SpaceError: One of the parameters does not only switch choices, or a switch depends on more than 262,144
-            combinations of their levels.
+        SpaceError: One of the parameters does not only switch choices, or a switch points at no option whatever
+            their levels, or it depends on more than 262,144 combinations of them.
     """
     possible = switching_parameters(space)
     for name in mixed:
@@ -82,15 +82,16 @@ def find_switches(space: SearchSpace, values: Mapping[str, Any], mixed: Collecti
     varying = [space.parameters[name] for name in mixed]
     choices = [node for node in space.order if isinstance(node, ChoiceOp)]
     tables = tabulate([choice.switch for choice in choices], varying, values)
-    known: dict[int, Switch] = {}
+    known: dict[tuple[int, int], Switch] = {}
     found: dict[str, Switch] = {}
     for choice, (axes, positions) in zip(choices, tables, strict=True):
         if axes:
-            key = id(positions)
+            count = len(choice.operands)
+            key = id(positions), count
             if key not in known:
-                points = (
-                    (positions >= 0) & (positions < len(choice.operands)) & (np.floor(positions) == positions)
-                )
+                points = (positions >= 0) & (positions < count) & (np.floor(positions) == positions)
+                if not points.any():
+                    raise SpaceError(f"the switch of {choice.id} points at none of its {count} options")
                 options = np.where(points, positions, -1).astype(np.int64)
                 known[key] = Switch(tuple(varying[axis].id for axis in axes), options)
             found[choice.id] = known[key]
