@@ -82,6 +82,18 @@ class Bindable:
         raise NotImplementedError
 
 
+def base_types(annotation: Any) -> frozenset[type]:
+    """The classes that an annotation consists of; those of its values for a ``Literal``."""
+    if get_origin(annotation) is Literal:
+        return frozenset(type(value) for value in get_args(annotation))
+    if isinstance(annotation, type) and not get_args(annotation):
+        return frozenset({annotation})
+    arguments = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        arguments = arguments[:1]
+    return frozenset().union(*map(base_types, arguments))
+
+
 class Form(BaseModel):
     """A mapping of a document: no other fields than its own, and no conversions."""
 
@@ -97,6 +109,11 @@ class Form(BaseModel):
                     "E_FIELD", f"unknown field {key!r}", loc=(str(key),), allowed=names, given=str(key)
                 )
         return data
+
+    @classmethod
+    def model_parametrized_name(cls, params: Any) -> str:
+        """What editors call it."""
+        return f"{cls.__name__}[{' | '.join(sorted(t.__name__ for p in params for t in base_types(p)))}]"
 
 
 class Choice(Form, Bindable, Generic[T]):
@@ -143,37 +160,37 @@ class ListChoice(Choice[list[T]], Generic[T]):
         return [Select(position, *column) for column in zip(*options, strict=True)]
 
 
-class IntBounds(Form):
+class IntBounds(Form, Generic[T]):
     """Integers ``min, min + step, ...`` up to ``max``; with ``log``, all magnitudes are drawn as often."""
 
-    min: int
-    max: int
+    min: T
+    max: T
     step: int = Field(default=1, ge=1)
     log: bool = False
-    default: int | None = None
+    default: T | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        levels = range(self.min, self.max + 1, self.step)
-        if not levels:
-            raise ValueError(f"there is no integer from {self.min} to {self.max}")
-        if self.log and self.min < 1:
-            raise ValueError(f"log: true needs a min of at least 1 (given: {self.min})")
-        if self.default is not None and self.default not in levels:
+        low, high = int(self.min), int(self.max)  # type: ignore[call-overload]
+        if high < low:
+            raise ValueError(f"there is no integer from {low} to {high}")
+        if self.log and low < 1:
+            raise ValueError(f"log: true needs a min of at least 1 (given: {low})")
+        if self.default is not None and self.default not in range(low, high + 1, self.step):
             raise ValueError(
                 f"the default {self.default} is not one of {self.min}, {self.min} + {self.step}, ..."
             )
         return self
 
 
-class IntRange(Form, Bindable):
+class IntRange(Form, Bindable, Generic[T]):
     """``{int: {min: 8, max: 64, step: 8, default: 16}}``."""
 
-    bounds: IntBounds = Field(alias="int")
+    bounds: IntBounds[T] = Field(alias="int")
 
     def bind(self, binder: Binder, path: Path_) -> Parameter:
         """An integer parameter."""
-        b = self.bounds
+        b: Any = self.bounds
         options: dict[str, Any] = {"log": True} if b.log else {}
         parameter = IntScalarParameter(b.min, b.max, b.step, str(path[-1]), default=b.default, **options)
         return binder.add(parameter, path)
@@ -327,9 +344,11 @@ class Searchable:
             "<value>": numbers,
             "<choice>": handler.generate_schema(Choice[element]),
         }
-        if bases & {int, float}:
-            schemas["<int>"] = handler.generate_schema(IntRange)
-        if float in bases:
+        literal = get_origin(plain) is Literal
+        bound: Any = plain if bases == {int} else int
+        if bases & {int, float} and not literal:
+            schemas["<int>"] = handler.generate_schema(IntRange[bound])
+        if float in bases and not literal:
             schemas["<float>"] = handler.generate_schema(FloatRange)
         if self.several:
             item = core_schema.tagged_union_schema(dict(schemas), _tag, **_no_form(schemas))
@@ -347,18 +366,6 @@ class _Numbers:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(number_reader(self.bases), handler(source))
-
-
-def base_types(annotation: Any) -> frozenset[type]:
-    """The classes that an annotation consists of; those of its values for a ``Literal``."""
-    if get_origin(annotation) is Literal:
-        return frozenset(type(value) for value in get_args(annotation))
-    if isinstance(annotation, type):
-        return frozenset({annotation})
-    arguments = get_args(annotation)
-    if get_origin(annotation) is Annotated:
-        arguments = arguments[:1]
-    return frozenset().union(*map(base_types, arguments))
 
 
 def number_reader(bases: frozenset[type]) -> Callable[[Any], Any]:
