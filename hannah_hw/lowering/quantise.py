@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import ModelError
+from hannah_hw.lowering.mixed import has_own_bits, quantise_others
 from hannah_hw.lowering.writer import write_atomically
 
 Ranges = dict[str, tuple[np.float32, np.float32]]
@@ -35,6 +36,7 @@ _OPERATORS: Final = (
     "Clip",
     "Concat",
     "Conv",
+    "ConvTranspose",
     "Flatten",
     "Gemm",
     "GlobalAveragePool",
@@ -44,6 +46,8 @@ _OPERATORS: Final = (
     "Pad",
     "Relu",
     "Reshape",
+    "Resize",
+    "Slice",
     "Squeeze",
     "Transpose",
     "Unsqueeze",
@@ -56,6 +60,8 @@ def quantise_int8(
     calibration: NDArray[np.float32],
 ) -> None:
     """Quantise a float32 ONNX model with one input to int8 QDQ.
+
+    Values and weights that say with how many bits they are kept stay as they are; see `hannah_hw.lowering.mixed`.
 
     Args:
         float_model: Path or content of the model. Its batch may be symbolic or fixed. Batch normalisation
@@ -79,6 +85,9 @@ def quantise_int8(
         raise ModelError(f"shapes cannot be inferred: {error}", where=_name(float_model)) from error
     _name_nodes(model)
     ranges = collect_ranges(model, calibration, where=_name(float_model))
+    if has_own_bits(model):
+        _write(quantise_others(model, ranges, frozenset(_OPERATORS)), int8_path)
+        return
     add_infer_metadata(model)
     data = TensorsData(
         CalibrationMethod.MinMax,
@@ -97,15 +106,63 @@ def quantise_int8(
         nodes_to_quantize=[],
         nodes_to_exclude=[],
         op_types_to_quantize=list(_OPERATORS),
-        extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
+        extra_options={
+            "ActivationSymmetric": False,
+            "WeightSymmetric": True,
+            "TensorQuantOverrides": _by_tensor(model),
+        },
     )
+    order = [node.name for node in model.graph.node]
     quantizer.quantize_model()
-    quantizer.model.topological_sort()
-    result = quantizer.model.model
-    result.producer_name = "hannah_hw"
-    del result.metadata_props[:]
-    onnx.checker.check_model(result)
-    write_atomically(Path(int8_path), result.SerializeToString())
+    _sort(quantizer.model.model.graph, order)
+    _write(quantizer.model.model, int8_path)
+
+
+def _write(model: Any, path: str | Path) -> None:
+    import onnx
+
+    model.producer_name = "hannah_hw"
+    del model.metadata_props[:]
+    onnx.checker.check_model(model)
+    write_atomically(Path(path), model.SerializeToString())
+
+
+def _by_tensor(model: Any) -> dict[str, list[dict[str, Any]]]:
+    """Weights that have one scale instead of one a channel: those of transposed convolutions with groups.
+
+    The output channels of such a weight are those of one group, so that its scales would not fit its bias.
+    """
+    from onnxruntime.quantization import QuantType
+
+    whole = {"quant_type": QuantType.QInt8, "symmetric": True}
+    return {
+        node.input[1]: [dict(whole)]
+        for node in model.graph.node
+        if node.op_type == "ConvTranspose" and any(a.name == "group" and a.i > 1 for a in node.attribute)
+    }
+
+
+def _sort(graph: Any, names: list[str]) -> None:
+    """Put nodes behind those whose values they take, and otherwise in the order of the names.
+
+    The order decides how long values live: that of the source is the network's own.
+    """
+    nodes = list(graph.node)
+    producer = {output: index for index, node in enumerate(nodes) for output in node.output}
+    rank = {name: index for index, name in enumerate(names)}
+    ordered: dict[int, Any] = {}
+    for root in sorted(range(len(nodes)), key=lambda index: rank.get(nodes[index].name, len(rank))):
+        stack = [root]
+        while stack:
+            index = stack[-1]
+            waiting = [producer[name] for name in nodes[index].input if name in producer]
+            waiting = [other for other in waiting if other not in ordered]
+            if index in ordered or not waiting:
+                ordered.setdefault(stack.pop(), nodes[index])
+            else:
+                stack.extend(reversed(waiting))
+    del graph.node[:]
+    graph.node.extend(ordered.values())
 
 
 def collect_ranges(model: Any, calibration: NDArray[np.float32], *, where: str = "") -> Ranges:
@@ -165,7 +222,8 @@ def collect_ranges(model: Any, calibration: NDArray[np.float32], *, where: str =
 def free_batch(model: Any) -> int | None:
     """Make the batch of a model's inputs symbolic where that is safe.
 
-    A reshape may hold the batch as a constant, so a model with one keeps its batch.
+    A reshape may hold the batch as a constant, so a model with one that does not copy it (by a size of 0) keeps its
+    batch.
 
     Args:
         model: An `onnx.ModelProto`; it is changed.
@@ -179,7 +237,8 @@ def free_batch(model: Any) -> int | None:
     fixed = [axis for axis in axes if axis.HasField("dim_value")]
     if not fixed:
         return None
-    if any(node.op_type == "Reshape" for node in model.graph.node):
+    copying = {tensor.name for tensor in model.graph.initializer if _copies_batch(tensor)}
+    if any(node.op_type == "Reshape" and node.input[1] not in copying for node in model.graph.node):
         return int(fixed[0].dim_value)
     for axis in fixed:
         axis.dim_param = "N"
@@ -187,6 +246,18 @@ def free_batch(model: Any) -> int | None:
         value.type.tensor_type.ClearField("shape")
     del model.graph.value_info[:]
     return None
+
+
+def _copies_batch(shape: Any) -> bool:
+    """Whether a constant, as the shape of a reshape, takes the first size from the data."""
+    from onnx import TensorProto, numpy_helper
+
+    return (
+        shape.data_type == TensorProto.INT64
+        and len(shape.dims) == 1
+        and shape.dims[0] > 0
+        and int(numpy_helper.to_array(shape)[0]) == 0
+    )
 
 
 def _read(source: str | Path | bytes) -> Any:

@@ -1,4 +1,8 @@
-"""The score of one candidate: train it, quantise it, and measure the int8 model's accuracy."""
+"""The score of one candidate: train it, quantise it, and measure the quantised model's accuracy.
+
+A space that says with how many bits values are kept is trained with them, and what is scored has exactly these; what
+it leaves open becomes int8 after training, as in any other space.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hannah_hw.errors import require
+from hannah_hw.lowering.mixed import has_own_bits
 from hannah_hw.lowering.quantise import quantise_int8
 from hannah_hw.measure.host import open_session
 from hannah_hw.scoring.dataset import Dataset, Floats, Labels
@@ -165,7 +170,7 @@ def score_candidate(
         score_s=time.perf_counter() - started,
         losses=result.losses,
         artifact=artifact,
-        provenance=_provenance(data, training, own_seed, result.device),
+        provenance=_provenance(data, training, own_seed, result.device, mixed=has_own_bits(model)),
     )
 
 
@@ -196,9 +201,14 @@ def int8_errors(path: str | Path, *parts: tuple[Floats, Labels]) -> tuple[float,
     return tuple(errors)
 
 
-def _provenance(data: Dataset, training: Training, seed: int, device: str) -> dict[str, str]:
+def _provenance(data: Dataset, training: Training, seed: int, device: str, *, mixed: bool) -> dict[str, str]:
     ort, torch = require("onnxruntime", "train"), require("torch", "train")
     integer = f"int8 model on ONNX Runtime {ort.__version__}, integer kernels (session.qdqisint8allowed=1)"
+    if mixed:
+        integer = (
+            f"model on ONNX Runtime {ort.__version__}, values that have bits of their own on their grids in float32, "
+            "all others rounded to int8"
+        )
     trained = (
         f"{training.epochs:.3g} epochs on {len(data.y_train)} samples, torch {torch.__version__} on {device}"
     )
