@@ -13,6 +13,9 @@ from typing import Literal
 
 from hannah_hw.expressions import Expression, Scalar
 
+#: Channels between blocks, or between two convolutions of a block.
+Kind = Literal["node", "inner"]
+
 
 class KeptChannels:
     """A rule: what is kept of a full width.
@@ -25,7 +28,7 @@ class KeptChannels:
         #: The full width of the node that blocks add to, and what is kept of it.
         self._stage: tuple[Scalar, Scalar] | None = None
 
-    def row(self, kind: Literal["node", "inner"], full: Scalar) -> Scalar:
+    def row(self, kind: Kind, full: Scalar) -> Scalar:
         """What is kept of the next width of a kind."""
         raise NotImplementedError
 

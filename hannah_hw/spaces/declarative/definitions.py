@@ -17,7 +17,7 @@ from hannah_hw.expressions import Scalar
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 #: Modules of this package whose import registers the blocks and processes of the library.
-LIBRARY: Final[tuple[str, ...]] = ("stems", "residual", "layers", "resnet", "quant")
+LIBRARY: Final[tuple[str, ...]] = ("stems", "residual", "layers", "resnet", "quant", "prune")
 
 
 @dataclass(frozen=True)
