@@ -8,6 +8,7 @@ nobody reads stays in the graph under its ONNX name, for targets to refuse by th
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -256,13 +257,27 @@ class _Reader:
 
         source = node.input[0]
         if source in self.constants:
-            self.constants[node.output[0]] = self.constants[source]
+            self.constants[node.output[0]] = self._dequantised(node)
             return
         self.values[node.output[0]] = self._value(source)
         if len(node.input) > 2 and node.input[2] in self.constants:
             kind = helper.tensor_dtype_to_np_dtype(self.constants[node.input[2]].data_type).name
             bits = _BITS.get(kind, self.bits)
             self.bits = bits if self.bits == FLOAT_BITS else max(self.bits, bits)
+
+    def _dequantised(self, node: Any) -> Any:
+        """A constant behind a quantise or dequantise node; by its value where it is one number, not its code."""
+        from onnx import numpy_helper
+
+        constant = self.constants[node.input[0]]
+        computed = any(name not in self.constants for name in node.input)
+        if node.op_type == "QuantizeLinear" or computed or math.prod(constant.dims) != 1:
+            return constant
+        code, scale, *zero = (self.to_array(self.constants[name]) for name in node.input)
+        if code.dtype.kind == "f":  # what a quantise node before this one passed on
+            return constant
+        number = (code.astype(np.float64) - sum(z.astype(np.float64) for z in zero)) * scale
+        return numpy_helper.from_array(np.asarray(number, np.float32))
 
     def _weight(self, node: Any) -> None:
         """Another name for a weight, with the bits that it is kept with."""

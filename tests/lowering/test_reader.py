@@ -79,6 +79,70 @@ def test_a_model_that_torch_exported(tmp_path):
     assert read.bits == 32
 
 
+class Edge(torch.nn.Module):
+    """What current edge networks consist of."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = torch.nn.Conv2d(3, 8, 3, padding=1)
+        self.excite = torch.nn.Sequential(
+            torch.nn.AdaptiveAvgPool2d(1), torch.nn.Conv2d(8, 8, 1), torch.nn.Hardsigmoid()
+        )
+        self.up = torch.nn.Sequential(
+            torch.nn.Upsample(scale_factor=2), torch.nn.Upsample(scale_factor=2, mode="bilinear")
+        )
+        self.transpose = torch.nn.ConvTranspose2d(8, 6, 3, stride=2, padding=1, output_padding=1)
+        self.norm = torch.nn.LayerNorm(64)
+
+    def forward(self, x):
+        x = torch.nn.functional.hardswish(self.stem(x))
+        x = self.excite(x) * x
+        first, second = x[:, :3], x[:, -5:]
+        x = torch.cat([second, first], dim=1)
+        x = x.reshape(1, 2, 4, 8, 8).transpose(1, 2).reshape(1, 8, 8, 8)  # a shuffle of two groups
+        x = self.transpose(self.up(x))
+        x = self.norm(x)
+        query = x.reshape(1, 2, 3, -1).permute(0, 1, 3, 2)
+        scores = (query @ query.transpose(2, 3)) / 3**0.5
+        return (torch.softmax(scores, -1) @ query).sigmoid()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_an_edge_network_that_torch_exported(tmp_path):
+    path = tmp_path / "torch.onnx"
+    torch.onnx.export(Edge().eval(), (torch.zeros(1, 3, 8, 8),), path, dynamo=False, opset_version=17)
+    read = read_onnx(path)
+    assert read.foreign == {}
+    rows = kernels_of(read.workload(bits=8))
+    outputs = [(r["kind"], r["out_channels"], r["out_h"], r["out_w"]) for r in rows]
+    positions = 64 * 64
+    assert outputs == [
+        ("conv", 8, 8, 8),
+        ("hard_swish", 8, 8, 8),
+        ("avg_pool", 8, 1, 1),
+        ("conv", 8, 1, 1),
+        ("hard_sigmoid", 8, 1, 1),
+        ("mul", 8, 8, 8),
+        ("slice", 3, 8, 8),
+        ("slice", 5, 8, 8),
+        ("concat", 8, 8, 8),
+        ("permute", 4, 16, 8),
+        ("upsample", 8, 16, 16),
+        ("upsample", 8, 32, 32),
+        ("conv_transpose", 6, 64, 64),
+        ("layer_norm", 64, 1, 6 * 64),
+        ("permute", 2, positions, 3),
+        ("matmul", 2 * positions, 1, positions),
+        ("scale", 2, positions, positions),
+        ("softmax", positions, 1, 2 * positions),
+        ("matmul", 6, 1, positions),
+        ("sigmoid", 2, positions, 3),
+    ]
+    macs = {r["kind"]: r["macs"] for r in rows}
+    assert macs["conv_transpose"] == 8 * 6 * 9 * 32 * 32
+    assert macs["matmul"] == 2 * 3 * positions**2
+
+
 def test_a_quantised_file_is_the_same_workload(tmp_path):
     from hannah_hw.lowering.quantise import quantise_int8
 
@@ -134,6 +198,23 @@ def test_repeated_names_are_told_apart():
 
 def resize(**attributes):
     return helper.make_node("Resize", ["x", "", "s"], ["y"], name="Resize_n", **attributes)
+
+
+def test_numbers_of_a_quantised_file_are_read_by_their_value():
+    """A constant zero has the code of the zero point, a constant clip may have any."""
+    quantised = {"zs": np.float32(0.5), "zz": np.int8(-3), "z": np.int8(-3), "h": np.int8(9)}
+    source = image(
+        node("DequantizeLinear", "z zs zz", "zero", name="d0"),
+        node("DequantizeLinear", "h zs zz", "six", name="d1"),
+        node("Pad", "x p zero", "a"),
+        node("Clip", "a zero six", "y"),
+        constants={**quantised, "p": np.array([0, 0, 1, 1, 0, 0, 1, 1])},
+        output=(1, 3, 10, 10),
+    )
+    read = read_onnx(source)
+    assert read.foreign == {}
+    assert kinds(read) == ["pad", "activation"]
+    assert read.workload().kernels["activation"][0, 1] == ACTIVATIONS.index("relu6")
 
 
 FOREIGN = {
