@@ -6,7 +6,7 @@ import pytest
 from hannah_hw.cost import load_cost_model, price
 from hannah_hw.cost.classes import KERNEL_CLASSES
 from hannah_hw.targets import list_targets, load_target
-from hannah_hw.workload import KERNEL_COLUMNS, Buffers, Kernels, Workload
+from hannah_hw.workload import KERNEL_COLUMNS, KERNEL_KINDS, Buffers, Kernels, Workload
 
 
 def workload(kind, **columns):
@@ -97,6 +97,10 @@ def test_more_work_never_costs_less(target, name):
     assert wide.cycles[0] >= narrow.cycles[0]
 
 
+#: Kinds that no class of kernels runs: a target that allows one would have no price for it.
+UNPRICED = sorted(set(KERNEL_KINDS) - {entry.kind for entry in KERNEL_CLASSES})
+
+
 @pytest.mark.parametrize(
     ("kind", "columns", "rule"),
     [
@@ -107,9 +111,8 @@ def test_more_work_never_costs_less(target, name):
         ("linear", {"weight_bits": [4]}, "weight_bits"),
         ("add", {"activation_bits": [32]}, "activation_bits"),
         ("quantize", {"output_bits": [4]}, "no rule"),
-        ("batch_norm", {}, "no rule"),
-        ("pad", {}, "no rule"),
         ("attention", {}, "no rule"),
+        *((kind, {}, f"{kind}: the target has no rule") for kind in UNPRICED),
     ],
 )
 def test_what_it_cannot_run_has_a_reason_and_no_figure(target, kind, columns, rule):
