@@ -96,7 +96,7 @@ def nominal_seconds(workload: Workload) -> float:
     """
     kernels = workload.kernels
     active = kernels.active[0]
-    products = active & np.isin(kernels.kinds, ("conv", "linear"))
+    products = active & np.isin(kernels.kinds, ("conv", "conv_transpose", "linear", "matmul"))
     elements = (kernels["out_channels"] * kernels["out_h"] * kernels["out_w"])[0]
     macs = int(workload.macs[0])
     return float(products.sum() * _LAYER_S + macs * _MAC_S + elements[active].sum() * _ELEMENT_S)
