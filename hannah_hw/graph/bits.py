@@ -53,8 +53,10 @@ def check_bits(bits: Scalar, what: str, least: int = 1) -> None:
 
 
 def bits_condition(bits: Scalar, least: int = 1) -> Scalar:
-    """Whether an expression is a bit width; True for what `check_bits` has checked."""
-    if not isinstance(bits, Expression) or isinstance(bits, Parameter):
+    """Whether a number or an expression is a bit width; True for a parameter, which `check_bits` has checked."""
+    if not isinstance(bits, Expression):
+        return is_width(bits, least)
+    if isinstance(bits, Parameter):
         return True
     return ((bits >= least) & (bits <= MOST_BITS)) | (bits == FLOAT_BITS)
 

@@ -11,6 +11,7 @@ from hannah_hw.blocks import conv2d, linear, quantize
 from hannah_hw.errors import SpaceError
 from hannah_hw.executors import BasicExecutor
 from hannah_hw.executors.fake_quantise import quantised
+from hannah_hw.graph import resolve
 from hannah_hw.graph.bits import grid
 from hannah_hw.lowering.fake_quantise import QuantisedWeight
 from hannah_hw.operators import Conv2d, Relu
@@ -169,12 +170,15 @@ def test_bits_are_parameters_of_the_weight_and_of_the_operator():
 def test_an_expression_that_is_no_width_describes_no_network():
     half = IntScalarParameter(8, 12, name="half")
     space = SearchSpace(quantize(conv2d(data(3, 4, 4), 5, weight_bits=half * 2), half + 5))
-    X = space.encoding.encode([{name: value} for name in space.parameters for value in (8, 9, 10, 11)])
-    assert space.workload(X).exists.tolist() == [True, False, False, False]
+    (name,) = space.parameters
+    rows = np.arange(5.0)[:, None]
+    assert space.workload(rows).exists.tolist() == [True, False, False, False, False]
     with pytest.raises(SpaceError, match=r"Conv2d_0\.weight has 18 bits; allowed are 1 to 16, and 32"):
-        _ = space.candidate({next(iter(space.parameters)): 9}).plan
-    wide = SearchSpace(quantize(data(3), half + 5))
-    assert wide.workload(wide.sample_population(50)).exists.sum() not in (0, 50)
+        resolve(space.order, space.outputs, {name: 9})
+    wide = SearchSpace(quantize(data(3), IntScalarParameter(8, 12, name="half") + 5))
+    assert wide.workload(rows).exists.tolist() == [True, True, True, True, False]
+    with pytest.raises(SpaceError, match="Quantize_0: 17 is no bit width"):
+        resolve(wide.order, wide.outputs, {"Quantize_0.half": 12})
 
 
 REFUSED = {
