@@ -9,6 +9,7 @@ from typing import Any
 from hannah_hw.errors import SpaceError
 from hannah_hw.graph import Node, Tensor
 from hannah_hw.graph.naming import counted
+from hannah_hw.spaces.declarative.channels import one_network
 from hannah_hw.spaces.declarative.document import SpaceDocument
 from hannah_hw.spaces.declarative.network import Network
 from hannah_hw.spaces.declarative.problems import Site, entered, warn
@@ -78,7 +79,7 @@ def build(
 
 def _network(name: str, shape: tuple[int, ...], refs: Mapping[str, Ref]) -> Network:
     """The modules one after another."""
-    with counted(f"{name}_0."):
+    with counted(f"{name}_0."), one_network():
         data = Tensor("input", (1, *shape), axis=_AXES[len(shape)])
         x: Node = data
         ends: dict[str, Node] = {}

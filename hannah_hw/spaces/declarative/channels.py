@@ -6,7 +6,7 @@ convolution only. Those between blocks, a *node*, are shared: all blocks of a st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
@@ -48,13 +48,25 @@ def _certainly(condition: Scalar) -> bool:
     return not isinstance(condition, Expression) and bool(condition)
 
 
-_rule: ContextVar[KeptChannels | None] = ContextVar("hannah_hw_kept_channels", default=None)
+_make: ContextVar[Callable[[], KeptChannels] | None] = ContextVar("hannah_hw_kept_channels", default=None)
+_rule: ContextVar[KeptChannels | None] = ContextVar("hannah_hw_kept_channels_rule", default=None)
 
 
 @contextmanager
-def keeping(rule: KeptChannels) -> Iterator[None]:
-    """Networks that are built inside keep what the rule says."""
-    token = _rule.set(rule)
+def keeping(make: Callable[[], KeptChannels]) -> Iterator[None]:
+    """Every network that is built inside keeps what a rule of its own says."""
+    token = _make.set(make)
+    try:
+        yield
+    finally:
+        _make.reset(token)
+
+
+@contextmanager
+def one_network() -> Iterator[None]:
+    """Inside, one network is built."""
+    make = _make.get()
+    token = _rule.set(None if make is None else make())
     try:
         yield
     finally:

@@ -51,7 +51,7 @@ def prune(
     widths: dict[Kind, list[IntScalarParameter]] = {"node": [], "inner": []}
 
     def rebuild() -> Network:
-        with keeping(_Searched(widths, step, site)):
+        with keeping(lambda: _Searched(widths, step, site)):
             return network.rebuild()
 
     return replace(rebuild(), rebuild=rebuild)

@@ -65,16 +65,20 @@ def quant(
         SpaceError: A list that is too short, or lists of different lengths (E_BITS); a number that is no bit width
             (E_BITRANGE).
     """
+    skipped = 1 if skip_1st_layer else 0
     lists = {"nbit_w_list": nbit_w_list, "nbit_a_list": nbit_a_list}
     lengths = [len(bits) for bits in lists.values() if isinstance(bits, list)]
     if len(set(lengths)) > 1:
         fail("E_BITS", "nbit_a_list", f"has {lengths[1]} entries, nbit_w_list has {lengths[0]}")
-    counted = _convolutions(network)
-    skipped: list[Widths | None] = [None] if skip_1st_layer else []
-    weights, activations = (_spread(name, bits, counted[len(skipped) :]) for name, bits in lists.items())
-    widths = skipped + [Widths(w, a) for w, a in zip(weights, activations, strict=True)]
+    declared = _convolutions(network)[skipped:]
+    for field, bits in lists.items():
+        _check(field, bits, declared)
 
     def rebuild() -> Network:
+        # Another process may have given the network convolutions that only other candidates have.
+        counted = _convolutions(network)[skipped:]
+        pairs = zip(_spread(nbit_w_list, counted), _spread(nbit_a_list, counted), strict=True)
+        widths = [None] * skipped + [Widths(weight, activation) for weight, activation in pairs]
         with convolutions_by(_Quantiser(widths)):
             return network.rebuild()
 
@@ -134,12 +138,12 @@ def _convolutions(network: Network) -> list[bool]:
     return [node.id in active for node in built]
 
 
-def _spread(field: str, bits: Any, counted: Sequence[bool]) -> list[Scalar]:
-    """The bits of each convolution.
+def _check(field: str, bits: Any, counted: Sequence[bool]) -> None:
+    """Refuse numbers that are no bit widths, and a list that is too short; warn of one that is too long.
 
     Args:
-        field: Field that holds them.
-        bits: One for all, or a list.
+        field: Field that holds the bits.
+        bits: One for all convolutions, or a list.
         counted: For each convolution, whether the default candidate has it.
     """
     for index, value in enumerate(bits if isinstance(bits, list) else [bits]):
@@ -151,21 +155,22 @@ def _spread(field: str, bits: Any, counted: Sequence[bool]) -> list[Scalar]:
                 place,
                 f"can be {wrong[0]}; allowed are 1 to {MOST_BITS}, and {FLOAT_BITS} for none",
             )
+    needed = sum(counted)
+    if not isinstance(bits, list) or len(bits) in (needed, len(counted)):
+        return
+    if len(bits) < needed:
+        fail("E_BITS", field, f"has {len(bits)} entries, the network has {needed} quantisable convolutions")
+    surplus = len(bits) - needed
+    noun = "entry" if surplus == 1 else "entries"
+    warn("W_BITS_UNUSED", f"has {surplus} trailing {noun} for {needed} quantisable convolutions", field=field)
+
+
+def _spread(bits: Any, counted: Sequence[bool]) -> list[Scalar]:
+    """The bits of each convolution; see `quant` for which entry of a list is whose."""
     if not isinstance(bits, list):
         return [bits] * len(counted)
     if len(bits) == len(counted):
         return bits
-    needed = sum(counted)
-    if len(bits) < needed:
-        fail("E_BITS", field, f"has {len(bits)} entries, the network has {needed} quantisable convolutions")
-    if len(bits) > needed:
-        surplus = len(bits) - needed
-        noun = "entry" if surplus == 1 else "entries"
-        warn(
-            "W_BITS_UNUSED",
-            f"has {surplus} trailing {noun} for {needed} quantisable convolutions",
-            field=field,
-        )
     positions = np.maximum(np.cumsum(counted) - 1, 0)
     return [bits[position] for position in positions]
 

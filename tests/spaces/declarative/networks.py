@@ -6,6 +6,7 @@ from torch import nn
 from hannah_hw import SearchSpace, Tensor
 from hannah_hw.executors import BasicExecutor
 from hannah_hw.graph.naming import counted
+from hannah_hw.spaces.declarative.channels import one_network
 from hannah_hw.spaces.declarative.lookup import Lookup
 from hannah_hw.spaces.declarative.network import Network
 from hannah_hw.spaces.declarative.problems import current_site, entered
@@ -169,7 +170,7 @@ def network_of(modules, size=32):
 
     def rebuild():
         ends = {}
-        with counted(""):
+        with counted(""), one_network():
             x = first = Tensor("input", (1, 3, size, size), axis=("N", "C", "H", "W"))
             for name, ref in refs.items():
                 ref.label = name

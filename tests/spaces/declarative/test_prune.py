@@ -7,10 +7,13 @@ import pytest
 import torch
 import yaml
 
-from hannah_hw import load_space
+from hannah_hw import SearchSpace, load_space
 from hannah_hw.errors import SpaceError
 from hannah_hw.executors import BasicExecutor
+from hannah_hw.spaces.declarative.build import build
+from hannah_hw.spaces.declarative.document import parse_space
 from hannah_hw.spaces.declarative.masks import MAX_CHECKPOINT_BYTES, apply_masks, prune_weights
+from hannah_hw.spaces.declarative.quant import quantised_convolutions
 from tests.spaces.declarative.networks import (
     PRUNED20,
     RESNET20,
@@ -161,6 +164,24 @@ def test_weights_multiplied_by_masks_are_the_masked_network(unpruned):
             module(image()), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max())
         )
     assert pruned.candidate.parameters < 274_394
+
+
+def test_kept_channels_and_bits_in_either_order():
+    quant = {"type": "Quant", "nbit_w_list": {"code": {"length": 20, "choices": [4, 8]}}, "nbit_a_list": 6}
+    for process in ([SEARCH, quant], [quant, SEARCH]):
+        text = yaml.safe_dump({"format": "hannah-space/1", "modules": {"net": RESNET20}, "process": process})
+        space = SearchSpace(build(parse_space(text)).output)
+        kinds = sorted(name.split(".")[2] for name in space.parameters)
+        assert kinds == ["inner"] * 9 + ["nbit_w_list"] * 20 + ["node"] * 4
+        candidate = space.candidate({})
+        assert candidate.parameters == 274_394
+        # 20 convolutions of the default candidate, and the shortcut around the first block.
+        widths = quantised_convolutions(space.order)
+        assert len(widths) == 21
+        shortcut = next(w for name, w in widths.items() if "BasicBlock_0.projection" in name)
+        before = next(w for name, w in widths.items() if "BasicBlock_0.Conv2d_1" in name)
+        assert (shortcut.weight, shortcut.activation) == (before.weight, 6)
+        assert candidate.workload().bops[0] == (3_125_888 - 602_112 - 640) * 4 * 6 + (602_112 + 640) * 64
 
 
 def of_document(checkpoint):
