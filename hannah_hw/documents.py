@@ -36,6 +36,14 @@ class _StrictLoader(yaml.SafeLoader):
         finally:
             self.depth -= 1
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        text = str(node.value).lstrip("+-")
+        if ":" in text or (len(text) > 1 and text[0] == "0" and text[1].isdecimal()):
+            value = super().construct_yaml_int(node)
+            problem = f"{node.value} is {value} in YAML 1.1; write {value}, or quote it if it is text"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return super().construct_yaml_int(node)
+
     def construct_tuple(self, node: yaml.Node) -> list[Any]:
         if not isinstance(node, yaml.SequenceNode) or not all(
             isinstance(item, yaml.ScalarNode) for item in node.value
@@ -46,6 +54,7 @@ class _StrictLoader(yaml.SafeLoader):
         return self.construct_sequence(node)
 
 
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_yaml_int)
 _StrictLoader.add_constructor("tag:yaml.org,2002:python/tuple", _StrictLoader.construct_tuple)
 
 

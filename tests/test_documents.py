@@ -41,6 +41,8 @@ def parse(text):
         ("a: \x00", "special characters are not allowed"),
         ("a: 2001-99-99", "month must be in 1..12"),
         ("a: 0b_", "not valid YAML"),
+        ("a: 1\nb: 010", "f.yaml:2:4: .*010 is 8 in YAML 1.1; write 8, or quote it"),
+        ("a: 1:30", "f.yaml:1:4: .*1:30 is 90 in YAML 1.1"),
         ("a: " + "9" * 5000, "not valid YAML"),
         ("a: " + "[" * 5000 + "]" * 5000, f"nested deeper than {MAX_DEPTH}"),
         ("a: " + "[" * 70 + "]" * 70, f"nested deeper than {MAX_DEPTH}"),
@@ -85,6 +87,13 @@ def test_nested_merges_of_merges_stay_linear():
     for index in range(28):
         text = f"{{<<: [&a{index} {text}, *a{index}]}}"
     assert parse(f"a: {text}").data == {"a": {"p": 1}}
+
+
+def test_plain_numbers_stay_what_they_look_like():
+    text = "{a: 0, b: -7, c: 1_000, d: 0x10, e: +3, f: '010', g: 1e-4, h: 1.0e-4}"
+    assert parse(text).data == {
+        "a": 0, "b": -7, "c": 1000, "d": 16, "e": 3, "f": "010", "g": "1e-4", "h": 1e-4,
+    }  # fmt: skip
 
 
 def test_a_tuple_is_the_one_python_tag_and_becomes_a_list():

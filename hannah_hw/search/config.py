@@ -231,7 +231,7 @@ def _check_training(training: Mapping[str, Any], document: Document) -> None:
 def _absolute(name: str, folder: Path) -> str:
     """A path that exists beside the configuration as an absolute one; anything else unchanged."""
     file, colon, function = name.rpartition(":") if ".py:" in name else (name, "", "")
-    looks_like_path = len(Path(file).parts) > 1 or Path(file).suffix in (".py", ".yaml", ".npz")
+    looks_like_path = len(Path(file).parts) > 1 or Path(file).suffix in (".py", ".yaml", ".yml", ".npz")
     found = folder / Path(file).expanduser()
     return f"{found.resolve()}{colon}{function}" if looks_like_path and found.is_file() else name
 

@@ -205,7 +205,8 @@ def read_block(data: Any, lookup: Lookup, *, process: bool = False) -> BlockSpec
         fields = definition.fields
     except SpaceError as error:
         context = {"allowed": [*error.allowed], "given": error.given}
-        raise problem(error.code or "E_TYPE", error.message, loc=("type",), **context) from error
+        message = f"{error.where}: {error.message}" if error.where else error.message
+        raise problem(error.code or "E_TYPE", message, loc=("type",), **context) from error
     for name in data:
         if name != "type" and name not in fields:
             message = f"unknown field {name!r} of {definition.name}"

@@ -71,7 +71,7 @@ class Binder:
 
 def parameter_id(path: Path_) -> str:
     """The id of the parameter at a place of a document; the section ``modules`` is not named."""
-    return ".".join(map(str, path[1:] if path[:1] == ("modules",) else path))
+    return ".".join(map(str, path[1:] if len(path) > 1 and path[0] == "modules" else path))
 
 
 class Bindable:

@@ -268,13 +268,10 @@ class _Upgrade:
                 known = [str(k) for k in _keys(node)]
                 first = rest.partition(".")[0]
                 shown = ".".join(map(str, place[1:] if place[0] == "modules" else ("process", *place[2:])))
-                fail(
-                    "E_HYPER",
-                    at,
-                    f"{shown} has no {rest!r} that could be searched; give it there first",
-                    allowed=known,
-                    given=first,
-                )
+                text = f"{shown} has no {rest!r} that could be searched; give it there first"
+                if not rest:
+                    text = f"{shown} as a whole cannot be searched; name a field of it"
+                fail("E_HYPER", at, text, allowed=known, given=first)
             place = (*place, step)
             if rest == str(step):
                 return node, step, place
