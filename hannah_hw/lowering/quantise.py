@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from hannah_hw.errors import ModelError
 from hannah_hw.lowering.mixed import has_own_bits, quantise_others
+from hannah_hw.lowering.runtime import calculator, runtime_errors
 from hannah_hw.lowering.writer import write_atomically
 
 Ranges = dict[str, tuple[np.float32, np.float32]]
@@ -177,7 +178,6 @@ def collect_ranges(model: Any, calibration: NDArray[np.float32], *, where: str =
         ModelError: The model cannot be run on the data, or a tensor is not finite.
     """
     import onnx
-    import onnxruntime as ort
 
     probe = onnx.ModelProto()
     probe.CopyFrom(model)
@@ -198,17 +198,13 @@ def collect_ranges(model: Any, calibration: NDArray[np.float32], *, where: str =
     batch = free_batch(probe) or _BATCH
     del probe.graph.output[:]
     probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in floats)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     try:
-        session = ort.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        session = calculator(probe)
         rows = [
             [(v.min(), v.max()) for v in (chunk, *session.run(floats, {inputs[0].name: chunk}))]
             for chunk in _chunks(calibration, batch)
         ]
-    except _runtime_errors() as error:
+    except runtime_errors() as error:
         raise ModelError(f"the model does not run on the calibration data: {error}", where=where) from error
     table = np.array(rows, np.float32)  # (chunks, tensors, 2)
     lows, highs = table[..., 0].min(axis=0), table[..., 1].max(axis=0)
@@ -291,18 +287,3 @@ def _chunks(samples: NDArray[np.float32], size: int) -> Iterator[NDArray[np.floa
         samples = np.resize(samples, (size, *samples.shape[1:]))
     for start in range(0, len(samples), size):
         yield samples[min(start, len(samples) - size) :][:size]
-
-
-def _runtime_errors() -> tuple[type[Exception], ...]:
-    """The exceptions by which ONNX Runtime refuses a model or an input."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    return (
-        state.Fail,
-        state.InvalidArgument,
-        state.InvalidGraph,
-        state.InvalidProtobuf,
-        state.NotImplemented,
-        state.RuntimeException,
-        ValueError,
-    )

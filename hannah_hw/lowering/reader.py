@@ -22,6 +22,7 @@ from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape, Tensor, naming
 from hannah_hw.graph.activity import graph_steps
 from hannah_hw.graph.bits import FLOAT_BITS, is_width
+from hannah_hw.lowering.constants import fold_constants
 from hannah_hw.operators import onnx_readers
 from hannah_hw.operators.quantise import DOMAIN
 from hannah_hw.workload import Row, Workload, WorkloadProgram
@@ -182,7 +183,12 @@ def _inferred(model: Any, shapes: Mapping[str, tuple[int, ...]], where: str) -> 
             )
     try:
         onnx.checker.check_model(fixed)
-        return onnx.shape_inference.infer_shapes(fixed, data_prop=True)
+        inferred = onnx.shape_inference.infer_shapes(fixed, data_prop=True)
+        while fold_constants(
+            inferred, where=where
+        ):  # shapes that follow from constants make more shapes constant
+            inferred = onnx.shape_inference.infer_shapes(inferred, data_prop=True)
+        return inferred
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ModelError(f"not a valid ONNX model: {str(error).splitlines()[0]}", where=where) from error
 
