@@ -35,6 +35,8 @@ def edge(x, activated, operation):
 @scope
 def sum_of(values, present):
     """The sum of those values that are present, 1, rather than absent, 0; there must be one."""
+    if len(values) == 1:
+        return values[0]
     options = []
     for subset in range(1, 1 << len(values)):
         chosen = [value for index, value in enumerate(values) if subset >> index & 1]

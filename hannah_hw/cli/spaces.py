@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hannah_hw import catalog
 from hannah_hw.cli.options import parse_settings
-from hannah_hw.cli.output import JsonOption, emit, table, write
+from hannah_hw.cli.output import JsonOption, emit, say, table, write
 
 if TYPE_CHECKING:
     from hannah_hw.spaces import SearchSpace
+    from hannah_hw.spaces.counting import Count
+    from hannah_hw.spaces.summary import SpaceSummary
 
 app = typer.Typer(no_args_is_help=True, help="The search spaces: families of networks.")
 
@@ -43,40 +47,39 @@ def list_(as_json: JsonOption = False) -> None:
 
 
 @app.command("show")
-def show(space: SpaceArgument, options: OptionsOption = None, as_json: JsonOption = False) -> None:
-    """Show the parameters of a search space: their levels and defaults.
+def show(
+    space: SpaceArgument,
+    options: OptionsOption = None,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE", help="Also draw the graph into an SVG file.")
+    ] = None,
+    samples: Annotated[
+        int, typer.Option("--samples", min=1, max=1_000_000, help="Random candidates that are looked at.")
+    ] = 2000,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a search space: its size, its parameters, its graph by scope, what its candidates cost.
+
+    The ranges of multiply-accumulates and trained weights are those of random candidates, no bounds.
 
     - `hannah-hw spaces show ds_cnn`
     - `hannah-hw spaces show ds_cnn --set input_shape=[1,28,28] --set classes=10`
+    - `hannah-hw spaces show resnet --svg resnet.svg`
     """
+    from hannah_hw.spaces.summary import summarise
+
     loaded = _load(space, options)
-    encoding = loaded.encoding
-    default = encoding.assignment(encoding.default).to_dict()
-    parameters = [
-        {
-            "id": name,
-            "levels": int(levels) or None,
-            "ordered": bool(ordered),
-            "default": default.get(name),
-        }
-        for name, levels, ordered in zip(encoding.ids, encoding.levels, encoding.ordered, strict=True)
-    ]
-    document = {"space": loaded.name, "options": loaded.options, "parameters": parameters}
+    summary = summarise(loaded, samples=samples)
+    document = asdict(summary)
+    if svg is not None:
+        from hannah_hw.lowering.writer import write_atomically
+        from hannah_hw.report.space_drawing import draw_space
 
-    def render() -> None:
-        write(f"{loaded.name}: {len(parameters)} parameters")
-        rows = [
-            (
-                row["id"],
-                row["levels"] or "continuous",
-                "ordered" if row["ordered"] else "choice",
-                row["default"],
-            )
-            for row in parameters
-        ]
-        table(("parameter", "levels", "kind", "default"), rows, right=[1])
-
-    emit(document, as_json, render)
+        write_atomically(svg, draw_space(loaded).encode())
+        document["svg"] = svg
+    emit(document, as_json, lambda: _render(summary))
+    if svg is not None and not as_json:
+        say(f"drawn into {svg}")
 
 
 @app.command("sample")
@@ -106,6 +109,49 @@ def sample(
     ]
     lines = [(entry["id"], entry["macs"], entry["parameters"]) for entry in document]
     emit(document, as_json, lambda: table(("candidate", "MACs", "parameters"), lines, right=(1, 2)))
+
+
+def _render(summary: SpaceSummary) -> None:
+    from hannah_hw.spaces.summary import graph_rows
+
+    write(f"{summary.space}: {summary.nodes:,} nodes, {len(summary.parameters)} parameters")
+    write(f"assignments  {_number(summary.assignments, 'infinitely many')}")
+    write(f"candidates   {_candidates(summary.candidates)}")
+    which = "all" if summary.exhaustive else "random"
+    write(f"\nOf {summary.sampled:,} {which} candidates:")
+    spreads = (("MACs", summary.macs), ("trained weights", summary.weights))
+    lines = [
+        (name, f"{s.default:,}", f"{s.least:,}", f"{s.median:,.0f}", f"{s.most:,}") for name, s in spreads
+    ]
+    table(("", "default", "least", "median", "most"), lines, right=(1, 2, 3, 4))
+    if summary.parameters:
+        write("")
+        rows = [(p.id, p.kind, p.levels or "continuous", p.values, p.default) for p in summary.parameters]
+        table(("parameter", "kind", "levels", "values", "default"), rows, right=[2])
+    write("")
+    tree = [
+        (name, what, "x".join(map(str, shape)) if shape else None)
+        for name, what, shape in graph_rows(summary.graph)
+    ]
+    table(("scope or choice", "operators or options", "default shape"), tree)
+    if summary.conditions:
+        write("\nConditions:")
+        for text, nodes in summary.conditions.items():
+            write(f"  {text} ({nodes[0]}{f' and {len(nodes) - 1} more' if len(nodes) > 1 else ''})")
+
+
+def _candidates(count: Count | None) -> str:
+    if count is None:
+        return "not counted"
+    exact = _number(count.value, "")
+    return f"about {exact} (standard error {count.error:.1%})" if count.error else exact
+
+
+def _number(value: int | None, none: str) -> str:
+    """A count in full, or a large one to three digits."""
+    if value is None:
+        return none
+    return f"{value:,}" if value < 10**9 else f"{value:.3g}"
 
 
 def _load(name: str, options: Sequence[str] | None) -> SearchSpace:

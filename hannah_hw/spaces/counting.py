@@ -89,7 +89,7 @@ def distinct(space: SearchSpace) -> Count | None:
 
 
 def _structural(space: SearchSpace) -> int | None:
-    """Number of candidates by the parameters that decide which are active: for each assignment of them, the others multiply.
+    """Number of candidates: for each assignment of the parameters that decide what is active, the others multiply.
 
     Returns:
         The number; None where they have more than `MAX_ENUMERATED` assignments.
