@@ -84,10 +84,11 @@ class WeightSharingExecutor(PlanModule):
         super().__init__(first.plan, _largest(tensors))
         self.space = space
         self._kernels = {tensor.id: _kernel_axes(tensor) for tensor in tensors}
-        self._cache = cache
+        self._cache = max(cache, 1)
         self._calibrating = False
-        self._by_id: OrderedDict[str, _Choice] = OrderedDict()
-        self._by_values: OrderedDict[Assignment, _Choice] = OrderedDict()
+        #: Candidates by id, the one that was assigned last at the end, and the ids of assignments.
+        self._known: OrderedDict[str, _Choice] = OrderedDict()
+        self._ids: OrderedDict[Assignment, str] = OrderedDict()
         self._now: _Choice
         self.assign(first)
 
@@ -112,22 +113,32 @@ class WeightSharingExecutor(PlanModule):
         """
         if isinstance(candidate, Candidate):
             own = candidate if candidate.space is self.space else self.space.candidate(candidate.assignment)
-            choice = _recall(self._by_id, own.id)
-            if choice is None:
-                choice = _remember(self._by_id, own.id, self._choice(own), self._cache)
+            choice = self._known.get(own.id) or self._choice(own)
         else:
             key = candidate if isinstance(candidate, Assignment) else _hashable(candidate)
-            choice = _recall(self._by_values, key)
-            if choice is None:
-                choice = self.assign(self.space.candidate(key))._now
-                _remember(self._by_values, key, choice, self._cache)
+            known = self._known.get(self._ids.get(key, ""))
+            choice = known if known is not None else self._looked_up(key)
+        self._known.move_to_end(choice.candidate.id)
         # Setting an attribute of a module takes torch longer than all the rest.
         object.__setattr__(self, "_now", choice)
         return self
 
+    def _looked_up(self, values: Assignment) -> _Choice:
+        """The candidate of values that are not remembered as an assignment."""
+        candidate = self.space.candidate(values)
+        self._ids[values] = candidate.id
+        if len(self._ids) > self._cache:
+            self._ids.popitem(last=False)
+        return self._known.get(candidate.id) or self._choice(candidate)
+
     def _choice(self, candidate: Candidate) -> _Choice:
+        """A candidate that is not remembered."""
         weights = candidate.plan.weights
-        return _Choice(candidate, candidate.plan, {name: self._part(weights[name]) for name in weights})
+        choice = _Choice(candidate, candidate.plan, {name: self._part(weights[name]) for name in weights})
+        self._known[candidate.id] = choice
+        if len(self._known) > self._cache:
+            self._known.popitem(last=False)
+        return choice
 
     def _part(self, weight: Value) -> Part:
         """What a candidate takes of a weight."""
@@ -201,20 +212,6 @@ class WeightSharingExecutor(PlanModule):
         copies = {name: self.weight(name).detach().clone() for name in self.plan.weights}
         module.load_state_dict(copies, assign=True)
         return module.train(self.training)
-
-
-def _recall(cache: OrderedDict[Any, _Choice], key: Any) -> _Choice | None:
-    choice = cache.get(key)
-    if choice is not None:
-        cache.move_to_end(key)
-    return choice
-
-
-def _remember(cache: OrderedDict[Any, _Choice], key: Any, choice: _Choice, limit: int) -> _Choice:
-    cache[key] = choice
-    if len(cache) > limit:
-        cache.popitem(last=False)
-    return choice
 
 
 def _hashable(values: Mapping[str, Any]) -> Assignment:

@@ -122,7 +122,8 @@ def resolve(
         outputs: Last nodes of the space.
         assignment: Parameter id -> value; parameters it does not name take their default.
         keep: Id of a choice -> positions of its options that stay, all of which must have one shape. Without
-            it every choice is replaced by the option that its switch points at.
+            it every choice is replaced by the option that its switch points at; with it conditions, which are
+            about single candidates, are not checked.
 
     Raises:
         SpaceError: The assignment describes no network: a switch points at no option, a condition of a node or
@@ -143,7 +144,8 @@ def resolve(
     for node in order:
         if id(node) not in active:
             continue
-        _check_conditions(node, evaluate)
+        if not kept:
+            _check_conditions(node, evaluate)
         if isinstance(node, ChoiceOp):
             options = [values[id(option)] for option in _options(node, evaluate, kept)]
             if node.id in kept:
