@@ -83,6 +83,7 @@ class SpaceDocument:
         search_algorithm: What the document says about the search; its ``type`` is a key of
             `hannah_hw.spaces.declarative.vega.ALGORITHMS`.
         site: The document itself: places for messages, and the warnings so far.
+        folder: Where its paths start; None for one without a file.
     """
 
     name: str
@@ -91,6 +92,7 @@ class SpaceDocument:
     process: tuple[BlockSpec, ...] = ()
     search_algorithm: Mapping[str, Any] | None = None
     site: Site = field(default_factory=lambda: Site(parameter_id), compare=False, repr=False)
+    folder: Path | None = field(default=None, compare=False, repr=False)
 
     @property
     def algorithm(self) -> str | None:
@@ -150,7 +152,13 @@ def _validated(document: Document, stem: str, lookup: Lookup) -> SpaceDocument:
         raise space_error(failure, site) from failure
     name = model.name or re.sub(r"[^A-Za-z0-9_-]", "_", stem) or "space"
     return SpaceDocument(
-        name, tuple(model.input), model.modules, tuple(model.process), model.search_algorithm, site
+        name,
+        tuple(model.input),
+        model.modules,
+        tuple(model.process),
+        model.search_algorithm,
+        site,
+        lookup.folder,
     )
 
 

@@ -56,35 +56,33 @@ def apply_masks(
     *,
     assignment: Mapping[str, Any] | None = None,
     repair: int | None = None,
-    folder: Path | None = None,
 ) -> Pruned:
     """Apply the masks of a document's process ``Prune`` to a checkpoint of the unpruned network.
 
     Args:
         space: A space from a document.
-        checkpoint: The file, or the weights themselves; otherwise the document's ``init_model_file``.
+        checkpoint: The file, or the weights themselves; otherwise the document's ``init_model_file``, which is
+            relative to the document.
         assignment: Parameters apart from those of kept channels.
         repair: Seed; a row that keeps nothing then keeps one channel, drawn at random.
-        folder: Where ``init_model_file`` is relative to; the current one otherwise.
 
     Raises:
         SpaceError: The document has no masks, they do not fit the network (E_MASK_SHAPE, E_MASK_EMPTY, E_MASK_NODE,
             E_WIDTH), or the checkpoint cannot be read or is not that of the unpruned network (E_CHECKPOINT).
     """
-    processes = () if space.document is None else space.document.process
-    for index, process in enumerate(processes):
-        if space.document is not None and process.definition.name == "Prune":
-            fields = process.fields
-            with entered(space.document.site.at("process", index)):
-                for field in ("chn_mask", "chn_node_mask"):
-                    if fields.get(field) is None:
+    document = space.document
+    for index, process in enumerate(() if document is None else document.process):
+        if document is not None and process.definition.name == "Prune":
+            with entered(document.site.at("process", index)):
+                source = checkpoint
+                for field in ("chn_mask", "chn_node_mask", "init_model_file"):
+                    if process.fields.get(field) is None and (field != "init_model_file" or source is None):
                         fail("E_MISSING", field, "is missing; there is nothing to apply")
-                source = checkpoint if checkpoint is not None else fields.get("init_model_file")
                 if source is None:
-                    fail("E_MISSING", "init_model_file", "is missing; give it, or pass a checkpoint")
+                    source = (document.folder or Path()) / process.fields["init_model_file"]
                 if isinstance(source, str | Path):
-                    source = read_checkpoint((folder or Path()) / source)
-                node, inner = fields["chn_node_mask"], fields["chn_mask"]
+                    source = read_checkpoint(Path(source))
+                node, inner = process.fields["chn_node_mask"], process.fields["chn_mask"]
                 return prune_weights(space, source, node, inner, assignment=assignment, repair=repair)
     raise SpaceError(f"the space {space.name} has no process Prune", code="E_PROCESS")
 

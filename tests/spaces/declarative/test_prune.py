@@ -224,7 +224,7 @@ def test_masks_from_a_document_and_a_file(unpruned, tmp_path):
     node, inner = random_masks(5, counts=counts)
     path = document(tmp_path, node, inner, init_model_file="best.pth")
     torch.save(of_document(checkpoint), tmp_path / "best.pth")
-    pruned = apply_masks(load_space(str(path)), folder=tmp_path)
+    pruned = apply_masks(load_space(str(path)))
     module = BasicExecutor(pruned.candidate).eval()
     module.load_state_dict(pruned.state)
     with torch.no_grad():
