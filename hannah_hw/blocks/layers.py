@@ -25,7 +25,8 @@ _build: ContextVar[BuildConvolution | None] = ContextVar("hannah_hw_build_convol
 def convolutions_by(build: BuildConvolution) -> Iterator[None]:
     """Inside, `conv1d` and `conv2d` leave it to a function how their convolution is built.
 
-    So a network can be quantised, or its convolutions be listed, whatever blocks it consists of.
+    So a network can be quantised, or its convolutions be listed, whatever blocks it consists of. A convolution with
+    ``weight_bits`` of its own is built as it says.
     """
     token = _build.set(build)
     try:

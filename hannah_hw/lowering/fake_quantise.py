@@ -7,6 +7,10 @@ on a value that is kept as floating point in a network that is quantised otherwi
 
 A batch normalisation folds into a quantised weight exactly: the grid is symmetric, with a scale an output channel,
 so the factor of a channel changes its scale, and its sign the signs of the multiples.
+
+A runtime computes every step as torch does, rounding included. But sums in another order differ in their last bit,
+and where such a sum lies halfway between two multiples that is a whole step of the grid: the results of deep
+networks of few bits may differ by more than the rounding of float32, on any two machines.
 """
 
 from __future__ import annotations
