@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.errors import PydanticUserError
 
 from hannah_hw.errors import SpaceError
 from hannah_hw.expressions import Scalar
@@ -81,7 +82,14 @@ class Definition:
             shown = {"default": parameter.default} if given and _is_plain(parameter.default) else {}
             default = Field(default=None, alias=name, json_schema_extra=shown or None)
             members[f"field_{name}"] = (hints.get(name, Any), default)
-        return create_model(self.name, __config__=_STRICT, __doc__=inspect.getdoc(self.function), **members)
+        description = inspect.getdoc(self.function)
+        try:
+            return create_model(self.name, __config__=_STRICT, __doc__=description, **members)
+        except PydanticUserError as error:
+            text = str(error).partition("\n")[0]
+            raise SpaceError(
+                f"an annotation of {self.name} cannot be read: {text}", code="E_BLOCK"
+            ) from error
 
 
 _STRICT: Final = ConfigDict(

@@ -11,7 +11,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
 from hannah_hw.documents import Path_
-from hannah_hw.errors import InputError, SpaceError
+from hannah_hw.errors import HannahError, InputError, SpaceError, raised_at
 from hannah_hw.expressions import Scalar, Select
 from hannah_hw.graph import ChoiceOp, Node
 from hannah_hw.graph.naming import counted, next_name, prefix
@@ -151,6 +151,12 @@ def _called(definition: Definition, argument: Any, fields: Mapping[str, Any]) ->
         if error.where:
             raise
         raise SpaceError(str(error), code="E_BUILD", where=current_site().where) from error
+    except HannahError:
+        raise
+    except Exception as error:
+        at = raised_at(error)
+        text = f"{definition.name} failed{f' in {at}' if at else ''}: {type(error).__name__}: {error}"
+        raise SpaceError(text, code="E_BUILD", where=current_site().where) from error
 
 
 class ChoiceRef(Ref):
@@ -202,7 +208,7 @@ def read_block(data: Any, lookup: Lookup, *, process: bool = False) -> BlockSpec
         raise problem("E_MISSING", "the field 'type' is missing", allowed=[*lookup.types(process)])
     try:
         definition = lookup.find(data["type"], process=process)
-        fields = definition.fields
+        fields, model = definition.fields, definition.model
     except SpaceError as error:
         context = {"allowed": [*error.allowed], "given": error.given}
         message = f"{error.where}: {error.message}" if error.where else error.message
@@ -212,7 +218,7 @@ def read_block(data: Any, lookup: Lookup, *, process: bool = False) -> BlockSpec
             message = f"unknown field {name!r} of {definition.name}"
             raise problem("E_FIELD", message, loc=(name,), allowed=[*fields], given=name)
     given = {name: value for name, value in data.items() if name != "type"}
-    parsed = definition.model.model_validate(given, context=lookup)
+    parsed = model.model_validate(given, context=lookup)
     return BlockSpec(definition, {name: getattr(parsed, f"field_{name}") for name in given})
 
 
