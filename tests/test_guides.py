@@ -4,7 +4,10 @@ The graph language: HANNAH's search-space guide and its introduction notebook, w
 shapes that they print. The declarative form: Vega's fine-grained search-space guide, with its YAML documents.
 """
 
+import re
+import warnings
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ from hannah_hw import (
     dynamic_depth,
     get_nodes,
     lazy,
+    load_space,
     scope,
     search_space,
 )
@@ -27,6 +31,7 @@ from hannah_hw.executors import BasicExecutor
 from hannah_hw.expressions import Ceil, Int
 from hannah_hw.operators import AdaptiveAvgPooling, Add, AvgPooling, BatchNorm, Conv2d, Identity, Linear, Relu
 from hannah_hw.operators.shapes import conv_shape
+from hannah_hw.spaces.declarative.problems import SpaceWarning
 
 NCHW = ("N", "C", "H", "W")
 OIHW = ("O", "I", "kH", "kW")
@@ -443,3 +448,137 @@ class TestIntroductionNotebook:
                 *[f"net_0.outer_{o}.inner_{i}.Relu_0" for o in (1, 0) for i in (1, 0)],
                 "net_0.input",
             ]
+
+
+VEGA = Path(__file__).parent / "fixtures" / "vega"
+
+
+def vega(name, **options):
+    return load_space(str(VEGA / f"{name}.yaml"), **options)
+
+
+def widths(candidate, kernel=3):
+    """Output channels of the square convolutions of one kernel size, in the order of the network."""
+    rows = candidate.workload().rows()
+    return [r["out_channels"] for r in rows if r["kind"] == "conv" and r["kernel_h"] == kernel]
+
+
+class TestFineGrainedSearchSpaceGuide:
+    """The nine YAML documents; parameters and MACs were counted by an independent implementation of the networks."""
+
+    class TestCoarseAndFineGrainedNetworkDefinition:
+        def test_resnet_coarse_granularity(self):
+            space = vega("coarse_resnet18")
+            candidate = space.candidate({})
+            assert (candidate.parameters, candidate.macs) == (11_181_642, 37_016_576)
+            large = vega("coarse_resnet18", input_shape=(3, 224, 224)).candidate({})
+            assert (large.parameters, large.macs) == (11_181_642, 1_813_566_464)
+
+        def test_resnet_fine_grained(self):
+            candidate = vega("fine_resnet50").candidate({})
+            assert (candidate.parameters, candidate.macs) == (23_528_522, 83_431_424)
+            assert candidate.plan.steps[-1].shape == (1, 10)
+
+    class TestSearchableHyperparametersAndNetworkStructures:
+        def test_positions_of_doubled_channels_and_halved_sizes(self):
+            space = vega("searched_resnet18")
+            assert set(space.parameters) == {
+                f"resnet18.{name}.{i}" for name in ("doublechannel", "downsample") for i in range(8)
+            }
+            candidate = space.candidate({})
+            assert (candidate.parameters, candidate.macs) == (11_173_962, 555_422_720)
+            values = space.default()
+            assert [values[f"resnet18.doublechannel.{i}"] for i in range(8)] == [0, 0, 1, 0, 1, 0, 1, 0]
+            # Every candidate doubles and halves three times, somewhere.
+            for row in space.sample_population(30, seed=0):
+                found = space.candidate_of(row)
+                codes = [
+                    [found.assignment[f"resnet18.{c}.{i}"] for i in range(8)]
+                    for c in ("doublechannel", "downsample")
+                ]
+                assert [sum(code) for code in codes] == [3, 3]
+                expected = list(np.repeat(64 * 2 ** np.cumsum(codes[0]), 2))
+                assert widths(found) == [64, *expected]
+                assert found.plan.steps[-3].shape[1] == 512
+
+    class TestDifferentSearchSpacesForTheSameAlgorithm:
+        @pytest.mark.parametrize(
+            ("name", "parameters", "macs", "used"),
+            [("quant_resnet20", 274_394, 3_125_888, 20), ("quant_resnet18", 11_181_642, 37_016_576, 19)],
+        )
+        def test_quantization(self, name, parameters, macs, used):
+            # resnet18 has 19 quantisable convolutions, the document 20 widths.
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                space = vega(name)
+            unused = [str(w.message) for w in caught if "W_BITS_UNUSED" in str(w.message)]
+            assert len(unused) == len(caught) == 2 * (20 - used)  # of the weights and of the data
+            candidate = space.candidate({})
+            assert (candidate.parameters, candidate.macs) == (parameters, macs)
+            weights = [8, 4, 8, 4, 4, 8, 8, 8, 8, 4, 4, 8, 4, 4, 4, 4, 8, 4, 8, 8][:used]
+            data = [8, 4, 4, 8, 8, 4, 8, 8, 8, 8, 4, 8, 8, 4, 8, 4, 8, 4, 8, 8][:used]
+            rows = [r for r in candidate.workload().rows() if r["kind"] == "conv"][1:]
+            assert sorted((r["weight_bits"], r["activation_bits"]) for r in rows) == sorted(
+                zip(weights, data, strict=True)
+            )
+            stem = next(candidate.workload().rows())
+            assert (stem["weight_bits"], stem["activation_bits"]) == (8, 8)
+
+    class TestReuseOfSearchSpacesBetweenAlgorithms:
+        def test_quant(self):
+            once, again = vega("quant_resnet20"), vega("reused_quant_resnet20")
+            kernels = [
+                [{**row, "name": ""} for row in space.candidate({}).workload().rows()]
+                for space in (once, again)
+            ]
+            assert kernels[0] == kernels[1]
+
+        def test_prune(self):
+            candidate = vega("prune_resnet20").candidate({})
+            assert (candidate.parameters, candidate.macs) == (243_651, 2_845_488)
+            assert widths(candidate) == [
+                *[14, 15, 16, 15, 16, 15],
+                *[29, 29, 30, 29, 30, 29],
+                *[62, 60, 60, 60, 62, 60],
+            ]
+
+    class TestDefiningAFineGrainedSpace:
+        def test_a_layer_of_ones_own(self, tmp_path):
+            (tmp_path / "layers.py").write_text(
+                "from hannah_hw.spaces.declarative.registry import Positive, Ref, Value, Values\n\n"
+                "def variant(x, *, block: Ref, doublechannel: Values[int], downsample: Values[int]):\n"
+                "    width = x.shape()[1]\n"
+                "    for double, down in zip(doublechannel, downsample, strict=True):\n"
+                "        width = width * (1 + double)\n"
+                "        x = block(x, outchannel=width, stride=1 + down)\n"
+                "    return x\n"
+            )
+            document = (VEGA / "variant_layer.yaml").read_text()
+            for line in re.findall(r"^ +(?:in_plane|out_plane|expansion):.*\n", document, re.MULTILINE):
+                document = document.replace(line, "")
+            (tmp_path / "own.yaml").write_text(document.replace("VariantLayer", '"layers.py:variant"'))
+            own = load_space(str(tmp_path / "own.yaml"), allow_code=True).candidate({})
+            given = vega("variant_layer").candidate({})
+            assert (own.parameters, own.macs) == (given.parameters, given.macs) == (7_579_114, 96_310_272)
+
+    class TestUsingAConfigurationFileToFormAModel:
+        def test_init_layer_and_head(self):
+            space = vega("variant_layer")
+            module = BasicExecutor(space)
+            assert module(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+            assert widths(space.candidate({})) == [
+                32,
+                *np.repeat([32, 64, 128, 128, 256, 256, 256, 512], 2),
+            ]
+
+    class TestDefineTheSearchAlgorithm:
+        def test_positions_are_searched_by_evolution(self):
+            with pytest.warns(SpaceWarning, match="BackboneNas"):
+                space = vega("searched_variant_layer")
+            assert space.document.search_algorithm == {"type": "BackboneNas"}
+            X = space.sample_population(200, seed=0)
+            assert len(np.unique(X, axis=0)) > 150
+            counts = space.parameter_counts(X)
+            # Four doublings of 32 wherever they are: the head is the same, the layers differ.
+            assert len(set(counts.tolist())) > 50
+            assert (space.mac_counts(X) > 0).all()
