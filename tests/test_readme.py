@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hannah_hw import load_space
 from hannah_hw.cli import main
 from hannah_hw.documents import parse_document
 from hannah_hw.errors import ConfigError
@@ -46,15 +47,34 @@ def test_every_make_target_exists(command: str) -> None:
 def test_the_python_example_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (code,) = blocks("python")
+    _, code = blocks("python")
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})  # noqa: S102
     assert (tmp_path / "model.onnx").stat().st_size > 0
     assert "KiB RAM" in capsys.readouterr().out
 
 
+def test_the_family_of_networks_in_python_is_a_space(tmp_path: Path) -> None:
+    code, _ = blocks("python")
+    (tmp_path / "tiny.py").write_text(code, encoding="utf-8")
+    space = load_space(str(tmp_path / "tiny.py"))
+    assert "tiny_0.block_1.Conv2d_0.weight.kernel_size" in space.parameters
+    for row in space.sample_population(50, seed=0):
+        shapes = space.candidate_of(row).shapes
+        assert shapes["tiny_0.block_1.Relu_0"][1] >= 2 * shapes["tiny_0.block_0.Relu_0"][1]
+
+
+def test_the_family_of_networks_in_yaml_is_a_space(tmp_path: Path) -> None:
+    _, text = blocks("yaml")
+    (tmp_path / "variant.yaml").write_text(text, encoding="utf-8")
+    space = load_space(str(tmp_path / "variant.yaml"))
+    candidates = [space.candidate_of(row) for row in space.sample_population(20, seed=0)]
+    assert {row["weight_bits"] for c in candidates for row in c.workload().rows()} == {4, 8}
+    assert all(candidate.macs > 0 for candidate in candidates)
+
+
 def test_the_configuration_is_valid_and_that_of_the_example() -> None:
-    (text,) = blocks("yaml")
+    text, _ = blocks("yaml")
     shown = validate_config(parse_document(text, "README.md", ConfigError))
     example = yaml.safe_load((ROOT / "examples" / "mnist_stm32l4r5zi.yaml").read_text())
     for field in ("space", "target", "data", "objectives", "constraints"):
