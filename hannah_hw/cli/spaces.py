@@ -12,6 +12,7 @@ import typer
 from hannah_hw import catalog
 from hannah_hw.cli.options import parse_settings
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
+from hannah_hw.errors import InputError
 
 if TYPE_CHECKING:
     from hannah_hw.spaces import SearchSpace
@@ -75,7 +76,10 @@ def show(
         from hannah_hw.lowering.writer import write_atomically
         from hannah_hw.report.space_drawing import draw_space
 
-        write_atomically(svg, draw_space(loaded).encode())
+        try:
+            write_atomically(svg, draw_space(loaded).encode())
+        except OSError as error:
+            raise InputError(f"cannot write {svg}: {error.strerror or error}", where="--svg") from error
         document["svg"] = svg
     emit(document, as_json, lambda: _render(summary))
     if svg is not None and not as_json:

@@ -20,6 +20,7 @@ from hannah_hw.spaces.space import SearchSpace
 MAX_ENUMERATED: Final = 1 << 17
 #: Largest standard error of an estimated number, as a share of it.
 MAX_ERROR: Final = 0.1
+_SAMPLES: Final = 1 << 17
 _CHUNK: Final = 1 << 14
 
 
@@ -29,14 +30,18 @@ def assignments(space: SearchSpace) -> int | None:
     return math.prod(levels) if all(levels) else None
 
 
-def every_candidate(space: SearchSpace) -> FloatArray | None:
+def every_candidate(space: SearchSpace, *, limit: int = MAX_ENUMERATED) -> FloatArray | None:
     """All candidates of a small space.
 
+    Args:
+        space: The space.
+        limit: Largest number of assignments that are looked at.
+
     Returns:
-        (P, D) canonical rows, each once; None where there are more than `MAX_ENUMERATED` assignments.
+        (P, D) canonical rows, each once; None where there are more assignments.
     """
     size = assignments(space)
-    if size is None or size > MAX_ENUMERATED:
+    if size is None or size > limit:
         return None
     levels = space.encoding.levels.tolist()
     seen = np.zeros(size, np.bool_)
@@ -58,47 +63,51 @@ class Count:
     error: float
 
 
-def distinct(space: SearchSpace) -> Count | None:
+def distinct(space: SearchSpace, *, limit: int = MAX_ENUMERATED) -> Count | None:
     """The candidates of a space: assignments that differ in an active parameter and satisfy all conditions.
 
     All assignments of a small space are looked at. In a larger one without conditions, a candidate is as many
     assignments as its inactive parameters have; random ones give the mean share of an assignment that is a
     candidate of its own, without bias.
 
+    Args:
+        space: The space.
+        limit: Largest number of assignments that are looked at.
+
     Returns:
         The number; None where there are conditions, a continuous parameter, or too few large candidates for an
         estimate within `MAX_ERROR`.
     """
-    rows, size = every_candidate(space), assignments(space)
+    rows, size = every_candidate(space, limit=limit), assignments(space)
     if rows is not None:
         return Count(len(rows), 0.0)
     if size is None or any(node.conditions for node in space.order):
         return None
-    counted = _structural(space)
+    counted = _structural(space, limit)
     if counted is not None:
         return Count(counted, 0.0)
     levels = space.encoding.levels
-    shares = np.empty(MAX_ENUMERATED)
+    shares = np.empty(_SAMPLES)
     rng = np.random.default_rng(0)
-    for start in range(0, MAX_ENUMERATED, _CHUNK):
+    for start in range(0, _SAMPLES, _CHUNK):
         active = space.encoding.active(rng.integers(levels, size=(_CHUNK, len(levels))).astype(np.float64))
         shares[start : start + _CHUNK] = np.exp(-np.where(active, 0.0, np.log(levels)).sum(axis=1))
     mean = shares.mean()
-    error = float(shares.std() / mean / math.sqrt(MAX_ENUMERATED))
+    error = float(shares.std() / mean / math.sqrt(_SAMPLES))
     return Count(int(size * Fraction(mean)), error) if error <= MAX_ERROR else None
 
 
-def _structural(space: SearchSpace) -> int | None:
+def _structural(space: SearchSpace, limit: int) -> int | None:
     """Number of candidates: for each assignment of the parameters that decide what is active, the others multiply.
 
     Returns:
-        The number; None where they have more than `MAX_ENUMERATED` assignments.
+        The number; None where they have more assignments than the limit.
     """
     activity = parameter_activity(space.order, node_activity(space.order, space.outputs))
     expressions = [activity[name] for name in space.encoding.ids]
     deciding = [leaf for leaf in leaves(expressions) if isinstance(leaf, Parameter)]
     levels = [len(parameter.levels) for parameter in deciding]
-    if math.prod(levels) > MAX_ENUMERATED:
+    if math.prod(levels) > limit:
         return None
     program = Program(expressions)
     patterns: dict[bytes, int] = {}

@@ -192,6 +192,27 @@ def test_spaces(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(set(entry["assignment"]) <= ids for entry in first)
 
 
+def test_spaces_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["spaces", "show", "tc_resnet", "--samples", "50", "--set", "max_blocks=2", "--json"]) == 0
+    shown = document(capsys)
+    assert shown["options"] == {"max_blocks": 2}
+    assert (shown["assignments"], shown["sampled"], shown["exhaustive"]) == (8 * 48**2 * 2, 50, False)
+    # Stem: 4 widths, 2 kernels; a block: 6 widths, 4 kernels, 2 strides.
+    assert shown["candidates"] == {"value": 8 * (48 + 48**2), "error": 0}
+    assert shown["macs"]["least"] <= shown["macs"]["median"] <= shown["macs"]["most"]
+    assert shown["graph"]["id"] == "tc_resnet_0"
+    picture = tmp_path / "picture.svg"
+    assert main(["spaces", "show", "tc_resnet", "--samples", "50", "--svg", str(picture)]) == 0
+    captured = capsys.readouterr()
+    for expected in ("43,370,880", "Of 50 random candidates", "residual_block_0 ... residual_block_3"):
+        assert expected in captured.out
+    assert str(picture) in captured.err
+    assert picture.read_text().startswith("<svg ")
+    nowhere = tmp_path / "no" / "picture.svg"
+    assert main(["spaces", "show", "tc_resnet", "--samples", "50", "--svg", str(nowhere)]) == 2
+    assert f"--svg: cannot write {nowhere}" in capsys.readouterr().err
+
+
 def test_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(folder), "--json"]) == 0
     found = document(capsys)
