@@ -19,7 +19,7 @@ from hannah_hw import (
     lazy,
 )
 from hannah_hw.errors import SpaceError
-from hannah_hw.operators import Relu
+from hannah_hw.graph import Op
 
 
 def test_defaults_are_the_first_values():
@@ -109,9 +109,16 @@ def test_logarithmic_reals_are_uniform_in_their_logarithm():
     assert FloatScalarParameter(2, 2, log=True).position(2) == 0
 
 
+class Uses(Op):
+    """Has parameters of any kind as an attribute."""
+
+    def __init__(self, *values):
+        super().__init__()
+        self.values = values
+
+
 def space_of(*parameters):
-    """A space whose input has one dimension a parameter; what they are does not matter to the encoding."""
-    return SearchSpace(Relu()(Tensor("x", (1, *parameters))))
+    return SearchSpace(Uses(*parameters)(Tensor("x", (1, 3))))
 
 
 def test_a_space_samples_logarithmic_parameters_by_their_weights():
@@ -123,11 +130,11 @@ def test_a_space_samples_logarithmic_parameters_by_their_weights():
     values = space.encoding.values(X)
     weights = 1 / np.arange(8, 513, 8)
     expected = 4000 * weights[:8].sum() / weights.sum()
-    assert abs((values["x.width"] <= 64).sum() - expected) < 5 * expected**0.5
-    rates = np.log10(values["x.rate"])
+    assert abs((values["Uses_0.width"] <= 64).sum() - expected) < 5 * expected**0.5
+    rates = np.log10(values["Uses_0.rate"])
     assert np.histogram(rates, bins=4, range=(-4, 0))[0] == pytest.approx([1000] * 4, abs=150)
-    candidate = space.candidate({"x.rate": 0.01})
-    assert candidate.assignment["x.rate"] == pytest.approx(0.01)
+    candidate = space.candidate({"Uses_0.rate": 0.01})
+    assert candidate.assignment["Uses_0.rate"] == pytest.approx(0.01)
 
 
 categories = st.recursive(

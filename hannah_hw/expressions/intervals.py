@@ -195,10 +195,10 @@ class Analysis:
         terms = dict(a.terms)
         for term, coefficient in b.terms:
             terms[term] = terms.get(term, 0.0) + factor * coefficient
+        left = tuple(sorted((t, c) for t, c in terms.items() if c))
         axes, (x, y) = self._aligned([a, b], expand=False)
-        return self._reduced(
-            tuple(sorted((t, c) for t, c in terms.items() if c)), axes, *add(x, times(y, factor))
-        )
+        form = self._reduced(left, axes, *add(x, times(y, factor)))
+        return self._settled(form, grow=False) if axes else form
 
     def _scaled(self, form: Form, factor: Form) -> Form | None:
         """The product with a number; None if the factor is none."""
@@ -269,11 +269,19 @@ class Analysis:
                 self._known[key] = number
         return Form(((number, 1.0),), (), _ZERO, _ZERO)
 
-    def _settled(self, form: Form) -> Form:
-        """The form with its small terms whose values are known in its tables, while there is room for them."""
+    def _settled(self, form: Form, *, grow: bool = True) -> Form:
+        """The form with its small terms whose values are known in its tables.
+
+        Args:
+            form: Any.
+            grow: Whether tables may get more axes, while there is room for them.
+        """
         for number, coefficient in form.terms:
             term, exact = self._terms[number]
-            if exact and term.low.size <= _SMALL and self._cells({*form.axes, *term.axes}) <= _CELLS:
+            if not exact or term.low.size > _SMALL:
+                continue
+            union = {*form.axes, *term.axes}
+            if self._cells(union) <= _CELLS if grow else len(union) == len(form.axes):
                 axes, (own, value) = self._aligned([form, term], expand=False)
                 rest = tuple(t for t in form.terms if t[0] != number)
                 form = self._reduced(rest, axes, *add(own, times(value, coefficient)))

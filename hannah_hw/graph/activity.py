@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from hannah_hw.expressions import And, Expression, Floor, Not, Or, Scalar, topological
 from hannah_hw.expressions.nodes import Operation
@@ -22,16 +23,59 @@ def node_activity(order: Sequence[Node], outputs: Sequence[Node]) -> dict[str, S
         order: All nodes, operands before users.
         outputs: The nodes that every candidate has.
     """
-    activity: dict[str, Scalar] = {node.id: False for node in order}
-    for output in outputs:
-        activity[output.id] = True
+    activity: dict[str, Scalar] = {}
+    ends = {output.id for output in outputs}
+    #: Node id -> when each of its users takes it, each expression once.
+    users: dict[str, dict[int, Scalar]] = {node.id: {} for node in order}
+    options: dict[int, _Option] = {}
     for node in reversed(order):
+        taken = activity[node.id] = (
+            True if node.id in ends else Or(*_covered(users[node.id], options).values())
+        )
         for index, operand in enumerate(node.operands):
-            taken = activity[node.id]
+            condition = taken
             if isinstance(node, ChoiceOp):
-                taken = And(taken, node.condition(index))
-            activity[operand.id] = Or(activity[operand.id], taken)
+                condition = And(taken, node.condition(index))
+                if condition is not taken:
+                    options[id(condition)] = _Option(taken, node, index)
+            if condition is not False:
+                users[operand.id][id(condition)] = condition
     return activity
+
+
+class _Option(NamedTuple):
+    """What it means that an option is taken: the choice is part of a candidate and chooses this one."""
+
+    taken: Scalar
+    choice: ChoiceOp
+    position: int
+
+
+def _covered(users: dict[int, Scalar], options: Mapping[int, _Option]) -> dict[int, Scalar]:
+    """Conditions of which one must hold, with those of all options of a choice as the one that the choice is taken."""
+    users = dict(users)
+    waiting = list(users)
+    chosen: dict[tuple[str, int], set[int]] = {}
+    while waiting:
+        key = waiting.pop()
+        option = options.get(key)
+        if option is None or not isinstance(option.choice.switch, Parameter):
+            continue
+        indices = chosen.setdefault((option.choice.id, id(option.taken)), set())
+        indices.add(option.position)
+        if indices.issuperset(option.choice.switch.levels) and id(option.taken) not in users:
+            users[id(option.taken)] = option.taken
+            waiting.append(id(option.taken))
+    return {key: taken for key, taken in users.items() if not _implied(key, users, options)}
+
+
+def _implied(key: int, users: Mapping[int, Scalar], options: Mapping[int, _Option]) -> bool:
+    """Whether another of the conditions holds wherever this one does: that an outer choice is taken."""
+    while key in options:
+        key = id(options[key].taken)
+        if key in users:
+            return True
+    return False
 
 
 def parameter_activity(order: Sequence[Node], activity: dict[str, Scalar]) -> dict[str, Scalar]:

@@ -6,16 +6,19 @@ parameter that the candidate does not depend on has its default, so equal rows a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import SpaceError
-from hannah_hw.expressions import Program, Scalar
+from hannah_hw.expressions import Or, Program, Scalar
 from hannah_hw.parameters import FloatScalarParameter, Parameter, plain_value
 from hannah_hw.spaces.assignment import Assignment
+from hannah_hw.spaces.constraints import Constraints
+from hannah_hw.spaces.rules import Rule
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -30,6 +33,7 @@ class Encoding:
     Args:
         parameters: The parameters, D of them.
         activity: Parameter id -> whether a candidate depends on the parameter.
+        rules: Gives what every row must satisfy, when that is first asked for.
 
     Attributes:
         ids: D parameter ids.
@@ -39,7 +43,12 @@ class Encoding:
         groups: (D,) number of the sub-tree (outermost block) that the parameter belongs to.
     """
 
-    def __init__(self, parameters: Sequence[Parameter], activity: Mapping[str, Scalar]) -> None:
+    def __init__(
+        self,
+        parameters: Sequence[Parameter],
+        activity: Mapping[str, Scalar],
+        rules: Callable[[], Sequence[Rule]] = tuple,
+    ) -> None:
         self.parameters = tuple(parameters)
         self.ids = tuple(parameter.id for parameter in parameters)
         self.levels = np.array([len(p.levels) for p in parameters], np.int64)
@@ -52,10 +61,20 @@ class Encoding:
         self.groups = np.array([number[block] for block in blocks], np.int64)
         self._activity = [activity[parameter.id] for parameter in parameters]
         self._program = Program(self._activity)
+        self._rules = rules
+
+    @functools.cached_property
+    def constraints(self) -> Constraints:
+        """The conditions of the space, solved together.
+
+        Raises:
+            SpaceError: No candidate satisfies them; the message lists some that conflict.
+        """
+        return Constraints(self.parameters, self._rules())
 
     @property
     def size(self) -> float:
-        """Number of rows, without regard to activity; infinite with a continuous column."""
+        """Number of rows, without regard to activity and conditions; infinite with a continuous column."""
         return float("inf") if (self.levels == 0).any() else float(np.prod(self.levels.astype(np.float64)))
 
     def values(self, X: FloatArray) -> dict[str, NDArray[Any]]:
@@ -99,21 +118,49 @@ class Encoding:
         return result.T
 
     def canonical(self, X: FloatArray) -> FloatArray:
-        """Rows within bounds and on levels, with the default where a parameter is not active."""
-        discrete = self.levels > 0
+        """Rows within bounds and on levels, with the default where a parameter is not active.
+
+        Rows that violate a condition of the space become valid ones near them; see `hannah_hw.spaces.constraints`.
+
+        Raises:
+            SpaceError: No candidate satisfies the conditions.
+        """
+        rows = self._reset(self._snapped(X))
+        if not self.constraints:
+            return rows
+        repaired = self.constraints.repair(rows)
+        changed = (repaired != rows).any(axis=1)
+        if changed.any():
+            repaired[changed] = self._reset(repaired[changed])
+        return repaired
+
+    def _snapped(self, X: FloatArray) -> FloatArray:
+        """Rows within bounds and on levels."""
         rows = np.clip(X, 0.0, self._top)
-        rows = np.where(discrete, np.rint(rows), np.round(rows, _DECIMALS))
+        return np.where(self.levels > 0, np.rint(rows), np.round(rows, _DECIMALS))
+
+    def _reset(self, rows: FloatArray) -> FloatArray:
+        """Rows with the default where a parameter is not active."""
         return np.where(self.active(rows), rows, self.default)
 
     def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """(n, D) random canonical rows, by each parameter's own distribution: uniform, or log-uniform."""
+        """(n, D) random canonical rows, by each parameter's own distribution: uniform, or log-uniform.
+
+        Where there are conditions, it is that distribution among the rows that satisfy them.
+
+        Raises:
+            SpaceError: No candidate satisfies the conditions.
+        """
         uniform = rng.random((n, len(self.ids)))
         rows = np.where(self.levels > 0, np.floor(uniform * np.maximum(self.levels, 1)), uniform)
         for index, parameter in enumerate(self.parameters):
             if parameter.weights is not None:
                 ends = np.cumsum(parameter.weights)[:-1]
                 rows[:, index] = np.searchsorted(ends, uniform[:, index], side="right")
-        return self.canonical(rows)
+        rows = self._snapped(rows)
+        if self.constraints:
+            rows = self.constraints.sample(rows, uniform, rng)
+        return self._reset(rows)
 
     def assignment(self, row: FloatArray) -> Assignment:
         """The values of a row's active parameters."""
@@ -131,10 +178,41 @@ class Encoding:
     def encode(self, assignments: Sequence[Mapping[str, Any]]) -> FloatArray:
         """(P, D) canonical rows; parameters that an assignment does not name take their default.
 
+        Where the defaults do not satisfy the conditions together with what is named, values near them do.
+
         Raises:
-            SpaceError: An unknown parameter, or a value that it cannot have.
+            SpaceError: An unknown parameter, a value that it cannot have, or values that violate conditions.
         """
-        return self.canonical(self.positions(assignments))
+        given = self._reset(self._snapped(self.positions(assignments)))
+        rows = self.canonical(given)
+        if self.constraints:
+            for index in np.flatnonzero((rows != given).any(axis=1)).tolist():
+                named = [i for i, name in enumerate(self.ids) if name in assignments[index]]
+                if (rows[index, named] != given[index, named]).any():
+                    rows[index] = self._completed(given[index], named)
+        return rows
+
+    def _completed(self, row: FloatArray, columns: Sequence[int]) -> FloatArray:
+        """The canonical row near a row among those with its values in some columns.
+
+        Raises:
+            SpaceError: There is none, or none was found where a continuous parameter has a fixed value.
+        """
+        active, values = self.active(row[None])[0], self.all_values(row)
+        fixed = [
+            Rule(Or(False, p == values[p.id]), f"{p.id} = {values[p.id]!r}", ("given",))
+            for p in (self.parameters[column] for column in columns if active[column])
+            if p.levels
+        ]
+        constraints = Constraints(self.parameters, [*self._rules(), *fixed])
+        near: FloatArray = self._reset(constraints.repair(row[None]))[0]
+        moved = [column for column in columns if active[column] and near[column] != row[column]]
+        if moved:
+            given, found = (
+                {self.ids[c]: v[self.ids[c]] for c in moved} for v in (values, self.all_values(near))
+            )
+            raise SpaceError(f"{given} violates conditions of the space; {found} would satisfy them")
+        return near
 
     def positions(self, assignments: Sequence[Mapping[str, Any]]) -> FloatArray:
         """(P, D) rows as they are given, not canonical; see `encode`.

@@ -16,6 +16,7 @@ from hannah_hw.graph import Node, Plan, Tensor, execution_order, parameters_by_n
 from hannah_hw.graph.activity import graph_steps, node_activity, parameter_activity
 from hannah_hw.spaces.assignment import Assignment
 from hannah_hw.spaces.encoding import Encoding, FloatArray
+from hannah_hw.spaces.rules import rules_of
 from hannah_hw.spaces.shapes import ShapeProgram
 from hannah_hw.workload import Workload, WorkloadProgram
 from hannah_hw.workload.table import IntArray
@@ -41,7 +42,8 @@ class SearchSpace:
         warnings: What is odd about that document.
 
     Raises:
-        SpaceError: Two nodes or two parameters have the same id.
+        SpaceError: Two nodes or two parameters have the same id, or no candidate satisfies the conditions of the
+            nodes. That operators require what no candidate can give is found out with the first candidate.
     """
 
     def __init__(
@@ -57,7 +59,10 @@ class SearchSpace:
         nested = parameters_by_node(self.outputs)
         self.parameters = {name: p for own in nested.values() for name, p in own.items()}
         activity = parameter_activity(self.order, self._activity)
-        self.encoding = Encoding(list(self.parameters.values()), activity)
+        rules = functools.partial(rules_of, self.order, self._activity)
+        self.encoding = Encoding(list(self.parameters.values()), activity, rules)
+        if any(node.conditions for node in self.order):
+            _ = self.encoding.constraints
 
     @property
     def inputs(self) -> list[Tensor]:

@@ -96,14 +96,17 @@ def test_a_computed_switch_out_of_range_is_refused():
         with pytest.raises(
             SpaceError, match=f"the switch of ChoiceOp_0 is {value - 1}, but it has 2 options"
         ):
-            _ = space.candidate({"ChoiceOp_0.depth": value}).plan
+            resolve(space.order, space.outputs, {"ChoiceOp_0.depth": value})
 
 
 def test_sizes_must_be_positive_integers():
     for size in (0, -1, 2.5):
         net = conv(data(3, 8, 8), CategoricalParameter([4, size], name="c"))
+        space = SearchSpace(net)
         with pytest.raises(SpaceError, match="every size must be a positive integer"):
-            _ = SearchSpace(net).candidate({"Conv2d_0.weight.c": size}).plan
+            resolve(space.order, space.outputs, {"Conv2d_0.weight.c": size})
+        with pytest.raises(SpaceError, match=f"not a positive integer; .* given: .*weight.c = {size}"):
+            space.candidate({"Conv2d_0.weight.c": size})
 
 
 def test_deep_graphs_need_no_recursion():

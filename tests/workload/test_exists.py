@@ -32,6 +32,12 @@ def often_impossible():
     return linear(AdaptiveAvgPooling(outputs)(x), 3)
 
 
+def any_rows(space, count, seed):
+    """Random values of all parameters, without regard to what the operators require."""
+    levels = space.encoding.levels
+    return np.floor(np.random.default_rng(seed).random((count, len(levels))) * levels)
+
+
 def resolves(space, row):
     try:
         Candidate(space, row).plan  # noqa: B018 (building it is the check)
@@ -42,10 +48,12 @@ def resolves(space, row):
 
 def test_existence_is_what_building_the_candidate_finds():
     space = SearchSpace(often_impossible())
-    X = space.sample_population(600, seed=1)
+    X = any_rows(space, 600, seed=1)
     exists = space.workload(X).exists
     assert exists.tolist() == [resolves(space, row) for row in X]
     assert 0.02 < exists.mean() < 0.98
+    samples = space.sample_population(200, seed=1)
+    assert all(resolves(space, row) for row in samples)
 
 
 @search_space
@@ -64,7 +72,7 @@ def often_empty():
 
 def test_sizes_are_positive_integers():
     space = SearchSpace(often_empty())
-    X = space.sample_population(600, seed=1)
+    X = any_rows(space, 600, seed=1)
     exists = space.workload(X).exists
     assert exists.tolist() == [resolves(space, row) for row in X]
     assert 0.02 < exists.mean() < 0.98
@@ -72,7 +80,7 @@ def test_sizes_are_positive_integers():
 
 def test_what_does_not_exist_costs_nothing_and_is_not_supported():
     space = SearchSpace(often_impossible())
-    X = space.sample_population(200, seed=2)
+    X = any_rows(space, 200, seed=2)
     workload = space.workload(X)
     missing = ~workload.exists
     assert (workload.macs[missing] == 0).all()
