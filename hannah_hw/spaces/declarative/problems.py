@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -59,6 +59,9 @@ class Site:
         """``file:line:column path``."""
         return self.locate(self.path)
 
+
+#: Keys that make a mapping a parameter; see `hannah_hw.spaces.declarative.values`.
+FORMS: Final = ("choice", "int", "float", "code")
 
 #: The beginning of a place in a document.
 _LINE: Final = re.compile(r"(?P<file>.+?):(?P<line>\d+):\d+( |$)")
@@ -185,6 +188,12 @@ def space_error(failure: ValidationError, site: Site) -> SpaceError:
     message = context.get("text") or first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         message, path = f"the field {path[-1]!r} is missing", path[:-1]
+    elif (
+        first["type"].endswith("_type")
+        and isinstance(first["input"], Mapping)
+        and first["input"].keys() & FORMS
+    ):
+        message = f"cannot be searched, for the network does not depend on it: {message}"
     elif not context.get("text") and isinstance(first["input"], str | int | float | bool):
         message = f"{message} (given: {first['input']!r})"
     return SpaceError(

@@ -34,6 +34,7 @@ def json_schema() -> dict[str, Any]:
     defs: dict[str, Any] = shared["$defs"]
     names = {model: found[model, "validation"]["$ref"].rpartition("/")[2] for model in models}
     root = _resolved(defs.pop(names[SpaceModel]), {BLOCK: "module", PROCESS: "process"})
+    root["properties"]["modules"]["additionalProperties"] = False
     defs = {name: _resolved(schema, {BLOCK: "block", PROCESS: "process"}) for name, schema in defs.items()}
     for definition in definitions:
         _describe(defs[names[definition.model]], definition)

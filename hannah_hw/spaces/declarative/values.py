@@ -24,12 +24,9 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from hannah_hw.documents import Path_
 from hannah_hw.expressions import Expression, If, Int, Scalar, Select
 from hannah_hw.parameters import CategoricalParameter, FloatScalarParameter, IntScalarParameter, Parameter
-from hannah_hw.spaces.declarative.problems import problem
+from hannah_hw.spaces.declarative.problems import FORMS, problem
 
 T = TypeVar("T")
-
-#: Keys that make a mapping a parameter.
-FORMS: Final = ("choice", "int", "float", "code")
 
 #: A number with an exponent that YAML 1.1 takes for text: no point, or no sign of the exponent.
 _EXPONENT: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
