@@ -121,8 +121,8 @@ def _render(summary: SpaceSummary) -> None:
     write(f"{summary.space}: {summary.nodes:,} nodes, {len(summary.parameters)} parameters")
     write(f"assignments  {_number(summary.assignments, 'infinitely many')}")
     write(f"candidates   {_candidates(summary.candidates)}")
-    which = "all" if summary.exhaustive else "random"
-    write(f"\nOf {summary.sampled:,} {which} candidates:")
+    which = f"all {summary.sampled:,}" if summary.exhaustive else f"{summary.sampled:,} random"
+    write(f"\nOf {which} candidates:")
     spreads = (("MACs", summary.macs), ("trained weights", summary.weights))
     lines = [
         (name, f"{s.default:,}", f"{s.least:,}", f"{s.median:,.0f}", f"{s.most:,}") for name, s in spreads

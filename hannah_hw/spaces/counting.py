@@ -66,35 +66,44 @@ class Count:
 def distinct(space: SearchSpace, *, limit: int = MAX_ENUMERATED) -> Count | None:
     """The candidates of a space: assignments that differ in an active parameter and satisfy all conditions.
 
-    All assignments of a small space are looked at. In a larger one without conditions, a candidate is as many
-    assignments as its inactive parameters have; random ones give the mean share of an assignment that is a
-    candidate of its own, without bias.
+    All assignments of a small space are looked at. A larger one without conditions is counted by the parameters that
+    decide which are active, if those have few assignments. Otherwise it is estimated.
 
     Args:
         space: The space.
         limit: Largest number of assignments that are looked at.
 
     Returns:
-        The number; None where there are conditions, a continuous parameter, or too few large candidates for an
-        estimate within `MAX_ERROR`.
+        The number; None where a parameter is continuous, or an estimate would be worse than `MAX_ERROR`.
     """
     rows, size = every_candidate(space, limit=limit), assignments(space)
     if rows is not None:
         return Count(len(rows), 0.0)
-    if size is None or any(node.conditions for node in space.order):
+    if size is None:
         return None
-    counted = _structural(space, limit)
-    if counted is not None:
-        return Count(counted, 0.0)
-    levels = space.encoding.levels
+    counted = None if space.encoding.constraints else _structural(space, limit)
+    return _estimate(space, size) if counted is None else Count(counted, 0.0)
+
+
+def _estimate(space: SearchSpace, size: int) -> Count | None:
+    """The number of candidates from random assignments.
+
+    A valid candidate is as many assignments as its inactive parameters have. The mean over all assignments of its
+    inverse, and of 0 for what is not valid, times the number of assignments therefore is the number of candidates,
+    and that over random ones an estimate without bias.
+    """
+    encoding = space.encoding
     shares = np.empty(_SAMPLES)
     rng = np.random.default_rng(0)
     for start in range(0, _SAMPLES, _CHUNK):
-        active = space.encoding.active(rng.integers(levels, size=(_CHUNK, len(levels))).astype(np.float64))
-        shares[start : start + _CHUNK] = np.exp(-np.where(active, 0.0, np.log(levels)).sum(axis=1))
-    mean = shares.mean()
-    error = float(shares.std() / mean / math.sqrt(_SAMPLES))
-    return Count(int(size * Fraction(mean)), error) if error <= MAX_ERROR else None
+        rows = rng.integers(encoding.levels, size=(_CHUNK, len(encoding.levels))).astype(np.float64)
+        active = encoding.active(rows)
+        valid = ((encoding.canonical(rows) == rows) | ~active).all(axis=1)
+        repeated = np.where(active, 0.0, np.log(encoding.levels)).sum(axis=1)
+        shares[start : start + _CHUNK] = np.exp(-repeated) * valid
+    mean = float(shares.mean())
+    error = float(shares.std()) / mean / math.sqrt(_SAMPLES) if mean else math.inf
+    return Count(round(size * Fraction(mean)), error) if error <= MAX_ERROR else None
 
 
 def _structural(space: SearchSpace, limit: int) -> int | None:
