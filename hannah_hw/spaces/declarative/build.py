@@ -9,12 +9,12 @@ from typing import Any
 from hannah_hw.errors import SpaceError
 from hannah_hw.graph import Node, Tensor
 from hannah_hw.graph.naming import counted
+from hannah_hw.spaces.declarative.binding import Binder
 from hannah_hw.spaces.declarative.channels import one_network
 from hannah_hw.spaces.declarative.document import SpaceDocument
 from hannah_hw.spaces.declarative.network import Network
 from hannah_hw.spaces.declarative.problems import Site, entered, warn
 from hannah_hw.spaces.declarative.references import BlockChoice, BlockSpec, Ref
-from hannah_hw.spaces.declarative.values import Binder
 
 #: Names of the dimensions of the data, by their number.
 _AXES = {2: ("N", "C", "W"), 3: ("N", "C", "H", "W")}

@@ -26,10 +26,12 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from hannah_hw.documents import Document, Path_, parse_document, read_document
 from hannah_hw.errors import SpaceError
+from hannah_hw.spaces.declarative.binding import parameter_id
+from hannah_hw.spaces.declarative.forms import Form
 from hannah_hw.spaces.declarative.lookup import Lookup
 from hannah_hw.spaces.declarative.problems import Site, entered, problem, space_error, warn
 from hannah_hw.spaces.declarative.references import BlockChoice, BlockField, BlockSpec, ProcessField
-from hannah_hw.spaces.declarative.values import Form, Positive, parameter_id
+from hannah_hw.spaces.declarative.values import Positive
 from hannah_hw.spaces.declarative.vega import ALGORITHMS, Note, find_vega, upgrade
 
 FORMAT: Final = "hannah-space/1"

@@ -13,10 +13,10 @@ from typing import Literal
 
 from hannah_hw.expressions import Expression, Scalar
 from hannah_hw.parameters import IntScalarParameter
+from hannah_hw.spaces.declarative.binding import parameter_id
 from hannah_hw.spaces.declarative.channels import KeptChannels, Kind, keeping
 from hannah_hw.spaces.declarative.problems import Site, current_site, entered
 from hannah_hw.spaces.declarative.registry import Network, Positive, fail, process
-from hannah_hw.spaces.declarative.values import parameter_id
 
 #: 1 for a channel that is kept.
 Mask = list[Literal[0, 1]]

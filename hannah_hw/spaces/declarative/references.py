@@ -16,11 +16,11 @@ from hannah_hw.expressions import Scalar, Select
 from hannah_hw.graph import ChoiceOp, Node
 from hannah_hw.graph.naming import counted, next_name, prefix
 from hannah_hw.parameters import IntScalarParameter
+from hannah_hw.spaces.declarative.binding import Bindable, Binder
 from hannah_hw.spaces.declarative.definitions import Definition
 from hannah_hw.spaces.declarative.lookup import Lookup
 from hannah_hw.spaces.declarative.network import Network
 from hannah_hw.spaces.declarative.problems import Site, current_site, entered, fail, placed, problem
-from hannah_hw.spaces.declarative.values import Bindable, Binder
 
 #: Stand for the schemas of blocks and processes until all of them are known.
 BLOCK: Final = "a block"

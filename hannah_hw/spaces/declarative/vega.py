@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from hannah_hw.documents import Document, Path_
 from hannah_hw.errors import SpaceError
+from hannah_hw.spaces.declarative.hyper_parameters import apply_hyper_parameters
 from hannah_hw.spaces.declarative.problems import fail
 
 #: Type of a space of this dialect.
@@ -35,12 +36,6 @@ FIELD_ALIASES: Final[dict[str, dict[str, str]]] = {
     "": {"num_classes": "num_class"},
     "Prune": {"path": "init_model_file"},
 }
-
-#: Fields whose positions are 0 or 1, whatever the starting point shows of them.
-_BINARY: Final = ("doublechannel", "downsample")
-#: Fields that hold numbers of bits, and what they are searched over if the starting point holds no others.
-_BITS: Final = ("nbit_w_list", "nbit_a_list")
-_BIT_CANDIDATES: Final = (4, 8)
 
 _KEYS: Final = ("type", "modules", "hyper_parameters")
 
@@ -112,7 +107,9 @@ def upgrade(data: Mapping[str, Any], root: tuple[str, ...]) -> Upgraded:
         beside, space = space, space[name]
     work = _Upgrade(space, root)
     result: dict[str, Any] = {"format": "hannah-space/1", **work.modules()}
-    work.hyper_parameters(result)
+    if space.get("hyper_parameters") is not None:
+        for place, origin in apply_hyper_parameters(result, space["hyper_parameters"]):
+            work.moved[place] = (*root, *origin)
     algorithm = beside.get("search_algorithm") if root else space.get("search_algorithm")
     if algorithm is not None:
         result["search_algorithm"] = work.algorithm(algorithm)
@@ -223,120 +220,3 @@ class _Upgrade:
         path = ("search_algorithm", "type")
         self.notes.append(Note("W_ALIAS", f"{data['type']!r} is a deprecated name of {name!r}", path))
         return {**data, "type": name}
-
-    def hyper_parameters(self, document: dict[str, Any]) -> None:
-        """Replace what ``hyper_parameters`` names by parameters.
-
-        Args:
-            document: The upgraded document; changed in place.
-        """
-        given = self.space.get("hyper_parameters")
-        if given is None:
-            return
-        if not isinstance(given, Mapping):
-            fail(
-                "E_HYPER",
-                "hyper_parameters",
-                "must be a mapping of paths such as layer.doublechannel to lists",
-            )
-        for key, values in given.items():
-            at: Path_ = ("hyper_parameters", str(key))
-            parent, name, place = self._target(document, str(key), at)
-            parent[name] = _parameter(parent[name], values, str(name), at)
-            self.moved[place] = (*self.root, *at)
-
-    def _target(self, document: dict[str, Any], key: str, at: Path_) -> tuple[Any, Any, Path_]:
-        """The container that holds what a path names, its key there, and the path in the document."""
-        module, _, rest = key.partition(".")
-        if module == "process" and document.get("process"):
-            place: Path_ = ("process", 0)
-            node: Any = document["process"][0]
-        else:
-            place, node = ("modules", module), document["modules"].get(module)
-            if node is None:
-                fail(
-                    "E_HYPER",
-                    at,
-                    f"there is no module {module!r}",
-                    allowed=[*document["modules"]],
-                    given=module,
-                )
-        while True:
-            # A key may have dots of its own, as those of a Repeat's items.
-            step = next((k for k in _keys(node) if rest == str(k) or rest.startswith(f"{k}.")), None)
-            if step is None:
-                known = [str(k) for k in _keys(node)]
-                first = rest.partition(".")[0]
-                shown = ".".join(map(str, place[1:] if place[0] == "modules" else ("process", *place[2:])))
-                text = f"{shown} has no {rest!r} that could be searched; give it there first"
-                if not rest:
-                    text = f"{shown} as a whole cannot be searched; name a field of it"
-                fail("E_HYPER", at, text, allowed=known, given=first)
-            place = (*place, step)
-            if rest == str(step):
-                return node, step, place
-            node, rest = node[step], rest[len(str(step)) + 1 :]
-
-
-def _keys(node: Any) -> list[Any]:
-    if isinstance(node, Mapping):
-        return [*node]
-    return list(range(len(node))) if isinstance(node, list) else []
-
-
-def _parameter(target: Any, values: Any, name: str, at: Path_) -> Any:
-    """The parameter that a hyperparameter stands for.
-
-    Args:
-        target: What the document has at its path.
-        values: What it gives: candidates for a value, or the starting point of a code.
-        name: The field.
-        at: Where it stands.
-    """
-    if not isinstance(values, list) or not values:
-        fail("E_HYPER", at, f"is {values!r}; it must be a list")
-    lists = [isinstance(value, list) for value in values]
-    if isinstance(target, Mapping) and "type" in target and all(isinstance(v, Mapping) for v in values):
-        return {"choice": values}
-    if isinstance(target, list) and all(lists):
-        return _choice(target, values)
-    if any(lists) or any(isinstance(value, Mapping) for value in values) or isinstance(target, Mapping):
-        fail(
-            "E_HYPER", at, f"is {values!r}, which does not fit {target!r}; give a list of candidates like it"
-        )
-    if not isinstance(target, list):
-        if name == "type":
-            fail(
-                "E_HYPER",
-                at,
-                "a type is searched with its block: name the block, and list mappings with a type",
-            )
-        return _choice(target, values)
-    if len(values) != len(target):
-        fail(
-            "E_HYPER",
-            at,
-            f"has {len(values)} entries, but {name} has {len(target)}; give a starting point of {len(target)} entries, "
-            "or a list of lists to choose from",
-        )
-    choices = _code_choices(name, values)
-    if len(choices) < 2:
-        fail(
-            "E_HYPER",
-            at,
-            f"is {values[0]!r} everywhere, so it does not say between what to choose; give a list of lists",
-        )
-    return {"code": {"default": values, "choices": choices, "ones": "keep" if choices == [0, 1] else "free"}}
-
-
-def _choice(target: Any, values: list[Any]) -> dict[str, Any]:
-    return {"choice": values, "default": target} if target in values else {"choice": values}
-
-
-def _code_choices(name: str, values: list[Any]) -> list[Any]:
-    """What each position of a code can be."""
-    if name in _BINARY:
-        return [0, 1]
-    if name in _BITS and set(values) <= set(_BIT_CANDIDATES):
-        return list(_BIT_CANDIDATES)
-    return sorted(set(values), key=lambda value: (str(type(value)), value))

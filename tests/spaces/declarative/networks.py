@@ -6,12 +6,12 @@ from torch import nn
 from hannah_hw import SearchSpace, Tensor
 from hannah_hw.executors import BasicExecutor
 from hannah_hw.graph.naming import counted
+from hannah_hw.spaces.declarative.binding import Binder
 from hannah_hw.spaces.declarative.channels import one_network
 from hannah_hw.spaces.declarative.lookup import Lookup
 from hannah_hw.spaces.declarative.network import Network
 from hannah_hw.spaces.declarative.problems import current_site, entered
 from hannah_hw.spaces.declarative.references import read_block, read_blocks
-from hannah_hw.spaces.declarative.values import Binder
 
 RESNET20 = {
     "type": "ResNet",
