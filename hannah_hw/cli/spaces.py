@@ -115,6 +115,37 @@ def sample(
     emit(document, as_json, lambda: table(("candidate", "MACs", "parameters"), lines, right=(1, 2)))
 
 
+@app.command("schema")
+def schema(as_json: JsonOption = False) -> None:
+    """Print the JSON Schema of YAML search spaces, for editors; `--json` changes nothing.
+
+    - `hannah-hw spaces schema > hannah-space.schema.json`, and as the first line of a space:
+      `# yaml-language-server: $schema=hannah-space.schema.json`
+    """
+    from hannah_hw.spaces.declarative.schema import json_schema
+
+    emit(json_schema(), True, lambda: None)
+
+
+@app.command("upgrade")
+def upgrade(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A YAML search space, of Vega 0.9.3 too.")],
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Let block types such as blocks.py:my_block execute code.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a YAML search space in the format of this version: hannah-space/1, without comments.
+
+    - `hannah-hw spaces upgrade vega.yaml > space.yaml`
+    """
+    from hannah_hw.spaces.declarative.document import load_document
+    from hannah_hw.spaces.declarative.dump import dump, to_data
+
+    document = load_document(file, allow_code=allow_code)
+    emit(to_data(document), as_json, lambda: write(dump(document).rstrip()))
+
+
 def _render(summary: SpaceSummary) -> None:
     from hannah_hw.spaces.summary import graph_rows
 

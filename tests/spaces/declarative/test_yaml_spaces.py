@@ -1,11 +1,16 @@
 """A space from YAML is a space like any other: sampled, priced, executed, exported and searched."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import hannah_hw
 from hannah_hw.cli import main
+from hannah_hw.spaces.declarative.document import load_document
 from hannah_hw.spaces.declarative.quant import quantised_convolutions
+from hannah_hw.spaces.declarative.schema import json_schema
 from tests.search_spaces.agreement import compare
 
 SIZE = (3, 16, 16)
@@ -88,3 +93,14 @@ def test_a_search_configuration_takes_a_yaml_space(tmp_path, capsys):
     (tmp_path / "mine.yaml").write_text("format: hannah-space/1\nmodules: {a: {type: Veiw}}\n")
     assert main(["search", str(config), "--dry-run"]) == 2
     assert "mine.yaml:2:15 a.type: unknown block 'Veiw'" in capsys.readouterr().err.replace("\n", "")
+
+
+def test_the_command_line_upgrades_documents_and_prints_the_schema(tmp_path, capsys):
+    vega = Path(__file__).parents[2] / "fixtures" / "vega" / "variant_layer.yaml"
+    assert main(["spaces", "upgrade", str(vega)]) == 0
+    (tmp_path / "own.yaml").write_text(capsys.readouterr().out)
+    assert load_document(tmp_path / "own.yaml") == load_document(vega)
+    assert main(["spaces", "schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(json_schema()))
+    assert main(["spaces", "upgrade", str(tmp_path / "none.yaml")]) == 2
+    assert "cannot read the file" in capsys.readouterr().err
