@@ -242,7 +242,7 @@ def _stacks(block: Block) -> bool:
 def _title(scope: Scope) -> str:
     """The name of a scope, and how many it stands for."""
     count = len(scope.repeats)
-    return local_name(scope.id) + (f" ... {local_name(scope.repeats[-1])} ({count}x)" if count > 1 else "")
+    return f"{scope.title} ({count}x)" if count > 1 else scope.title
 
 
 def _moved(box: Box, x: float, y: float) -> Box:

@@ -56,6 +56,12 @@ class Scope:
     repeats: tuple[str, ...]
 
     @property
+    def title(self) -> str:
+        """Its name; of several, the first's, and the last one's number: ``block_1 ... 3``."""
+        last = f" ... {self.repeats[-1].rpartition('_')[2]}" if len(self.repeats) > 1 else ""
+        return local_name(self.id) + last
+
+    @property
     def blocks(self) -> list[Block]:
         """The blocks that are directly in it."""
         return [item for item in self.items if isinstance(item, Block)]

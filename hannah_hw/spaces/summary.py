@@ -185,11 +185,9 @@ def graph_rows(graph: Scope, depth: int = 0) -> list[tuple[str, str, tuple[int, 
         Indented name of a scope or of a choice; the scope's own operators, or the choice's options and the
         parameters that are first used to choose; and the shape that the default candidate has there.
     """
-    names = [local_name(path) for path in graph.repeats]
-    name = names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]}"
     kinds = Counter(block.kind for block in graph.blocks if not block.is_choice)
     operators = ", ".join(kind if count == 1 else f"{count} {kind}" for kind, count in kinds.items())
-    rows = [(INDENT * depth + (name or "graph"), operators, graph.shape)]
+    rows = [(INDENT * depth + (graph.title or "graph"), operators, graph.shape)]
     for item in graph.items:
         if isinstance(item, Scope):
             rows += graph_rows(item, depth + 1)

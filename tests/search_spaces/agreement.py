@@ -28,14 +28,14 @@ def weighted(candidate, seed):
 
 
 def compare(space, count, seed):
-    """Ids of the distinct candidates, those that mismatch, and the deviation of each.
+    """Ids of the candidates, those that mismatch, and the deviation of each; as many candidates as the space has.
 
     A candidate mismatches if its row of the space's Workload is not exactly that of its exported ONNX file. Its
     deviation is the largest of an output of ONNX Runtime from torch's, as a share of the largest output.
     """
-    rows = space.sample_population(count, seed)
+    rows = space.sample_population(2 * count, seed)
     rows[0] = space.encoding.encode([space.default()])[0]
-    rows = np.unique(rows, axis=0)
+    rows = rows[np.sort(np.unique(rows, axis=0, return_index=True)[1])][:count]
     together = space.workload(rows)
     names, mismatches, deviations = [], [], []
     for index, row in enumerate(rows):

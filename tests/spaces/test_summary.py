@@ -79,7 +79,7 @@ def test_the_tree_has_scopes_choices_and_shapes():
     assert rows == [
         ("tc_resnet_0", "Input, Conv1d, BatchNorm, Relu, AdaptiveAvgPooling, Linear", (1, 12)),
         (
-            "  residual_block_0 ... residual_block_3",
+            "  residual_block_0 ... 3",
             "2 Conv1d, 2 BatchNorm, 2 Relu, Identity, Add",
             (1, 24, 51),
         ),
