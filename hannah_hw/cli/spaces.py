@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -124,7 +125,8 @@ def schema(as_json: JsonOption = False) -> None:
     """
     from hannah_hw.spaces.declarative.schema import json_schema
 
-    emit(json_schema(), True, lambda: None)
+    document = json_schema()
+    emit(document, as_json, lambda: write(json.dumps(document, indent=2)))
 
 
 @app.command("upgrade")
