@@ -161,3 +161,22 @@ def test_a_process_of_a_user(folder):
     )
     with pytest.raises(SpaceError, match=r"process.0: my/process.py:nothing returned None, not a network"):
         hannah_hw.load_space(str(folder / "net.yaml"), allow_code=True)
+
+
+def test_a_decorator_tells_what_a_signature_cannot(folder):
+    text = (
+        "from hannah_hw.blocks import linear\nfrom hannah_hw.spaces.declarative import block\n"
+        "@block('HeadOfThisTest', classes='outputs')\ndef head(x, *, outputs: int = 4): return linear(x, outputs)\n"
+    )
+    (folder / "my" / "head.py").write_text(text)
+    (folder / "net.yaml").write_text("format: hannah-space/1\nmodules: {a: {type: 'my/head.py:head'}}\n")
+    space = hannah_hw.load_space(str(folder / "net.yaml"), allow_code=True, classes=7)
+    assert space.outputs[0].shape() == (1, 7)
+    # The file may be executed again; another function must not take a name of the library.
+    (folder / "my" / "head.py").write_text(text + "# changed\n")
+    assert hannah_hw.load_space(str(folder / "net.yaml"), allow_code=True).outputs[0].shape() == (1, 4)
+    (folder / "my" / "head.py").write_text(
+        text.replace("HeadOfThisTest", "ResNet").replace("head(", "resnet(")
+    )
+    with pytest.raises(SpaceError, match="the type 'ResNet' is already resnet"):
+        hannah_hw.load_space(str(folder / "net.yaml"), allow_code=True)
