@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hannah_hw.expressions import Expression, Not, Or, Scalar, leaves
+from hannah_hw.expressions.cases import always
 from hannah_hw.expressions.intervals import bounds
 from hannah_hw.expressions.nodes import Operation
 from hannah_hw.graph import Node
@@ -15,6 +16,9 @@ from hannah_hw.graph.activity import existence
 
 #: Characters of a condition in a message.
 _TEXT: Final = 200
+
+#: Conditions that are looked at case by case, each of which takes some milliseconds.
+_PROVED: Final = 64
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Rule:
 
 
 def rules_of(order: Sequence[Node], activity: Mapping[str, Scalar]) -> list[Rule]:
-    """The conditions of a graph that interval analysis cannot prove to hold always.
+    """The conditions of a graph that are not proved to hold always, by bounds or case by case.
 
     Args:
         order: All nodes.
@@ -59,7 +63,8 @@ def rules_of(order: Sequence[Node], activity: Mapping[str, Scalar]) -> list[Rule
     entries = _open(list(found.values()), [Or(False, condition) for condition, _, _ in found.values()])
     guarded = [Or(Not(Or(*nodes.values())), condition) for condition, _, nodes in entries]
     rules = [Rule(g, str(e[1]), tuple(e[2])) for g, e in zip(guarded, entries, strict=True)]
-    return _open(rules, guarded)
+    left = _open(rules, guarded)
+    return [rule for rule in left[:_PROVED] if not always(rule.holds)] + left[_PROVED:]
 
 
 def _open(items: list[Any], conditions: Sequence[Scalar]) -> list[Any]:
