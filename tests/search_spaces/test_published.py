@@ -92,8 +92,12 @@ def test_the_largest_network_of_nas_bench_201():
     space, values = nb201(["nor_conv_3x3"] * 6)
     candidate = space.candidate(values)
     assert candidate.parameters == 1_531_546
-    assert candidate.macs == 220_119_680
+    rows = [step.op.row().columns for step in candidate.plan.steps]
+    assert sum(columns.get("macs", 0) for columns in rows) == 220_119_680
     assert space.encoding.size == 15_625
+    # A cell has 6 x 9 x 16 x 16 x 32 x 32, whatever its stage.
+    space, values = nb201(["nor_conv_3x3"] * 6, cells=1)
+    assert space.candidate(values).macs == 220_119_680 - 3 * 4 * 6 * 9 * 16**2 * 32**2
 
 
 def test_every_cell_of_nas_bench_201_has_the_edges_on_paths_from_its_input():
