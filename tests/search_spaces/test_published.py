@@ -1,5 +1,6 @@
 """Networks of the papers behind the ready spaces: the sizes that were published come out."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -77,9 +78,12 @@ def test_the_published_micronets_are_candidates(name):
     assert 2 * candidate.macs == pytest.approx(mega_operations * 1e6, rel=0.025)
 
 
+loaded = functools.cache(load_space)
+
+
 def nb201(cell, **options):
     """The space and the assignment of a cell, given as six operations in the order of `NB201_EDGES`."""
-    space = load_space("nas_bench_201", **options)
+    space = loaded("nas_bench_201", **options)
     ids = {f"edge_{a}_{b}": p for a, b in NB201_EDGES for p in space.parameters if p.endswith(f"{a}_{b}")}
     assert len(ids) == len(space.parameters) == 6
     values = {ids[f"edge_{a}_{b}"]: operation for (a, b), operation in zip(NB201_EDGES, cell, strict=True)}
