@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 Terms = tuple[tuple[int, float], ...]
 
 #: Largest number of cells of a table, and of levels of a parameter that may be one of its axes.
-_CELLS: Final = 2048
+_CELLS: Final = 1 << 14
 _LEVELS: Final = 256
 #: Largest table that is handled as such; the values of a larger one are a term.
 _SMALL: Final = 32

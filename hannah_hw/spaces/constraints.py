@@ -138,7 +138,8 @@ def _solver(parameters: Sequence[Any], rules: Sequence[Rule]) -> Grid | Eliminat
     elimination = Elimination(own, tables, order)
     if not wide:
         return elimination
-    return Relinking(parameters, (np.array(tied, np.int64), elimination), [rule.holds for rule in wide])
+    open_ones, every = ([rule.holds for rule in part] for part in (wide, rules))
+    return Relinking(parameters, (np.array(tied, np.int64), elimination), open_ones, every)
 
 
 def _conflict(rules: Sequence[Rule], solver: Grid | Elimination | Relinking) -> SpaceError:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hannah_hw.expressions import Program, Scalar
 from hannah_hw.parameters import Parameter
@@ -21,7 +22,7 @@ from hannah_hw.spaces.proof import columns, solve
 from hannah_hw.spaces.violation import violation
 
 #: Valid candidates that repairs may end at, and how many samples are drawn to find them.
-_POOL: Final = 64
+_POOL: Final = 128
 _POOL_DRAWS: Final = 1 << 15
 #: Samples are drawn until they are valid if at least this share of them is; otherwise valid ones walk.
 _SHARE: Final = 0.05
@@ -33,7 +34,7 @@ _DESCENT: Final = 30
 _DESCENDING: Final = 8
 #: Rows that are repaired at a time, which bounds the memory.
 _CHUNK: Final = 512
-#: Steps of the search for the last valid level between two.
+#: Bits of the position that is searched for between two of a continuous parameter.
 _STEPS: Final = 6
 
 
@@ -43,19 +44,21 @@ class Relinking:
     Args:
         parameters: N parameters.
         narrow: Of the conditions over few discrete parameters: the positions of these, and their solver.
-        conditions: All other conditions.
+        wide: All other conditions.
+        conditions: All conditions.
     """
 
     def __init__(
         self,
         parameters: Sequence[Parameter],
         narrow: tuple[IntArray, Elimination],
+        wide: Sequence[Scalar],
         conditions: Sequence[Scalar],
     ) -> None:
         self._parameters = tuple(parameters)
         self._tied, self._narrow = narrow
-        self._conditions = list(conditions)
-        self._program = Program(self._conditions)
+        self._wide, self._conditions = list(wide), list(conditions)
+        self._program = Program(self._wide)
         self._levels = np.array([len(p.levels) for p in parameters], np.int64)
         self._discrete = self._levels > 0
         self._ordered = np.array([p.ordered for p in parameters])
@@ -162,9 +165,10 @@ class Relinking:
         pool = self._pool
         away = np.stack([self._away(rows, anchor).sum(axis=1) for anchor in pool], axis=1)
         goal = pool[away.argmin(axis=1)]
-        rank = np.argsort(np.argsort(-self._away(rows, goal), axis=1, kind="stable"), axis=1, kind="stable")
+        noise = _scattered(rows)
+        rank = _ranks(self._away(rows, goal) * (0.5 + noise))
         valid = self._boundary(rows.shape[1], lambda count: np.where(rank < count[:, None], goal, rows), goal)
-        return self._restored(rows, valid)
+        return self._halfway(rows, self._restored(rows, valid, noise))
 
     def _boundary(self, top: int, mixed: Callable[[IntArray], FloatArray], valid: FloatArray) -> FloatArray:
         """Valid rows as far down as bisection finds them.
@@ -183,8 +187,8 @@ class Relinking:
             high, low = np.where(good, middle, high), np.where(good, low, middle)
         return valid
 
-    def _restored(self, rows: FloatArray, valid: FloatArray) -> FloatArray:
-        """Valid rows with as many values of other rows put back as bisection finds, and one of them halfway."""
+    def _restored(self, rows: FloatArray, valid: FloatArray, noise: FloatArray) -> FloatArray:
+        """Valid rows with as many values of other rows put back as bisection finds."""
         away = self._away(rows, valid)
         row, column = np.nonzero(away)
         trial = valid[row]
@@ -192,26 +196,29 @@ class Relinking:
         kept = self._valid(trial) & (self._settled(trial) == trial).all(axis=1)
         gain = np.zeros(rows.shape)
         gain[row, column] = np.where(kept, away[row, column], 0.0)
-        rank = np.argsort(np.argsort(-gain, axis=1, kind="stable"), axis=1, kind="stable")
-        width = rows.shape[1]
-        base = valid
-        valid = self._boundary(
-            width,
-            lambda count: np.where((rank < width - count[:, None]) & (gain > 0), rows, base),
-            valid,
+        rank, width = _ranks(gain * (0.5 + noise)), rows.shape[1]
+
+        def restored(left_out: IntArray) -> FloatArray:
+            return np.where((rank < width - left_out[:, None]) & (gain > 0), rows, valid)
+
+        return self._boundary(width, restored, valid)
+
+    def _halfway(self, rows: FloatArray, valid: FloatArray) -> FloatArray:
+        """Valid rows with the ordered parameter that is farthest from that of other rows moved towards it."""
+        lines, column = (
+            np.arange(len(rows)),
+            np.where(self._ordered, self._away(rows, valid), 0.0).argmax(axis=1),
         )
-        left = np.where(self._ordered, self._away(rows, valid), 0.0)
-        column = left.argmax(axis=1)
-        lines = np.arange(len(rows))
-        start, end = rows[lines, column], valid[lines, column].copy()
+        start, end = rows[lines, column], valid[lines, column]
+        top = int(np.where(self._discrete[column], np.abs(end - start), 1 << _STEPS).max())
 
         def between(count: IntArray) -> FloatArray:
             moved = valid.copy()
-            position = start + (end - start) * count / (1 << _STEPS)
+            position = start + (end - start) * count / top
             moved[lines, column] = np.where(self._discrete[column], np.rint(position), np.round(position, 6))
             return moved
 
-        closer = self._boundary(1 << _STEPS, between, valid)
+        closer = self._boundary(top, between, valid)
         nearer = self._away(rows, closer).sum(axis=1) < self._away(rows, valid).sum(axis=1)
         return np.where(nearer[:, None], closer, valid)
 
@@ -251,7 +258,7 @@ class Relinking:
 
     def _descend(self, rows: FloatArray) -> FloatArray:
         """Valid rows that are found by changing one value after the other for the better."""
-        program = Program([violation(condition) for condition in self._conditions])
+        program = Program([violation(condition) for condition in self._wide])
 
         def parts(rows: FloatArray) -> FloatArray:
             values = program.run(columns(self._parameters, rows))
@@ -283,3 +290,27 @@ class Relinking:
             if valid.any():
                 return current[valid]
         return current[:0]
+
+
+def _ranks(values: FloatArray) -> IntArray:
+    """(P, N) position of each value in its row, the largest first; of equal ones the leftmost."""
+    return np.argsort(np.argsort(-values, axis=1, kind="stable"), axis=1, kind="stable")
+
+
+def _scattered(rows: FloatArray) -> FloatArray:
+    """(P, N) numbers from 0 to 1 that look random, but follow from the row: repairs of different rows differ.
+
+    The mixing function of SplitMix64: Steele et al., "Fast splittable pseudorandom number generators", OOPSLA 2014.
+    """
+    step = np.uint64(0x9E3779B97F4A7C15)
+    key = np.zeros(len(rows), np.uint64)
+    for column in np.rint(rows * 1e6).astype(np.uint64).T:
+        key = _mixed(key * step + column)
+    columns = np.arange(rows.shape[1], dtype=np.uint64)
+    return _mixed((key[:, None] + columns) * step) / 2.0**64
+
+
+def _mixed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))

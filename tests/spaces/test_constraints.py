@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hannah_hw import (
@@ -372,7 +372,8 @@ def everything(constraints):
     return cells, repaired
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
+@example([A < If(D == "s", A, C), And(Not(D == "t"), E.contains("u"))], "relinked")
 @given(conditions, st.sampled_from(["listed", "eliminated", "relinked"]))
 def test_the_valid_combinations_are_those_of_brute_force(expressions, way):
     truth = all_valid(expressions)
