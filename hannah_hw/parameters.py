@@ -24,6 +24,9 @@ FloatArray = NDArray[np.float64]
 #: Largest number of subsets that a `SubsetParameter` may have.
 MAX_SUBSETS: Final = 1 << 16
 
+#: Decimal digits behind the first one that values of a `FloatScalarParameter` are told apart by.
+_DIGITS: Final = 5
+
 
 class Parameter(Expression):
     """Base class of parameters.
@@ -148,7 +151,9 @@ class IntScalarParameter(Parameter):
 class FloatScalarParameter(Parameter):
     """A real number from ``min`` to ``max``; the default is ``min``.
 
-    With ``log`` the logarithm is what is uniform, in samples and in steps of a search.
+    With ``log`` the logarithm is what is uniform, in samples and in steps of a search. Candidates have values of
+    some five decimal digits, so that 1.0 stays 1.0 and equal values are equal candidates: multiples of the largest
+    power of ten that is at most a hundred thousandth of the range; with ``log``, six significant digits.
     """
 
     def __init__(
@@ -165,6 +170,7 @@ class FloatScalarParameter(Parameter):
             raise SpaceError(f"there is no number from {min} to {max}; parameter {name!r}")
         _check_log(log, min, name)
         self.min, self.max, self.log = float(min), float(max), log
+        self._decimals = _DIGITS - math.floor(math.log10(self.max - self.min)) if max > min else 0
         super().__init__(name, self.min if default is None else default, (), ordered=True, rng=rng)
 
     def check(self, value: Any) -> None:
@@ -176,28 +182,36 @@ class FloatScalarParameter(Parameter):
 
     def at(self, position: FloatArray) -> FloatArray:
         """The values at positions from 0 (``min``) to 1 (``max``)."""
-        if not self.log:
-            return self.min + position * (self.max - self.min)
-        return np.clip(self.min * (self.max / self.min) ** position, self.min, self.max)
+        if self.max == self.min:
+            return np.full(np.shape(position), self.min)
+        if self.log:
+            values = self.min * (self.max / self.min) ** np.asarray(position)
+            tens = 10.0 ** np.abs(power := np.floor(np.log10(values)) - _DIGITS)
+            values = np.where(power < 0, np.rint(values * tens) / tens, np.rint(values / tens) * tens)
+        else:
+            values = np.round(self.min + position * (self.max - self.min), self._decimals)
+        return np.clip(values, self.min, self.max)
 
     def value_at(self, position: float) -> float:
         """The value at one position, exactly that of `at`."""
-        if not self.log:
-            return self.min + position * (self.max - self.min)
         return float(self.at(np.array([position]))[0])
 
-    def position(self, value: float) -> float:
-        """Where a value is between ``min`` (0) and ``max`` (1)."""
+    def positions(self, values: FloatArray) -> FloatArray:
+        """Where values are between ``min`` (0) and ``max`` (1)."""
         if self.max == self.min:
-            return 0.0
+            return np.zeros(np.shape(values))
         if self.log:
-            return math.log(value / self.min) / math.log(self.max / self.min)
-        return (value - self.min) / (self.max - self.min)
+            return np.asarray(np.log(values / self.min) / np.log(self.max / self.min))
+        return np.asarray((values - self.min) / (self.max - self.min))
+
+    def snapped(self, positions: FloatArray) -> FloatArray:
+        """The positions of the values at some positions, which are what a canonical row holds."""
+        return self.positions(self.at(np.clip(positions, 0.0, 1.0)))
 
     def sample(self, rng: np.random.Generator | None = None) -> float:
         """A random value, uniform in the range, or its logarithm is."""
         rng = rng or self.rng
-        return float(self.at(rng.random(1))[0]) if self.log else float(rng.uniform(self.min, self.max))
+        return self.value_at(rng.random())
 
     def new(self, rng: np.random.Generator | int | None = None) -> FloatScalarParameter:
         """An independent parameter with the same name and values."""

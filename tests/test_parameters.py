@@ -19,7 +19,9 @@ from hannah_hw import (
     lazy,
 )
 from hannah_hw.errors import SpaceError
+from hannah_hw.expressions import Int
 from hannah_hw.graph import Op
+from hannah_hw.operators import Relu
 
 
 def test_defaults_are_the_first_values():
@@ -105,8 +107,8 @@ def test_logarithmic_reals_are_uniform_in_their_logarithm():
     assert set(decades) == {-4, -3, -2, -1}
     assert all(400 < count < 600 for count in decades.values())
     np.testing.assert_allclose(parameter.at(np.array([0, 0.25, 0.5, 1])), [1e-4, 1e-3, 1e-2, 1])
-    assert parameter.position(1e-3) == pytest.approx(0.25)
-    assert FloatScalarParameter(2, 2, log=True).position(2) == 0
+    assert parameter.positions(np.array([1e-3])) == pytest.approx([0.25])
+    assert FloatScalarParameter(2, 2, log=True).positions(np.array([2.0])) == [0]
 
 
 class Uses(Op):
@@ -212,3 +214,37 @@ def test_checks_name_the_parameter_and_shorten_long_lists():
     parameter = IntScalarParameter(8, 512, 8, name="width")
     with pytest.raises(SpaceError, match=r"width is 13, not one of 8, 16, 24, 32, \.\.\., 512 \(64 values\)"):
         parameter.check(13)
+
+
+@given(
+    st.floats(-1e6, 1e6),
+    st.floats(1e-6, 1e9),
+    st.booleans(),
+    st.lists(st.floats(0, 1), min_size=1, max_size=8),
+)
+def test_candidates_have_short_values_that_stay_what_they_are(low, span, log, positions):
+    low = abs(low) + 1e-6 if log else low
+    parameter = FloatScalarParameter(low, low + span, log=log)
+    snapped = parameter.snapped(np.array(positions))
+    values = parameter.at(snapped)
+    np.testing.assert_array_equal(parameter.snapped(snapped), snapped)
+    np.testing.assert_array_equal(parameter.at(np.array(positions)), values)
+    for value in values.tolist():
+        parameter.check(value)
+        if low < value < low + span:
+            # About as many digits as five behind the first one of the range, or of the value.
+            tens = 10.0 ** (np.floor(np.log10(value if log else span)) - 5)
+            assert value / tens == pytest.approx(round(value / tens), abs=1e-5 + 1e-10 * abs(value / tens))
+
+
+def test_round_numbers_stay_round():
+    ratio = FloatScalarParameter(0.5, 2.0, name="multiplier", default=1.0)
+    rate = FloatScalarParameter(1e-5, 0.3, name="rate", default=1e-3, log=True)
+    tensor = Tensor("x", (1, Int(ratio * 8), Int(rate * 1000) + 1))
+    space = SearchSpace(Relu()(tensor))
+    assert set(space.default().values()) == {1.0, 1e-3}
+    assert space.candidate({}).shapes["x"] == (1, 8, 2)
+    for value in (0.5, 0.7, 0.75, 1.1, 1.5, 2.0):
+        assert space.candidate({"x.multiplier": value}).assignment["x.multiplier"] == value
+    for value in (1e-5, 3e-4, 0.02, 0.3):
+        assert space.candidate({"x.rate": value}).assignment["x.rate"] == value

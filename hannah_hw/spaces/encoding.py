@@ -23,9 +23,6 @@ from hannah_hw.spaces.rules import Rule
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-#: Decimals that a position in a continuous column is rounded to, so that equality is meaningful.
-_DECIMALS = 6
-
 
 class Encoding:
     """Columns for parameters.
@@ -54,6 +51,7 @@ class Encoding:
         self.levels = np.array([len(p.levels) for p in parameters], np.int64)
         self.ordered = np.array([p.ordered for p in parameters], np.bool_)
         self._top = np.where(self.levels > 0, self.levels - 1, 1).astype(np.float64)
+        self._continuous = np.flatnonzero(self.levels == 0)
         self._tables = [np.array(p.levels) if p.levels and p.numeric else None for p in parameters]
         self.default = np.array([self._position(p, p.default) for p in parameters], np.float64)
         blocks = [".".join(p.id.split(".")[:2]) for p in parameters]
@@ -128,7 +126,7 @@ class Encoding:
         rows = self._reset(self._snapped(X))
         if not self.constraints:
             return rows
-        repaired = self.constraints.repair(rows)
+        repaired = self._snapped(self.constraints.repair(rows))
         changed = (repaired != rows).any(axis=1)
         if changed.any():
             repaired[changed] = self._reset(repaired[changed])
@@ -136,8 +134,11 @@ class Encoding:
 
     def _snapped(self, X: FloatArray) -> FloatArray:
         """Rows within bounds and on levels."""
-        rows = np.clip(X, 0.0, self._top)
-        return np.where(self.levels > 0, np.rint(rows), np.round(rows, _DECIMALS))
+        rows = np.rint(np.clip(X, 0.0, self._top))
+        for index in self._continuous:
+            parameter: Any = self.parameters[index]
+            rows[:, index] = parameter.snapped(X[:, index])
+        return rows
 
     def _reset(self, rows: FloatArray) -> FloatArray:
         """Rows with the default where a parameter is not active."""
@@ -159,7 +160,7 @@ class Encoding:
                 rows[:, index] = np.searchsorted(ends, uniform[:, index], side="right")
         rows = self._snapped(rows)
         if self.constraints:
-            rows = self.constraints.sample(rows, uniform, rng)
+            rows = self._snapped(self.constraints.sample(rows, uniform, rng))
         return self._reset(rows)
 
     def assignment(self, row: FloatArray) -> Assignment:
@@ -234,5 +235,5 @@ class Encoding:
         value = plain_value(value)
         parameter.check(value)
         if isinstance(parameter, FloatScalarParameter):
-            return round(parameter.position(float(value)), _DECIMALS)
+            return float(parameter.snapped(parameter.positions(np.array([value], np.float64)))[0])
         return float(parameter.levels.index(value))

@@ -44,7 +44,7 @@ def level_weights(parameter: Parameter) -> FloatArray:
 def default_position(parameter: Parameter) -> float:
     """The declared starting point as a level or a position."""
     if isinstance(parameter, FloatScalarParameter):
-        return round(parameter.position(float(parameter.default)), 6)
+        return float(parameter.positions(np.array([parameter.default]))[0])
     return float(parameter.levels.index(parameter.default))
 
 
@@ -55,8 +55,8 @@ def drawn_levels(parameter: Parameter, uniform: FloatArray) -> FloatArray:
         parameter: The parameter.
         uniform: Random numbers from 0 to 1.
     """
-    if not parameter.levels:
-        return np.round(uniform, 6)
+    if isinstance(parameter, FloatScalarParameter):
+        return parameter.snapped(uniform)
     if parameter.weights is None:
         return np.floor(uniform * len(parameter.levels))
     return np.searchsorted(np.cumsum(parameter.weights)[:-1], uniform, side="right").astype(np.float64)
