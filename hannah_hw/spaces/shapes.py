@@ -1,7 +1,7 @@
 """The shapes of a space's nodes, compiled once for populations and for single candidates.
 
-Most nodes have the sizes of others: an activation those of its convolution, a residual block those of its
-input. Every distinct size is computed once.
+Most nodes have the shape of others: an activation that of its convolution, a residual block that of its input.
+Every distinct size and every distinct shape is made once.
 """
 
 from __future__ import annotations
@@ -35,8 +35,19 @@ class ShapeProgram:
                 values.append(value)
             return position[key]
 
-        self._nodes = [(node.id, place(activity[node.id]), list(map(place, node.shape()))) for node in order]
-        self._sizes = sorted({place for _, _, places in self._nodes for place in places})
+        shapes: dict[tuple[int, ...], int] = {}
+        #: Id, place of the activity, and number of the shape of each node.
+        self._nodes = [
+            (
+                node.id,
+                place(activity[node.id]),
+                shapes.setdefault(tuple(map(place, node.shape())), len(shapes)),
+            )
+            for node in order
+        ]
+        #: Places of the sizes of each distinct shape, and of all sizes.
+        self._shapes = list(shapes)
+        self._sizes = sorted({place for places in shapes for place in places})
         self._program = Program(values)
 
     def run(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, tuple[IntArray | int, ...]]:
@@ -46,7 +57,8 @@ class ShapeProgram:
             columns: Parameter id -> (P,) values; see `hannah_hw.expressions.Program.run`.
         """
         values = self._program.run(columns)
-        return {name: tuple([values[place] for place in places]) for name, _, places in self._nodes}
+        shapes = [tuple([values[place] for place in places]) for places in self._shapes]
+        return {name: shapes[shape] for name, _, shape in self._nodes}
 
     def run_one(self, parameters: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         """Node id -> shape of the nodes that one candidate has.
@@ -57,8 +69,5 @@ class ShapeProgram:
         values = self._program.run_one(parameters)
         for place in self._sizes:
             values[place] = int(values[place])
-        return {
-            name: tuple([values[place] for place in places])
-            for name, active, places in self._nodes
-            if values[active]
-        }
+        shapes = [tuple([values[place] for place in places]) for places in self._shapes]
+        return {name: shapes[shape] for name, active, shape in self._nodes if values[active]}
