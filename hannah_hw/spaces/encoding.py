@@ -126,7 +126,7 @@ class Encoding:
         rows = self._reset(self._snapped(X))
         if not self.constraints:
             return rows
-        repaired = self._snapped(self.constraints.repair(rows))
+        repaired = self.constraints.repair(rows)
         changed = (repaired != rows).any(axis=1)
         if changed.any():
             repaired[changed] = self._reset(repaired[changed])
@@ -160,7 +160,7 @@ class Encoding:
                 rows[:, index] = np.searchsorted(ends, uniform[:, index], side="right")
         rows = self._snapped(rows)
         if self.constraints:
-            rows = self._snapped(self.constraints.sample(rows, uniform, rng))
+            rows = self.constraints.sample(rows, uniform, rng)
         return self._reset(rows)
 
     def assignment(self, row: FloatArray) -> Assignment:

@@ -44,7 +44,7 @@ def level_weights(parameter: Parameter) -> FloatArray:
 def default_position(parameter: Parameter) -> float:
     """The declared starting point as a level or a position."""
     if isinstance(parameter, FloatScalarParameter):
-        return float(parameter.positions(np.array([parameter.default]))[0])
+        return float(parameter.snapped(parameter.positions(np.array([parameter.default])))[0])
     return float(parameter.levels.index(parameter.default))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from hannah_hw.expressions import Program, Scalar
 from hannah_hw.expressions.intervals import bounds
 from hannah_hw.parameters import FloatScalarParameter, Parameter
-from hannah_hw.spaces.grid import FloatArray, level_values
+from hannah_hw.spaces.grid import FloatArray, IntArray, level_values
 
 #: Boxes that are looked at before the question stays open.
 BOXES: Final = 400
@@ -43,13 +43,7 @@ def solve(parameters: Sequence[Parameter], conditions: Sequence[Scalar]) -> tupl
         found = bounds(list(conditions), domains)
         if any(high < 1 for _, high in found):
             continue
-        middle = np.array(
-            [
-                r[int((side[0] + side[1]) // 2)] if p.levels else round((side[0] + side[1]) / 2, 6)
-                for p, r, side in zip(parameters, ranks, box, strict=True)
-            ],
-            np.float64,
-        )
+        middle = np.array([_middle(*part) for part in zip(parameters, ranks, box, strict=True)], np.float64)
         if all(np.all(value) for value in program.run(columns(parameters, middle[None]))):
             return middle, True
         halves = _halves(parameters, box)
@@ -71,9 +65,15 @@ def columns(parameters: Sequence[Parameter], rows: FloatArray) -> dict[str, Floa
     }
 
 
-def _domain(
-    parameter: Parameter, rank: np.ndarray[tuple[int, ...], np.dtype[np.int64]], side: _Side
-) -> _Side:
+def _middle(parameter: Parameter, rank: IntArray, side: _Side) -> float:
+    """The level or position in the middle of a side."""
+    if isinstance(parameter, FloatScalarParameter):
+        return float(parameter.snapped(np.array([(side[0] + side[1]) / 2]))[0])
+    return float(rank[int((side[0] + side[1]) // 2)])
+
+
+def _domain(parameter: Parameter, rank: IntArray, side: _Side) -> _Side:
+    """The first and the last value of a side."""
     if isinstance(parameter, FloatScalarParameter):
         return parameter.value_at(side[0]), parameter.value_at(side[1])
     ordered = level_values(parameter)[rank]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.expressions import Program, Scalar
-from hannah_hw.parameters import Parameter
+from hannah_hw.parameters import FloatScalarParameter, Parameter
 from hannah_hw.spaces.elimination import Elimination
 from hannah_hw.spaces.grid import BoolArray, FloatArray, IntArray, default_position, drawn_levels
 from hannah_hw.spaces.proof import columns, solve
@@ -61,6 +61,7 @@ class Relinking:
         self._program = Program(self._wide)
         self._levels = np.array([len(p.levels) for p in parameters], np.int64)
         self._discrete = self._levels > 0
+        self._continuous = [(i, p) for i, p in enumerate(parameters) if isinstance(p, FloatScalarParameter)]
         self._ordered = np.array([p.ordered for p in parameters])
         self._top = np.maximum(self._levels - 1, 1).astype(np.float64)
 
@@ -108,9 +109,7 @@ class Relinking:
         for _ in range(_LAPS * width):
             column = rng.integers(width, size=len(rows))
             uniform = rng.random(len(rows))
-            value = np.where(
-                self._discrete[column], np.floor(uniform * self._levels[column]), np.round(uniform, 6)
-            )
+            value = np.where(self._discrete[column], np.floor(uniform * self._levels[column]), uniform)
             for index in weighted:
                 here = column == index
                 value[here] = drawn_levels(self._parameters[index], uniform[here])
@@ -143,11 +142,14 @@ class Relinking:
         return rows
 
     def _settled(self, rows: FloatArray) -> FloatArray:
-        """Rows that satisfy the conditions over few parameters."""
-        if not len(self._tied):
+        """Rows that satisfy the conditions over few parameters, with values that continuous ones can have."""
+        if not len(self._tied) and not self._continuous:
             return rows
         result = rows.copy()
-        result[:, self._tied] = self._narrow.repair(rows[:, self._tied])
+        for index, parameter in self._continuous:
+            result[:, index] = parameter.snapped(rows[:, index])
+        if len(self._tied):
+            result[:, self._tied] = self._narrow.repair(rows[:, self._tied])
         return result
 
     def _valid(self, rows: FloatArray) -> BoolArray:
@@ -215,7 +217,7 @@ class Relinking:
         def between(count: IntArray) -> FloatArray:
             moved = valid.copy()
             position = start + (end - start) * count / top
-            moved[lines, column] = np.where(self._discrete[column], np.rint(position), np.round(position, 6))
+            moved[lines, column] = np.where(self._discrete[column], np.rint(position), position)
             return moved
 
         closer = self._boundary(top, between, valid)
@@ -269,9 +271,7 @@ class Relinking:
         moves = [
             (column, level)
             for column, parameter in enumerate(self._parameters)
-            for level in (
-                range(len(parameter.levels)) if parameter.levels else np.linspace(0, 1, 11).round(6)
-            )
+            for level in (range(len(parameter.levels)) if parameter.levels else np.linspace(0, 1, 11))
         ]
         at, to = (np.array(values) for values in zip(*moves, strict=True))
         for _ in range(_DESCENT):
