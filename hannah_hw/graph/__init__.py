@@ -2,7 +2,8 @@
 
 from hannah_hw.graph.choice import ChoiceOp, dynamic_depth
 from hannah_hw.graph.naming import scope, search_space
-from hannah_hw.graph.node import Node, Op, Shape, Tensor
+from hannah_hw.graph.node import Node, Shape, Tensor
+from hannah_hw.graph.op import Op
 from hannah_hw.graph.plan import Plan, PlanStep, Value, resolve
 from hannah_hw.graph.traversal import execution_order, get_nodes, parameters_by_node
 

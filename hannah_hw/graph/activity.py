@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from hannah_hw.expressions import And, Expression, Floor, Not, Or, Scalar, topological
+from hannah_hw.expressions import And, Expression, Not, Or, Scalar, topological
 from hannah_hw.expressions.nodes import Operation
-from hannah_hw.graph.bits import bits_condition
 from hannah_hw.graph.choice import ChoiceOp
-from hannah_hw.graph.node import Node, Op, Tensor, flat_values
+from hannah_hw.graph.existence import existence
+from hannah_hw.graph.node import Node, Tensor, flat_values
+from hannah_hw.graph.op import Op
 from hannah_hw.parameters import Parameter
 from hannah_hw.workload.fusion import Step
 from hannah_hw.workload.rows import Row
@@ -135,7 +136,7 @@ def graph_steps(order: Sequence[Node], activity: dict[str, Scalar]) -> tuple[lis
         for size in node.shape()[1:]:
             elements = elements * size
         position[node.id] = len(steps)
-        exists = _existence(node)
+        exists = And(*{id(condition): condition for condition, _ in existence(node)}.values())
         if isinstance(node, ChoiceOp):
             operands = tuple(position[o.id] for o in node.operands)
             conditions = tuple(node.condition(i) for i in range(len(operands)))
@@ -154,46 +155,3 @@ def _row(node: Op) -> Row:
     if weight is None or weight.bits is None:
         return row
     return replace(row, columns={**row.columns, "weight_bits": weight.bits})
-
-
-def existence(node: Node) -> list[tuple[Scalar, str]]:
-    """What must hold for a node with which it is active, each condition with what is wrong where it does not.
-
-    These are the author's conditions, an operator's requirements, and that sizes are positive integers: the sizes
-    of its value and of its weights, less those that it has from its data; a choice has the sizes of its options.
-    A weight has nothing of its own, it belongs to its operator.
-    """
-    if isinstance(node, Tensor) and node.owner is not None:
-        return []
-    conditions = [*node.conditions]
-    if not isinstance(node, Op):
-        return [*conditions, *_countable(node, node.shape()[1:])]
-    weights = [o for o in node.operands if isinstance(o, Tensor) and o.owner is not None]
-    conditions += [condition for weight in weights for condition in weight.conditions]
-    conditions += node.requirements()
-    if not isinstance(node, ChoiceOp):
-        checked = {id(size) for operand in node.data_operands() for size in operand.shape()}
-        for part in (node, *weights):
-            conditions += _countable(part, [size for size in part.shape() if id(size) not in checked])
-        weight = node.kernel_weight
-        if weight is not None and weight.bits is not None:
-            conditions.append((bits_condition(weight.bits), f"{weight.id} has {weight.bits} bits"))
-    return conditions
-
-
-def _existence(node: Node) -> Scalar:
-    """All conditions of `existence` together."""
-    return And(*{id(condition): condition for condition, _ in existence(node)}.values())
-
-
-def _countable(node: Node, sizes: Iterable[Scalar]) -> list[tuple[Scalar, str]]:
-    """Conditions that symbolic sizes are positive integers, where that is not certain."""
-    conditions: list[tuple[Scalar, str]] = []
-    text = f"a size of {node.id} is not a positive integer"
-    for size in sizes:
-        if isinstance(size, Expression):
-            if not (isinstance(size, Parameter) and size.levels and size.numeric and min(size.levels) >= 1):
-                conditions.append((size >= 1, text))
-            if not size.whole:
-                conditions.append((Floor(size) == size, text))
-    return conditions

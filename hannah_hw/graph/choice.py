@@ -8,7 +8,8 @@ from typing import Any
 from hannah_hw.errors import SpaceError
 from hannah_hw.expressions import Expression, Floor, Scalar, Select
 from hannah_hw.expressions.operations import is_whole
-from hannah_hw.graph.node import Node, Op, Shape
+from hannah_hw.graph.node import Node, Shape
+from hannah_hw.graph.op import Op
 from hannah_hw.parameters import IntScalarParameter, Parameter
 
 

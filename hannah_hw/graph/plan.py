@@ -14,7 +14,8 @@ from hannah_hw.errors import SpaceError
 from hannah_hw.expressions import Evaluator, leaves
 from hannah_hw.graph.bits import check_bits
 from hannah_hw.graph.choice import ChoiceOp
-from hannah_hw.graph.node import Node, Op, Tensor
+from hannah_hw.graph.node import Node, Tensor
+from hannah_hw.graph.op import Op
 
 
 class Value(Node):
@@ -106,6 +107,10 @@ class Plan:
         for output in self.outputs:
             counts[output] = counts.get(output, 0) + 1
         return counts
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Plan:
+        """The plan itself, which never changes: copies of what holds it share it."""
+        return self
 
 
 def resolve(

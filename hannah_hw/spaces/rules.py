@@ -12,7 +12,7 @@ from hannah_hw.expressions.cases import always
 from hannah_hw.expressions.intervals import bounds
 from hannah_hw.expressions.nodes import Operation
 from hannah_hw.graph import Node
-from hannah_hw.graph.activity import existence
+from hannah_hw.graph.existence import existence
 
 #: Characters of a condition in a message.
 _TEXT: Final = 200
