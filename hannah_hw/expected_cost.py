@@ -26,7 +26,7 @@ from hannah_hw.expressions.dependence import MAX_COMBINATIONS, Table, tabulate
 from hannah_hw.graph import Node
 from hannah_hw.parameters import Parameter
 from hannah_hw.spaces import SearchSpace, as_space
-from hannah_hw.spaces.switches import switching_parameters
+from hannah_hw.spaces.switches import completed_values, switching_parameters
 from hannah_hw.targets import Target, load_target
 from hannah_hw.workload import Workload
 from hannah_hw.workload.table import KERNEL_COLUMNS, Buffers, Kernels
@@ -170,7 +170,7 @@ def _settled(
     space: SearchSpace, assignment: Mapping[str, Any], names: Sequence[str] | None
 ) -> tuple[dict[str, Any], list[Parameter]]:
     """The values of fixed parameters, and the other ones, in the order of the space."""
-    values = space.encoding.all_values(space.encoding.positions([assignment])[0])
+    values = completed_values(space, assignment)
     wanted = [n for n in switching_parameters(space) if n not in assignment] if names is None else names
     for name in wanted:
         if name not in space.parameters:
@@ -192,8 +192,6 @@ def _tabulated(
     compiled = space.compiled
     flat = [compiled.exists, *(value for slot in compiled.slots for value in slot)]
     exists, *tables = tabulate(flat, mixed, fixed)
-    if not exists.values.any():
-        raise SpaceError("the fixed parameters describe no network, whatever the others are")
     width, slots = 1 + len(KERNEL_COLUMNS), []
     for index, (name, kind) in enumerate(zip(compiled.names, compiled.kinds, strict=True)):
         active, *columns = tables[index * width : (index + 1) * width]

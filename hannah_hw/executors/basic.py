@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hannah_hw.executors.module import PlanModule
-from hannah_hw.graph import Node, Plan
+from hannah_hw.graph import Node
 from hannah_hw.spaces import Candidate, SearchSpace, as_space
 
 
@@ -19,6 +19,9 @@ class BasicExecutor(PlanModule):
         network: The last node of a graph, a space, or a candidate.
         assignment: Parameter id -> value; without one, and for those it does not name, the default.
 
+    Attributes:
+        candidate: The candidate.
+
     Raises:
         SpaceError: The assignment does not fit the space, or describes no network.
     """
@@ -26,20 +29,13 @@ class BasicExecutor(PlanModule):
     def __init__(
         self, network: Node | SearchSpace | Candidate, assignment: Mapping[str, Any] | None = None
     ) -> None:
-        super().__init__(plan_of(network, assignment))
-
-
-def plan_of(network: Node | SearchSpace | Candidate, assignment: Mapping[str, Any] | None) -> Plan:
-    """The active graph of a network.
-
-    Raises:
-        SpaceError: The assignment does not fit.
-    """
-    if isinstance(network, Candidate) and assignment is None:
-        return network.plan
-    if isinstance(network, Candidate):
-        network = network.space
-    return as_space(network).candidate(assignment or {}).plan
+        if isinstance(network, Candidate) and assignment is None:
+            candidate = network
+        else:
+            space = network.space if isinstance(network, Candidate) else as_space(network)
+            candidate = space.candidate(assignment or {})
+        super().__init__(candidate.plan, [tensor.id for tensor in candidate.space.inputs])
+        self.candidate = candidate
 
 
 def to_torch(

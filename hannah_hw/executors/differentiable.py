@@ -10,6 +10,7 @@ shares over all combinations that point at it. Combinations that point at no opt
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -22,10 +23,13 @@ from hannah_hw.executors.basic import BasicExecutor
 from hannah_hw.executors.module import PlanModule
 from hannah_hw.graph import ChoiceOp, Node, PlanStep, resolve
 from hannah_hw.spaces import Assignment, SearchSpace, as_space
-from hannah_hw.spaces.switches import find_switches, switching_parameters
+from hannah_hw.spaces.switches import completed_values, find_switches, switching_parameters
 
 #: How many combinations of levels are tried for one that all conditions of the space allow.
 _TRIES: Final = 4096
+
+#: How many of them are checked together.
+_TRIED_AT_ONCE: Final = 64
 
 
 class DifferentiableExecutor(PlanModule):
@@ -70,13 +74,13 @@ class DifferentiableExecutor(PlanModule):
         generator: torch.Generator | None = None,
     ) -> None:
         space = as_space(network)
-        encoding = space.encoding
-        fixed = encoding.all_values(encoding.positions([assignment or {}])[0])
-        possible = switching_parameters(space)
-        mixed = [name for name in possible if name not in (assignment or ())]
-        switches = find_switches(space, fixed, mixed if parameters is None else parameters)
+        fixed = completed_values(space, assignment or {})
+        free = [name for name in switching_parameters(space) if name not in (assignment or ())]
+        switches = find_switches(space, fixed, free if parameters is None else parameters)
         keep = {choice: switch.positions for choice, switch in switches.items()}
-        super().__init__(resolve(space.order, space.outputs, fixed, keep))
+        super().__init__(
+            resolve(space.order, space.outputs, fixed, keep), [tensor.id for tensor in space.inputs]
+        )
         present = [step.op.id for step in self.plan.steps if isinstance(step.op, ChoiceOp)]
         wanted = {name for choice in present for name in switches[choice].parameters}
         if not wanted:
@@ -87,7 +91,8 @@ class DifferentiableExecutor(PlanModule):
         self.space = space
         self.mixed = tuple(p for p in space.parameters.values() if p.id in wanted)
         self.assignment = Assignment({k: v for k, v in fixed.items() if k not in wanted})
-        self.gumbel, self.hard, self.temperature, self.generator = gumbel, hard, temperature, generator
+        self.gumbel, self.hard, self.generator = gumbel, hard, generator
+        self.temperature = temperature
         self.alphas = nn.ParameterList(nn.Parameter(torch.zeros(len(p.levels))) for p in self.mixed)
         #: Id of a choice -> the parameters of its switch, by position, and the name of its table: one dimension a
         #: parameter, and one for the options; 1 where the levels point at the option.
@@ -104,6 +109,21 @@ class DifferentiableExecutor(PlanModule):
             self._tables[choice] = (tuple(number[name] for name in switch.parameters), names[id(switch)])
         self._shares: list[torch.Tensor] = []
         self._mixtures: dict[str, tuple[torch.Tensor, ...]] = {}
+
+    @property
+    def temperature(self) -> float:
+        """What alphas are divided by before the softmax; above 0, may be set at any time.
+
+        Raises:
+            SpaceError: It is set to what is not above 0.
+        """
+        return self._temperature
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        if not value > 0:
+            raise SpaceError(f"the temperature is {value}; it must be above 0")
+        self._temperature = float(value)
 
     def architecture_parameters(self) -> Iterator[nn.Parameter]:
         """The alphas: what the search's optimiser trains."""
@@ -173,13 +193,26 @@ class DifferentiableExecutor(PlanModule):
             SpaceError: None of the 4,096 most probable is allowed.
         """
         ranked = [alpha.detach().log_softmax(0).sort(descending=True, stable=True) for alpha in self.alphas]
-        for positions in _most_probable([scores.tolist() for scores, _ in ranked], _TRIES):
-            values = dict(self.assignment)
-            for parameter, (_, order), position in zip(self.mixed, ranked, positions, strict=True):
-                values[parameter.id] = parameter.levels[int(order[position])]
-            found = self.space.candidate(values).assignment
-            if all(values[name] == value for name, value in found.items()):
-                return found
+        levels = [
+            [parameter.levels[position] for position in order.tolist()]
+            for parameter, (_, order) in zip(self.mixed, ranked, strict=True)
+        ]
+        encoding = self.space.encoding
+        combinations = _most_probable([scores.tolist() for scores, _ in ranked], _TRIES)
+        while tried := list(itertools.islice(combinations, _TRIED_AT_ONCE)):
+            given = encoding.positions(
+                [
+                    {
+                        **self.assignment,
+                        **{p.id: own[i] for p, own, i in zip(self.mixed, levels, at, strict=True)},
+                    }
+                    for at in tried
+                ]
+            )
+            rows = encoding.canonical(given)
+            valid = ((rows == given) | ~encoding.active(rows)).all(axis=1)
+            if valid.any():
+                return encoding.assignment(rows[valid.argmax()])
         raise SpaceError(f"none of the {_TRIES} most probable combinations of levels is a valid candidate")
 
     def extract(self) -> BasicExecutor:

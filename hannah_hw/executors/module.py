@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import torch
@@ -22,21 +22,21 @@ class PlanModule(nn.Module):
 
     Args:
         plan: What `forward` runs.
+        inputs: Ids of all graph inputs of the space.
         weights: All weights, with the shapes in which they are kept; by default those of the plan.
+
+    Raises:
+        SpaceError: A weight has a name that a torch module cannot give it.
     """
 
-    def __init__(self, plan: Plan, weights: Iterable[Value] | None = None) -> None:
+    def __init__(self, plan: Plan, inputs: Sequence[str], weights: Iterable[Value] | None = None) -> None:
         super().__init__()
         self._plan = plan
+        self._inputs = tuple(inputs)
+        self._calibrating = False
         self._holders: dict[str, tuple[nn.Module, str]] = {}
         for weight in plan.weights.values() if weights is None else weights:
-            holder, name = self._holder(weight.id)
-            values = torch.empty(weight.shape())
-            if weight.grad:
-                holder.register_parameter(name, nn.Parameter(values))
-            else:
-                holder.register_buffer(name, values)
-            self._holders[weight.id] = (holder, name)
+            self._holders[weight.id] = self._registered(weight)
         self.initialize()
 
     @property
@@ -44,17 +44,24 @@ class PlanModule(nn.Module):
         """What `forward` runs."""
         return self._plan
 
-    def _holder(self, weight: str) -> tuple[nn.Module, str]:
-        """The submodule that a weight's id points into, and the weight's name there."""
-        *path, name = weight.split(".")
+    def _registered(self, weight: Value) -> tuple[nn.Module, str]:
+        """A new weight: the submodule that its id points into, and its name there."""
+        *path, name = weight.id.split(".")
+        values = torch.empty(weight.shape())
         holder: nn.Module = self
-        for part in path:
-            if part not in holder._modules:
-                holder.add_module(part, nn.Module())
-            child = holder._modules[part]
-            if child is None:
-                raise SpaceError(f"the id {weight!r} cannot be a path of modules")
-            holder = child
+        try:
+            for part in path:
+                if part not in holder._modules:
+                    holder.add_module(part, nn.Module())
+                holder = holder.get_submodule(part)
+            if weight.grad:
+                holder.register_parameter(name, nn.Parameter(values))
+            else:
+                holder.register_buffer(name, values)
+        except KeyError as error:
+            raise SpaceError(
+                f"the weight {weight.id} cannot be kept in a torch module ({error.args[0]}); give it another name"
+            ) from error
         return holder, name
 
     def initialize(self, generator: torch.Generator | None = None) -> Self:
@@ -82,7 +89,8 @@ class PlanModule(nn.Module):
         """The outputs for a batch.
 
         Args:
-            inputs: One tensor for each graph input, in the order of ``plan.inputs``.
+            inputs: One tensor for each graph input, in the order of ``plan.inputs``; or one for each graph input of
+                the space, used or not.
 
         Returns:
             The output, or a tuple of several.
@@ -91,6 +99,9 @@ class PlanModule(nn.Module):
             SpaceError: Another number of inputs, or a shape that does not fit (the batch size is free).
         """
         plan = self.plan
+        if len(inputs) == len(self._inputs) != len(plan.inputs):
+            named = dict(zip(self._inputs, inputs, strict=True))
+            inputs = tuple(named[value.id] for value in plan.inputs)
         if len(inputs) != len(plan.inputs):
             names = ", ".join(value.id for value in plan.inputs)
             raise SpaceError(
@@ -118,7 +129,46 @@ class PlanModule(nn.Module):
 
     def _trains(self, op: Op) -> bool:
         """Whether an operator behaves as in training."""
-        return self.training
+        return self.training or (self._calibrating and hasattr(op, "momentum"))
+
+    def calibrate(self, batches: Iterable[torch.Tensor | tuple[torch.Tensor, ...]]) -> Self:
+        """Compute the running statistics of the plan anew: the mean over some batches.
+
+        They are the untrained weights of operators with an attribute ``momentum``, the weight of a batch; all other
+        operators behave as in evaluation. (Yu and Huang, ICCV 2019, calibrate slimmable networks so.)
+
+        Args:
+            batches: The input, or a tuple of the inputs, a batch.
+
+        Raises:
+            SpaceError: No batch.
+        """
+        keeping: list[Any] = [step for step in self.plan.steps if hasattr(step.op, "momentum")]
+        momenta, training, count = [step.op.momentum for step in keeping], self.training, 0
+        self._calibrating = True
+        self.eval()
+        try:
+            with torch.no_grad():
+                for count, batch in enumerate(batches, start=1):
+                    if count == 1:
+                        self._reset(name for step in keeping for name in step.operands)
+                    for step in keeping:
+                        step.op.momentum = 1.0 / count
+                    self(*(batch if isinstance(batch, tuple) else (batch,)))
+        finally:
+            self._calibrating = False
+            self.train(training)
+            for step, momentum in zip(keeping, momenta, strict=True):
+                step.op.momentum = momentum
+        if not count:
+            raise SpaceError("running statistics cannot be computed from no batches")
+        return self
+
+    def _reset(self, names: Iterable[str]) -> None:
+        """Give the untrained weights among some values of the plan their first values."""
+        for name in names:
+            if name in self.plan.weights and not self.plan.weights[name].grad:
+                fill(self.weight(name), name)
 
 
 def fill(values: torch.Tensor, name: str, generator: torch.Generator | None = None) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +23,9 @@ import torch
 
 from hannah_hw.errors import SpaceError
 from hannah_hw.executors.basic import BasicExecutor
-from hannah_hw.executors.module import PlanModule, fill
+from hannah_hw.executors.module import PlanModule
 from hannah_hw.expressions.intervals import bounds
-from hannah_hw.graph import Node, Op, Plan, Tensor
+from hannah_hw.graph import Node, Plan, Tensor
 from hannah_hw.graph.plan import Value
 from hannah_hw.spaces import Assignment, Candidate, SearchSpace, as_space
 
@@ -62,7 +62,7 @@ class WeightSharingExecutor(PlanModule):
         network: The last node of a graph, or a space.
         assignment: Parameter id -> value of the first candidate; by default the space's default.
         cache: How many candidates are remembered. The plan of a new one takes milliseconds, going back to one
-            that is remembered takes microseconds.
+            that is remembered takes microseconds. One that is remembered takes 1 to 2 KiB for each of its operators.
 
     Attributes:
         space: The space.
@@ -76,16 +76,15 @@ class WeightSharingExecutor(PlanModule):
         network: Node | SearchSpace,
         assignment: Mapping[str, Any] | None = None,
         *,
-        cache: int = 1024,
+        cache: int = 128,
     ) -> None:
         space = as_space(network)
         tensors = [node for node in space.order if isinstance(node, Tensor) and node.owner is not None]
         first = space.candidate(assignment or {})
-        super().__init__(first.plan, _largest(tensors))
+        super().__init__(first.plan, [tensor.id for tensor in space.inputs], _largest(tensors))
         self.space = space
         self._kernels = {tensor.id: _kernel_axes(tensor) for tensor in tensors}
         self._cache = max(cache, 1)
-        self._calibrating = False
         #: Candidates by id, the one that was assigned last at the end, and the ids of assignments.
         self._known: OrderedDict[str, _Choice] = OrderedDict()
         self._ids: OrderedDict[Assignment, str] = OrderedDict()
@@ -155,47 +154,6 @@ class WeightSharingExecutor(PlanModule):
         """The assigned candidate's view of a weight, by its id; `stored` gives the whole weight."""
         part, values = self._now.parts[name], self.stored(name)
         return values if part is None else values[part]
-
-    def calibrate(self, batches: Iterable[torch.Tensor | tuple[torch.Tensor, ...]]) -> None:
-        """Compute the running statistics of the assigned candidate anew: the mean over some batches.
-
-        They are the untrained weights of operators with an attribute ``momentum``, the weight of a batch; all other
-        operators behave as in evaluation. (Yu and Huang, ICCV 2019, calibrate slimmable networks so.)
-
-        Args:
-            batches: The input, or a tuple of the inputs, a batch.
-
-        Raises:
-            SpaceError: No batch.
-        """
-        keeping: list[Any] = [step for step in self.plan.steps if hasattr(step.op, "momentum")]
-        momenta, training, count = [step.op.momentum for step in keeping], self.training, 0
-        self._calibrating = True
-        self.eval()
-        try:
-            with torch.no_grad():
-                for count, batch in enumerate(batches, start=1):
-                    if count == 1:
-                        self._reset(name for step in keeping for name in step.operands)
-                    for step in keeping:
-                        step.op.momentum = 1.0 / count
-                    self(*(batch if isinstance(batch, tuple) else (batch,)))
-        finally:
-            self._calibrating = False
-            self.train(training)
-            for step, momentum in zip(keeping, momenta, strict=True):
-                step.op.momentum = momentum
-        if not count:
-            raise SpaceError("running statistics cannot be computed from no batches")
-
-    def _reset(self, names: Iterable[str]) -> None:
-        """Give the untrained weights among some values of the candidate their first values."""
-        for name in names:
-            if name in self.plan.weights and not self.plan.weights[name].grad:
-                fill(self.weight(name), name)
-
-    def _trains(self, op: Op) -> bool:
-        return self.training or (self._calibrating and hasattr(op, "momentum"))
 
     def extract(self, assignment: Candidate | Mapping[str, Any] | None = None) -> BasicExecutor:
         """A candidate on its own, with copies of its parts of the weights; by default the assigned one.

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto
     from torch import nn
 
+    from hannah_hw.executors.module import PlanModule
+
 #: Operator set that is written: what ONNX Runtime's quantiser and TVM both read.
 OPSET: Final = 18
 IR_VERSION: Final = 10
@@ -34,7 +36,7 @@ FloatArray = NDArray[np.float32]
 
 
 def to_onnx(
-    candidate: Candidate | Plan,
+    candidate: Candidate | Plan | PlanModule,
     path: str | os.PathLike[str] | None = None,
     *,
     module: nn.Module | None = None,
@@ -45,9 +47,9 @@ def to_onnx(
     """A candidate as a float32 ONNX model.
 
     Args:
-        candidate: The candidate, or its plan.
+        candidate: The candidate, its plan, or an executor, whose assigned candidate is written with its weights.
         path: Where to write it; written whole or not at all. None: nowhere.
-        module: Its torch module, whose weights are taken; without one they are random.
+        module: Its torch module, whose weights are taken; without one, and without an executor, they are random.
         fold_batch_norm: Whether batch normalisations become part of the convolutions before them.
         batch: Batch size; a string makes it symbolic.
         seed: Of random weights.
@@ -62,7 +64,9 @@ def to_onnx(
     import onnx
     from onnx import helper
 
-    plan = candidate.plan if isinstance(candidate, Candidate) else candidate
+    plan = candidate if isinstance(candidate, Plan) else candidate.plan
+    if not isinstance(candidate, Plan | Candidate):
+        module = module or candidate
     weights = _trained(plan, module) if module is not None else _random(plan, seed)
     quantised = {
         name: QuantisedWeight.of(weights[name], value.bits, value.channel_axis)
@@ -257,9 +261,9 @@ class _Emitter:
 
 
 def _trained(plan: Plan, module: nn.Module) -> dict[str, FloatArray]:
-    from hannah_hw.executors import BasicExecutor
+    from hannah_hw.executors.module import PlanModule
 
-    if isinstance(module, BasicExecutor):
+    if isinstance(module, PlanModule):
         state = {name: module.weight(name) for name in module.plan.weights}
     else:
         state = module.state_dict()

@@ -15,8 +15,8 @@ from hannah_hw.expressions import If, Program, Scalar
 from hannah_hw.graph import Node, Plan, Tensor, execution_order, parameters_by_node, resolve
 from hannah_hw.graph.activity import graph_steps, node_activity, parameter_activity
 from hannah_hw.spaces.assignment import Assignment
+from hannah_hw.spaces.constraints import rules_of
 from hannah_hw.spaces.encoding import Encoding, FloatArray
-from hannah_hw.spaces.rules import rules_of
 from hannah_hw.spaces.shapes import ShapeProgram
 from hannah_hw.workload import Workload, WorkloadProgram
 from hannah_hw.workload.table import IntArray
@@ -43,7 +43,8 @@ class SearchSpace:
 
     Raises:
         SpaceError: Two nodes or two parameters have the same id, or no candidate satisfies the conditions of the
-            nodes. That operators require what no candidate can give is found out with the first candidate.
+            nodes. That operators require what no candidate can give is found out with the first candidate. Or a
+            trained tensor is no operator's weight.
     """
 
     def __init__(
@@ -56,6 +57,12 @@ class SearchSpace:
         self.warnings: tuple[SpaceWarning, ...] = ()
         self.order = execution_order(self.outputs)
         self._activity = node_activity(self.order, self.outputs)
+        for tensor in self.inputs:
+            if tensor.grad:
+                raise SpaceError(
+                    f"{tensor.id} is to be trained, but it is no operator's weight; give it to an operator behind "
+                    "its data (a ChoiceOp chooses between values, not between weights), or leave out grad=True"
+                )
         nested = parameters_by_node(self.outputs)
         self.parameters = {name: p for own in nested.values() for name, p in own.items()}
         activity = parameter_activity(self.order, self._activity)
@@ -220,6 +227,10 @@ class Candidate:
     def parameters(self) -> int:
         """Number of trained values."""
         return int(self.space._trained.run_one(self._values)[0])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Candidate:
+        """The candidate itself, which never changes."""
+        return self
 
     def __repr__(self) -> str:
         return f"Candidate({self.id} of {self.space.name})"

@@ -37,6 +37,23 @@ class Switch:
         return [int(position) for position in np.unique(self.options) if position >= 0]
 
 
+def completed_values(space: SearchSpace, assignment: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of all parameters of a space, active or not.
+
+    Args:
+        space: The space.
+        assignment: Parameter id -> value. The others have their default, or values near that where conditions of the
+            space do not allow it together with what is named.
+
+    Raises:
+        SpaceError: An unknown parameter, a value that it cannot have, or values that violate conditions.
+    """
+    encoding = space.encoding
+    given = encoding.all_values(encoding.positions([assignment])[0])
+    values = encoding.all_values(encoding.encode([assignment])[0])
+    return {**values, **{name: given[name] for name in assignment}}
+
+
 def switching_parameters(space: SearchSpace) -> list[str]:
     """Ids of the parameters of several levels that nothing but the switches of choices depends on.
 

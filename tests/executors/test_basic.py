@@ -4,11 +4,21 @@ import copy
 
 import pytest
 import torch
+from onnxruntime import InferenceSession
 from torch import nn
 
-from hannah_hw import ChoiceOp, IntScalarParameter, SearchSpace, Tensor, load_space, search_space, to_torch
-from hannah_hw.errors import SpaceError
-from hannah_hw.executors import BasicExecutor
+from hannah_hw import (
+    ChoiceOp,
+    IntScalarParameter,
+    SearchSpace,
+    Tensor,
+    load_space,
+    search_space,
+    to_onnx,
+    to_torch,
+)
+from hannah_hw.errors import SpaceError, UnsupportedError
+from hannah_hw.executors import BasicExecutor, DifferentiableExecutor, WeightSharingExecutor
 from hannah_hw.operators import Add, Conv2d, Identity, Relu
 from tests.blocks import batch_norm, conv, data, linear
 
@@ -137,6 +147,63 @@ def test_several_inputs_and_outputs():
         SpaceError, match=r"the input two_0.right is \(N, \*\(4, 8, 8\)\), not \(2, 3, 8, 8\)"
     ):
         module(left, left)
+
+
+def test_inputs_that_a_candidate_does_not_read_may_be_given():
+    @search_space
+    def two():
+        left, right = data(4, 8, 8, name="left"), data(4, 8, 8, name="right")
+        return ChoiceOp(left, right, Add()(left, right))()
+
+    space = SearchSpace(two())
+    left, right = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
+    for choice, expected in enumerate((left, right, left + right)):
+        values = {"two_0.ChoiceOp_0.choice": choice}
+        for module in (BasicExecutor(space, values), WeightSharingExecutor(space, values)):
+            assert torch.equal(module(left, right), expected)
+    assert torch.equal(BasicExecutor(space, {"two_0.ChoiceOp_0.choice": 1})(right), right)
+    with pytest.raises(SpaceError, match=r"takes 1 inputs .*; it was given 3"):
+        BasicExecutor(space)(left, right, left)
+
+
+def test_names_that_torch_cannot_keep_are_refused():
+    for name in ("training", "forward", "a.b"):
+
+        @search_space
+        def odd(name=name):
+            weights = [Tensor(name, (4, 3, 1, 1), grad=True), Tensor("a", (4,), grad=True)]
+            return Conv2d()(data(3, 4, 4), *weights)
+
+        with pytest.raises(
+            SpaceError, match=r"the weight odd_0.Conv2d_0..* cannot be kept in a torch module"
+        ):
+            BasicExecutor(odd())
+
+
+def test_a_trained_tensor_that_is_no_weight_is_refused():
+    @search_space
+    def chosen():
+        offsets = [Tensor(name, (1, 3, 4, 4), grad=True) for name in "ab"]
+        return Add()(data(3, 4, 4), ChoiceOp(*offsets)())
+
+    with pytest.raises(SpaceError, match=r"chosen_0.a is to be trained, but it is no operator's weight"):
+        SearchSpace(chosen())
+
+
+def test_an_executor_is_written_as_it_is():
+    space = SearchSpace(net())
+    x = torch.randn(1, 3, 8, 8)
+    chosen = {"net_0.ChoiceOp_0.choice": 1}
+    shared = WeightSharingExecutor(space, {**chosen, "net_0.Conv2d_0.weight.width": 5}).eval()
+    alone = shared.extract()
+    assert alone.candidate is shared.candidate
+    for module in (shared, alone):
+        session = InferenceSession(to_onnx(module).SerializeToString(), providers=["CPUExecutionProvider"])
+        (output,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+        torch.testing.assert_close(torch.from_numpy(output), module(x).detach(), rtol=1e-4, atol=1e-5)
+    mixture = DifferentiableExecutor(space)
+    with pytest.raises(UnsupportedError, match=r"ChoiceOp .* has no ONNX form"):
+        to_onnx(mixture)
 
 
 def test_a_shared_weight_is_one_parameter_with_the_sum_of_gradients():

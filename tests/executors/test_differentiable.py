@@ -301,6 +301,52 @@ def test_the_derived_candidate_obeys_conditions():
     assert tuple(mixture.derive().values()) == best == (2, 0)
 
 
+def test_fixed_values_obey_conditions_too():
+    @search_space
+    def net():
+        width = IntScalarParameter(1, 8, name="width")
+        kind = IntScalarParameter(0, 1, name="kind")
+        x = conv(data(2, 4, 4), width, 1)
+        return ChoiceOp(Identity(), Relu(), switch=kind)(x).cond(width + kind >= 5)
+
+    # The default width, 1, is in no valid candidate.
+    mixture = DifferentiableExecutor(net())
+    assert mixture.assignment == {"net_0.Conv2d_0.weight.width": 5}
+    assert mixture.derive() == {"net_0.Conv2d_0.weight.width": 5, "net_0.ChoiceOp_0.kind": 0}
+    # This width leaves one kind, whatever is more probable.
+    mixture = DifferentiableExecutor(net(), {"net_0.Conv2d_0.weight.width": 4})
+    set_alphas(mixture, [5.0, 0.0])
+    assert mixture.derive()["net_0.ChoiceOp_0.kind"] == 1
+    with pytest.raises(SpaceError, match=r"these exclude each other.*width = 3"):
+        DifferentiableExecutor(net(), {"net_0.Conv2d_0.weight.width": 3})
+
+
+def test_calibrating_the_derived_network():
+    @search_space
+    def net():
+        return batch_norm(ChoiceOp(Scaled(1.0), Scaled(3.0))(data(2, 4, 4)))
+
+    mixture = DifferentiableExecutor(net()).train()
+    batches = torch.randn(3, 8, 2, 4, 4) + 1
+    for batch in batches:
+        mixture(batch)
+    set_alphas(mixture, [0.0, 4.0])
+    alone = mixture.extract()
+    assert alone.calibrate(batches) is alone
+    expected = (3 * batches).mean((1, 3, 4)).mean(0)
+    torch.testing.assert_close(alone.weight("net_0.BatchNorm_0.running_mean"), expected)
+    assert not torch.allclose(mixture.weight("net_0.BatchNorm_0.running_mean"), expected)
+
+
+def test_the_temperature_is_above_zero():
+    mixture = DifferentiableExecutor(three(), temperature=2)
+    mixture.temperature = 0.5
+    assert mixture.temperature == 0.5
+    for value in (0, -1.0, float("nan")):
+        with pytest.raises(SpaceError, match=r"the temperature is .*must be above 0"):
+            mixture.temperature = value
+
+
 def test_states_copies_types_and_devices():
     space = SearchSpace(nasty())
     fixed = {"nasty_0.ChoiceOp_1.extras": []}

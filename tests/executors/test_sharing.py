@@ -250,6 +250,33 @@ def test_copies_are_independent_and_other_devices_and_types_work():
     assert copy.deepcopy(shared).to("meta")(x.to("meta")).shape == (2, 4)
 
 
+def test_a_copy_shares_what_is_remembered():
+    space = load_space("ds_cnn", max_blocks=2)
+    shared = WeightSharingExecutor(space, cache=3)
+    plans = [shared.assign(space.sample(seed)).plan for seed in range(3)]
+    twin = copy.deepcopy(shared)
+    assert [twin.assign(space.sample(seed)).plan for seed in range(3)] == plans
+    assert all(
+        a is b for a, b in zip((twin.assign(space.sample(s)).plan for s in range(3)), plans, strict=True)
+    )
+    assert twin.stored("ds_cnn_0.Conv2d_0.weight") is not shared.stored("ds_cnn_0.Conv2d_0.weight")
+
+
+def test_gradients_accumulate_over_candidates():
+    """What is assigned between a forward and its backward pass does not matter."""
+    shared = randomise(WeightSharingExecutor(net())).eval()
+    x = torch.randn(3, 3, 6, 6)
+    one, two, three = ({WIDTH: w, KERNEL: k} for w, k in ((3, 1), (6, 5), (8, 3)))
+    losses = [shared.assign(values)(x).square().sum() for values in (one, two)]
+    shared.assign(three)
+    sum(losses).backward()
+    together = {name: p.grad.clone() for name, p in shared.named_parameters()}
+    shared.zero_grad()
+    for values in (one, two):
+        shared.assign(values)(x).square().sum().backward()
+    torch.testing.assert_close(together, {name: p.grad for name, p in shared.named_parameters()})
+
+
 def test_a_weight_without_a_largest_shape_is_refused_by_name():
     @search_space
     def endless():
