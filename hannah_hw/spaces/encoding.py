@@ -17,8 +17,7 @@ from hannah_hw.errors import SpaceError
 from hannah_hw.expressions import Or, Program, Scalar
 from hannah_hw.parameters import FloatScalarParameter, Parameter, plain_value
 from hannah_hw.spaces.assignment import Assignment
-from hannah_hw.spaces.constraints import Constraints
-from hannah_hw.spaces.rules import Rule
+from hannah_hw.spaces.constraints import Constraints, Rule
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

@@ -29,12 +29,11 @@ from hannah_hw.graph import execution_order, resolve
 from hannah_hw.operators import AdaptiveAvgPooling, Add, Relu
 from hannah_hw.search.algorithms import ALGORITHMS
 from hannah_hw.search.algorithms.variation import Variation
-from hannah_hw.spaces import constraints as module
-from hannah_hw.spaces.constraints import Constraints
-from hannah_hw.spaces.elimination import Elimination
-from hannah_hw.spaces.grid import Grid
-from hannah_hw.spaces.relinking import Relinking
-from hannah_hw.spaces.rules import Rule
+from hannah_hw.spaces.constraints import Constraints, Rule
+from hannah_hw.spaces.constraints import solving as module
+from hannah_hw.spaces.constraints.elimination import Elimination
+from hannah_hw.spaces.constraints.grid import Grid
+from hannah_hw.spaces.constraints.relinking import Relinking
 
 
 def parameter(made, name):

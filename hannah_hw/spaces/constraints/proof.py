@@ -10,7 +10,7 @@ import numpy as np
 from hannah_hw.expressions import Program, Scalar
 from hannah_hw.expressions.intervals import bounds
 from hannah_hw.parameters import FloatScalarParameter, Parameter
-from hannah_hw.spaces.grid import FloatArray, IntArray, level_values
+from hannah_hw.spaces.constraints.grid import FloatArray, IntArray, level_values
 
 #: Boxes that are looked at before the question stays open.
 BOXES: Final = 400

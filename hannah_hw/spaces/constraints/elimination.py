@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.parameters import Parameter
-from hannah_hw.spaces.grid import BoolArray, FloatArray, IntArray, level_weights
+from hannah_hw.spaces.constraints.grid import BoolArray, FloatArray, IntArray, level_weights
 
 #: Cells of the largest table, and of all tables of one elimination.
 CELLS: Final = 1 << 18

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from hannah_hw.expressions import Program, Scalar
 from hannah_hw.parameters import FloatScalarParameter, Parameter
-from hannah_hw.spaces.elimination import Elimination
-from hannah_hw.spaces.grid import BoolArray, FloatArray, IntArray, default_position, drawn_levels
-from hannah_hw.spaces.proof import columns, solve
-from hannah_hw.spaces.violation import violation
+from hannah_hw.spaces.constraints.elimination import Elimination
+from hannah_hw.spaces.constraints.grid import BoolArray, FloatArray, IntArray, default_position, drawn_levels
+from hannah_hw.spaces.constraints.proof import columns, solve
+from hannah_hw.spaces.constraints.violation import violation
 
 #: Valid candidates that repairs may end at, and how many samples are drawn to find them.
 _POOL: Final = 128

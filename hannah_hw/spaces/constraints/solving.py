@@ -16,10 +16,10 @@ import numpy as np
 
 from hannah_hw.errors import SpaceError
 from hannah_hw.parameters import Parameter
-from hannah_hw.spaces.elimination import CELLS, Elimination, elimination_order
-from hannah_hw.spaces.grid import FloatArray, Grid, IntArray, truth_table
-from hannah_hw.spaces.relinking import Relinking
-from hannah_hw.spaces.rules import Rule
+from hannah_hw.spaces.constraints.elimination import CELLS, Elimination, elimination_order
+from hannah_hw.spaces.constraints.grid import FloatArray, Grid, IntArray, truth_table
+from hannah_hw.spaces.constraints.relinking import Relinking
+from hannah_hw.spaces.constraints.rules import Rule
 
 #: Combinations of a component up to which they are listed.
 LISTED: Final = 1 << 17
@@ -30,7 +30,7 @@ class Constraints:
 
     Args:
         parameters: The D parameters of the space.
-        rules: What must hold; see `hannah_hw.spaces.rules`.
+        rules: What must hold; see `hannah_hw.spaces.constraints.rules`.
 
     Raises:
         SpaceError: No candidate satisfies all conditions, or none was found; the message lists conditions that
