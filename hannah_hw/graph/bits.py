@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from hannah_hw.errors import SpaceError
-from hannah_hw.expressions import Expression, Scalar
+from hannah_hw.expressions import And, Expression, Floor, Scalar
 from hannah_hw.parameters import Parameter
 
 #: Bits of a value that is not quantised.
@@ -24,11 +24,9 @@ LEAST_SCALE: Final = 1e-30
 
 def is_width(bits: Any, least: int = 1) -> bool:
     """Whether a plain number is a bit width: ``least`` to 16, or 32."""
-    return (
-        isinstance(bits, int)
-        and not isinstance(bits, bool)
-        and (least <= bits <= MOST_BITS or bits == FLOAT_BITS)
-    )
+    if isinstance(bits, bool) or not isinstance(bits, int | float) or bits != bits // 1:
+        return False
+    return least <= bits <= MOST_BITS or bits == FLOAT_BITS
 
 
 def check_bits(bits: Scalar, what: str, least: int = 1) -> None:
@@ -44,7 +42,7 @@ def check_bits(bits: Scalar, what: str, least: int = 1) -> None:
     """
     if isinstance(bits, Expression) and not isinstance(bits, Parameter):
         return
-    levels = bits.levels or (bits.default,) if isinstance(bits, Parameter) else (bits,)
+    levels = bits.levels or (bits,) if isinstance(bits, Parameter) else (bits,)
     wrong = [level for level in levels if not is_width(level, least)]
     if wrong:
         raise SpaceError(
@@ -58,7 +56,8 @@ def bits_condition(bits: Scalar, least: int = 1) -> Scalar:
         return is_width(bits, least)
     if isinstance(bits, Parameter):
         return True
-    return ((bits >= least) & (bits <= MOST_BITS)) | (bits == FLOAT_BITS)
+    widths = ((bits >= least) & (bits <= MOST_BITS)) | (bits == FLOAT_BITS)
+    return widths if bits.whole else And(widths, Floor(bits) == bits)
 
 
 def grid(bits: int, signed: bool = True) -> tuple[int, int]:

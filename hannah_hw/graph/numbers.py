@@ -17,20 +17,17 @@ def whole(value: Any, what: str, least: int | None = None) -> Scalar:
     """A whole number, or an expression; see `whole_conditions` for what that may become.
 
     Args:
-        value: As given; NumPy's integers become Python's.
+        value: As given; NumPy's integers become Python's, and so does 2.0.
         what: What it is, for the message.
         least: The smallest that a plain number may be; None: any.
 
     Raises:
         SpaceError: Something else.
     """
-    if (
-        isinstance(value, int | np.integer)
-        and not isinstance(value, bool)
-        and (least is None or value >= least)
-    ):
-        return int(value)
-    if isinstance(value, Expression) and getattr(value, "numeric", True):
+    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
+        if value == value // 1 and (least is None or value >= least):  # not where it is infinite or no number
+            return int(value)
+    elif isinstance(value, Expression) and getattr(value, "numeric", True):
         return value
     bound = "" if least is None else f", at least {least}"
     raise SpaceError(f"{what} is {value!r}; it must be a whole number{bound}")

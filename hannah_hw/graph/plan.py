@@ -165,8 +165,9 @@ def resolve(
                 inputs.append(value)
             else:
                 if node.bits is not None:
-                    value.bits, value.channel_axis = evaluate(node.bits), node.owner.output_axis
-                    check_bits(value.bits, node.id)
+                    bits = evaluate(node.bits)
+                    check_bits(bits, node.id)
+                    value.bits, value.channel_axis = int(bits), node.owner.output_axis
                 weights[node.id] = value
         elif isinstance(node, Op):
             operands = [values[id(operand)] for operand in node.operands]

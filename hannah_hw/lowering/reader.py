@@ -134,7 +134,7 @@ def _load(path: Path) -> Any:
 def _check_whole(model: Any, where: str) -> None:
     import onnx
 
-    if not model.graph.node or not model.graph.output:
+    if not model.graph.output:
         raise ModelError("not an ONNX file, or a truncated one: it has no graph", where=where)
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
         raise ModelError("its weights are in another file; save it as one file", where=where)
@@ -254,7 +254,7 @@ class _Reader:
 
     def _output(self, name: str) -> Node:
         if name not in self.values:
-            raise ModelError(f"the output {name!r} is a constant", where=self.where)
+            raise ModelError(f"the output {name!r} does not depend on an input", where=self.where)
         return self.values[name]
 
     def _quantisation(self, node: Any) -> None:

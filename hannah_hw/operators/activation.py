@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 class _Clamp(Op):
     inputs = 1
+    arity = (1, 1)
     clamp: ClassVar[str]
 
     def row(self) -> Row:
@@ -82,6 +83,7 @@ class _Curve(Op):
     """An activation that is no clamp: integer kernels look it up or compute it, so it is a kernel of its own."""
 
     inputs = 1
+    arity = (1, 1)
     kind: ClassVar[str]
 
     def row(self) -> Row:

@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Shape, Tensor
-from hannah_hw.operators.dimensions import product
-from hannah_hw.operators.windows import (
-    Padding,
-    WindowOp,
-    onnx_window,
-    torch_pads,
-    window_columns,
-    window_requirements,
-)
+from hannah_hw.graph.numbers import whole, whole_conditions
+from hannah_hw.operators.dimensions import product, vector_requirements
+from hannah_hw.operators.windows import Padding, WindowOp, onnx_window, torch_pads, window_columns
 from hannah_hw.workload.rows import Row
 
 if TYPE_CHECKING:
@@ -37,29 +31,32 @@ class ConvolutionOp(WindowOp):
         rank: Number of spatial dimensions.
     """
 
+    arity = (2, 3)
+    takes = "data, a weight and optionally a bias"
     rank: ClassVar[int]
 
     def __init__(self, stride: Any, dilation: Any, groups: Scalar, padding: Padding) -> None:
         super().__init__(stride, dilation, padding)
-        self.groups = groups
+        self.groups = whole(groups, "groups", 1)
 
-    def __call__(self, *operands: Node) -> Any:
-        """The operator on data and a weight.
-
-        Raises:
-            SpaceError: Not two or three operands, or of the wrong number of dimensions.
-        """
-        name = type(self).__name__
-        if len(operands) not in (2, 3):
-            raise SpaceError(
-                f"{name} takes data, a weight and optionally a bias; it was given {len(operands)} operands"
-            )
+    def _check_operands(self, operands: tuple[Node, ...]) -> None:
+        super()._check_operands(operands)
         for node, what in zip(operands, ("data", "weight"), strict=False):
             if len(node.shape()) != self.rank + 2:
                 raise SpaceError(
-                    f"the {what} of {name} must have {self.rank + 2} dimensions; {node.id} has shape {node.shape()}"
+                    f"the {what} of {type(self).__name__} must have {self.rank + 2} dimensions; {node.id} has "
+                    f"shape {node.shape()}"
                 )
-        return super().__call__(*operands)
+
+    @property
+    def _groups(self) -> Scalar:
+        return whole(self.groups, "groups", 1)
+
+    def requirements(self) -> list[tuple[Scalar, str]]:
+        """The window fits the data, there are groups, and a bias has one value an output channel."""
+        text = f"it has {self.groups} groups; they must be a whole number of at least 1"
+        groups = [(condition, text) for condition in whole_conditions(self.groups, 1)]
+        return [*groups, *vector_requirements(self.operands[2:], self.shape()[1]), *super().requirements()]
 
     def _kernel(self, rank: int) -> tuple[Scalar, ...]:
         return self.operands[1].shape()[2:]
@@ -92,13 +89,13 @@ class _Convolution(ConvolutionOp):
 
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The weight fits the channels, the groups divide them, and the window fits the data."""
-        data, weight = self.operands[0].shape(), self.operands[1].shape()
+        data, weight, groups = self.operands[0].shape(), self.operands[1].shape(), self._groups
         text = (
-            f"the weight has shape {weight} in {self.groups} groups, but {self.operands[0].id} has {data[1]} channels; "
+            f"the weight has shape {weight} in {groups} groups, but {self.operands[0].id} has {data[1]} channels; "
             "a weight is (O, channels / groups, kernel...) and the groups divide O"
         )
-        fits = [(weight[1] * self.groups == data[1], text), (weight[0] % self.groups == 0, text)]
-        return [*fits, *window_requirements(self._window())]
+        fits = [(weight[1] * groups == data[1], text), (weight[0] % groups == 0, text)]
+        return [*fits, *super().requirements()]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         import torch.nn.functional as functional
@@ -111,7 +108,7 @@ class _Convolution(ConvolutionOp):
             data = functional.pad(data, torch_pads(begin, end))
             padding = 0
         convolve: Any = functional.conv1d if self.rank == 1 else functional.conv2d
-        result: TorchTensor = convolve(data, weight, bias, stride, padding, dilation, self.groups)
+        result: TorchTensor = convolve(data, weight, bias, stride, padding, dilation, self._groups)
         return result
 
     def row(self) -> Row:
@@ -121,7 +118,7 @@ class _Convolution(ConvolutionOp):
         weights = product((*weight[:2], *kernel))
         columns = window_columns(sizes, outputs, kernel, stride, dilation, begin, end)
         columns.update(
-            groups=self.groups,
+            groups=self._groups,
             in_channels=self.operands[0].shape()[1],
             out_channels=weight[0],
             weights=weights,
@@ -136,8 +133,8 @@ class _Convolution(ConvolutionOp):
         rare: dict[str, Any] = {}
         if any(d != 1 for d in dilation):
             rare["dilations"] = dilation
-        if self.groups != 1:
-            rare["group"] = self.groups
+        if self._groups != 1:
+            rare["group"] = self._groups
         return emitter.node("Conv", inputs, kernel_shape=kernel, strides=stride, pads=[*begin, *end], **rare)
 
 

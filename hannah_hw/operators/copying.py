@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hannah_hw.errors import ModelError, SpaceError
-from hannah_hw.expressions import Expression, Scalar
+from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape
+from hannah_hw.graph.numbers import whole, whole_conditions
 from hannah_hw.operators.dimensions import axis_of, copy_columns
-from hannah_hw.operators.windows import Padding, resolve_padding, torch_pads, window_columns
+from hannah_hw.operators.windows import (
+    Padding,
+    padding_requirements,
+    resolve_padding,
+    torch_pads,
+    window_columns,
+)
 from hannah_hw.workload.rows import Row
 
 if TYPE_CHECKING:
@@ -27,6 +35,9 @@ class Concat(Op):
         axis: The dimension in which they may differ and follow each other; 1 is the channels.
     """
 
+    inputs = sys.maxsize
+    arity = (2, sys.maxsize)
+    takes = "at least two operands"
     onnx_types = ("Concat",)
 
     def __init__(self, axis: int = 1) -> None:
@@ -39,18 +50,18 @@ class Concat(Op):
         Raises:
             SpaceError: Fewer than two operands, or shapes that do not fit.
         """
-        if len(operands) < 2:
-            raise SpaceError(f"Concat takes at least two operands; it was given {len(operands)}")
-        ranks = {len(operand.shape()) for operand in operands}
-        if len(ranks) > 1:
+        result = super().__call__(*operands)
+        result.shape()
+        return result
+
+    def _check_operands(self, operands: tuple[Node, ...]) -> None:
+        super()._check_operands(operands)
+        if len({len(operand.shape()) for operand in operands}) > 1:
             raise SpaceError(
                 "Concat takes values of one number of dimensions, but "
                 + " and ".join(f"{operand.id} has shape {operand.shape()}" for operand in operands)
             )
         axis_of(self.axis, operands[0].shape(), "Concat")
-        result = super().__call__(*operands)
-        result.shape()
-        return result
 
     def _axis(self) -> int:
         return axis_of(self.axis, self.operands[0].shape(), "Concat")
@@ -110,13 +121,14 @@ class Slice(Op):
     """
 
     inputs = 1
+    arity = (1, 1)
     onnx_types = ("Slice",)
 
     def __init__(self, axis: int, begin: Scalar, size: Scalar) -> None:
         super().__init__()
         self.axis = axis
-        self.begin = begin
-        self.size = size
+        self.begin = whole(begin, "the begin of Slice")
+        self.size = whole(size, "the size of Slice")
 
     def _axis(self) -> int:
         return axis_of(self.axis, self.operands[0].shape(), "Slice")
@@ -124,21 +136,26 @@ class Slice(Op):
     def shape_fun(self) -> Shape:
         """The shape of the data, with the size along the axis."""
         axis, shape = self._axis(), self.operands[0].shape()
-        return (*shape[:axis], self.size, *shape[axis + 1 :])
+        return (*shape[:axis], self._part()[1], *shape[axis + 1 :])
+
+    def _part(self) -> tuple[Scalar, Scalar]:
+        """Begin and size."""
+        return whole(self.begin, "the begin of Slice"), whole(self.size, "the size of Slice")
 
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The part is within the data."""
-        whole = self.operands[0].shape()[self._axis()]
+        every = self.operands[0].shape()[self._axis()]
+        begin, size = self._part()
         text = (
-            f"{self.operands[0].id} has {whole} values in dimension {self._axis()}; {self.size} of them from "
-            f"{self.begin} on cannot be taken"
+            f"{self.operands[0].id} has {every} values in dimension {self._axis()}; {size} of them from "
+            f"{begin} on cannot be taken"
         )
-        return [(self.begin >= 0, text), (self.size >= 1, text), (self.begin + self.size <= whole, text)]
+        fractions = [(c, text) for number in (begin, size) for c in whole_conditions(number, 0)]
+        return [*fractions, (begin >= 0, text), (size >= 1, text), (begin + size <= every, text)]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
-        begin: Any = self.begin
-        size: Any = self.size
-        return args[0].narrow(self._axis(), begin, size)
+        begin, size = self._part()
+        return args[0].narrow(self._axis(), begin, size)  # type: ignore[arg-type]
 
     def row(self) -> Row:
         """A ``slice`` kernel."""
@@ -146,7 +163,8 @@ class Slice(Op):
 
     def to_onnx(self, emitter: OnnxEmitter, inputs: list[str]) -> str:
         """An ONNX ``Slice``."""
-        numbers = {"starts": self.begin, "ends": self.begin + self.size, "axes": self._axis()}
+        begin, size = self._part()
+        numbers = {"starts": begin, "ends": begin + size, "axes": self._axis()}
         limits = [emitter.constant(name, np.array([value], np.int64)) for name, value in numbers.items()]
         return emitter.node("Slice", [*inputs, *limits])
 
@@ -165,8 +183,8 @@ class Slice(Op):
                 f"a Slice along the axes {along.tolist()} is not supported; slice one after the other"
             )
         axis = int(along[0]) % len(shape)
-        whole: Any = shape[axis]
-        begin, end, _ = slice(int(starts[0]), int(ends[0])).indices(whole)
+        every: Any = shape[axis]
+        begin, end, _ = slice(int(starts[0]), int(ends[0])).indices(every)
         result: Node = cls(axis, begin, end - begin)(node.operands[0])
         return result
 
@@ -179,10 +197,13 @@ class Permute(Op):
     """
 
     inputs = 1
+    arity = (1, 1)
     onnx_types = ("Transpose",)
 
     def __init__(self, dims: Sequence[int]) -> None:
         super().__init__()
+        if not isinstance(dims, Sequence | range) or not all(isinstance(dim, int) for dim in dims):
+            raise SpaceError(f"the dims of Permute are {dims!r}; give the dimensions in their new order")
         self.dims = tuple(dims)
 
     def shape_fun(self) -> Shape:
@@ -226,11 +247,12 @@ class ZeroPad(Op):
     """
 
     inputs = 1
+    arity = (1, 1)
     onnx_types = ("Pad",)
 
     def __init__(self, padding: Padding) -> None:
         super().__init__()
-        if not isinstance(padding, int | Expression | tuple | list):
+        if padding is None or isinstance(padding, str):
             raise SpaceError(f"the padding of ZeroPad is {padding!r}; give one number or a tuple of numbers")
         self.padding = padding
 
@@ -249,8 +271,7 @@ class ZeroPad(Op):
 
     def requirements(self) -> list[tuple[Scalar, str]]:
         """No side is cut."""
-        sides = [side for part in self._sides() for side in part]
-        return [(side >= 0, f"its padding is {tuple(sides)}; no side may be negative") for side in sides]
+        return padding_requirements(*self._sides())
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         import torch.nn.functional as functional

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hannah_hw.errors import SpaceError
 from hannah_hw.expressions import Scalar
-from hannah_hw.graph import Shape
+from hannah_hw.graph import Node, Shape
 
 
 def product(sizes: Shape) -> Scalar:
@@ -34,6 +36,22 @@ def axis_of(axis: int, shape: Shape, name: str) -> int:
             allowed=[str(value) for value in allowed],
         )
     return axis % rank
+
+
+def vector_requirements(vectors: Iterable[Node], size: Scalar) -> list[tuple[Scalar, str]]:
+    """Weights hold one number for each of some channels or features.
+
+    Args:
+        vectors: The weights.
+        size: The number of channels.
+    """
+    conditions: list[tuple[Scalar, str]] = []
+    for vector in vectors:
+        shape = vector.shape()
+        fits = shape[0] == size if len(shape) == 1 else False
+        if fits is not True:
+            conditions.append((fits, f"{vector.id} has shape {shape}; it must have {(size,)}"))
+    return conditions
 
 
 def elementwise_columns(shape: Shape) -> dict[str, Scalar]:

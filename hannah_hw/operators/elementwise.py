@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import And, If, Or, Scalar
 from hannah_hw.graph import Node, Op, Shape
+from hannah_hw.graph.numbers import real
 from hannah_hw.operators.dimensions import elementwise_columns
 from hannah_hw.workload.rows import Row
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 class Add(Op):
     """The sum of two values of the same shape; of more, a chain of sums, as kernels add two at a time."""
 
+    inputs = 2
+    arity = (2, 2)
     onnx_types = ("Add",)
 
     def __call__(self, *operands: Node) -> Any:
@@ -81,6 +84,9 @@ class Mul(Op):
     One number a channel is (N, C), or C followed by sizes of 1: what squeeze-and-excite computes.
     """
 
+    inputs = 2
+    arity = (2, 2)
+    takes = "data and what it is multiplied with"
     onnx_types = ("Mul",)
 
     def __call__(self, *operands: Node) -> Any:
@@ -89,10 +95,6 @@ class Mul(Op):
         Raises:
             SpaceError: Not two operands, or shapes that do not fit.
         """
-        if len(operands) != 2:
-            raise SpaceError(
-                f"Mul takes data and what it is multiplied with; it was given {len(operands)} operands"
-            )
         result = super().__call__(*operands)
         result.shape()
         return result
@@ -173,12 +175,13 @@ class Scale(Op):
     """
 
     inputs = 1
+    arity = (1, 1)
     onnx_types = ("Div",)
 
     def __init__(self, factor: Scalar, power: Scalar = 1.0) -> None:
         super().__init__()
-        self.factor = factor
-        self.power = power
+        self.factor: Any = real(factor, "the factor of Scale")
+        self.power: Any = real(power, "the power of Scale")
 
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The factor is positive: other powers of it need not be real numbers."""
@@ -186,7 +189,7 @@ class Scale(Op):
 
     @property
     def _number(self) -> float:
-        return float(self.factor**self.power)  # type: ignore[operator]
+        return float(np.float64(self.factor) ** np.float64(self.power))
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         return args[0] * self._number

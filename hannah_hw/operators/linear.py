@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape, Tensor
-from hannah_hw.operators.dimensions import product
+from hannah_hw.operators.dimensions import product, vector_requirements
 from hannah_hw.workload.rows import Row
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ class Linear(Op):
     """Operands: data, flattened to (N, in); weight (in, out); optionally bias (out,)."""
 
     inputs = 1
+    arity = (2, 3)
+    takes = "data, a weight and optionally a bias"
     output_axis = 1
     onnx_types = ("Gemm",)
 
@@ -27,32 +29,28 @@ class Linear(Op):
         """A fully connected layer.
 
         Raises:
-            SpaceError: Not two or three operands, or a weight that does not fit the data.
+            SpaceError: Not two or three operands, or weights that do not fit the data.
         """
-        if len(operands) not in (2, 3):
-            raise SpaceError(
-                f"Linear takes data, a weight and optionally a bias; it was given {len(operands)} operands"
-            )
-        weight = operands[1].shape()
-        if len(weight) != 2:
-            raise SpaceError(f"the weight of Linear must be (in, out); {operands[1].id} has shape {weight}")
         result = super().__call__(*operands)
         result.shape()
         return result
+
+    def _check_operands(self, operands: tuple[Node, ...]) -> None:
+        super()._check_operands(operands)
+        if len(operands[1].shape()) != 2:
+            raise SpaceError(
+                f"the weight of Linear must be (in, out); {operands[1].id} has shape {operands[1].shape()}"
+            )
 
     def shape_fun(self) -> Shape:
         """(N, out)."""
         return (self.operands[0].shape()[0], self.operands[1].shape()[1])
 
     def requirements(self) -> list[tuple[Scalar, str]]:
-        """The weight takes as many features as the data has."""
+        """The weight takes as many features as the data has, and a bias has one value an output."""
         features, weight = product(self.operands[0].shape()[1:]), self.operands[1].shape()
-        return [
-            (
-                weight[0] == features,
-                f"the weight takes {weight[0]} features, but {self.operands[0].id} has {features}",
-            )
-        ]
+        text = f"the weight takes {weight[0]} features, but {self.operands[0].id} has {features}"
+        return [(weight[0] == features, text), *vector_requirements(self.operands[2:], weight[1])]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         result = args[0].flatten(1) @ args[1]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 class MatMul(Op):
     """(N, ..., rows, inner) times (N, ..., inner, columns): one product for each value of the other dimensions."""
 
+    inputs = 2
+    arity = (2, 2)
+    takes = "two values (N, ..., rows, inner) and (N, ..., inner, columns)"
     onnx_types = ("MatMul",)
 
     def __call__(self, *operands: Node) -> Any:
@@ -28,15 +31,16 @@ class MatMul(Op):
         Raises:
             SpaceError: Not two operands of one number of dimensions, at least three, or sizes that do not fit.
         """
-        ranks = [len(operand.shape()) for operand in operands]
-        if len(ranks) != 2 or ranks[0] != ranks[1] or ranks[0] < 3:
-            shapes = " and ".join(f"{operand.id} of shape {operand.shape()}" for operand in operands)
-            raise SpaceError(
-                f"MatMul takes two values (N, ..., rows, inner) and (N, ..., inner, columns); it was given {shapes}"
-            )
         result = super().__call__(*operands)
         result.shape()
         return result
+
+    def _check_operands(self, operands: tuple[Node, ...]) -> None:
+        super()._check_operands(operands)
+        ranks = [len(operand.shape()) for operand in operands]
+        if ranks[0] != ranks[1] or ranks[0] < 3:
+            shapes = " and ".join(f"{operand.id} of shape {operand.shape()}" for operand in operands)
+            raise SpaceError(f"MatMul takes {self.takes}; it was given {shapes}")
 
     def shape_fun(self) -> Shape:
         """(N, ..., rows, columns)."""

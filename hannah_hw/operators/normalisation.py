@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op
-from hannah_hw.operators.dimensions import axis_of, elementwise_columns, row_columns
+from hannah_hw.graph.numbers import real
+from hannah_hw.operators.dimensions import axis_of, elementwise_columns, row_columns, vector_requirements
 from hannah_hw.workload.rows import Row
 
 if TYPE_CHECKING:
@@ -29,25 +30,25 @@ class BatchNorm(Op):
     """
 
     inputs = 1
+    arity = (3, 5)
+    takes = "data, running mean, running variance, and optionally both scale and offset"
     onnx_types = ("BatchNormalization",)
 
     def __init__(self, epsilon: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__()
-        self.epsilon = epsilon
-        self.momentum = momentum
+        self.epsilon: Any = real(epsilon, "the epsilon of BatchNorm", 0.0)
+        self.momentum: Any = real(momentum, "the momentum of BatchNorm", 0.0)
 
-    def __call__(self, *operands: Node) -> Any:
-        """A batch normalisation.
+    def _check_operands(self, operands: tuple[Node, ...]) -> None:
+        super()._check_operands(operands)
+        if len(operands) == 4:
+            raise SpaceError(f"BatchNorm takes {self.takes}; it was given 4 operands")
+        if len(operands[0].shape()) < 2:
+            raise SpaceError(f"BatchNorm takes data (N, C, ...), not {operands[0].shape()}")
 
-        Raises:
-            SpaceError: Not three or five operands.
-        """
-        if len(operands) not in (3, 5):
-            raise SpaceError(
-                "BatchNorm takes data, running mean, running variance, and optionally both scale and offset; "
-                f"it was given {len(operands)} operands"
-            )
-        return super().__call__(*operands)
+    def requirements(self) -> list[tuple[Scalar, str]]:
+        """The statistics, scale and offset have one value a channel."""
+        return vector_requirements(self.operands[1:], self.operands[0].shape()[1])
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         import torch.nn.functional as functional
@@ -107,12 +108,14 @@ class LayerNorm(Op):
     """
 
     inputs = 1
+    arity = (2, 3)
+    takes = "data, scale and optionally offset"
     onnx_types = ("LayerNormalization",)
 
     def __init__(self, axis: int = -1, epsilon: float = 1e-5) -> None:
         super().__init__()
         self.axis = axis
-        self.epsilon = epsilon
+        self.epsilon: Any = real(epsilon, "the epsilon of LayerNorm", 0.0)
 
     def __call__(self, *operands: Node) -> Any:
         """A layer normalisation.
@@ -120,10 +123,6 @@ class LayerNorm(Op):
         Raises:
             SpaceError: Not two or three operands, or weights that do not fit.
         """
-        if len(operands) not in (2, 3):
-            raise SpaceError(
-                f"LayerNorm takes data, scale and optionally offset; it was given {len(operands)} operands"
-            )
         result = super().__call__(*operands)
         result.shape()
         return result

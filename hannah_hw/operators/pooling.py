@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hannah_hw.errors import ModelError, SpaceError, UnsupportedError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape
+from hannah_hw.graph.numbers import whole_conditions
 from hannah_hw.operators.windows import (
     Padding,
     WindowOp,
@@ -14,7 +15,6 @@ from hannah_hw.operators.windows import (
     per_dimension,
     torch_pads,
     window_columns,
-    window_requirements,
 )
 from hannah_hw.workload.rows import Row
 
@@ -34,6 +34,8 @@ class _Pooling(WindowOp):
         padding: See `hannah_hw.operators.windows.Padding`.
     """
 
+    arity = (1, 1)
+    takes = "one operand of shape (N, C, L) or (N, C, H, W)"
     kind: ClassVar[str]
     onnx_type: ClassVar[str]
 
@@ -41,15 +43,10 @@ class _Pooling(WindowOp):
         super().__init__(stride, dilation, padding)
         self.kernel_size = kernel_size
 
-    def __call__(self, *operands: Node) -> Any:
-        """Pool one value.
-
-        Raises:
-            SpaceError: Not one operand of three or four dimensions.
-        """
-        if len(operands) != 1 or len(operands[0].shape()) not in (3, 4):
-            raise SpaceError(f"{type(self).__name__} takes one operand of shape (N, C, L) or (N, C, H, W)")
-        return super().__call__(*operands)
+    def _check_operands(self, operands: tuple[Node, ...]) -> None:
+        super()._check_operands(operands)
+        if len(operands[0].shape()) not in (3, 4):
+            raise SpaceError(f"{type(self).__name__} takes {self.takes}, not {operands[0].shape()}")
 
     def _kernel(self, rank: int) -> tuple[Scalar, ...]:
         return per_dimension(self.kernel_size, rank, "kernel_size")
@@ -57,10 +54,6 @@ class _Pooling(WindowOp):
     def shape_fun(self) -> Shape:
         """(N, C, output sizes...)."""
         return (*self.operands[0].shape()[:2], *self._window()[1])
-
-    def requirements(self) -> list[tuple[Scalar, str]]:
-        """The window fits the data."""
-        return window_requirements(self._window())
 
     def row(self) -> Row:
         """A pooling kernel; every channel is a group of its own."""
@@ -158,6 +151,7 @@ class AdaptiveAvgPooling(Op):
     """
 
     inputs = 1
+    arity = (1, 1)
     onnx_types = ("GlobalAveragePool",)
 
     def __init__(self, output_size: Any = 1) -> None:
@@ -176,9 +170,7 @@ class AdaptiveAvgPooling(Op):
         """Every size is a multiple of its outputs."""
         sizes, outputs = self._sizes()
         text = f"the sizes {sizes} are no multiples of the outputs {outputs}"
-        positive: list[tuple[Scalar, str]] = [(output >= 1, text) for output in outputs]
-        if any(condition is False for condition, _ in positive):
-            return positive
+        positive = [(condition, text) for output in outputs for condition in whole_conditions(output, 1)]
         return [*positive, *((size % output == 0, text) for size, output in zip(sizes, outputs, strict=True))]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:

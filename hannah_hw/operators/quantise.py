@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
-from hannah_hw.errors import ModelError, SpaceError
+from hannah_hw.errors import ModelError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Tensor
 from hannah_hw.graph.bits import FLOAT_BITS, LEAST_SCALE, bits_condition, check_bits, grid
-from hannah_hw.operators.dimensions import elementwise_columns
+from hannah_hw.graph.numbers import real
+from hannah_hw.operators.dimensions import elementwise_columns, vector_requirements
 from hannah_hw.workload.rows import Row
 
 if TYPE_CHECKING:
@@ -47,36 +48,26 @@ class Quantize(Op):
     """
 
     inputs = 1
+    arity = (2, 2)
+    takes = "data and a running maximum, a Tensor of shape (1,); use hannah_hw.blocks.quantize"
     onnx_types: ClassVar[tuple[str, ...]] = (FAKE_QUANTISE, UNQUANTISED)
 
     def __init__(self, bits: Scalar = 8, signed: bool = True, momentum: float = 0.1) -> None:
         super().__init__()
-        self.bits = bits
+        self.bits: Any = bits
         self.signed = signed
-        self.momentum = momentum
+        self.momentum: Any = real(momentum, f"the momentum of {type(self).__name__}", 0.0)
         check_bits(bits, type(self).__name__ + (" with a sign" if signed else ""), self._least)
 
     @property
     def _least(self) -> int:
         return 2 if self.signed else 1
 
-    def __call__(self, *operands: Node) -> Any:
-        """A quantised value.
-
-        Raises:
-            SpaceError: Not data and a running maximum.
-        """
-        name = type(self).__name__
-        if len(operands) != 2 or len(operands[1].shape()) != 1 or not isinstance(operands[1], Tensor):
-            raise SpaceError(
-                f"{name} takes data and a running maximum, a Tensor of shape (1,); use hannah_hw.blocks.quantize"
-            )
-        return super().__call__(*operands)
-
     def requirements(self) -> list[tuple[Scalar, str]]:
-        """There is such a grid."""
+        """There is such a grid, with one range."""
         condition = bits_condition(self.bits, self._least)
-        return [] if condition is True else [(condition, f"{self.bits} is no bit width")]
+        widths = [] if condition is True else [(condition, f"{self.bits} is no bit width")]
+        return [*widths, *vector_requirements(self.operands[1:], 1)]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         data, running_max = args
@@ -85,7 +76,7 @@ class Quantize(Op):
         if self._training:
             peak = data.detach().abs().amax()
             running_max.mul_(1.0 - self.momentum).add_(peak, alpha=self.momentum)
-        low, high = grid(int(self.bits), self.signed)  # type: ignore[arg-type]
+        low, high = grid(int(self.bits), self.signed)
         scale = (running_max / high).clamp_min(LEAST_SCALE)
         inside = data.clamp(low * scale, high * scale)
         values = (data.detach() / scale).round().clamp(low, high) * scale
@@ -102,11 +93,11 @@ class Quantize(Op):
         data, running_max = inputs
         if self.bits == FLOAT_BITS:
             return emitter.node(UNQUANTISED, [data], bits=FLOAT_BITS)
-        low, high = grid(int(self.bits), self.signed)  # type: ignore[arg-type]
+        low, high = grid(int(self.bits), self.signed)
         scale = np.maximum(emitter.weight(running_max)[0] / np.float32(high), np.float32(LEAST_SCALE))
         constants = {"scale": scale, "low": low, "high": high}
         names = [emitter.constant(name, np.array(value, np.float32)) for name, value in constants.items()]
-        return emitter.node(FAKE_QUANTISE, [data, *names], bits=int(self.bits))  # type: ignore[arg-type]
+        return emitter.node(FAKE_QUANTISE, [data, *names], bits=int(self.bits))
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Node:

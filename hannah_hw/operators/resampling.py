@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hannah_hw.errors import ModelError, SpaceError
-from hannah_hw.expressions import Floor, Scalar
-from hannah_hw.expressions.operations import is_whole
+from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape
+from hannah_hw.graph.numbers import whole_conditions
 from hannah_hw.operators.windows import per_dimension, window_columns
 from hannah_hw.workload.rows import Row
 
@@ -46,6 +46,7 @@ class Upsample(Op):
     """
 
     inputs = 1
+    arity = (1, 1)
     onnx_types = ("Resize",)
 
     def __init__(self, scale: Any, mode: str = "nearest") -> None:
@@ -69,9 +70,7 @@ class Upsample(Op):
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The factors are whole numbers."""
         text = f"its scale is {self.scale}; it must be a whole number, at least 1"
-        scales = self._scales()
-        whole = [(Floor(scale) == scale, text) for scale in scales if not is_whole(scale)]
-        return [*((scale >= 1, text) for scale in scales), *whole]
+        return [(condition, text) for scale in self._scales() for condition in whole_conditions(scale, 1)]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         import torch.nn.functional as functional

@@ -19,6 +19,7 @@ class Softmax(Op):
     """``exp(x) / sum(exp(x))`` over the last dimension of (N, ..., classes)."""
 
     inputs = 1
+    arity = (1, 1)
     onnx_types = ("Softmax",)
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:

@@ -10,6 +10,7 @@ import numpy as np
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Max, Scalar
 from hannah_hw.graph import Node, Op, Shape
+from hannah_hw.graph.numbers import real, whole
 from hannah_hw.operators.dimensions import product
 from hannah_hw.workload.rows import Row
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 class _View(Op):
     inputs = 1
+    arity = (1, 1)
 
     def row(self) -> Row:
         """Another name for its operand's buffer."""
@@ -57,7 +59,7 @@ class Dropout(_View):
 
     def __init__(self, p: Scalar = 0.5) -> None:
         super().__init__()
-        self.p = p
+        self.p = real(p, "the p of Dropout")
 
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The probability is one."""
@@ -122,21 +124,26 @@ class Reshape(_View):
 
     def __init__(self, sizes: Sequence[Scalar]) -> None:
         super().__init__()
-        if not isinstance(sizes, tuple | list) or not sizes or sum(map(_is_open, sizes)) > 1:
-            raise SpaceError(
-                f"the sizes of Reshape are {sizes!r}; give them without the batch, one may be -1"
-            )
-        self.sizes = tuple(sizes)
-
-    def _known(self) -> Scalar:
-        """Product of the sizes that are given."""
-        return product(tuple(size for size in self.sizes if not _is_open(size)))
+        if not isinstance(sizes, tuple | list) or not sizes:
+            raise SpaceError(f"the sizes of Reshape are {sizes!r}; give those behind the batch")
+        left = [position for position, size in enumerate(sizes) if isinstance(size, int) and size == -1]
+        if len(left) > 1:
+            raise SpaceError(f"the sizes of Reshape are {sizes!r}; only one may be -1")
+        #: Which size is what the others leave; a parameter never is, whatever its value.
+        self._left = left[0] if left else None
+        self.sizes = tuple(
+            size if i in left else whole(size, "a size of Reshape", 1) for i, size in enumerate(sizes)
+        )
 
     def shape_fun(self) -> Shape:
         """(N, sizes...)."""
-        batch, *sizes = self.operands[0].shape()
-        left = product(tuple(sizes)) // Max(self._known(), 1)
-        return (batch, *(left if _is_open(size) else size for size in self.sizes))
+        batch, *data = self.operands[0].shape()
+        sizes = [
+            1 if i == self._left else whole(size, "a size of Reshape", 1) for i, size in enumerate(self.sizes)
+        ]
+        if self._left is not None:
+            sizes[self._left] = product(tuple(data)) // Max(product(tuple(sizes)), 1)
+        return (batch, *sizes)
 
     def requirements(self) -> list[tuple[Scalar, str]]:
         """As many values as the data has."""
@@ -161,7 +168,3 @@ class Reshape(_View):
             raise ModelError(f"it reshapes {data} to {node.shape}, which does not keep the batch")
         result: Node = cls(node.shape[1:])(node.operands[0])
         return result
-
-
-def _is_open(size: Any) -> bool:
-    return isinstance(size, int) and size == -1

@@ -8,17 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import ModelError, SpaceError
-from hannah_hw.expressions import Expression, Max, Scalar
+from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Shape
+from hannah_hw.graph.numbers import whole_conditions
 from hannah_hw.operators.convolution import ConvolutionOp
 from hannah_hw.operators.dimensions import product
-from hannah_hw.operators.windows import (
-    Padding,
-    onnx_window,
-    per_dimension,
-    window_columns,
-    window_requirements,
-)
+from hannah_hw.operators.windows import Padding, onnx_window, per_dimension, window_columns
 from hannah_hw.workload.rows import Row
 
 if TYPE_CHECKING:
@@ -34,7 +29,7 @@ class _TransposedConvolution(ConvolutionOp):
         stride: One number, or one a dimension.
         padding: How much of the full result is cut off: one number for all sides, one a dimension, or
             (begin, ..., end, ...) as ONNX orders them.
-        output_padding: How much more of the end is kept, one number, or one a dimension.
+        output_padding: How much more of the end is kept, less than the stride: one number, or one a dimension.
         dilation: One number, or one a dimension.
         groups: Number of groups.
     """
@@ -50,14 +45,14 @@ class _TransposedConvolution(ConvolutionOp):
         groups: Scalar = 1,
     ) -> None:
         super().__init__(stride, dilation, groups, padding)
-        if not isinstance(padding, int | Expression | tuple | list):
+        if padding is None or isinstance(padding, str):
             raise SpaceError(
                 f"the padding of {type(self).__name__} is {padding!r}; give one number or a tuple of numbers"
             )
         self.output_padding = output_padding
 
     def _extra(self) -> tuple[Scalar, ...]:
-        return per_dimension(self.output_padding, self.rank, "output_padding")
+        return per_dimension(self.output_padding, self.rank, "output_padding", 0)
 
     def _outputs(self, *window: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
         """``(size - 1) s + d (k - 1) + 1 - padding + output padding`` for each dimension."""
@@ -68,32 +63,22 @@ class _TransposedConvolution(ConvolutionOp):
 
     def shape_fun(self) -> Shape:
         """(N, O, output sizes...)."""
-        channels = self.operands[1].shape()[1] * self.groups
+        channels = self.operands[1].shape()[1] * self._groups
         return (self.operands[0].shape()[0], channels, *self._window()[1])
 
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The weight fits the channels, the groups divide them, and less is kept beyond the end than a step."""
-        data, weight = self.operands[0].shape(), self.operands[1].shape()
+        data, weight, groups = self.operands[0].shape(), self.operands[1].shape(), self._groups
         text = (
-            f"the weight has shape {weight} in {self.groups} groups, but {self.operands[0].id} has {data[1]} channels; "
+            f"the weight has shape {weight} in {groups} groups, but {self.operands[0].id} has {data[1]} channels; "
             "a weight is (channels, O / groups, kernel...) and the groups divide the channels"
         )
-        _, _, _, stride, dilation, begin, end = window = self._window()
-        extra = self._extra()
-        sides = [
-            (side >= 0, f"its padding is {(*begin, *end)}; no side may be negative")
-            for side in (*begin, *end)
-        ]
-        beyond = f"the output padding {extra} must be below stride {stride} or dilation {dilation}, and not negative"
-        steps = [(e < Max(s, d), beyond) for e, s, d in zip(extra, stride, dilation, strict=True)]
-        return [
-            (weight[0] == data[1], text),
-            (data[1] % self.groups == 0, text),
-            *sides,
-            *steps,
-            *((e >= 0, beyond) for e in extra),
-            *window_requirements(window),
-        ]
+        stride, extra = self._window()[3], self._extra()
+        beyond = f"the output padding {extra} must be below the stride {stride}, and not negative"
+        steps: list[tuple[Scalar, str]] = [(e < s, beyond) for e, s in zip(extra, stride, strict=True)]
+        steps += [(condition, beyond) for e in extra for condition in whole_conditions(e, 0)]
+        fits = [(weight[0] == data[1], text), (data[1] % groups == 0, text)]
+        return [*fits, *steps, *super().requirements()]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         import torch.nn.functional as functional
@@ -104,18 +89,18 @@ class _TransposedConvolution(ConvolutionOp):
         extra: Any = self._extra()
         result: TorchTensor
         if begin == end:
-            result = transpose(args[0], args[1], bias, stride, begin, extra, self.groups, dilation)
+            result = transpose(args[0], args[1], bias, stride, begin, extra, self._groups, dilation)
             return result
         # What is kept beyond the end of the full result is more than the padding cuts off.
         beyond = tuple(max(e - cut, 0) for e, cut in zip(extra, end, strict=True))
-        result = transpose(args[0], args[1], bias, stride, 0, beyond, self.groups, dilation)
+        result = transpose(args[0], args[1], bias, stride, 0, beyond, self._groups, dilation)
         for dim, (first, size) in enumerate(zip(begin, outputs, strict=True), start=2):
             result = result.narrow(dim, first, size)  # type: ignore[arg-type]
         return result
 
     def scaled(self, weight: NDArray[Any], factors: NDArray[Any]) -> NDArray[Any]:
         """The weight with every output channel multiplied; those of a group belong to its input channels."""
-        groups, channels = int(self.groups), len(weight)  # type: ignore[arg-type]
+        groups, channels = int(self._groups), len(weight)  # type: ignore[arg-type]
         rows = np.repeat(factors.reshape(groups, -1), channels // groups, axis=0)
         result: NDArray[Any] = weight * rows.reshape(*rows.shape, *[1] * self.rank)
         return result
@@ -126,7 +111,7 @@ class _TransposedConvolution(ConvolutionOp):
         window = self._window()
         columns = window_columns(*window)
         columns.update(
-            groups=self.groups,
+            groups=self._groups,
             in_channels=weight[0],
             out_channels=self.shape()[1],
             weights=product(weight),
@@ -141,8 +126,8 @@ class _TransposedConvolution(ConvolutionOp):
         rare: dict[str, Any] = {}
         if any(d != 1 for d in dilation):
             rare["dilations"] = dilation
-        if self.groups != 1:
-            rare["group"] = self.groups
+        if self._groups != 1:
+            rare["group"] = self._groups
         if any(self._extra()):
             rare["output_padding"] = self._extra()
         return emitter.node(
@@ -165,7 +150,7 @@ class ConvTranspose2d(_TransposedConvolution):
         stride: One number, or (vertical, horizontal).
         padding: How much of the full result is cut off: one number for all sides, (vertical, horizontal), or
             (top, left, bottom, right).
-        output_padding: How much more of the bottom and the right end is kept.
+        output_padding: How much more of the bottom and the right end is kept; less than the stride.
         dilation: One number, or (vertical, horizontal).
         groups: Number of groups.
     """

@@ -6,25 +6,32 @@ from collections.abc import Mapping
 from typing import Any
 
 from hannah_hw.errors import ModelError, SpaceError
-from hannah_hw.expressions import Expression, Max, Scalar
+from hannah_hw.expressions import Max, Scalar
 from hannah_hw.graph import Op
+from hannah_hw.graph.numbers import whole, whole_conditions
 
 #: What may be given for padding: None (the default rule), ``"same"``, ``"valid"``, one number for all sides,
 #: one a dimension, or (begin, ..., end, ...) as ONNX orders them.
 Padding = Any
 
 
-def per_dimension(value: Any, rank: int, name: str) -> tuple[Scalar, ...]:
-    """One value a spatial dimension, from one for all or from a sequence.
+def per_dimension(value: Any, rank: int, name: str, least: int = 1) -> tuple[Scalar, ...]:
+    """One whole number a spatial dimension, from one for all or from a sequence.
+
+    Args:
+        value: As given.
+        rank: Number of dimensions.
+        name: What it is, for messages.
+        least: The smallest that a plain number may be.
 
     Raises:
-        SpaceError: A sequence of another length.
+        SpaceError: A sequence of another length, or something else.
     """
     if isinstance(value, tuple | list):
         if len(value) != rank:
             raise SpaceError(f"{name} is {value!r}; give one number, or {rank}, one a dimension")
-        return tuple(value)
-    return (value,) * rank
+        return tuple(whole(item, name, least) for item in value)
+    return (whole(value, name, least),) * rank
 
 
 def default_padding(kernel: Scalar, stride: Scalar, dilation: Scalar) -> Scalar:
@@ -72,16 +79,15 @@ def resolve_padding(
             begin.append(total // 2)
             end.append(total - total // 2)
         return tuple(begin), tuple(end)
-    if isinstance(padding, int | Expression):
-        return (padding,) * rank, (padding,) * rank
-    if isinstance(padding, tuple | list) and len(padding) == rank:
-        return tuple(padding), tuple(padding)
-    if isinstance(padding, tuple | list) and len(padding) == 2 * rank:
-        return tuple(padding[:rank]), tuple(padding[rank:])
-    raise SpaceError(
-        f"padding is {padding!r}; give None, 'same', 'valid', a number, {rank} numbers (one a dimension) "
-        f"or {2 * rank} (all beginnings, then all ends)"
-    )
+    if not isinstance(padding, tuple | list):
+        return (whole(padding, "padding"),) * rank, (whole(padding, "padding"),) * rank
+    sides = tuple(whole(side, "padding") for side in padding)
+    if len(sides) not in (rank, 2 * rank):
+        raise SpaceError(
+            f"padding is {padding!r}; give None, 'same', 'valid', a number, {rank} numbers (one a dimension) "
+            f"or {2 * rank} (all beginnings, then all ends)"
+        )
+    return sides[:rank], sides[-rank:]
 
 
 def output_sizes(
@@ -99,15 +105,17 @@ def output_sizes(
     )
 
 
-def window_requirements(window: tuple[tuple[Scalar, ...], ...]) -> list[tuple[Scalar, str]]:
-    """A window must fit into its padded input at least once in each dimension.
+def padding_requirements(begin: tuple[Scalar, ...], end: tuple[Scalar, ...]) -> list[tuple[Scalar, str]]:
+    """Padding that was given adds to its data and cuts nothing off.
 
     Args:
-        window: Input sizes, output sizes, kernel, stride, dilation, padding before and after.
+        begin: Padding before each spatial dimension.
+        end: Padding behind it.
     """
-    sizes, outputs, kernel, _, _, begin, end = window
-    text = f"a window of {kernel} does not fit into {sizes} with padding {(*begin, *end)}"
-    return [(output >= 1, text) for output in outputs]
+    sides = (*begin, *end)
+    text = f"its padding is {sides}; no side may be negative"
+    cut = [(False, text) for side in sides if isinstance(side, int) and side < 0]
+    return cut + [(condition, text) for side in sides for condition in whole_conditions(side, 0)]
 
 
 def window_columns(
@@ -183,6 +191,18 @@ class WindowOp(Op):
             self._cache["window"] = sizes, outputs, kernel, stride, dilation, begin, end
         window: tuple[tuple[Scalar, ...], ...] = self._cache["window"]
         return window
+
+    def requirements(self) -> list[tuple[Scalar, str]]:
+        """The window fits into its padded input at least once in each dimension, and its steps are steps."""
+        sizes, outputs, kernel, stride, dilation, begin, end = self._window()
+        text = f"a window of {kernel} does not fit into {sizes} with padding {(*begin, *end)}"
+        conditions: list[tuple[Scalar, str]] = [(output >= 1, text) for output in outputs]
+        for name, numbers in (("kernel", kernel), ("stride", stride), ("dilation", dilation)):
+            text = f"its {name} is {numbers}; it must be whole numbers of at least 1"
+            conditions += [(condition, text) for n in numbers for condition in whole_conditions(n, 1)]
+        if self.padding is None or isinstance(self.padding, str):
+            return conditions
+        return [*conditions, *padding_requirements(begin, end)]
 
 
 def onnx_window(attributes: Mapping[str, Any], rank: int) -> dict[str, Any]:

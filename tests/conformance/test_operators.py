@@ -399,7 +399,7 @@ REFUSED = {
     "reshape": (lambda: operators.Reshape((3, 64))(X4).shape(), r"cannot be read as \(3, 64\)"),
     "open reshape": (lambda: operators.Reshape((3, -1))(X4).shape(), "cannot be read as"),
     "two open sizes": (lambda: operators.Reshape((-1, -1)), "one may be -1"),
-    "no sizes": (lambda: operators.Reshape(()), "one may be -1"),
+    "no sizes": (lambda: operators.Reshape(()), "give those behind the batch"),
     "cut sides": (lambda: operators.ZeroPad(-1)(X4).shape(), "no side may be negative"),
     "padding of a vector": (lambda: operators.ZeroPad(1)(Tensor("x", (1, 4))).shape(), r"takes \(N, C, L\)"),
     "padding by a word": (lambda: operators.ZeroPad("same"), "the padding of ZeroPad is 'same'"),
@@ -429,7 +429,7 @@ REFUSED = {
     ),
     "output padding": (
         lambda: operators.ConvTranspose2d(stride=2, output_padding=2)(X4, weight("w", 4, 2, 3, 3)).shape(),
-        "must be below stride",
+        "must be below the stride",
     ),
     "all cut off": (
         lambda: operators.ConvTranspose2d(padding=5)(X4, weight("w", 4, 2, 3, 3)).shape(),

@@ -430,11 +430,11 @@ WRONG = {
         r"'x' has a dynamic shape \(N is open\); give it one: --shape x=1",
     ),
     "no graph": (onnx.ModelProto, "it has no graph"),
-    "no nodes": (image, "it has no graph"),
+    "no nodes": (image, "'y' is not an output of any node"),
     "missing value": (lambda: image(node("Relu", "nowhere", "y")), "not a valid ONNX model"),
     "constant output": (
         lambda: model([node("Relu", "x", "y")], {"x": (1, 3)}, {"c": (1, 3)}, {"c": values(1, 3)}),
-        "is a constant",
+        "'c' does not depend on an input",
     ),
 }
 
