@@ -21,34 +21,47 @@ B = parameter(IntScalarParameter(1, 4, name="b"), "b")
 FLAG = parameter(CategoricalParameter([False, True], name="flag"), "flag")
 EVERY = [{"a": a, "b": b, "flag": flag} for a, b, flag in itertools.product(A.levels, B.levels, FLAG.levels)]
 
-numbers = st.recursive(
-    st.sampled_from([A, B, 1, 2, A + B, A * 2]),
-    lambda inner: st.tuples(st.deferred(lambda: conditions), inner, inner).flatmap(
-        lambda t: st.sampled_from([If(*t), Select(t[0], t[2], t[1]), t[1] + t[2]])
-    ),
-    max_leaves=4,
-)
-comparisons = st.tuples(numbers, numbers).flatmap(
-    lambda t: st.sampled_from([t[0] == t[1], t[0] != t[1], t[0] <= t[1], t[0] < t[1]])
-)
-conditions = st.recursive(
-    st.one_of(comparisons, st.just(FLAG == True)),  # noqa: E712 (builds a condition)
-    lambda inner: st.tuples(inner, inner).flatmap(
-        lambda t: st.sampled_from([Or(*t), And(*t), Not(t[0]), Or(Not(t[0]), t[1])])
-    ),
-    max_leaves=4,
-)
+LEAVES = [A, B, 1, 2, A + B, A * 2]
 
 
-@settings(max_examples=300, deadline=None)
-@given(conditions)
+@st.composite
+def conditions(draw, depth=2):
+    """A condition over numbers that switches choose between."""
+
+    def number(level):
+        if level == 0 or draw(st.booleans()):
+            return draw(st.sampled_from(LEAVES))
+        kind = draw(st.sampled_from(["if", "select", "sum"]))
+        first, second = number(level - 1), number(level - 1)
+        if kind == "sum":
+            return first + second
+        head = condition(level - 1)
+        return If(head, first, second) if kind == "if" else Select(head, second, first)
+
+    def condition(level):
+        kind = draw(st.sampled_from(["eq", "eq", "ne", "le", "flag", "or", "and", "not", "implies"]))
+        if kind == "flag":
+            return FLAG == True  # noqa: E712 (builds a condition)
+        if level == 0 or kind in ("eq", "ne", "le"):
+            left, right = number(level), number(level)
+            return left == right if kind == "eq" else left != right if kind == "ne" else left <= right
+        first, second = condition(level - 1), condition(level - 1)
+        if kind == "not":
+            return Not(first)
+        return Or(Not(first), second) if kind == "implies" else (Or if kind == "or" else And)(first, second)
+
+    return condition(depth)
+
+
+@settings(max_examples=200, deadline=None)
+@given(conditions(depth=3))
 def test_what_is_proved_holds_for_all_values(condition):
     if always(condition):
         assert all(lazy(condition, values) for values in EVERY)
 
 
-@settings(max_examples=200, deadline=None)
-@given(conditions, conditions, st.booleans())
+@settings(max_examples=150, deadline=None)
+@given(conditions(), conditions(), st.booleans())
 def test_what_a_condition_implies_may_take_its_place(head, condition, truth):
     if not isinstance(head, Expression):
         return
