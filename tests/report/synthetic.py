@@ -50,6 +50,9 @@ def cost(
                 "scratch_bytes": 512,
                 "source": "estimated",
                 "error": 0.03 + 0.05 * float(part),
+                "weight_bits": 8,
+                "activation_bits": 8,
+                "output_bits": 8,
             }
         )
     arena = 0.8 * ram_bytes
