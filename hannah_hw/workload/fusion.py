@@ -131,6 +131,9 @@ def fuse(steps: Sequence[Step], outputs: Sequence[int], bits: int = 8) -> Fused:
     sources: list[dict[int, _Source]] = []
     slots: dict[int, Slot] = {}
     for position, step in enumerate(steps):
+        if step.active is False:
+            sources.append({})
+            continue
         merged = _operand_sources(step, sources)
         row = step.row
         if row is None:
@@ -255,7 +258,9 @@ def _buffers(
     order = {position: index for index, position in enumerate(slots)}
     end = max(len(order) - 1, 0)
     owners = [
-        p for p, step in enumerate(steps) if p in slots or (step.row is None and step.conditions is None)
+        p
+        for p, step in enumerate(steps)
+        if p in slots or (step.row is None and step.conditions is None and step.active is not False)
     ]
     index_of = {owner: index for index, owner in enumerate(owners)}
     last: dict[int, Scalar] = {owner: order.get(owner, 0) for owner in owners}

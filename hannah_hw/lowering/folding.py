@@ -1,0 +1,51 @@
+"""Folding scales and offsets a channel into the weights of the operators before them."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from hannah_hw.graph.plan import Plan, PlanStep
+from hannah_hw.lowering.emitter import Emitter
+
+
+def fold_affine(plan: Plan, emitter: Emitter) -> set[str]:
+    """Scale the weights of operators whose value goes into nothing but a scale and offset a channel.
+
+    Aliases between them keep the order of the values, so that they keep the channels if their number is the same.
+
+    Returns:
+        Ids of the scales and offsets that became part of an operator; their value is that of their operand.
+    """
+    producers = {step.op.id: step for step in plan.steps}
+    users = plan.users()
+    folded: set[str] = set()
+    for step in plan.steps:
+        if not step.op.is_affine:
+            continue
+        producer = producers.get(step.data[0])
+        while (
+            producer is not None
+            and (_is_alias(producer) or producer.op.id in folded)
+            and users[producer.op.id] == 1
+        ):
+            producer = producers.get(producer.data[0])
+        if producer is None or producer.op.output_axis is None or users[producer.op.id] != 1:
+            continue
+        kernel = producer.operands[1]
+        if producer.shape[1] != step.shape[1] or any(users[name] != 1 for name in producer.operands[1:]):
+            continue
+        scale, offset = step.op.affine([emitter.weights[name] for name in step.operands[1:]])
+        emitter.scale(kernel, partial(producer.op.scaled, factors=scale))
+        bias = producer.operands[2] if len(producer.operands) > 2 else f"{producer.op.id}.bias"
+        old = emitter.weights.get(bias, np.zeros(len(scale), np.float32))
+        emitter.weights[bias] = (old * scale + offset).astype(np.float32)
+        emitter.biases[producer.op.id] = bias
+        folded.add(step.op.id)
+    return folded
+
+
+def _is_alias(step: PlanStep) -> bool:
+    """Whether a step computes nothing."""
+    return step.op.output_axis is None and step.op.row().part == "view"
