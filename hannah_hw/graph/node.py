@@ -14,7 +14,7 @@ from hannah_hw.errors import SpaceError
 from hannah_hw.expressions import Expression, Scalar, leaves
 from hannah_hw.graph import naming
 from hannah_hw.graph.bits import check_bits
-from hannah_hw.graph.numbers import whole
+from hannah_hw.graph.numbers import check_countable, whole
 from hannah_hw.parameters import Parameter
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ class Tensor(Node):
         self.bits = bits
         self.owner: Op | None = None
         self._shape = tuple(whole(size, f"a size of the tensor {name}", 1) for size in shape)
+        check_countable(self._shape, f"the tensor {self.id}")
         if bits is not None:
             check_bits(bits, f"the tensor {self.id}")
         if self.axis and len(self.axis) != len(self._shape):

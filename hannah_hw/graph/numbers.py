@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 
@@ -12,25 +13,29 @@ from hannah_hw.expressions import Expression, Floor, Scalar
 from hannah_hw.expressions.operations import is_whole
 from hannah_hw.parameters import Parameter
 
+#: Largest number that a size or an attribute may be, and most values that a tensor may have.
+MOST: Final = 2**31 - 1
+
+_NUMBERS: Final = (int, float, np.integer, np.floating)
+
 
 def whole(value: Any, what: str, least: int | None = None) -> Scalar:
     """A whole number, or an expression; see `whole_conditions` for what that may become.
 
     Args:
-        value: As given; NumPy's integers become Python's, and so does 2.0.
+        value: As given; NumPy's numbers and 2.0 become Python's integers, and so does a condition: 0 or 1.
         what: What it is, for the message.
         least: The smallest that a plain number may be; None: any.
 
     Raises:
         SpaceError: Something else.
     """
-    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
-        if value == value // 1 and (least is None or value >= least):  # not where it is infinite or no number
-            return int(value)
-    elif isinstance(value, Expression) and getattr(value, "numeric", True):
-        return value
-    bound = "" if least is None else f", at least {least}"
-    raise SpaceError(f"{what} is {value!r}; it must be a whole number{bound}")
+    if _is_expression(value):
+        return value  # type: ignore[no-any-return]
+    lowest = -MOST if least is None else least
+    if isinstance(value, _NUMBERS) and lowest <= value <= MOST and value == value // 1:
+        return int(value)
+    raise SpaceError(f"{what} is {value!r}; it must be a whole number from {lowest} to {MOST}")
 
 
 def real(value: Any, what: str, least: float | None = None) -> Scalar:
@@ -44,13 +49,32 @@ def real(value: Any, what: str, least: float | None = None) -> Scalar:
     Raises:
         SpaceError: Something else.
     """
-    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
-        if math.isfinite(value) and (least is None or value >= least):
-            return value  # type: ignore[return-value]
-    elif isinstance(value, Expression) and getattr(value, "numeric", True):
-        return value
-    bound = "" if least is None else f", at least {least:g}"
-    raise SpaceError(f"{what} is {value!r}; it must be a number{bound}")
+    if _is_expression(value):
+        return value  # type: ignore[no-any-return]
+    if isinstance(value, _NUMBERS) and math.isfinite(value) and (least is None or value >= least):
+        return value  # type: ignore[return-value]
+    bound = "" if least is None else f" of at least {least:g}"
+    raise SpaceError(f"{what} is {value!r}; it must be a finite number{bound}")
+
+
+def _is_expression(value: Any) -> bool:
+    """Whether something is an expression whose values are numbers."""
+    return isinstance(value, Expression) and getattr(value, "numeric", True)
+
+
+def check_countable(sizes: Sequence[Scalar], what: str) -> None:
+    """Refuse more values than any network has: figures of a Workload are 64 bits wide.
+
+    Args:
+        sizes: A shape; expressions count as 1.
+        what: What has it, for the message.
+
+    Raises:
+        SpaceError: There are more than `MOST` values.
+    """
+    count = math.prod(size for size in sizes if isinstance(size, int))
+    if count > MOST:
+        raise SpaceError(f"{what} has {count} values; at most {MOST} are supported")
 
 
 def whole_conditions(value: Scalar, least: int) -> list[Scalar]:

@@ -16,6 +16,7 @@ from hannah_hw.errors import SpaceError, UnsupportedError
 from hannah_hw.expressions import Expression, Scalar
 from hannah_hw.graph import naming
 from hannah_hw.graph.node import Node, Shape, Tensor, flat_values
+from hannah_hw.graph.numbers import check_countable
 from hannah_hw.workload.rows import Row
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ class Op(Node):
         for operand in operands[: self.inputs]:
             if isinstance(operand, Tensor) and (operand.owner is not None or operand.grad):
                 raise SpaceError(f"{name} takes data, but {operand.id} is a weight")
+            if len(operand.shape()) < 2:
+                raise SpaceError(f"{name} takes data (N, ...); {operand.id} has shape {operand.shape()}")
         for operand in operands[self.inputs :]:
             if not isinstance(operand, Tensor):
                 raise SpaceError(f"the weights of {name} must be tensors; {operand.id} is computed")
@@ -201,7 +204,7 @@ class Op(Node):
 
     def _compute_shape(self) -> None:
         try:
-            self._cache["shape"] = tuple(self.shape_fun())
+            shape = self._cache["shape"] = tuple(self.shape_fun())
             requirements = self.requirements()
         except ArithmeticError as error:
             self._cache.pop("shape", None)
@@ -210,6 +213,7 @@ class Op(Node):
             if not isinstance(condition, Expression) and not condition:
                 del self._cache["shape"]  # refused whenever it is asked for
                 raise SpaceError(f"{self.id}: {text}")
+        check_countable(shape, self.id)
 
     def requirements(self) -> list[tuple[Scalar, str]]:
         """What must hold for the operator to exist, each condition with what is wrong where it does not.

@@ -43,12 +43,11 @@ class BatchNorm(Op):
         super()._check_operands(operands)
         if len(operands) == 4:
             raise SpaceError(f"BatchNorm takes {self.takes}; it was given 4 operands")
-        if len(operands[0].shape()) < 2:
-            raise SpaceError(f"BatchNorm takes data (N, C, ...), not {operands[0].shape()}")
 
     def requirements(self) -> list[tuple[Scalar, str]]:
-        """The statistics, scale and offset have one value a channel."""
-        return vector_requirements(self.operands[1:], self.operands[0].shape()[1])
+        """The statistics, scale and offset have one value a channel; no variance is negative."""
+        fits = vector_requirements(self.operands[1:], self.operands[0].shape()[1])
+        return [*fits, (self.epsilon >= 0, f"its epsilon is {self.epsilon}; it must be at least 0")]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         import torch.nn.functional as functional

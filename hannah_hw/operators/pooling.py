@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from hannah_hw.errors import ModelError, SpaceError, UnsupportedError
 from hannah_hw.expressions import Scalar
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from hannah_hw.graph.protocols import OnnxEmitter, OnnxNode
 
 
+#: What is pooled.
+_DATA: Final = "one operand of shape (N, C, L) or (N, C, H, W)"
+
+
+def _check_rank(name: str, data: Node) -> None:
+    if len(data.shape()) not in (3, 4):
+        raise SpaceError(f"{name} takes {_DATA}, not {data.shape()}")
+
+
 class _Pooling(WindowOp):
     """Operand: data (N, C, L) or (N, C, H, W).
 
@@ -35,7 +44,7 @@ class _Pooling(WindowOp):
     """
 
     arity = (1, 1)
-    takes = "one operand of shape (N, C, L) or (N, C, H, W)"
+    takes = _DATA
     kind: ClassVar[str]
     onnx_type: ClassVar[str]
 
@@ -45,8 +54,7 @@ class _Pooling(WindowOp):
 
     def _check_operands(self, operands: tuple[Node, ...]) -> None:
         super()._check_operands(operands)
-        if len(operands[0].shape()) not in (3, 4):
-            raise SpaceError(f"{type(self).__name__} takes {self.takes}, not {operands[0].shape()}")
+        _check_rank(type(self).__name__, operands[0])
 
     def _kernel(self, rank: int) -> tuple[Scalar, ...]:
         return per_dimension(self.kernel_size, rank, "kernel_size")
@@ -152,11 +160,16 @@ class AdaptiveAvgPooling(Op):
 
     inputs = 1
     arity = (1, 1)
+    takes = _DATA
     onnx_types = ("GlobalAveragePool",)
 
     def __init__(self, output_size: Any = 1) -> None:
         super().__init__()
         self.output_size = output_size
+
+    def _check_operands(self, operands: tuple[Node, ...]) -> None:
+        super()._check_operands(operands)
+        _check_rank("AdaptiveAvgPooling", operands[0])
 
     def _sizes(self) -> tuple[tuple[Scalar, ...], tuple[Scalar, ...]]:
         sizes = self.operands[0].shape()[2:]

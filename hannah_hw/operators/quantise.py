@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
-from hannah_hw.errors import ModelError
+from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Tensor
 from hannah_hw.graph.bits import FLOAT_BITS, LEAST_SCALE, bits_condition, check_bits, grid
@@ -54,6 +54,8 @@ class Quantize(Op):
 
     def __init__(self, bits: Scalar = 8, signed: bool = True, momentum: float = 0.1) -> None:
         super().__init__()
+        if not isinstance(signed, bool):
+            raise SpaceError(f"signed of {type(self).__name__} is {signed!r}; it must be True or False")
         self.bits: Any = bits
         self.signed = signed
         self.momentum: Any = real(momentum, f"the momentum of {type(self).__name__}", 0.0)

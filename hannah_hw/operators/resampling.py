@@ -51,7 +51,7 @@ class Upsample(Op):
 
     def __init__(self, scale: Any, mode: str = "nearest") -> None:
         super().__init__()
-        if mode not in _RESIZE:
+        if not isinstance(mode, str) or mode not in _RESIZE:
             raise SpaceError(f"the mode of Upsample is {mode!r}", allowed=_RESIZE, given=str(mode))
         self.scale = scale
         self.mode = mode

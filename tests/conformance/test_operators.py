@@ -405,8 +405,8 @@ REFUSED = {
     "padding by a word": (lambda: operators.ZeroPad("same"), "the padding of ZeroPad is 'same'"),
     "probability": (lambda: operators.Dropout(1.5)(X4).shape(), "it must be from 0 to 1"),
     "mode": (lambda: operators.Upsample(2, "bilnear"), "did you mean 'bilinear'"),
-    "shrinking": (lambda: operators.Upsample(0)(X4).shape(), "a whole number, at least 1"),
-    "half steps": (lambda: operators.Upsample(1.5)(X4).shape(), "a whole number, at least 1"),
+    "shrinking": (lambda: operators.Upsample(0)(X4).shape(), "a whole number from 1 to"),
+    "half steps": (lambda: operators.Upsample(1.5)(X4).shape(), "a whole number from 1 to"),
     "upsampled vector": (lambda: operators.Upsample(2)(Tensor("x", (1, 4))).shape(), r"takes \(N, C, L\)"),
     "normalised batch": (
         lambda: operators.LayerNorm(0)(X4, weight("s", 1, 4, 8, 8)),
@@ -458,3 +458,95 @@ def test_a_misfit_that_depends_on_parameters_is_refused_when_resolved():
     assert space.candidate({"Conv2d_0.w.channels": 4}).plan.outputs == ("Add_0",)
     with pytest.raises(SpaceError, match="Add_0: it adds values of one shape"):
         _ = space.candidate({"Conv2d_0.w.channels": 5}).plan
+
+
+#: What stands for each argument of the operators below.
+NOT_NUMBERS = [None, "two", float("nan"), 2**40, 1.5, (), {}, lambda: 2]
+ARGUMENTS = {
+    "stride": lambda value: operators.Conv2d(stride=value)(X4, weight("w", 4, 4, 3, 3)).shape(),
+    "strides": lambda value: operators.Conv2d(stride=(1, value))(X4, weight("w", 4, 4, 3, 3)).shape(),
+    "dilation": lambda value: operators.MaxPooling(2, dilation=value)(X4).shape(),
+    "groups": lambda value: operators.Conv2d(groups=value),
+    "side": lambda value: operators.Conv2d(padding=(0, value))(X4, weight("w", 4, 4, 3, 3)).shape(),
+    "output padding": lambda value: operators.ConvTranspose2d(2, 0, value)(
+        X4, weight("w", 4, 4, 3, 3)
+    ).shape(),
+    "kernel": lambda value: operators.AvgPooling(value)(X4).shape(),
+    "outputs": lambda value: operators.AdaptiveAvgPooling(value)(X4).shape(),
+    "begin": lambda value: operators.Slice(1, value, 1),
+    "size of a part": lambda value: operators.Slice(1, 0, value),
+    "axis": lambda value: operators.Concat(value)(X4, X4),
+    "order": lambda value: operators.Permute((0, value, 1, 2))(X4).shape(),
+    "sizes": lambda value: operators.Reshape((4, value)),
+    "scale": lambda value: operators.Upsample(value)(X4).shape(),
+    "size": lambda value: Tensor("x", (1, value)),
+    "bits": operators.Quantize,
+}
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+@pytest.mark.parametrize("value", NOT_NUMBERS, ids=repr)
+def test_what_is_no_whole_number_is_refused(argument, value):
+    with pytest.raises(SpaceError):
+        ARGUMENTS[argument](value)
+
+
+@pytest.mark.parametrize("value", [None, "two", float("nan"), float("inf"), (), {}], ids=repr)
+@pytest.mark.parametrize(
+    "kind", [operators.Dropout, operators.Scale, operators.BatchNorm, lambda v: operators.LayerNorm(-1, v)]
+)
+def test_what_is_no_finite_number_is_refused(kind, value):
+    with pytest.raises(SpaceError, match="it must be a finite number"):
+        kind(value)
+
+
+def test_steps_that_may_be_none_rule_candidates_out():
+    """A step of 0 or of one and a half describes no network, whoever asks."""
+    for values, good in (([0, 1, 2], [1, 2]), ([1, 1.5, 2.0], [1, 2.0])):
+        for build in (
+            lambda step: operators.Conv2d(step)(X4, weight("w", 4, 4, 3, 3)),
+            lambda step: operators.MaxPooling(2, dilation=step)(X4),
+            lambda step: operators.ConvTranspose2d(step)(X4, weight("w", 4, 4, 3, 3)),
+            lambda step: operators.AvgPooling((step, 1))(X4),
+            lambda step: operators.Upsample(step)(X4),
+            lambda step: operators.Slice(1, 0, step)(X4),
+            lambda step: operators.Reshape((step, -1))(X4),
+            lambda step: operators.AdaptiveAvgPooling(step)(X4),
+        ):
+            step = CategoricalParameter(values, name="step")
+            space = SearchSpace(build(step))
+            rows = space.encoding.positions([{step.id: value} for value in values])
+            assert space.workload(rows).exists.tolist() == [value in good for value in values]
+            for value in good:
+                sizes = space.candidate({step.id: value}).plan.steps[-1].shape
+                assert all(isinstance(size, int) for size in sizes)
+
+
+W4 = weight("w", 4, 4, 3, 3)
+W4.owner = operators.Conv2d()(X4, W4)
+KINDS_OF_OPERANDS = {
+    "no operand": (operators.Relu(), (), "Relu takes one operand; it was given 0"),
+    "two operands": (operators.Relu(), (X4, X4), "Relu takes one operand; it was given 2"),
+    "template": (operators.Relu(), (operators.Relu(),), "operand 0 of Relu is Relu, which is not connected"),
+    "computed weight": (operators.Conv2d(), (X4, operators.Relu()(X4)), "weights of Conv2d must be tensors"),
+    "data as weight": (operators.Conv2d(), (X4, X4), "x is data of other operators"),
+    "weight as data": (operators.Relu(), (W4,), "takes data, but Conv2d_[0-9]*.w is a weight"),
+    "trained data": (operators.Add(), (X4, weight("w", 1, 4, 8, 8)), "takes data, but w is a weight"),
+    "no batch": (operators.Flatten(), (Tensor("x", (4,)),), r"takes data \(N, ...\); x has shape \(4,\)"),
+    "bias": (operators.Conv2d(), (X4, weight("w", 4, 4, 1, 1), weight("b", 3)), r"b has shape \(3,\)"),
+    "bias of features": (
+        operators.Linear(),
+        (Tensor("y", (1, 4)), weight("w", 4, 3), weight("b", 4)),
+        r"it must have \(3,\)",
+    ),
+    "statistics": (operators.BatchNorm(), (X4, weight("m", 4), weight("v", 5)), r"v has shape \(5,\)"),
+    "four operands": (operators.BatchNorm(), (X4, *[weight("m", 4)] * 3), "it was given 4 operands"),
+    "ranges": (operators.Quantize(8), (X4, weight("r", 4, grad=False)), r"it must have \(1,\)"),
+}
+
+
+@pytest.mark.parametrize("case", KINDS_OF_OPERANDS)
+def test_operands_of_another_kind_are_refused(case):
+    op, operands, message = KINDS_OF_OPERANDS[case]
+    with pytest.raises(SpaceError, match=message):
+        op(*operands).shape()

@@ -234,10 +234,10 @@ FOREIGN = {
         model([node("Relu", "x", "y")], {"x": (1, 2, 4, 4, 4)}, {"y": (1, 2, 4, 4, 4)}),
         "none of",
     ),
-    "vector": (model([node("Relu", "x", "y")], {"x": (4,)}, {"y": (4,)}), "none of"),
+    "vector": (model([node("Relu", "x", "y")], {"x": (4,)}, {"y": (4,)}), "takes data (N, ...)"),
     "volume pooling": (
         model([node("GlobalAveragePool", "x", "y")], {"x": (1, 2, 4, 4, 4)}, {"y": (1, 2, 1, 1, 1)}),
-        "one or two dimensions",
+        "takes one operand of shape (N, C, L) or (N, C, H, W)",
     ),
     "constant summand": (
         image(node("Add", "x c", "y"), constants={"c": values(1, 3, 8, 8)}, output=(1, 3, 8, 8)),
