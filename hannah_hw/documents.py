@@ -10,19 +10,26 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from hannah_hw.errors import InputError
+from hannah_hw.wording import saying, shortened
 
 #: Largest document that is read; a configuration of this size is a mistake or an attack.
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 64
 #: Most values in a document, those behind aliases counted wherever they are repeated.
 MAX_VALUES: Final = 100_000
+#: Integers have at most this magnitude: that of a signed 64-bit one.
+MAX_INTEGER: Final = 2**63 - 1
+_MAX_DIGITS: Final = 100
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Path_ = tuple[str | int, ...]
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that bounds depth; of Python's tags it knows ``!!python/tuple`` of scalars, which is a list."""
+    """SafeLoader that bounds depth and numbers, and says where a value is that looks like a date and is none.
+
+    Of Python's tags it knows ``!!python/tuple`` of scalars, which is a list.
+    """
 
     depth = 0
 
@@ -36,13 +43,23 @@ class _StrictLoader(yaml.SafeLoader):
         finally:
             self.depth -= 1
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            problem = f"{shortened(node.value)} cannot be read: {error}"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from error
+
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         text = str(node.value).lstrip("+-")
+        value = super().construct_yaml_int(node) if len(text) < _MAX_DIGITS else MAX_INTEGER + 1
         if ":" in text or (len(text) > 1 and text[0] == "0" and text[1].isdecimal()):
-            value = super().construct_yaml_int(node)
             problem = f"{node.value} is {value} in YAML 1.1; write {value}, or quote it if it is text"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
-        return super().construct_yaml_int(node)
+        if abs(value) > MAX_INTEGER:
+            problem = f"{shortened(node.value)} is too large; integers are at most {MAX_INTEGER}"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return value
 
     def construct_tuple(self, node: yaml.Node) -> list[Any]:
         if not isinstance(node, yaml.SequenceNode) or not all(
@@ -97,15 +114,14 @@ class Document:
             first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
             field = tuple(p for p in first["loc"] if isinstance(p, int) or not p.startswith("function-"))
             given, allowed = "", []
-            message = first["msg"].removeprefix("Value error, ")
             if first["type"] == "extra_forbidden":
                 given = str(field[-1])
                 allowed = _siblings(model, field[:-1])
                 message = f"unknown field {given!r}"
             elif first["type"] == "missing":
                 message = f"the field {field[-1]!r} is missing"
-            elif "input" in first and isinstance(first["input"], str | int | float | bool):
-                message = f"{message} (given: {first['input']!r})"
+            else:
+                message = saying(first)
             raise error(message, where=self.where(field), allowed=allowed, given=given) from failure
 
 
@@ -157,9 +173,10 @@ def parse_document(text: str, path: str, error: type[InputError]) -> Document:
             path if failure.problem_mark is None else ":".join([path, *map(str, _mark(failure.problem_mark))])
         )
         raise error(f"not valid YAML: {failure.problem}", where=where) from failure
-    except (yaml.YAMLError, ValueError) as failure:
-        # ValueError: something that looks like a date or a number, but is none.
-        raise error(f"not valid YAML: {failure}", where=path) from failure
+    except yaml.reader.ReaderError as failure:
+        line = text.count("\n", 0, failure.position) + 1
+        problem = f"the character U+{failure.character:04X}: {failure.reason}"
+        raise error(f"not valid YAML: {problem}", where=f"{path}:{line}") from failure
     finally:
         if loader is not None:
             loader.dispose()
@@ -221,12 +238,16 @@ def read_document(path: Path, error: type[InputError]) -> Document:
     """Read a YAML file; see `parse_document`.
 
     Raises:
-        InputError: Of the given class, also when the file cannot be read.
+        InputError: Of the given class, also when it is no regular file, or cannot be read.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
+        if path.exists() and not path.is_file():
+            raise error("is no regular file; give a YAML file", where=str(path))
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
             raise error(f"the file is larger than {MAX_BYTES} bytes", where=str(path))
-        text = path.read_text(encoding="utf-8")
+        text = content.decode()
     except (OSError, UnicodeDecodeError) as failure:
         raise error(f"cannot read the file: {failure}", where=str(path)) from failure
     return parse_document(text, str(path), error)

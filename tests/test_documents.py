@@ -1,5 +1,7 @@
 """YAML from strangers is parsed safely, and every complaint says where."""
 
+import os
+
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -38,12 +40,19 @@ def parse(text):
         ("- 1\n- 2", "must be a mapping"),
         ("", "must be a mapping"),
         ("3", "must be a mapping"),
-        ("a: \x00", "special characters are not allowed"),
-        ("a: 2001-99-99", "month must be in 1..12"),
-        ("a: 0b_", "not valid YAML"),
+        (
+            "a: 1\nb: \x00",
+            "f.yaml:2: not valid YAML: the character U.0000: special characters are not allowed",
+        ),
+        ("a: 1\nb: 2001-99-99", "f.yaml:2:4: .*'2001-99-99' cannot be read: month must be in 1..12"),
+        ("a: [0b_]", "f.yaml:1:5: not valid YAML"),
         ("a: 1\nb: 010", "f.yaml:2:4: .*010 is 8 in YAML 1.1; write 8, or quote it"),
         ("a: 1:30", "f.yaml:1:4: .*1:30 is 90 in YAML 1.1"),
-        ("a: " + "9" * 5000, "not valid YAML"),
+        (
+            "a: " + "9" * 5000,
+            r"f.yaml:1:4: .*'9{59}\.\.\. is too large; integers are at most 9223372036854775807",
+        ),
+        ("a: -9223372036854775808", "f.yaml:1:4: .* is too large"),
         ("a: " + "[" * 5000 + "]" * 5000, f"nested deeper than {MAX_DEPTH}"),
         ("a: " + "[" * 70 + "]" * 70, f"nested deeper than {MAX_DEPTH}"),
         ("\n".join(f"{' ' * i}k:" for i in range(100)), f"nested deeper than {MAX_DEPTH}"),
@@ -120,7 +129,7 @@ class Outer(BaseModel):
         ),
         ("nmae: x", "f.yaml:1:1 nmae: unknown field 'nmae'; allowed: inner, name; did you mean 'name'"),
         ("inner: {count: 1}", "the field 'name' is missing"),
-        ("name: x\ninner:\n  count: 0", r"f.yaml:3:3 inner.count: .*greater than or equal to 1 \(given: 0\)"),
+        ("name: x\ninner:\n  count: 0", r"f.yaml:3:3 inner.count: must be at least 1 \(given: 0\)"),
     ],
 )
 def test_wrong_fields_say_where_and_what_is_allowed(text, message):
@@ -141,5 +150,9 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "large.yaml").write_bytes(b"#" * (MAX_BYTES + 1))
     with pytest.raises(InputError, match="larger than"):
         read_document(tmp_path / "large.yaml", InputError)
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for name in (".", "pipe.yaml"):
+        with pytest.raises(InputError, match="is no regular file"):
+            read_document(tmp_path / name, InputError)
     (tmp_path / "good.yaml").write_text("a: é")
     assert read_document(tmp_path / "good.yaml", InputError).data == {"a": "é"}

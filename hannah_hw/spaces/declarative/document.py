@@ -39,7 +39,7 @@ FORMAT: Final = "hannah-space/1"
 #: Shape of a sample where a document does not say.
 DEFAULT_INPUT: Final = (3, 32, 32)
 
-_NAME: Final = r"^[A-Za-z0-9_-]+$"
+_NAME: Final = r"^[A-Za-z0-9_-]{1,64}$"
 
 
 def _check_modules(modules: dict[str, Any]) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def _validated(document: Document, stem: str, lookup: Lookup) -> SpaceDocument:
         model = SpaceModel.model_validate(data, context=lookup)
     except ValidationError as failure:
         raise space_error(failure, site) from failure
-    name = model.name or re.sub(r"[^A-Za-z0-9_-]", "_", stem) or "space"
+    name = model.name or re.sub(r"[^A-Za-z0-9_-]", "_", stem)[:64] or "space"
     return SpaceDocument(
         name,
         tuple(model.input),

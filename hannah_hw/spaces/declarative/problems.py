@@ -6,6 +6,7 @@ A block that Python calls directly has no document: then the message has the fie
 
 from __future__ import annotations
 
+import difflib
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,6 +20,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from hannah_hw.documents import Path_
 from hannah_hw.errors import SpaceError
+from hannah_hw.wording import saying, shortened
 
 
 class SpaceWarning(UserWarning):
@@ -185,17 +187,12 @@ def space_error(failure: ValidationError, site: Site) -> SpaceError:
     first = next((e for e in found if e.get("ctx", {}).get("code") == "E_FIELD"), found[0])
     context = first.get("ctx", {})
     path = tuple(part for part in first["loc"] if not str(part).startswith(("<", "[")))
-    message = context.get("text") or first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         message, path = f"the field {path[-1]!r} is missing", path[:-1]
-    elif (
-        first["type"].endswith("_type")
-        and isinstance(first["input"], Mapping)
-        and first["input"].keys() & FORMS
-    ):
-        message = f"cannot be searched, for the network does not depend on it: {message}"
-    elif not context.get("text") and isinstance(first["input"], str | int | float | bool):
-        message = f"{message} (given: {first['input']!r})"
+    elif first["loc"][-1:] == ("[key]",):
+        message = _name_saying(first["input"])
+    else:
+        message = context.get("text") or _value_saying(first)
     return SpaceError(
         message,
         code=context.get("code") or _CODES.get(first["type"], "E_VALUE"),
@@ -203,3 +200,23 @@ def space_error(failure: ValidationError, site: Site) -> SpaceError:
         allowed=context.get("allowed", ()),
         given=context.get("given", ""),
     )
+
+
+def _name_saying(name: object) -> str:
+    """What is wrong with the name of a module."""
+    text = f"the name is {shortened(name)}; it must be text of up to 64 letters, digits, '_' and '-'"
+    return text if isinstance(name, str) else f"{text}; quote it"
+
+
+def _value_saying(error: ErrorDetails) -> str:
+    """What is wrong with a value; mappings that are parameters, or look like one, are told what they are."""
+    message, given = saying(error), error["input"]
+    if not isinstance(given, Mapping):
+        return message
+    if error["type"].endswith("_type") and given.keys() & FORMS:
+        inside = any(str(part).startswith("<") and part not in ("<value>", "<list>") for part in error["loc"])
+        if inside:
+            return "is a parameter inside of another one; give plain values"
+        return f"cannot be searched, for the network does not depend on it; it {message}"
+    hints = [form for key in given for form in difflib.get_close_matches(str(key), FORMS, n=1)]
+    return f"{message}; did you mean {hints[0]!r}?" if error["type"] == "form" and hints else message

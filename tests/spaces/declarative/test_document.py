@@ -120,8 +120,16 @@ def test_what_nothing_depends_on_is_warned_of():
         ),
         ("format: hannah-space/1", "E_MISSING", "f.yaml:1:1: the field 'modules' is missing"),
         ("format: hannah-space/1\nmodlues: {}", "E_FIELD", "f.yaml:2:1 modlues: .*did you mean 'modules'"),
-        ("format: hannah-space/1\nmodules: {}", "E_VALUE", "f.yaml:2:1 modules: .*at least 1 item"),
-        (HEAD + "  a b: {type: View}", "E_VALUE", "f.yaml:3:3 a b: .*pattern"),
+        (
+            "format: hannah-space/1\nmodules: {}",
+            "E_VALUE",
+            "f.yaml:2:1 modules: has 0 entries; it needs 1 or more",
+        ),
+        (
+            HEAD + "  a b: {type: View}",
+            "E_VALUE",
+            "f.yaml:3:3 a b: the name is .a b.; it must be text of up to 64 letters",
+        ),
         (HEAD + "  process: {type: View}", "E_MODULE", "f.yaml:3:3 process: is a section beside the modules"),
         (HEAD + "  a: 3", "E_VALUE", "f.yaml:3:3 a: must be a mapping with the field 'type'"),
         (HEAD + "  a: {}", "E_MISSING", "f.yaml:3:3 a: the field 'type' is missing"),
@@ -137,7 +145,7 @@ def test_what_nothing_depends_on_is_warned_of():
             "E_TYPE",
             "f.yaml:4:12 process.0.type: unknown process 'View'",
         ),
-        (HEAD + STEM + "process: {type: Quant}", "E_VALUE", "f.yaml:4:1 process: .*valid list"),
+        (HEAD + STEM + "process: {type: Quant}", "E_VALUE", "f.yaml:4:1 process: must be a list"),
         (HEAD + "  a: {type: View, axis: 1}", "E_FIELD", "f.yaml:3:19 a.axis: unknown field 'axis' of View"),
         (
             HEAD + "  a: {type: InitialBlock}",
@@ -161,8 +169,8 @@ def test_what_nothing_depends_on_is_warned_of():
             "E_FIELD",
             "f.yaml:3:45 a.choice.1.num_rep: unknown field 'num_rep' of Repeat",
         ),
-        ("input: [3]\n" + HEAD + STEM, "E_VALUE", "f.yaml:1:1 input: .*at least 2 items"),
-        ("input: [3, 0]\n" + HEAD + STEM, "E_VALUE", "f.yaml:1:12 input.1: .*greater than or equal to 1"),
+        ("input: [3]\n" + HEAD + STEM, "E_VALUE", "f.yaml:1:1 input: has 1 entries; it needs 2 or more"),
+        ("input: [3, 0]\n" + HEAD + STEM, "E_VALUE", "f.yaml:1:12 input.1: must be at least 1"),
         ("input: [3, 8]\n" + HEAD + STEM, "E_BUILD", "f.yaml:4:3 stem: .*must have 4 dimensions"),
         (
             HEAD + STEM + "search_algorithm: {type: BackboneNsa}",

@@ -259,7 +259,7 @@ def test_hyper_parameters_that_stand_for_nothing(line, message):
 
 def test_a_mistake_in_what_a_hyper_parameter_gives_is_placed_there():
     with pytest.raises(
-        SpaceError, match=r"f.yaml:4:\d+ hyper_parameters.stem.init_plane.choice.1: .*valid integer"
+        SpaceError, match=r"f.yaml:4:\d+ hyper_parameters.stem.init_plane.choice.1: .*whole number"
     ):
         parse_space(with_hyper("stem.init_plane: [3, x]"), "f.yaml")
     with pytest.raises(
