@@ -485,7 +485,9 @@ ARGUMENTS = {
 
 
 @pytest.mark.parametrize("argument", ARGUMENTS)
-@pytest.mark.parametrize("value", NOT_NUMBERS, ids=repr)
+@pytest.mark.parametrize(
+    "value", NOT_NUMBERS, ids=lambda value: type(value).__name__ if callable(value) else repr(value)
+)
 def test_what_is_no_whole_number_is_refused(argument, value):
     with pytest.raises(SpaceError):
         ARGUMENTS[argument](value)
