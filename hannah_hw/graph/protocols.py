@@ -37,7 +37,7 @@ class OnnxNode(Protocol):
     """One ONNX node, as `Op.from_onnx` sees it.
 
     Attributes:
-        type: ONNX operator type.
+        type: ONNX operator type, with its domain where that is not ONNX's own.
         name: Name of the node, unique in the file.
         operands: Graph nodes of the data inputs, in order.
         attributes: ONNX attributes, decoded to plain values.

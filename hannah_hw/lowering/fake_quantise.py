@@ -85,7 +85,9 @@ class QuantisedWeight:
         for axis in range(scale.ndim):
             first = scale.take([0], axis)
             scale = first if np.array_equal(np.broadcast_to(first, scale.shape), scale) else scale
-        return QuantisedWeight(self.bits, self.levels * np.sign(factors).astype(np.float32), scale)
+        # What a factor of 0 leaves is on the grid too: a multiple of the least scale.
+        signs = np.where(factors < 0, np.float32(-1), np.float32(1))
+        return QuantisedWeight(self.bits, self.levels * signs, scale)
 
     @property
     def transposed(self) -> QuantisedWeight:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import ModelError
+from hannah_hw.lowering.functions import inlined
 from hannah_hw.lowering.mixed import has_own_bits, quantise_others
 from hannah_hw.lowering.runtime import calculator, runtime_errors
 from hannah_hw.lowering.writer import write_atomically
@@ -79,7 +80,7 @@ def quantise_int8(
     from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, TensorsData
     from onnxruntime.quantization.quant_utils import add_infer_metadata
 
-    model = _read(float_model)
+    model = inlined(_read(float_model), _name(float_model))
     try:
         model = onnx.shape_inference.infer_shapes(model)
     except onnx.shape_inference.InferenceError as error:

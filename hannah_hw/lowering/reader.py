@@ -2,8 +2,9 @@
 
 The same operators that write ONNX read it; the same fusion rules that serve a space serve the file. Quantise
 and dequantise nodes disappear: they say with how many bits the file's values are kept, not what is computed.
-Values and weights with bits of their own are what `hannah_hw.lowering.fake_quantise` writes. An operator that
-nobody reads stays in the graph under its ONNX name, for targets to refuse by that name.
+Values and weights with bits of their own are what the functions of `hannah_hw.lowering.fake_quantise` compute;
+other functions of a file are read as what they consist of, whatever their names. An operator that nobody reads stays
+in the graph under its ONNX name, for targets to refuse by that name.
 """
 
 from __future__ import annotations
@@ -15,52 +16,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hannah_hw.errors import HannahError, ModelError
 from hannah_hw.expressions import Scalar
-from hannah_hw.graph import Node, Op, Shape, Tensor, naming
+from hannah_hw.graph import Node, Op, Tensor, naming
 from hannah_hw.graph.activity import graph_steps
-from hannah_hw.graph.bits import FLOAT_BITS, is_width
-from hannah_hw.lowering.constants import fold_constants
+from hannah_hw.graph.bits import FLOAT_BITS
+from hannah_hw.lowering.functions import own_functions
+from hannah_hw.lowering.loading import load, with_shapes
+from hannah_hw.lowering.nodes import ForeignOp, NodeView, plain
 from hannah_hw.operators import onnx_readers
-from hannah_hw.operators.quantise import DOMAIN
-from hannah_hw.workload import Row, Workload, WorkloadProgram
+from hannah_hw.operators.quantise import kept_bits
+from hannah_hw.workload import Workload, WorkloadProgram
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-#: Largest file that is read.
-MAX_BYTES: Final = 1 << 30
-
 #: Element types of quantised values -> bits.
 _BITS: Final = {"int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int4": 4, "uint4": 4}
 
-
 #: Attributes in which a Constant node may hold its value.
 _CONSTANTS: Final = frozenset({"value", "value_float", "value_floats", "value_int", "value_ints"})
-
-
-class ForeignOp(Op):
-    """An ONNX node that no operator reads.
-
-    Args:
-        kind: Its ONNX operator type.
-        output: Its output shape.
-    """
-
-    def __init__(self, kind: str, output: tuple[int, ...]) -> None:
-        super().__init__()
-        self.kind = kind
-        self.output = output
-
-    def shape_fun(self) -> Shape:
-        """The shape that ONNX infers."""
-        return self.output
-
-    def row(self) -> Row:
-        """A kernel of a kind that no cost model knows."""
-        return Row("kernel", self.kind)
 
 
 class OnnxModel:
@@ -109,88 +85,9 @@ def read_onnx(
         ModelError: No readable ONNX, or a shape that is not known.
     """
     where = "the model" if hasattr(source, "graph") else os.fspath(source)
-    model = _load(Path(where)) if not hasattr(source, "graph") else source
-    _check_whole(model, where)
+    model = load(Path(where)) if not hasattr(source, "graph") else source
     with naming.counted(""):
-        return _Reader(_inferred(model, shapes or {}, where), where).read()
-
-
-def _load(path: Path) -> Any:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ModelError(f"the file has {size} bytes; at most {MAX_BYTES} are read", where=str(path))
-        model = onnx.load(path, load_external_data=False)
-    except OSError as error:
-        raise ModelError(f"cannot read the file: {error.strerror or error}", where=str(path)) from error
-    except DecodeError as error:
-        raise ModelError("not an ONNX file, or a truncated one; export it again", where=str(path)) from error
-    return model
-
-
-def _check_whole(model: Any, where: str) -> None:
-    import onnx
-
-    if not model.graph.output:
-        raise ModelError("not an ONNX file, or a truncated one: it has no graph", where=where)
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
-        raise ModelError("its weights are in another file; save it as one file", where=where)
-
-
-def _inferred(model: Any, shapes: Mapping[str, tuple[int, ...]], where: str) -> Any:
-    """The model with inferred shapes; the caller's model is left alone."""
-    import onnx
-
-    constants = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in constants]
-    unknown = [name for name in shapes if name not in {value.name for value in inputs}]
-    if unknown:
-        raise ModelError(
-            f"there is no input {unknown[0]!r}",
-            where=where,
-            allowed=[v.name for v in inputs],
-            given=unknown[0],
-        )
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
-    for value in fixed.graph.input:
-        dims = value.type.tensor_type.shape.dim
-        if value.name in shapes:
-            if len(dims) != len(shapes[value.name]):
-                raise ModelError(
-                    f"the input {value.name!r} has {len(dims)} dimensions, not {len(shapes[value.name])}",
-                    where=where,
-                )
-            for dim, size in zip(dims, shapes[value.name], strict=True):
-                if dim.dim_value > 0 and dim.dim_value != size:
-                    raise ModelError(
-                        f"the shape {shapes[value.name]} does not fit the input {value.name!r}, "
-                        f"which is ({', '.join(str(d.dim_value or d.dim_param or '?') for d in dims)})",
-                        where=where,
-                    )
-                dim.dim_value = size
-        open_dims = [
-            d.dim_param or "?" for d in dims if d.WhichOneof("value") != "dim_value" or d.dim_value < 1
-        ]
-        if open_dims and value.name not in constants:
-            raise ModelError(
-                f"the input {value.name!r} has a dynamic shape ({', '.join(open_dims)} is open); "
-                f"give it one: --shape {value.name}=1,...",
-                where=where,
-            )
-    try:
-        onnx.checker.check_model(fixed)
-        inferred = onnx.shape_inference.infer_shapes(fixed, data_prop=True)
-        while fold_constants(
-            inferred, where=where
-        ):  # shapes that follow from constants make more shapes constant
-            inferred = onnx.shape_inference.infer_shapes(inferred, data_prop=True)
-        return inferred
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ModelError(f"not a valid ONNX model: {str(error).splitlines()[0]}", where=where) from error
+        return _Reader(with_shapes(model, shapes or {}, where), where).read()
 
 
 class _Reader:
@@ -220,6 +117,7 @@ class _Reader:
         self.foreign: dict[str, str] = {}
         self.bits = FLOAT_BITS
         self.weight_bits: dict[str, int] = {}
+        self.functions = own_functions(model)
         self.readers = onnx_readers()
 
     def read(self) -> OnnxModel:
@@ -234,7 +132,7 @@ class _Reader:
                 continue
             if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
                 self._quantisation(node)
-            elif node.domain == DOMAIN and node.input[0] in self.constants:
+            elif f"{node.domain}.{node.op_type}" in self.functions and node.input[0] in self.constants:
                 self._weight(node)
             elif node.op_type == "Identity" and node.input[0] in self.constants:
                 # How exporters write a constant that several nodes share.
@@ -287,94 +185,73 @@ class _Reader:
 
     def _weight(self, node: Any) -> None:
         """Another name for a weight, with the bits that it is kept with."""
+        view = self._view(node, node.name)
+        try:
+            self.weight_bits[node.output[0]] = kept_bits(view)[0]
+        except HannahError as error:
+            raise ModelError(f"the weight {node.input[0]!r}: {error}", where=self.where) from error
         self.constants[node.output[0]] = self.constants[node.input[0]]
-        bits = [attribute.i for attribute in node.attribute if attribute.name == "bits"]
-        if len(bits) != 1 or not is_width(bits[0]):
-            raise ModelError(
-                f"the weight {node.input[0]!r} does not say how many bits it has", where=self.where
-            )
-        self.weight_bits[node.output[0]] = bits[0]
 
     def _value(self, name: str) -> Node:
         if name not in self.values:
             raise ModelError(f"the value {name!r} is used before it is computed", where=self.where)
         return self.values[name]
 
-    def _operator(self, node: Any, name: str) -> None:
+    def _view(self, node: Any, name: str) -> NodeView:
+        """A node as operators see it.
+
+        Raises:
+            ModelError: Its shape is not known, or it takes a value that nothing computes.
+        """
         from onnx import helper
 
-        shape = self.shapes.get(node.output[0], ())
+        shape = self.shapes.get(node.output[0], ()) if node.output else ()
         if not shape or any(size < 1 for size in shape):
             raise ModelError(
                 f"the shape of {node.output[0]!r} ({node.op_type}) cannot be inferred", where=self.where
             )
-        view = _NodeView(
-            node.op_type,
+        domain = "" if node.domain in ("", "ai.onnx") else f"{node.domain}."
+        return NodeView(
+            f"{domain}{node.op_type}",
             name,
             [self._value(i) for i in node.input if i and i not in self.constants],
-            {a.name: _plain(helper.get_attribute_value(a)) for a in node.attribute},
+            {a.name: plain(helper.get_attribute_value(a)) for a in node.attribute},
             shape,
             [self.constants.get(i) if i else None for i in node.input],
             [self.weight_bits.get(i) for i in node.input],
             self.to_array,
         )
-        standard = node.domain in ("", "ai.onnx")
-        reader = self.readers.get(node.op_type if standard else f"{node.domain}.{node.op_type}")
-        result, reason = None, f"no operator reads {node.op_type}"
+
+    def _operator(self, node: Any, name: str) -> None:
+        view = self._view(node, name)
+        result, reason = None, f"no operator reads {view.type}"
+        known = "." not in view.type or view.type in self.functions
+        reader = self.readers.get(view.type) if known else None
         if reader is not None and view.operands:
             try:
                 result = reader.from_onnx(view)
-                if result.shape() != shape:
-                    reason = f"its shape is read as {result.shape()}, but ONNX infers {shape}"
-                    result = None
-                elif isinstance(result, Op):
-                    result.row()
+                reason = self._mistaken(view, result)
             except HannahError as error:
-                reason, result = str(error), None
-        if result is None:
+                reason = str(error)
+        if result is None or reason:
             self.foreign[name] = reason
-            result = ForeignOp(node.op_type, shape)(*view.operands)
+            result = ForeignOp(view.type, view.shape)(*view.operands)
         result.id = name
         # Further outputs (parts of a Split, the mask of a Dropout) are the same foreign or unused value.
         self.values.update((output, result) for output in node.output if output)
         self.order.append(result)
 
+    @staticmethod
+    def _mistaken(view: NodeView, result: Node) -> str:
+        """How what was read differs from what the file says; empty where it does not.
 
-class _NodeView:
-    """One node; see `hannah_hw.graph.protocols.OnnxNode`."""
-
-    def __init__(
-        self,
-        op_type: str,
-        name: str,
-        operands: list[Node],
-        attributes: dict[str, Any],
-        shape: tuple[int, ...],
-        constants: list[Any],
-        bits: list[int | None],
-        to_array: Any,
-    ) -> None:
-        self.type = op_type
-        self.name = name
-        self.operands = operands
-        self.attributes = attributes
-        self.shape = shape
-        self._constants = constants
-        self._bits = bits
-        self._to_array = to_array
-
-    def weight(self, position: int, name: str) -> Tensor | None:
-        constant = self._constants[position] if position < len(self._constants) else None
-        if constant is None:
-            return None
-        return Tensor(name, tuple(constant.dims), grad=True, bits=self._bits[position])
-
-    def values(self, position: int) -> NDArray[Any] | None:
-        constant = self._constants[position] if position < len(self._constants) else None
-        return np.asarray(self._to_array(constant)) if constant is not None else None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    return tuple(value) if isinstance(value, list) else value
+        Raises:
+            SpaceError: It has no row in a Workload.
+        """
+        if result.shape() != view.shape:
+            return f"its shape is read as {result.shape()}, but ONNX infers {view.shape}"
+        if isinstance(result, Op):
+            if len(result.data_operands()) != len(view.operands):
+                return "it computes from values what is read only where it is constant"
+            result.row()
+        return ""

@@ -17,7 +17,15 @@ import numpy as np
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Tensor
-from hannah_hw.graph.bits import FLOAT_BITS, LEAST_SCALE, bits_condition, check_bits, grid
+from hannah_hw.graph.bits import (
+    FLOAT_BITS,
+    LEAST_SCALE,
+    MOST_BITS,
+    bits_condition,
+    check_bits,
+    grid,
+    is_width,
+)
 from hannah_hw.graph.numbers import real
 from hannah_hw.operators.dimensions import elementwise_columns, vector_requirements
 from hannah_hw.workload.rows import Row
@@ -104,11 +112,10 @@ class Quantize(Op):
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> Node:
         """Read either function on data."""
-        bits = node.attributes.get("bits")
-        low = node.values(2)
-        if bits is None or (low is None and bits != FLOAT_BITS):
-            raise ModelError("it says no bits, or its grid is computed")
-        signed = low is None or float(low.min()) < 0
+        bits, signed = kept_bits(node)
+        scale = node.values(1)
+        if scale is not None and scale.size != 1:
+            raise ModelError(f"data has one scale, not {scale.size}")
         result: Node = cls(bits, signed)(node.operands[0], Tensor("running_max", (1,)))
         return result
 
@@ -120,3 +127,34 @@ class Requantize(Quantize):
     """
 
     onnx_types = ()
+
+
+def kept_bits(node: OnnxNode) -> tuple[int, bool]:
+    """With how many bits one of the ONNX functions keeps a value, and whether with a sign.
+
+    The attribute only says so; what the function computes is the grid.
+
+    Args:
+        node: A node of the function.
+
+    Raises:
+        ModelError: It does not say how many bits, or its grid is another or is computed.
+    """
+    bits: Any = node.attributes.get("bits")
+    if not is_width(bits):
+        raise ModelError(f"it says that it has {bits!r} bits; allowed are 1 to {MOST_BITS}, and {FLOAT_BITS}")
+    if (bits == FLOAT_BITS) != (node.type == UNQUANTISED):
+        raise ModelError(f"{node.type} does not keep {bits} bits")
+    if bits == FLOAT_BITS:
+        return bits, True
+    scale, *limits = (node.values(position) for position in (1, 2, 3))
+    if scale is None or not (np.isfinite(scale) & (scale > 0)).all():
+        raise ModelError("its scale is computed, or is no positive number")
+    found = tuple(float(limit.item()) if limit is not None and limit.size == 1 else None for limit in limits)
+    values = node.values(0)
+    if bits == 1 and values is not None and not np.rint(values / scale).all():
+        raise ModelError("a value of 1 bit is a scale or its negative, but there are zeros")
+    for signed in (True, False):
+        if found == grid(bits, signed):
+            return bits, signed
+    raise ModelError(f"a grid from {found[0]} to {found[1]} is not that of {bits} bits")

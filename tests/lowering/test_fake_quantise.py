@@ -142,24 +142,121 @@ def test_the_reader_gives_operators_and_bits_back():
     assert kernels_of(read.deployed()) == kernels_of(candidate.workload())
 
 
-def changed(bits, weight):
-    """A file of which one mark says other bits."""
-    space = SearchSpace(linear(quantize(conv2d(data(1, 4, 4), 2, weight_bits=4), 4), 2))
-    model = to_onnx(space.candidate({}))
-    wanted = "Conv2d_0.weight" if weight else "Conv2d_0"
-    (mark,) = [n for n in model.graph.node if n.domain == "hannah_hw" and n.input[0] == wanted]
-    mark.attribute[0].i = bits
-    return model
+def marked():
+    """A file with the marks of a weight and of a value, 4 bits each."""
+    model = to_onnx(
+        SearchSpace(linear(quantize(conv2d(data(1, 4, 4), 2, weight_bits=4), 4), 2)).candidate({})
+    )
+    weight, value = (n for n in model.graph.node if n.domain == "hannah_hw")
+    return model, weight, value
 
 
-@pytest.mark.parametrize("bits", [0, 17, -4])
-def test_files_with_widths_that_there_are_not_say_so(bits):
-    with pytest.raises(ModelError, match=r"'Conv2d_0.weight' does not say how many bits"):
-        read_onnx(changed(bits, weight=True))
-    read = read_onnx(changed(bits, weight=False))
+def constant(model, name, values):
+    """Give a constant of a file other values."""
+    (tensor,) = (t for t in model.graph.initializer if t.name == name)
+    tensor.CopyFrom(numpy_helper.from_array(np.asarray(values, np.float32), name))
+
+
+def refuses(model, weight, message):
+    """Whether a mark is refused: that of a weight with an error, that of a value as a foreign kernel."""
+    if weight:
+        with pytest.raises(ModelError, match=rf"the weight 'Conv2d_0\.weight': .*{message}"):
+            read_onnx(model)
+        return
+    read = read_onnx(model)
     assert list(read.foreign) == ["Quantize_0"]
-    assert f"{bits} bits; allowed are 2 to 16" in read.foreign["Quantize_0"]
-    assert kernels_of(read_onnx(changed(8, weight=True)).deployed())[0]["weight_bits"] == 8
+    assert message in read.foreign["Quantize_0"]
+    assert read.deployed().kernels.kinds[1] == "hannah_hw.FakeQuantize"
+
+
+@pytest.mark.parametrize("weight", [True, False])
+@pytest.mark.parametrize("bits", [0, 17, -4, 1000, 8, 32])
+def test_bits_that_are_not_those_of_the_grid_are_not_believed(bits, weight):
+    model, *marks = marked()
+    marks[not weight].attribute[0].i = bits
+    message = (
+        "that it has" if bits in (0, 17, -4, 1000) else f"that of {bits} bits" if bits == 8 else "not keep"
+    )
+    refuses(model, weight, message)
+
+
+@pytest.mark.parametrize("weight", [True, False])
+@pytest.mark.parametrize(
+    ("input_", "values", "message"),
+    [(1, 0.0, "no positive number"), (1, np.nan, "no positive number"), (2, -8.0, "a grid from -8.0 to 7.0")],
+)
+def test_grids_that_are_none_are_refused(input_, values, message, weight):
+    model, *marks = marked()
+    constant(model, marks[not weight].input[input_], values)
+    refuses(model, weight, message)
+
+
+def test_marks_without_bits_and_with_a_computed_or_a_longer_scale_are_refused():
+    model, _, value = marked()
+    del value.attribute[:]
+    refuses(model, weight=False, message="it says that it has None bits")
+    model, _, value = marked()
+    model.graph.input.append(onnx.helper.make_tensor_value_info("scale", onnx.TensorProto.FLOAT, [1]))
+    value.input[1] = "scale"
+    refuses(model, weight=False, message="its scale is computed")
+    model, _, value = marked()
+    constant(model, value.input[1], np.ones((1, 2, 1, 1)))
+    refuses(model, weight=False, message="data has one scale, not 2")
+
+
+def test_a_bit_has_no_zeros():
+    model = to_onnx(SearchSpace(conv2d(data(1, 4, 4), 2, weight_bits=1)).candidate({}))
+    assert read_onnx(model).deployed().kernels["weight_bits"].tolist() == [[1]]
+    constant(model, "Conv2d_0.weight", np.zeros((2, 1, 1, 1)))
+    refuses(model, weight=True, message="but there are zeros")
+
+
+def test_a_function_is_read_as_what_it_computes_not_as_what_it_is_called():
+    """Nobody has fewer bits because a function is called FakeQuantize."""
+    model, *_ = marked()
+    (function,) = model.functions
+    function.node[1].op_type = "Ceil"
+    read = read_onnx(model)
+    rows = kernels_of(read.deployed())
+    # The constant weight is computed ahead; the division folds into the convolution.
+    assert [row["kind"] for row in rows] == ["conv", "Ceil", "Clip", "scale", "linear"]
+    assert {row["weight_bits"] for row in rows} == {8}
+    # One that does nothing is nothing: the weight has the bits of the deployment.
+    del function.node[:]
+    function.node.add(op_type="Identity", input=["x"], output=["y"])
+    rows = kernels_of(read_onnx(model).deployed())
+    assert [(row["kind"], row["weight_bits"], row["activation_bits"]) for row in rows] == [
+        ("conv", 8, 8),
+        ("linear", 8, 8),
+    ]
+
+
+def test_a_mark_without_its_function_is_refused():
+    model, *_ = marked()
+    del model.functions[:]
+    with pytest.raises(ModelError, match=r"the shape of 'Conv2d_0\.weight/kept'.* cannot be inferred"):
+        read_onnx(model)
+    # Even where the file says what shape the value has.
+    model.graph.value_info.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in {"Conv2d_0.weight/kept": (2, 1, 1, 1), "Quantize_0": (1, 2, 4, 4)}.items()
+    )
+    read = read_onnx(model)
+    assert {"Conv2d_0", "Conv2d_0.weight/kept", "Quantize_0"} == set(read.foreign)
+    assert {row["weight_bits"] for row in kernels_of(read.deployed())} == {8}
+
+
+def test_functions_of_one_name_and_those_that_contain_themselves_are_refused():
+    model, *_ = marked()
+    model.functions.append(model.functions[0])
+    with pytest.raises(ModelError, match=r"not a valid ONNX model: .*multiple local functions"):
+        read_onnx(model)
+    model, *_ = marked()
+    (function,) = model.functions
+    function.node.add(op_type=function.name, domain=function.domain, input=function.input, output=["z"])
+    function.opset_import.add(domain=function.domain, version=1)
+    with pytest.raises(ModelError, match=r"its function hannah_hw\.FakeQuantize contains itself"):
+        read_onnx(model)
 
 
 @pytest.fixture(scope="module")

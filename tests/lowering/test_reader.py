@@ -424,12 +424,78 @@ def test_every_output_of_a_foreign_node_has_a_reader():
     assert kinds(read_onnx(source)) == ["Split", "add"]
 
 
+def function(name, nodes, inputs, outputs, uses=("",)):
+    imports = [helper.make_opsetid(domain, 18 if not domain else 1) for domain in uses]
+    return helper.make_function("other", name, inputs.split(), outputs.split(), nodes, imports)
+
+
+def calling(*functions, nodes, **shapes):
+    source = model(nodes, {"x": (1, 3, 8, 8)}, {"y": (1, 3, 8, 8)}, **shapes)
+    source.functions.extend(functions)
+    source.opset_import.append(helper.make_opsetid("other", 1))
+    return source
+
+
+def test_functions_of_a_file_are_what_they_consist_of():
+    half = function(
+        "half", [node("Relu", "a", "b"), node("MaxPool", "b", "c", kernel_shape=[1, 1])], "a", "c"
+    )
+    both = function(
+        "both",
+        [node("half", "a", "b", domain="other"), node("half", "b", "c", domain="other")],
+        "a",
+        "c",
+        ("", "other"),
+    )
+    read = read_onnx(calling(half, both, nodes=[node("both", "x", "y", domain="other")]))
+    assert read.foreign == {}
+    assert kinds(read) == ["activation", "max_pool", "max_pool"]  # the second activation folds
+
+
+def test_functions_of_functions_that_would_fill_the_memory_are_refused():
+    bodies = [function("f0", [node("Relu", "a", "b"), node("Relu", "b", "c")], "a", "c")]
+    for level in range(1, 40):
+        calls = [node(f"f{level - 1}", names, out, domain="other") for names, out in (("a", "b"), ("b", "c"))]
+        bodies.append(function(f"f{level}", calls, "a", "c", ("other",)))
+    with pytest.raises(ModelError, match=rf"its functions stand for {2**40} nodes; at most"):
+        read_onnx(calling(*bodies, nodes=[node("f39", "x", "y", domain="other")]))
+
+
+def test_a_foreign_operator_has_no_name_that_a_target_knows():
+    """One that is called as a kernel kind of the package would have the price of its empty row."""
+    source = image(node("Relu", "x", "a"), node("conv", "a", "y", domain="other"), output=(1, 3, 8, 8))
+    source.opset_import.append(helper.make_opsetid("other", 1))
+    assert kinds(read_onnx(source)) == ["activation", "other.conv"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "name"),
+    [
+        ([node("Conv", "x w z", "y")], "Conv_n"),
+        ([node("Clip", "x l m", "y")], "Clip_n"),
+    ],
+)
+def test_what_is_read_where_it_is_constant_may_not_be_computed(nodes, name):
+    source = model(
+        nodes,
+        {"x": (1, 3, 8, 8), "z": (3,), "m": ()},
+        {"y": (1, 3, 8, 8)},
+        {"w": values(3, 3, 1, 1), "l": np.float32(0)},
+    )
+    read = read_onnx(source)
+    assert read.foreign == {name: "it computes from values what is read only where it is constant"}
+
+
 WRONG = {
     "dynamic": (
         lambda: model([node("Relu", "x", "y")], {"x": ("N", 3, 8, 8)}, {"y": ("N", 3, 8, 8)}),
         r"'x' has a dynamic shape \(N is open\); give it one: --shape x=1",
     ),
     "no graph": (onnx.ModelProto, "it has no graph"),
+    "no dimensions": (
+        lambda: model([node("Relu", "x", "y")], {"x": None}, {"y": (1, 3)}),
+        "'x' does not say how many dimensions",
+    ),
     "no nodes": (image, "'y' is not an output of any node"),
     "missing value": (lambda: image(node("Relu", "nowhere", "y")), "not a valid ONNX model"),
     "constant output": (
