@@ -16,7 +16,7 @@ from hannah_hw.wording import saying, shortened
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 64
 #: Most values in a document, those behind aliases counted wherever they are repeated.
-MAX_VALUES: Final = 100_000
+MAX_VALUES: Final = 20_000
 #: Integers have at most this magnitude: that of a signed 64-bit one.
 MAX_INTEGER: Final = 2**63 - 1
 _MAX_DIGITS: Final = 100
@@ -32,11 +32,18 @@ class _StrictLoader(yaml.SafeLoader):
     """
 
     depth = 0
+    values = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.depth > MAX_DEPTH:
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH}", problem_mark=mark)
+        self.values += 1
+        for problem, wrong in (
+            (f"nested deeper than {MAX_DEPTH}", self.depth > MAX_DEPTH),
+            # Keys are counted here too.
+            (f"more than {MAX_VALUES} values", self.values > 2 * MAX_VALUES),
+        ):
+            if wrong:
+                mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
         self.depth += 1
         try:
             return super().compose_node(parent, index)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 #: Kind of a mistake -> what is said of the field; the names are those of its context.
@@ -31,6 +32,8 @@ _SAYINGS: Final = {
 }
 #: Longest text that a message repeats whole.
 _SHOWN: Final = 60
+#: Most values that a message lists.
+_LISTED: Final = 20
 
 
 def saying(error: Mapping[str, Any]) -> str:
@@ -50,3 +53,9 @@ def shortened(value: object) -> str:
     """A value as a message shows it; of a long one, the beginning."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def listing(values: Iterable[object]) -> str:
+    """Values as a message lists them; of many, the first."""
+    texts = [shortened(value) for value in itertools.islice(values, _LISTED + 1)]
+    return ", ".join([*texts[:_LISTED], "..."] if len(texts) > _LISTED else texts)

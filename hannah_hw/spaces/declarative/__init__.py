@@ -9,6 +9,7 @@ from hannah_hw.spaces.declarative.document import SpaceDocument, load_document, 
 from hannah_hw.spaces.declarative.dump import dump
 from hannah_hw.spaces.declarative.problems import SpaceWarning
 from hannah_hw.spaces.declarative.registry import (
+    Count,
     Network,
     Positive,
     Ref,
@@ -22,6 +23,7 @@ from hannah_hw.spaces.declarative.registry import (
 from hannah_hw.spaces.declarative.schema import json_schema
 
 __all__ = [
+    "Count",
     "Network",
     "Positive",
     "Ref",

@@ -9,6 +9,8 @@ from typing import Any
 from hannah_hw.documents import Path_
 from hannah_hw.expressions import Scalar
 from hannah_hw.parameters import Parameter
+from hannah_hw.spaces.declarative.limits import MAX_PARAMETERS
+from hannah_hw.spaces.declarative.problems import fail
 
 
 @dataclass
@@ -39,7 +41,13 @@ class Binder:
         return value
 
     def add(self, parameter: Parameter, path: Path_) -> Parameter:
-        """Give a parameter the id of its place."""
+        """Give a parameter the id of its place.
+
+        Raises:
+            SpaceError: The document has too many (E_SIZE).
+        """
+        if len(self.places) >= MAX_PARAMETERS:
+            fail("E_SIZE", path, f"the document has more than {MAX_PARAMETERS} parameters")
         parameter.id = parameter_id(path)
         self.places[parameter.id] = path
         return parameter

@@ -12,6 +12,7 @@ from hannah_hw.graph.naming import counted
 from hannah_hw.spaces.declarative.binding import Binder
 from hannah_hw.spaces.declarative.channels import one_network
 from hannah_hw.spaces.declarative.document import SpaceDocument
+from hannah_hw.spaces.declarative.limits import limited_blocks
 from hannah_hw.spaces.declarative.network import Network
 from hannah_hw.spaces.declarative.problems import Site, entered, warn
 from hannah_hw.spaces.declarative.references import BlockChoice, BlockSpec, Ref
@@ -79,7 +80,7 @@ def build(
 
 def _network(name: str, shape: tuple[int, ...], refs: Mapping[str, Ref]) -> Network:
     """The modules one after another."""
-    with counted(f"{name}_0."), one_network():
+    with counted(f"{name}_0."), one_network(), limited_blocks():
         data = Tensor("input", (1, *shape), axis=_AXES[len(shape)])
         x: Node = data
         ends: dict[str, Node] = {}

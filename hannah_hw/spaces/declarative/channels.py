@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import Literal
 
 from hannah_hw.expressions import Expression, Scalar
+from hannah_hw.spaces.declarative.problems import fail
 
 #: Channels between blocks, or between two convolutions of a block.
 Kind = Literal["node", "inner"]
@@ -54,7 +55,13 @@ _rule: ContextVar[KeptChannels | None] = ContextVar("hannah_hw_kept_channels_rul
 
 @contextmanager
 def keeping(make: Callable[[], KeptChannels]) -> Iterator[None]:
-    """Every network that is built inside keeps what a rule of its own says."""
+    """Every network that is built inside keeps what a rule of its own says.
+
+    Raises:
+        SpaceError: Another rule says already what is kept (E_CONFLICT).
+    """
+    if _make.get() is not None:
+        fail("E_CONFLICT", "", "another process says already how many channels are kept")
     token = _make.set(make)
     try:
         yield

@@ -11,7 +11,9 @@ from hannah_hw.documents import Path_
 from hannah_hw.expressions import If, Int, Scalar, Select
 from hannah_hw.parameters import CategoricalParameter, FloatScalarParameter, IntScalarParameter, Parameter
 from hannah_hw.spaces.declarative.binding import Bindable, Binder, parameter_id
+from hannah_hw.spaces.declarative.limits import MAX_LEVELS, MAX_POSITIONS
 from hannah_hw.spaces.declarative.problems import problem
+from hannah_hw.wording import listing, shortened
 
 T = TypeVar("T")
 
@@ -39,9 +41,8 @@ class Form(BaseModel):
         names = [field.alias or name for name, field in cls.model_fields.items()]
         for key in data if isinstance(data, Mapping) else ():
             if key not in names:
-                raise problem(
-                    "E_FIELD", f"unknown field {key!r}", loc=(str(key),), allowed=names, given=str(key)
-                )
+                text = f"unknown field {shortened(key)}"
+                raise problem("E_FIELD", text, loc=(str(key),), allowed=names, given=str(key))
         return data
 
     @classmethod
@@ -79,7 +80,7 @@ class ListChoice(Choice[list[T]], Generic[T]):
     def _one_length(self) -> Self:
         if len({len(option) for option in self.choice}) != 1:
             raise ValueError(
-                f"the lists have the lengths {sorted({len(o) for o in self.choice})}; give one length"
+                f"the lists have the lengths {listing(sorted({len(o) for o in self.choice}))}; give one length"
             )
         return self
 
@@ -108,6 +109,11 @@ class IntBounds(Form, Generic[T]):
         low, high = int(self.min), int(self.max)  # type: ignore[call-overload]
         if high < low:
             raise ValueError(f"there is no integer from {low} to {high}")
+        if (high - low) // self.step >= MAX_LEVELS:
+            raise ValueError(
+                f"there are {(high - low) // self.step + 1} values; a parameter has up to {MAX_LEVELS}, "
+                "give a larger step"
+            )
         if self.log and low < 1:
             raise ValueError(f"log: true needs a min of at least 1 (given: {low})")
         if self.default is not None and self.default not in range(low, high + 1, self.step):
@@ -174,8 +180,8 @@ class CodeBody(Form, Generic[T]):
             ``free``: any number.
     """
 
-    length: int | None = Field(default=None, ge=1)
-    default: list[T] | None = Field(default=None, min_length=1)
+    length: int | None = Field(default=None, ge=1, le=MAX_POSITIONS)
+    default: list[T] | None = Field(default=None, min_length=1, max_length=MAX_POSITIONS)
     choices: list[T] = Field(min_length=1)
     ones: Literal["keep", "free"] | int = "free"
 
@@ -191,7 +197,7 @@ class CodeBody(Form, Generic[T]):
         if self.ones == "free":
             return self
         if sorted(self.choices, key=repr) != [0, 1]:
-            raise ValueError(f"ones: {self.ones} needs the choices [0, 1] (given: {self.choices})")
+            raise ValueError(f"ones: {self.ones} needs the choices [0, 1] (given: {listing(self.choices)})")
         if self.ones == "keep" and self.default is None:
             raise ValueError("ones: keep needs a default, whose ones are kept")
         if isinstance(self.ones, int) and not 0 <= self.ones <= self.size:
@@ -246,11 +252,14 @@ def _one(value: Any) -> int:
 
 
 def _distinct(values: Sequence[Any]) -> None:
-    for index, value in enumerate(values):
-        if value in values[:index]:
+    seen: set[Any] = set()
+    for value in values:
+        key = tuple(value) if isinstance(value, list) else value
+        if key in seen:
             raise ValueError(f"{value!r} is there twice")
+        seen.add(key)
 
 
 def _among(value: Any, values: Sequence[Any]) -> None:
     if value is not None and value not in values:
-        raise ValueError(f"the default {value!r} is none of {', '.join(map(repr, values))}")
+        raise ValueError(f"the default {value!r} is none of {listing(values)}")

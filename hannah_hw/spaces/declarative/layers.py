@@ -8,7 +8,7 @@ from typing import Any, Literal
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, dynamic_depth
 from hannah_hw.spaces.declarative.checks import entries, expect, expect_channels, levels, position
-from hannah_hw.spaces.declarative.registry import Positive, Ref, Value, Values, block, fail
+from hannah_hw.spaces.declarative.registry import Count, Positive, Ref, Value, Values, block, fail
 
 
 def chain(x: Node, ref: Ref, rows: Sequence[Mapping[str, Any]], count: Scalar, field: str) -> Node:
@@ -34,7 +34,7 @@ def chain(x: Node, ref: Ref, rows: Sequence[Mapping[str, Any]], count: Scalar, f
 
 
 @block("Repeat")
-def repeat(x: Node, *, num_reps: Value[Positive], items: dict[str, Values[int]], ref: Ref) -> Node:
+def repeat(x: Node, *, num_reps: Value[Count], items: dict[str, Values[int]], ref: Ref) -> Node:
     """A block some times, one after another.
 
     Args:
@@ -67,7 +67,7 @@ def basic_layer(
     x: Node,
     *,
     block: Ref,
-    layer_reps: Values[Positive],
+    layer_reps: Values[Count],
     items: dict[str, Values[int]] | None = None,
     in_plane: Positive | None = None,
     expansion: Positive | None = None,

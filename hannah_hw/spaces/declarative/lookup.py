@@ -13,6 +13,7 @@ from typing import Any, Final
 from hannah_hw.errors import SpaceError, raised_at
 from hannah_hw.spaces.declarative.definitions import Definition, blocks, processes
 from hannah_hw.spaces.modules import execute
+from hannah_hw.wording import shortened
 
 #: Installed packages offer blocks and processes under this name.
 ENTRY_POINTS: Final = "hannah_hw.blocks"
@@ -50,7 +51,7 @@ class Lookup:
         """
         what = "process" if process else "block"
         if not isinstance(type, str):
-            raise SpaceError(f"the type is {type!r}; it must be the name of a {what}", code="E_TYPE")
+            raise SpaceError(f"the type is {shortened(type)}; it must be the name of a {what}", code="E_TYPE")
         known = processes() if process else blocks()
         if type in known:
             return known[type]
@@ -58,7 +59,8 @@ class Lookup:
             return _registered(_loaded(_offered()[type]), type)
         if ":" in type:
             return _registered(self._code(type), type)
-        raise SpaceError(f"unknown {what} {type!r}", code="E_TYPE", allowed=self.types(process), given=type)
+        text = f"unknown {what} {shortened(type)}"
+        raise SpaceError(text, code="E_TYPE", allowed=self.types(process), given=type)
 
     def _code(self, type: str) -> Callable[..., Any]:
         if not self.allow_code:

@@ -63,8 +63,10 @@ def quant(
 
     Raises:
         SpaceError: A list that is too short, or lists of different lengths (E_BITS); a number that is no bit width
-            (E_BITRANGE).
+            (E_BITRANGE); convolutions that have bits already (E_CONFLICT).
     """
+    if quantised_convolutions(network.nodes):
+        fail("E_CONFLICT", "", "another process gives convolutions their bits already; write one for all")
     skipped = 1 if skip_1st_layer else 0
     lists = {"nbit_w_list": nbit_w_list, "nbit_a_list": nbit_a_list}
     lengths = [len(bits) for bits in lists.values() if isinstance(bits, list)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,9 +19,11 @@ from hannah_hw.graph.naming import counted, next_name, prefix
 from hannah_hw.parameters import IntScalarParameter
 from hannah_hw.spaces.declarative.binding import Bindable, Binder
 from hannah_hw.spaces.declarative.definitions import Definition
+from hannah_hw.spaces.declarative.limits import count_block
 from hannah_hw.spaces.declarative.lookup import Lookup
 from hannah_hw.spaces.declarative.network import Network
 from hannah_hw.spaces.declarative.problems import Site, current_site, entered, fail, placed, problem
+from hannah_hw.wording import shortened
 
 #: Stand for the schemas of blocks and processes until all of them are known.
 BLOCK: Final = "a block"
@@ -99,9 +102,11 @@ class Ref:
             given: Fields that the outer block determines.
 
         Raises:
-            SpaceError: A required field is missing, a field is given twice, or the block refuses its fields.
+            SpaceError: A required field is missing, a field is given twice, the block refuses its fields, or the
+                network has too many blocks.
         """
         with entered(self.site):
+            count_block()
             fields = self._merged(given)
             with counted(f"{prefix()}{next_name(self.label, ())}."):
                 result = _called(self.definition, x, fields)
@@ -205,7 +210,9 @@ def read_block(data: Any, lookup: Lookup, *, process: bool = False) -> BlockSpec
     if not isinstance(data, Mapping) or not all(isinstance(key, str) for key in data):
         raise problem("E_VALUE", "must be a mapping with the field 'type'")
     if "type" not in data:
-        raise problem("E_MISSING", "the field 'type' is missing", allowed=[*lookup.types(process)])
+        hints = difflib.get_close_matches("type", data, n=1)
+        text = "the field 'type' is missing" + (f"; did you mean it by {hints[0]!r}?" if hints else "")
+        raise problem("E_MISSING", text, allowed=lookup.types(process))
     try:
         definition = lookup.find(data["type"], process=process)
         fields, model = definition.fields, definition.model
@@ -215,7 +222,7 @@ def read_block(data: Any, lookup: Lookup, *, process: bool = False) -> BlockSpec
         raise problem(error.code or "E_TYPE", message, loc=("type",), **context) from error
     for name in data:
         if name != "type" and name not in fields:
-            message = f"unknown field {name!r} of {definition.name}"
+            message = f"unknown field {shortened(name)} of {definition.name}"
             raise problem("E_FIELD", message, loc=(name,), allowed=[*fields], given=name)
     given = {name: value for name, value in data.items() if name != "type"}
     parsed = model.model_validate(given, context=lookup)
@@ -237,13 +244,8 @@ def read_blocks(data: Any, lookup: Lookup) -> BlockSpec | BlockChoice:
         return data if isinstance(data, BlockChoice) else read_block(data, lookup)
     for name in data:
         if name not in ("choice", "default"):
-            raise problem(
-                "E_FIELD",
-                f"unknown field {name!r}",
-                loc=(str(name),),
-                allowed=["choice", "default"],
-                given=str(name),
-            )
+            text, names = f"unknown field {shortened(name)}", ["choice", "default"]
+            raise problem("E_FIELD", text, loc=(str(name),), allowed=names, given=str(name))
     options, default = data["choice"], data.get("default", 0)
     if not isinstance(options, list) or not options:
         raise problem("E_VALUE", "must be a list of blocks", loc=("choice",))

@@ -33,6 +33,6 @@ from hannah_hw.spaces.declarative.definitions import block, process
 from hannah_hw.spaces.declarative.network import Network
 from hannah_hw.spaces.declarative.problems import fail, warn
 from hannah_hw.spaces.declarative.references import Ref
-from hannah_hw.spaces.declarative.values import Positive, Value, Values
+from hannah_hw.spaces.declarative.values import Count, Positive, Value, Values
 
-__all__ = ["Network", "Positive", "Ref", "Value", "Values", "block", "fail", "process", "warn"]
+__all__ = ["Count", "Network", "Positive", "Ref", "Value", "Values", "block", "fail", "process", "warn"]

@@ -15,7 +15,7 @@ from hannah_hw.expressions import Expression, Scalar
 from hannah_hw.graph import ChoiceOp, Node, scope
 from hannah_hw.operators import Add, Identity, Relu
 from hannah_hw.spaces.declarative.channels import kept_inner, kept_node
-from hannah_hw.spaces.declarative.checks import expect_channels
+from hannah_hw.spaces.declarative.checks import expect_channels, values_of
 from hannah_hw.spaces.declarative.registry import Positive, Value, block, fail
 
 
@@ -92,7 +92,7 @@ def basic_block(
     """
     expect_channels(x, inchannel, "inchannel")
     for field, given, only in (("groups", groups, 1), ("base_width", base_width, 64)):
-        if given != only:
+        if values_of(given, field) != {only}:
             fail("E_BLOCK", field, f"is {given}; a BasicBlock has {only}, use a BottleneckBlock for others")
     main = Relu()(conv_bn(x, kept_inner(outchannel if inner_plane is None else inner_plane), 3, stride))
     main = conv_bn(main, kept_node(outchannel, stride), 3)

@@ -16,7 +16,7 @@ from hannah_hw.spaces.declarative.checks import entries, expect, levels, positio
 from hannah_hw.spaces.declarative.definitions import blocks
 from hannah_hw.spaces.declarative.problems import current_site
 from hannah_hw.spaces.declarative.references import ChoiceRef
-from hannah_hw.spaces.declarative.registry import Positive, Ref, Value, Values, block, fail, warn
+from hannah_hw.spaces.declarative.registry import Count, Positive, Ref, Value, Values, block, fail, warn
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def resnet(
     *,
     depth: Value[Positive],
     block: Ref | None = None,
-    num_reps: Values[Positive] | None = None,
+    num_reps: Values[Count] | None = None,
     items: dict[str, Values[int]] | None = None,
     init_plane: Value[Positive] = 64,
     out_plane: Positive | None = None,

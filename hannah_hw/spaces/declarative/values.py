@@ -23,6 +23,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from hannah_hw.expressions import Expression
 from hannah_hw.spaces.declarative.forms import Choice, Code, FloatRange, IntRange, ListChoice, base_types
+from hannah_hw.spaces.declarative.limits import MAX_BLOCKS, MAX_SIZE
 from hannah_hw.spaces.declarative.problems import FORMS
 
 T = TypeVar("T")
@@ -128,4 +129,7 @@ Value = Annotated[Union[Expression, T], Searchable(several=False)]  # noqa: UP00
 Values = Annotated[Union[Expression, T, list[Union[Expression, T]]], Searchable(several=True)]  # noqa: UP007
 
 #: An integer of at least 1.
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=MAX_SIZE)]
+
+#: How many blocks there are.
+Count = Annotated[int, Field(ge=1, le=MAX_BLOCKS)]

@@ -125,7 +125,7 @@ def test_numbers_that_yaml_takes_for_text_are_numbers_where_numbers_are_wanted()
         ("widths: {choice: [1, 2], default: 3}", "net.widths: the default 3 is none of 1, 2"),
         ("widths: {choice: [1, x]}", "net.widths.choice.1: .*whole number"),
         ("widths: {choice: [1], defualt: 1}", "net.widths.defualt: unknown field.*did you mean 'default'"),
-        ("widths: {choice: [[1, 2], [1]]}", r"the lists have the lengths \[1, 2\]"),
+        ("widths: {choice: [[1, 2], [1]]}", r"the lists have the lengths 1, 2; give"),
         ("widths: {choice: [[1, 2], 1]}", "net.widths.choice.1: must be a list"),
         ("widths: {int: {min: 5, max: 1}}", "net.widths.int: there is no integer from 5 to 1"),
         ("widths: {int: {min: 1}}", "net.widths.int: the field 'max' is missing"),
