@@ -61,7 +61,10 @@ def test_units_become_base_units_and_defaults_are_filled_in(write):
         (('"<= 64 KiB"', '"<= -1"'), ["constraints.ram", "at least 0"]),
         (('"<= 64 KiB"', '"<= 5 ms"'), ["constraints.ram", "unit 'ms'", "bytes"]),
         (("aging", "agng"), ["config.yaml:8", "search.algorithm", "did you mean 'aging'"]),
-        (("evaluations: 50", "evaluations: 0"), ["config.yaml:9", "search.evaluations", "must be at least 1"]),
+        (
+            ("evaluations: 50", "evaluations: 0"),
+            ["config.yaml:9", "search.evaluations", "must be at least 1"],
+        ),
         (("version: 1", "version: 2"), ["config.yaml:1", "version"]),
         (("data: mnist5k\n", ""), ["'data'", "error"]),
         (("{latency: min, error: min}", "{}"), ["config.yaml:5", "at least one objective"]),
