@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from hannah_hw.errors import ModelError, SpaceError, UnsupportedError
-from hannah_hw.expressions import Scalar
+from hannah_hw.expressions import Or, Scalar
 from hannah_hw.graph import Node, Op, Shape
 from hannah_hw.graph.numbers import whole_conditions
 from hannah_hw.operators.windows import (
@@ -63,6 +63,20 @@ class _Pooling(WindowOp):
         """(N, C, output sizes...)."""
         return (*self.operands[0].shape()[:2], *self._window()[1])
 
+    def requirements(self) -> list[tuple[Scalar, str]]:
+        """The window fits the data, and no window is in the padding only, for it would pool nothing."""
+        sizes, _, kernel, _, dilation, begin, end = self._window()
+        conditions = super().requirements()
+        text = f"windows of {kernel} with dilation {dilation} and padding {(*begin, *end)} reach no value of {sizes}"
+        for size, k, d, *sides in zip(sizes, kernel, dilation, begin, end, strict=True):
+            if all(isinstance(side, int) and side == 0 for side in sides):
+                continue
+            if not (self.padding is None or self.padding == "same"):  # whose sides are at most half a window
+                conditions += [(side <= d * (k - 1), text) for side in sides]
+            if not isinstance(d, int) or d > 1:
+                conditions.append((Or(size >= d, k <= 1), text))
+        return conditions
+
     def row(self) -> Row:
         """A pooling kernel; every channel is a group of its own."""
         channels = self.operands[0].shape()[1]
@@ -74,7 +88,7 @@ class _Pooling(WindowOp):
         """An ONNX pooling node.
 
         Raises:
-            UnsupportedError: Padding as large as the kernel, which ONNX Runtime refuses.
+            UnsupportedError: Padding as large as a dilated kernel, which ONNX Runtime refuses.
         """
         _, _, kernel, stride, dilation, begin, end = self._window()
         if any(max(sides) >= size for *sides, size in zip(begin, end, kernel, strict=True)):

@@ -21,6 +21,10 @@ from hannah_hw.operators import Quantize
 from tests.blocks import buffers_of, kernels_of, randomised, run_onnx
 from tests.conformance.random_graphs import random_graph
 
+#: ONNX Runtime makes zeros around an average the padding of its windows, and refuses what it has made where they are
+#: as many as the window is large.
+WITHOUT = ("Pad_Fusion",)
+
 
 def plan_of(space, values):
     """The active graph, or None where there is none."""
@@ -37,7 +41,11 @@ def values_by_name(model, inputs):
     names = [name for node in model.graph.node for name in node.output if "/" not in name]
     del probe.graph.output[:]
     probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    return dict(zip(names, map(torch.from_numpy, run_onnx(probe, *inputs)), strict=True)) if names else {}
+    return (
+        dict(zip(names, map(torch.from_numpy, run_onnx(probe, *inputs, without=WITHOUT)), strict=True))
+        if names
+        else {}
+    )
 
 
 def check_values(plan, module, model, inputs):
@@ -92,7 +100,7 @@ def check_candidate(space, plan, values, workload, index):
         except UnsupportedError as error:
             event(f"unsupported: {str(error).split()[1]}")
             return
-        results = run_onnx(model, *inputs)
+        results = run_onnx(model, *inputs, without=WITHOUT)
         for result, given_ in zip(results, expected, strict=True):
             y = given_.detach()
             assert result.shape == y.shape

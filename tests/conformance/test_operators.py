@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import hannah_hw.operators as operators
 from hannah_hw import CategoricalParameter, IntScalarParameter, Op, SearchSpace, Tensor, lazy, to_onnx
 from hannah_hw.errors import SpaceError, UnsupportedError
+from hannah_hw.graph import resolve
 from hannah_hw.lowering import read_onnx
 from tests.blocks import AXES, buffers_of, kernels_of, randomised, run_onnx
 
@@ -303,10 +304,14 @@ def test_shapes_values_and_workload_agree(name, data):
         reject()  # a window that does not fit its input; tests/workload/test_exists.py is about those
     assume(all(size >= 1 for size in expected))
     space = SearchSpace(net)
+    try:
+        resolve(space.order, space.outputs, {})
+    except SpaceError:
+        reject()
     candidate = space.candidate({})
     module = randomised(candidate)
     op = candidate.plan.steps[-1].op
-    if isinstance(op, operators.AvgPooling | operators.MaxPooling):
+    if isinstance(op, operators.MaxPooling):
         kernel, begin, end = (op._window()[i] for i in (2, 5, 6))
         if any(max(sides) >= size for *sides, size in zip(begin, end, kernel, strict=True)):
             with pytest.raises(UnsupportedError, match="padding smaller than the window"):
@@ -366,6 +371,11 @@ REFUSED = {
     "statistics": (lambda: operators.BatchNorm()(X4, weight("mean", 4)), "running mean, running variance"),
     "pooled vector": (lambda: operators.MaxPooling(2)(Tensor("x", (1, 4))), "takes one operand of shape"),
     "dilated average": (lambda: operators.AvgPooling(2, dilation=2)(X4).shape(), "has no dilation"),
+    "average of nothing": (lambda: operators.AvgPooling(1, padding=1)(X4).shape(), "reach no value"),
+    "windows beside the data": (
+        lambda: operators.MaxPooling(2, dilation=2)(Tensor("x", (1, 2, 1))).shape(),
+        "reach no value",
+    ),
     "uneven windows": (lambda: operators.AdaptiveAvgPooling(3)(X4).shape(), "no multiples"),
     "quantised data only": (lambda: operators.Quantize(4)(X4), "use hannah_hw.blocks.quantize"),
     "one signed bit": (lambda: operators.Quantize(1), "allowed are 2 to 16, and 32"),
