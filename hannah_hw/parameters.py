@@ -100,6 +100,9 @@ class Parameter(Expression):
             f"name = {self.name}, id = {self.id or None}, {self._describe()}, current_value = {self.default})"
         )
 
+    def __str__(self) -> str:
+        return self.id or self.name or repr(self)
+
 
 class IntScalarParameter(Parameter):
     """An integer ``min, min + step_size, ...`` up to ``max``; the default is ``min``.

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as functional
 
-from hannah_hw import IntScalarParameter, SearchSpace, Tensor, blocks, lazy, to_onnx
+from hannah_hw import IntScalarParameter, SearchSpace, Tensor, blocks, get_nodes, lazy, to_onnx
 from hannah_hw.errors import SpaceError
 from hannah_hw.executors import BasicExecutor
 from hannah_hw.lowering import read_onnx
@@ -167,3 +167,27 @@ def test_blocks_with_parameters_are_one_program_for_a_population():
         of_file = read_onnx(to_onnx(candidate)).workload(bits=8)
         assert kernels_of(of_file) == list(together.rows(index))
         assert buffers_of(of_file) == buffers_of(together.candidate(index))
+
+
+def test_nested_ways_to_build_convolutions_add_up():
+    def gated(x, make):
+        return blocks.squeeze_excite(make(x, None), 2)
+
+    def coarse(x, make):
+        return make(x, 4)
+
+    x = data(3, 6, 6)
+    for outer, inner in ((gated, coarse), (coarse, gated)):
+        with blocks.convolutions_by(outer), blocks.convolutions_by(inner):
+            net = blocks.conv2d(x, 4, 3)
+        assert type(net).__name__ == "Mul"
+        weights = [node for node in get_nodes(net) if node.id.endswith(".weight")]
+        assert [weight.bits for weight in weights if weight.shape() == (4, 3, 3, 3)] == [4]
+    with (
+        blocks.convolutions_by(coarse),
+        blocks.convolutions_by(coarse),
+        pytest.raises(SpaceError, match="gets 4 bits, and 4"),
+    ):
+        blocks.conv2d(x, 4, 3)
+    with blocks.convolutions_by(coarse), blocks.convolutions_by(coarse):
+        assert blocks.conv2d(x, 4, 3, weight_bits=2).operands[1].bits == 2

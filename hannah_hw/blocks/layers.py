@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeAlias
 
+from hannah_hw.errors import SpaceError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Tensor
 from hannah_hw.operators import BatchNorm, Conv1d, Conv2d, ConvTranspose2d, LayerNorm, Linear, Quantize
@@ -18,7 +20,8 @@ MakeConvolution: TypeAlias = Callable[[Node, Scalar | None], Node]
 #: Builds a convolution of data: calls what makes it once, or with something before or behind it.
 BuildConvolution: TypeAlias = Callable[[Node, MakeConvolution], Node]
 
-_build: ContextVar[BuildConvolution | None] = ContextVar("hannah_hw_build_convolution", default=None)
+#: What builds convolutions, the innermost context last.
+_builders: ContextVar[tuple[BuildConvolution, ...]] = ContextVar("hannah_hw_build_convolution", default=())
 
 
 @contextmanager
@@ -26,18 +29,43 @@ def convolutions_by(build: BuildConvolution) -> Iterator[None]:
     """Inside, `conv1d` and `conv2d` leave it to a function how their convolution is built.
 
     So a network can be quantised, or its convolutions be listed, whatever blocks it consists of. A convolution with
-    ``weight_bits`` of its own is built as it says.
+    ``weight_bits`` of its own is built as it says. Where contexts are nested, all functions take part: what one of
+    them makes convolutions with is the next inner one. Other convolutions that they make are built plainly.
     """
-    token = _build.set(build)
+    token = _builders.set((*_builders.get(), build))
     try:
         yield
     finally:
-        _build.reset(token)
+        _builders.reset(token)
 
 
 def _built(x: Node, make: MakeConvolution, bits: Scalar | None) -> Node:
-    build = _build.get()
-    return make(x, bits) if build is None or bits is not None else build(x, make)
+    if bits is not None:
+        return make(x, bits)
+    for build in reversed(_builders.get()):
+        make = functools.partial(_built_by, build, make)
+    token = _builders.set(())
+    try:
+        return make(x, None)
+    finally:
+        _builders.reset(token)
+
+
+def _built_by(build: BuildConvolution, make: MakeConvolution, x: Node, bits: Scalar | None) -> Node:
+    """A convolution as a function builds it, with the bits that an outer one gives it.
+
+    Raises:
+        SpaceError: Both give it bits.
+    """
+
+    def with_bits(data: Node, own: Scalar | None) -> Node:
+        if own is not None and bits is not None:
+            raise SpaceError(
+                f"a convolution gets {own} bits, and {bits} bits once more; it can have bits only once"
+            )
+        return make(data, bits if own is None else own)
+
+    return build(x, with_bits)
 
 
 def conv1d(

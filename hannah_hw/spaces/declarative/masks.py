@@ -12,6 +12,7 @@ channels. If they keep different channels of the same number, the network has no
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,47 +72,67 @@ def apply_masks(
             E_WIDTH), or the checkpoint cannot be read or is not that of the unpruned network (E_CHECKPOINT).
     """
     document = space.document
-    for index, process in enumerate(() if document is None else document.process):
-        if document is not None and process.definition.name == "Prune":
-            with entered(document.site.at("process", index)):
-                source = checkpoint
-                for field in ("chn_mask", "chn_node_mask", "init_model_file"):
-                    if process.fields.get(field) is None and (field != "init_model_file" or source is None):
-                        fail("E_MISSING", field, "is missing; there is nothing to apply")
-                if source is None:
-                    source = (document.folder or Path()) / process.fields["init_model_file"]
-                if isinstance(source, str | Path):
-                    source = read_checkpoint(Path(source))
-                node, inner = process.fields["chn_node_mask"], process.fields["chn_mask"]
-                return prune_weights(space, source, node, inner, assignment=assignment, repair=repair)
-    raise SpaceError(f"the space {space.name} has no process Prune", code="E_PROCESS")
+    processes = () if document is None else document.process
+    found = [index for index, process in enumerate(processes) if process.definition.name == "Prune"]
+    if document is None or not found:
+        raise SpaceError(f"the space {space.name} has no process Prune", code="E_PROCESS")
+    with entered(document.site.at("process", found[-1])):
+        if len(found) > 1:
+            fail("E_CONFLICT", "", "is another process Prune; write one for all")
+        fields = processes[found[0]].fields
+        for field in ("chn_mask", "chn_node_mask", *(["init_model_file"] if checkpoint is None else [])):
+            if fields.get(field) is None:
+                fail("E_MISSING", field, "is missing; there is nothing to apply")
+        if checkpoint is None:
+            checkpoint = (document.folder or Path()) / fields["init_model_file"]
+        state = read_checkpoint(Path(checkpoint)) if isinstance(checkpoint, str | Path) else checkpoint
+        node, inner = fields["chn_node_mask"], fields["chn_mask"]
+        return prune_weights(space, state, node, inner, assignment=assignment, repair=repair)
 
 
 def read_checkpoint(path: Path) -> dict[str, TorchTensor]:
     """The tensors of a file that ``torch.save(module.state_dict(), path)`` wrote; nothing in it is executed.
 
     Raises:
-        SpaceError: No such file, one of more than 1 GiB, or one that holds anything but tensors by name
+        SpaceError: No such file, one of more than 1 GiB (unpacked), or one that holds anything but tensors by name
             (E_CHECKPOINT).
     """
     torch = require("torch", "train")
     try:
-        size = path.stat().st_size
+        if not path.is_file():
+            raise SpaceError(f"there is no file {path}", code="E_CHECKPOINT")
+        size = _unpacked_size(path)
         if size > MAX_CHECKPOINT_BYTES:
             raise SpaceError(
-                f"it has {size} bytes; at most {MAX_CHECKPOINT_BYTES} are read", code="E_CHECKPOINT"
+                f"the checkpoint {path} has {size} bytes; at most {MAX_CHECKPOINT_BYTES} are read",
+                code="E_CHECKPOINT",
             )
         state = torch.load(path, map_location="cpu", weights_only=True)
     except SpaceError:
         raise
-    except (OSError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        text = f"the checkpoint {path} cannot be read: {type(error).__name__}: {error}"
+    except pickle.UnpicklingError as error:
+        text = f"{path} is broken, or holds more than tensors, which is not executed; save module.state_dict()"
         raise SpaceError(text, code="E_CHECKPOINT") from error
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+    except Exception as error:  # a broken file makes torch raise almost anything
+        reason = str(error).strip().partition("\n")[0]
+        text = f"the checkpoint {path} cannot be read: {type(error).__name__}: {reason}"
+        raise SpaceError(text, code="E_CHECKPOINT") from error
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+    ):
         raise SpaceError(
             f"{path} holds no mapping of names to tensors; save module.state_dict()", code="E_CHECKPOINT"
         )
-    return {str(name): value for name, value in state.items()}
+    return dict(state)
+
+
+def _unpacked_size(path: Path) -> int:
+    """Bytes of a file, or of all that is in it if it is an archive: torch unpacks what is compressed."""
+    size = path.stat().st_size
+    if not zipfile.is_zipfile(path):
+        return size
+    with zipfile.ZipFile(path) as archive:
+        return max(size, sum(entry.file_size for entry in archive.infolist()))
 
 
 def prune_weights(

@@ -54,6 +54,11 @@ def projection(x: Node, out_channels: Scalar, stride: Scalar) -> Node:
     return conv_bn(x, out_channels, 1, stride)
 
 
+def is_projection(identifier: str) -> bool:
+    """Whether a node of this id is part of a shortcut's `projection`."""
+    return any(part.startswith(f"{projection.__name__}_") for part in identifier.split("."))
+
+
 def _shortcut(x: Node, out_channels: Scalar, stride: Scalar) -> Node:
     changes = (stride != 1) | (x.shape()[1] != out_channels)
     if isinstance(changes, Expression):

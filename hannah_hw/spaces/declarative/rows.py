@@ -8,10 +8,52 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from hannah_hw.errors import SpaceError
 from hannah_hw.graph import Plan, PlanStep
-from hannah_hw.operators import Add, Conv1d, Conv2d, Linear, Mul
+from hannah_hw.operators import (
+    AdaptiveAvgPooling,
+    Add,
+    AvgPooling,
+    BatchNorm,
+    Conv1d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    HardSigmoid,
+    HardSwish,
+    Identity,
+    Linear,
+    MaxPooling,
+    Mul,
+    Quantize,
+    Relu,
+    Relu6,
+    Sigmoid,
+)
+
+#: Operators that write each channel from the same channel of what they read.
+_KEEPING: Final = (
+    Add,
+    AdaptiveAvgPooling,
+    AvgPooling,
+    BatchNorm,
+    Conv1d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    HardSigmoid,
+    HardSwish,
+    Identity,
+    Linear,
+    MaxPooling,
+    Mul,
+    Quantize,
+    Relu,
+    Relu6,
+    Sigmoid,
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +90,8 @@ def channel_rows(plan: Plan) -> ChannelRows:
     """The rows of a candidate.
 
     Raises:
-        SpaceError: An operator that joins values otherwise than by sums and products (E_PRUNE).
+        SpaceError: An operator that changes channels otherwise than by convolutions, or joins values otherwise than
+            by sums and products (E_PRUNE).
     """
     writer: dict[str, str | None] = {value.id: None for value in plan.inputs}
     groups: dict[str, list[str]] = {}
@@ -59,9 +102,10 @@ def channel_rows(plan: Plan) -> ChannelRows:
             writer[name] = name
             continue
         sources = [source for operand in step.data if (source := writer[operand]) is not None]
-        if len(step.data) > 1 and not isinstance(step.op, Add | Mul):
+        if sources and not isinstance(step.op, _KEEPING):
             raise SpaceError(
-                f"{name} joins {len(step.data)} values; masks are for networks that join them by sums and products",
+                f"{name} is a {type(step.op).__name__}; masks are for networks of convolutions whose values are joined "
+                "by sums and products",
                 code="E_PRUNE",
             )
         for other in sources[1:]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +12,36 @@ from numpy.typing import NDArray
 from hannah_hw.errors import SpaceError
 from hannah_hw.graph import Plan, PlanStep
 from hannah_hw.operators import BatchNorm, Conv1d, Conv2d, Linear
-from hannah_hw.spaces.declarative.registry import fail
+from hannah_hw.spaces.declarative.problems import fail
+from hannah_hw.spaces.declarative.residual import is_projection
 from hannah_hw.spaces.declarative.rows import writes_channels
 
 if TYPE_CHECKING:
     from torch import Tensor as TorchTensor
 
 Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Which channels, or features, of a value are kept.
+
+    Attributes:
+        positions: Their positions in the unpruned network, ascending.
+        full: How many the unpruned network has.
+    """
+
+    positions: Indices
+    full: int
+
+    @classmethod
+    def whole(cls, full: int) -> Kept:
+        """All of so many."""
+        return cls(np.arange(full), full)
+
+    def spread(self, size: int) -> Kept:
+        """The features of channels that have so many values each."""
+        return Kept((self.positions[:, None] * size + np.arange(size)).ravel(), self.full * size)
 
 
 class Checkpoint:
@@ -38,15 +62,12 @@ class Checkpoint:
         self._renamed = bool(own and theirs) and not any(name in state for name in plan.weights)
         self._roots = own, theirs
 
-    def _name(self, weight: str) -> str:
+    def _find(self, weight: str) -> TorchTensor | None:
         own, theirs = self._roots
-        return theirs + weight.removeprefix(own) if self._renamed else weight
+        return self._state.get(theirs + weight.removeprefix(own) if self._renamed else weight)
 
-    def find(self, weight: str) -> TorchTensor | None:
-        """A tensor, if there is one."""
-        name = self._name(weight)
-        self._used.add(name)
-        return self._state.get(name)
+    def __contains__(self, weight: str) -> bool:
+        return self._find(weight) is not None
 
     def width(self, convolutions: Sequence[str]) -> int:
         """The number of channels that some convolutions write in the unpruned network.
@@ -54,15 +75,44 @@ class Checkpoint:
         Raises:
             SpaceError: They have no weights there, or do not agree (E_CHECKPOINT).
         """
-        weights = [self._state.get(self._name(f"{name}.weight")) for name in convolutions]
-        widths = {len(weight) for weight in weights if weight is not None}
+        weights = [self._find(f"{name}.weight") for name in convolutions]
+        widths = {weight.shape[0] if weight.ndim else 0 for weight in weights if weight is not None}
         if len(widths) != 1:
-            raise SpaceError(
-                f"the checkpoint has {sorted(widths) or 'no weights'} for the output channels of "
-                f"{', '.join(convolutions)}; it must be that of the unpruned network",
-                code="E_CHECKPOINT",
+            raise _refused(
+                f"it has {sorted(widths) or 'no weights'} for the output channels of {', '.join(convolutions)}; "
+                "it must be that of the unpruned network"
             )
         return widths.pop()
+
+    def taken(self, weight: str, axes: Sequence[Kept], shape: tuple[int, ...]) -> TorchTensor:
+        """What the small network keeps of a weight.
+
+        Args:
+            weight: Its id.
+            axes: What is kept along the first dimensions; of all others everything is.
+            shape: In the small network.
+
+        Raises:
+            SpaceError: There is none, it has another shape, or a value that is no finite number (E_CHECKPOINT).
+        """
+        import torch
+
+        value = self._find(weight)
+        if value is None:
+            raise _refused(f"it has no {weight}")
+        if value.is_nested or value.is_meta or value.layout != torch.strided or not value.is_floating_point():
+            raise _refused(f"{weight} is no plain tensor of real numbers but {value.dtype}, {value.layout}")
+        expected = (*(axis.full for axis in axes), *shape[len(axes) :])
+        if tuple(value.shape) != expected:
+            raise _refused(f"{weight} is {tuple(value.shape)}, that of the unpruned network is {expected}")
+        for axis, kept in enumerate(axes):
+            value = value.index_select(axis, torch.from_numpy(kept.positions).to(value.device))
+        if tuple(value.shape) != shape:
+            raise _refused(f"{weight} becomes {tuple(value.shape)}, the network has {shape}")
+        if not bool(value.isfinite().all()):
+            raise _refused(f"{weight} has values that are no finite numbers")
+        self._used.add(weight)
+        return value.detach().clone()
 
     def check_all_used(self) -> None:
         """Refuse weights that the small network has no place for.
@@ -70,13 +120,18 @@ class Checkpoint:
         Raises:
             SpaceError: There are some (E_CHECKPOINT).
         """
-        rest = [name for name in self._state if name not in self._used]
+        own, theirs = self._roots
+        used = {theirs + name.removeprefix(own) if self._renamed else name for name in self._used}
+        rest = [name for name in self._state if name not in used]
         if rest:
-            raise SpaceError(
-                f"the checkpoint has {len(rest)} weights that the small network has no place for: "
-                f"{', '.join(rest[:4])}{', ...' if len(rest) > 4 else ''}",
-                code="E_CHECKPOINT",
+            raise _refused(
+                f"it has {len(rest)} weights that the small network has no place for: "
+                f"{', '.join(rest[:4])}{', ...' if len(rest) > 4 else ''}"
             )
+
+
+def _refused(text: str) -> SpaceError:
+    return SpaceError(f"the checkpoint does not fit: {text}", code="E_CHECKPOINT")
 
 
 def _root(names: Mapping[str, object]) -> str:
@@ -97,82 +152,68 @@ def sliced(plan: Plan, kept: Mapping[str, Indices], checkpoint: Checkpoint) -> d
         SpaceError: Channels that are added differ (E_MASK_NODE), or the checkpoint is not that of the unpruned
             network (E_CHECKPOINT).
     """
-    channels: dict[str, Indices] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
-    for data in plan.inputs:
-        shapes[data.id] = data.shape()
-        channels[data.id] = np.arange(data.shape()[1])
+    channels = {data.id: Kept.whole(data.shape()[1]) for data in plan.inputs}
+    shapes = {data.id: data.shape() for data in plan.inputs}
+    #: Convolutions that stand for an identity of the unpruned network.
+    picking: set[str] = set()
     result: dict[str, TorchTensor] = {}
     for step in plan.steps:
-        source = step.data[0]
+        name, source = step.op.id, step.data[0]
         for other in step.data[1:]:
-            if not np.array_equal(channels[other], channels[source]):
+            if not np.array_equal(channels[other].positions, channels[source].positions):
                 text = f"keeps as many, but not the same channels of {source} and {other}, which are added"
                 fail("E_MASK_NODE", "chn_node_mask", text)
         reads = channels[source]
         if len(step.shape) < len(shapes[source]) or isinstance(step.op, Linear):
-            size = int(np.prod(shapes[source][2:]))
-            reads = (reads[:, None] * size + np.arange(size)).ravel()
-        writes = kept[step.op.id] if writes_channels(step) else reads
-        result |= _weights(step, reads, writes, checkpoint)
-        channels[step.op.id] = np.arange(step.shape[1]) if isinstance(step.op, Linear) else writes
-        shapes[step.op.id] = step.shape
-    for name, value in result.items():
-        if tuple(value.shape) != plan.weights[name].shape():
-            raise SpaceError(
-                f"{name} of the checkpoint becomes {tuple(value.shape)}, the network has {plan.weights[name].shape()}",
-                code="E_CHECKPOINT",
-            )
+            reads = reads.spread(int(np.prod(shapes[source][2:])))
+        weights = {weight: plan.weights[weight].shape() for weight in step.operands if weight in plan.weights}
+        absent = bool(weights) and not any(weight in checkpoint for weight in weights)
+        if writes_channels(step):
+            writes = Kept(kept[name], reads.full if absent else checkpoint.width([name]))
+        else:
+            writes = Kept.whole(step.shape[1]) if isinstance(step.op, Linear) else reads
+        if absent and _is_picking(step, shapes[source]):
+            result |= _picks(weights, reads, writes)
+            picking.add(name)
+        elif absent and source in picking and isinstance(step.op, BatchNorm):
+            result |= _neutral(step.op, weights)
+        else:
+            for position, (weight, shape) in enumerate(weights.items()):
+                result[weight] = checkpoint.taken(weight, _axes(step, position, reads, writes), shape)
+        channels[name], shapes[name] = writes, step.shape
     checkpoint.check_all_used()
     return result
 
 
-def _weights(
-    step: PlanStep, reads: Indices, writes: Indices, checkpoint: Checkpoint
-) -> dict[str, TorchTensor]:
-    """The weights of one step.
-
-    Args:
-        step: The step.
-        reads: Positions of the channels that it reads, or of the features.
-        writes: Positions of the channels that it writes.
-        checkpoint: The weights of the unpruned network.
-    """
-    names = [name for name in step.operands if name not in step.data]
-    found = {name: checkpoint.find(name) for name in names}
-    given = {name: value for name, value in found.items() if value is not None}
-    if not given and names:
-        return _neutral(step, names, reads, writes)
-    if len(given) < len(names):
-        missing = next(name for name in names if name not in given)
-        raise SpaceError(f"the checkpoint has no {missing}", code="E_CHECKPOINT")
-    result: dict[str, TorchTensor] = {}
-    for position, (name, value) in enumerate(given.items()):
-        if isinstance(step.op, Linear):
-            result[name] = value[reads] if position == 0 else value.clone()
-        elif value.ndim > 1:
-            result[name] = value[writes][:, reads] if writes_channels(step) else value[writes]
-        else:
-            # One number for all channels, such as the range of a quantisation, stays.
-            result[name] = value[writes] if len(value) > 1 else value.clone()
-    return result
+def _axes(step: PlanStep, position: int, reads: Kept, writes: Kept) -> tuple[Kept, ...]:
+    """What is kept along the first dimensions of a weight of a step, counted from 0."""
+    if isinstance(step.op, Linear):
+        return (reads,) if position == 0 else ()
+    if position == 0 and writes_channels(step):
+        return writes, reads
+    # Any other operator has one number for all channels, such as the range of a quantisation.
+    return (writes,) if isinstance(step.op, BatchNorm | Conv1d | Conv2d) else ()
 
 
-def _neutral(step: PlanStep, names: Sequence[str], reads: Indices, writes: Indices) -> dict[str, TorchTensor]:
-    """The weights that stand for the identity of the unpruned network: channels are picked, and nothing is scaled."""
+def _is_picking(step: PlanStep, read: tuple[int, ...]) -> bool:
+    """Whether a step can stand for an identity of the unpruned network: a 1x1 convolution of a shortcut."""
+    return is_projection(step.op.id) and writes_channels(step) and step.shape[2:] == read[2:]
+
+
+def _picks(weights: Mapping[str, tuple[int, ...]], reads: Kept, writes: Kept) -> dict[str, TorchTensor]:
+    """The weight of a 1x1 convolution that picks channels."""
     import torch
 
-    if isinstance(step.op, BatchNorm):
-        mean, variance, *affine = names
-        values = {mean: torch.zeros(len(writes)), variance: torch.full((len(writes),), 1.0 - step.op.epsilon)}
-        return values | {name: torch.full((len(writes),), float(i == 0)) for i, name in enumerate(affine)}
-    if (
-        isinstance(step.op, Conv1d | Conv2d)
-        and len(names) == 1
-        and step.shape[2:] == step.op.operands[0].shape()[2:]
-    ):
-        kernel = step.op.operands[1].shape()[2:]
-        if all(size == 1 for size in kernel):
-            picks = torch.from_numpy((writes[:, None] == reads).astype(np.float32))
-            return {names[0]: picks.reshape(*picks.shape, *(1 for _ in kernel))}
-    raise SpaceError(f"the checkpoint has no weights of {step.op.id}", code="E_CHECKPOINT")
+    ((name, shape),) = weights.items()
+    picks = (writes.positions[:, None] == reads.positions).astype(np.float32)
+    return {name: torch.from_numpy(picks.reshape(shape))}
+
+
+def _neutral(op: BatchNorm, weights: Mapping[str, tuple[int, ...]]) -> dict[str, TorchTensor]:
+    """The weights of a batch normalisation that changes nothing."""
+    import torch
+
+    values = (0.0, 1.0 - op.epsilon, 1.0, 0.0)
+    return {
+        name: torch.full(shape, value) for (name, shape), value in zip(weights.items(), values, strict=False)
+    }

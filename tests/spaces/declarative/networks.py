@@ -180,9 +180,12 @@ def network_of(modules, size=32):
     return rebuild()
 
 
-def processed(modules, process, size=32):
-    """The space of modules on which a process was run."""
-    spec = read_block(process, Lookup(), process=True)
-    fields = {name: Binder().bind(value, ("process", name)) for name, value in spec.fields.items()}
-    with entered(current_site().at("process")):
-        return SearchSpace(spec.definition.function(network_of(modules, size), **fields).output, "test")
+def processed(modules, *processes, size=32):
+    """The space of modules on which processes were run."""
+    network = network_of(modules, size)
+    for process in processes:
+        spec = read_block(process, Lookup(), process=True)
+        fields = {name: Binder().bind(value, ("process", name)) for name, value in spec.fields.items()}
+        with entered(current_site().at("process")):
+            network = spec.definition.function(network, **fields)
+    return SearchSpace(network.output, "test")

@@ -1,6 +1,8 @@
 """The process Prune: kept channels as parameters, and masks applied to the checkpoint of the unpruned network."""
 
 import copy
+import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,14 +12,22 @@ import yaml
 from hannah_hw import SearchSpace, load_space
 from hannah_hw.errors import SpaceError
 from hannah_hw.executors import BasicExecutor
+from hannah_hw.operators import Permute, Upsample
+from hannah_hw.spaces.declarative import masks
 from hannah_hw.spaces.declarative.build import build
 from hannah_hw.spaces.declarative.document import parse_space
-from hannah_hw.spaces.declarative.masks import MAX_CHECKPOINT_BYTES, apply_masks, prune_weights
+from hannah_hw.spaces.declarative.masks import (
+    MAX_CHECKPOINT_BYTES,
+    apply_masks,
+    prune_weights,
+    read_checkpoint,
+)
 from hannah_hw.spaces.declarative.quant import quantised_convolutions
 from tests.spaces.declarative.networks import (
     PRUNED20,
     RESNET20,
     Basic,
+    network_of,
     plain_resnet,
     processed,
     randomise,
@@ -112,7 +122,7 @@ def test_bottlenecks_have_two_inner_widths():
             "layer_reps": [2, 1],
         },
     }
-    space = processed(modules, SEARCH, 8)
+    space = processed(modules, SEARCH, size=8)
     widths = {name: p.max for name, p in space.parameters.items()}
     assert widths == {f"process.node.{i}": w for i, w in enumerate([4, 8, 16])} | {
         f"process.inner.{i}": w for i, w in enumerate([2, 2, 2, 2, 4, 4])
@@ -262,31 +272,113 @@ def test_masks_that_do_not_fit(unpruned):
     assert "chn_mask.0" in text
 
 
-def test_checkpoints_that_do_not_fit(unpruned, tmp_path):
+def test_checkpoints_that_do_not_fit(unpruned, tmp_path, capfd):
     space, (_, checkpoint) = processed(RESNET20, SEARCH), unpruned
     node, inner = random_masks(0)
     first = next(name for name in checkpoint if name.endswith("running_mean"))
-    for state in (
-        {name: value for name, value in checkpoint.items() if name != first},
-        {**checkpoint, "net_0.more.weight": torch.zeros(1)},
-        {},
-    ):
+    kernel = next(name for name, value in checkpoint.items() if value.ndim == 4)
+    inner_norm = [name for name in checkpoint if "BasicBlock_1.BatchNorm_1." in name]
+    assert len(inner_norm) == 4
+    with_nan = checkpoint[first].clone()
+    with_nan[3] = float("nan")
+    for text, state in {
+        f"it has no {first}": {name: value for name, value in checkpoint.items() if name != first},
+        # Only what stands for an identity may be missing.
+        f"it has no {inner_norm[0].rpartition('.')[0]}.running_mean": {
+            n: value for n, value in checkpoint.items() if n not in inner_norm
+        },
+        "1 weights that the small network has no place for: net_0.more.weight": {
+            **checkpoint,
+            "net_0.more.weight": torch.zeros(1),
+        },
+        "it has no weights for the output channels": {},
+        f"{first} is (3,), that of the unpruned network is (16,)": {**checkpoint, first: torch.zeros(3)},
+        f"{first} is (), ": {**checkpoint, first: torch.zeros(())},
+        f"{first} is (1000000000000,), ": {**checkpoint, first: torch.zeros(1).expand(10**12)},
+        f"{first} is no plain tensor of real numbers but torch.int64": {
+            **checkpoint,
+            first: torch.ones(16).long(),
+        },
+        f"{first} is no plain tensor of real numbers but torch.complex64": {
+            **checkpoint,
+            first: torch.zeros(16, dtype=torch.complex64),
+        },
+        f"{first} is no plain tensor": {**checkpoint, first: torch.zeros(16, device="meta")},
+        f"{kernel} is no plain tensor": {**checkpoint, kernel: checkpoint[kernel].to_sparse()},
+        f"{first} has values that are no finite numbers": {**checkpoint, first: with_nan},
+    }.items():
         with pytest.raises(SpaceError) as caught:
-            prune_weights(space, state, node, inner)
+            prune_weights(space, state, [[1] * len(row) for row in node], inner)
         assert caught.value.code == "E_CHECKPOINT"
+        assert text in str(caught.value)
     loaded = load_space(str(document(tmp_path, node, inner, RESNET20, search=True)))
 
     class Surprise:
         def __reduce__(self):
             return (print, ("executed",))
 
-    for name, content in (("code.pth", Surprise()), ("list.pth", [1, 2]), ("number.pth", {"a": 1})):
-        torch.save(content, tmp_path / name)
-        with pytest.raises(SpaceError) as caught:
-            apply_masks(loaded, tmp_path / name)
-        assert caught.value.code == "E_CHECKPOINT"
+    for content, text in (
+        ({"a": Surprise()}, "holds more than tensors, which is not executed"),
+        ([1, 2], "holds no mapping of names to tensors"),
+        ({"a": 1}, "holds no mapping of names to tensors"),
+        ({1: torch.zeros(1)}, "holds no mapping of names to tensors"),
+    ):
+        for zipped in (True, False):
+            torch.save(content, tmp_path / "file.pth", _use_new_zipfile_serialization=zipped)
+            with pytest.raises(SpaceError, match=text) as caught:
+                apply_masks(loaded, tmp_path / "file.pth")
+            assert caught.value.code == "E_CHECKPOINT"
+    assert "executed" not in capfd.readouterr().out
+    with pytest.raises(SpaceError, match="there is no file"):
+        apply_masks(loaded, tmp_path)
     large = tmp_path / "large.pth"
     with large.open("wb") as stream:
         stream.truncate(MAX_CHECKPOINT_BYTES + 1)
     with pytest.raises(SpaceError, match="at most"):
         apply_masks(loaded, large)
+
+
+def test_broken_and_packed_checkpoints(tmp_path, monkeypatch):
+    path = tmp_path / "file.pth"
+    torch.save({"a.b": torch.zeros(50, 50)}, path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = []
+    for _ in range(150):
+        broken = bytearray(whole)
+        for position in rng.integers(len(broken), size=4):
+            broken[position] = rng.integers(256)
+        path.write_bytes(broken[: rng.integers(len(broken))] if rng.random() < 0.2 else broken)
+        try:
+            read_checkpoint(path)
+        except SpaceError as error:
+            refused.append(error.code)
+    assert len(refused) > 50
+    assert set(refused) == {"E_CHECKPOINT"}
+    # An archive is as large as what is in it.
+    with (
+        zipfile.ZipFile(io.BytesIO(whole)) as source,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for entry in source.infolist():
+            packed.writestr(entry.filename, source.read(entry.filename))
+    assert read_checkpoint(path)["a.b"].shape == (50, 50)
+    monkeypatch.setattr(masks, "MAX_CHECKPOINT_BYTES", 9000)
+    assert path.stat().st_size < 9000
+    with pytest.raises(SpaceError, match="at most 9000 are read"):
+        read_checkpoint(path)
+
+
+def test_one_process_says_what_is_kept():
+    with pytest.raises(SpaceError, match="another process says already how many channels are kept") as caught:
+        processed(RESNET20, SEARCH, SEARCH)
+    assert caught.value.code == "E_CONFLICT"
+
+
+def test_masks_are_for_networks_of_convolutions():
+    network = network_of({"type": "SmallInputInitialBlock", "init_plane": 4})
+    for operator in (Permute(dims=(0, 2, 1, 3)), Upsample(2, "nearest")):
+        space = SearchSpace(operator(network.output))
+        with pytest.raises(SpaceError, match=rf"is a {type(operator).__name__}; masks are for") as caught:
+            prune_weights(space, {}, [[1] * 4], [])
+        assert caught.value.code == "E_PRUNE"

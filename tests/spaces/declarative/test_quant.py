@@ -76,7 +76,9 @@ def test_data_behind_a_sum_has_a_sign():
         "skip": {"type": "ShortCut", "outchannel": 6},
         "block": {"type": "BasicBlock", "outchannel": 6},
     }
-    signed = [n.signed for n in processed(modules, {"type": "Quant"}, 8).order if isinstance(n, Quantize)]
+    signed = [
+        n.signed for n in processed(modules, {"type": "Quant"}, size=8).order if isinstance(n, Quantize)
+    ]
     assert signed == [False, True, False]
 
 
@@ -123,12 +125,12 @@ def test_searched_bits():
 def test_convolutions_that_only_some_candidates_have():
     block = {"type": "BasicBlock", "outchannel": {"choice": [3, 5]}}
     two = processed(
-        block, {"type": "Quant", "nbit_w_list": [4, 6], "nbit_a_list": 8, "skip_1st_layer": False}, 8
+        block, {"type": "Quant", "nbit_w_list": [4, 6], "nbit_a_list": 8, "skip_1st_layer": False}, size=8
     )
     # By default the shortcut is the identity; where it is not, it has the bits of the convolution before it.
     assert pairs(two) == [(4, 8), (6, 8), (6, 8)]
     three = processed(
-        block, {"type": "Quant", "nbit_w_list": [4, 6, 7], "nbit_a_list": 8, "skip_1st_layer": False}, 8
+        block, {"type": "Quant", "nbit_w_list": [4, 6, 7], "nbit_a_list": 8, "skip_1st_layer": False}, size=8
     )
     assert pairs(three) == [(4, 8), (6, 8), (7, 8)]
 
@@ -141,6 +143,12 @@ def test_a_surplus_entry_warns():
         space = processed(RESNET18, QUANT)
     assert [w.message.code for w in caught] == ["W_BITS_UNUSED"] * 2
     assert pairs(space) == list(zip(WEIGHTS[:19], ACTIVATIONS[:19], strict=True))
+
+
+def test_one_process_gives_bits():
+    with pytest.raises(SpaceError, match="another process gives convolutions their bits already") as caught:
+        processed(RESNET20, QUANT, QUANT)
+    assert caught.value.code == "E_CONFLICT"
 
 
 @pytest.mark.parametrize(
