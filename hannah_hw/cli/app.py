@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
@@ -105,7 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run(given)
+        with warnings.catch_warnings():
+            warnings.showwarning = _shown_by(warnings.showwarning)
+            return _run(given)
     except OSError as error:
         if os.environ.get("HANNAH_HW_DEBUG"):
             raise
@@ -115,6 +118,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not isinstance(error, BrokenPipeError):
             say(f"error: cannot write to standard output: {error.strerror or error}")
         return FAILED
+
+
+def _shown_by(other: Callable[..., None]) -> Callable[..., None]:
+    """How warnings are shown: those of this package say themselves where; any other, as it would be."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
+        if category.__module__.startswith("hannah_hw."):
+            say(f"warning: {message}")
+        else:
+            other(message, category, *place, **options)
+
+    return show
 
 
 def _run(given: list[str]) -> int:

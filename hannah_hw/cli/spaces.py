@@ -31,6 +31,12 @@ OptionsOption = Annotated[
         "--set", metavar="KEY=VALUE", help="An option of the space, such as classes=10; repeatable."
     ),
 ]
+CodeOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code", help="Let block types of a YAML file, such as blocks.py:my_block, execute code."
+    ),
+]
 
 
 @app.command("list")
@@ -58,6 +64,7 @@ def show(
     samples: Annotated[
         int, typer.Option("--samples", min=1, max=1_000_000, help="Random candidates that are looked at.")
     ] = 2000,
+    allow_code: CodeOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show a search space: its size, its parameters, its graph by scope, what its candidates cost.
@@ -70,7 +77,7 @@ def show(
     """
     from hannah_hw.spaces.summary import summarise
 
-    loaded = _load(space, options)
+    loaded = _load(space, options, allow_code)
     summary = summarise(loaded, samples=samples)
     document = asdict(summary)
     if svg is not None:
@@ -93,6 +100,7 @@ def sample(
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=100_000, help="How many candidates.")] = 1,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the generator.")] = 0,
     options: OptionsOption = None,
+    allow_code: CodeOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Draw random candidates of a search space.
@@ -100,7 +108,7 @@ def sample(
     - `hannah-hw spaces sample ds_cnn --count 5 --seed 1`
     - `hannah-hw spaces sample ds_cnn --json` prints the parameters too
     """
-    loaded = _load(space, options)
+    loaded = _load(space, options, allow_code)
     rows = loaded.sample_population(count, seed)
     candidates = [loaded.candidate(loaded.encoding.assignment(row)) for row in rows]
     document = [
@@ -132,9 +140,7 @@ def schema(as_json: JsonOption = False) -> None:
 @app.command("upgrade")
 def upgrade(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A YAML search space, of Vega 0.9.3 too.")],
-    allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="Let block types such as blocks.py:my_block execute code.")
-    ] = False,
+    allow_code: CodeOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print a YAML search space in the format of this version: hannah-space/1, without comments.
@@ -154,6 +160,10 @@ def _render(summary: SpaceSummary) -> None:
     write(f"{summary.space}: {summary.nodes:,} nodes, {len(summary.parameters)} parameters")
     write(f"assignments  {_number(summary.assignments, 'infinitely many')}")
     write(f"candidates   {_candidates(summary.candidates)}")
+    if summary.algorithm is not None:
+        write(
+            f"algorithm    {summary.algorithm}, says the file; a search takes that of its own configuration"
+        )
     which = f"all {summary.sampled:,}" if summary.exhaustive else f"{summary.sampled:,} random"
     write(f"\nOf {which} candidates:")
     spreads = (("MACs", summary.macs), ("trained weights", summary.weights))
@@ -174,7 +184,8 @@ def _render(summary: SpaceSummary) -> None:
     if summary.conditions:
         write("\nConditions:")
         for text, nodes in summary.conditions.items():
-            write(f"  {text} ({nodes[0]}{f' and {len(nodes) - 1} more' if len(nodes) > 1 else ''})")
+            others = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
+            write(f"  {text}, at {nodes[0]}{others}")
 
 
 def _candidates(count: Count | None) -> str:
@@ -191,7 +202,7 @@ def _number(value: int | None, none: str) -> str:
     return f"{value:,}" if value < 10**9 else f"{value:.3g}"
 
 
-def _load(name: str, options: Sequence[str] | None) -> SearchSpace:
-    from hannah_hw.spaces import load_space
+def _load(name: str, options: Sequence[str] | None, allow_code: bool) -> SearchSpace:
+    from hannah_hw.spaces import open_space
 
-    return load_space(name, **parse_settings(options))
+    return open_space(name, parse_settings(options), allow_code=allow_code)

@@ -5,6 +5,7 @@ Nothing else in `hannah_hw.search` imports them; the engine sees the protocols o
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,9 +138,13 @@ class ScoringEvaluator:
         import torch
 
         from hannah_hw.scoring import load_data
+        from hannah_hw.spaces.declarative.problems import SpaceWarning
 
         torch.set_num_threads(1)
-        space = load_space(self.space, self.options, self.offered)
+        with warnings.catch_warnings():
+            # The search has loaded it before, and warned of what is odd.
+            warnings.simplefilter("ignore", SpaceWarning)
+            space = load_space(self.space, self.options, self.offered)
         data = load_data(self.data, seed=self.seed)
         self._loaded = space, data, training_model()(**self.training)
 
@@ -168,10 +173,17 @@ def training_model() -> type[Training]:
 def load_space(
     name: str, options: Mapping[str, Any] | None = None, offered: Mapping[str, Any] | None = None
 ) -> SearchSpace:
-    """Load a search space by name or path; see `hannah_hw.spaces.load_space`."""
-    from hannah_hw.spaces import load_space as load
+    """Load a search space by name or path; see `hannah_hw.spaces.load_space`.
 
-    return load(name, offered=offered, **(options or {}))
+    Args:
+        name: Name or path.
+        options: Options of the space, and ``allow_code``.
+        offered: Options that are passed if the space has them.
+    """
+    from hannah_hw.spaces import open_space
+
+    given = dict(options or {})
+    return open_space(name, given, offered=offered, allow_code=given.pop("allow_code", False))
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hannah_hw import catalog
 from hannah_hw.errors import HannahError, InputError, SpaceError, raised_at
-from hannah_hw.graph import Node
+from hannah_hw.graph import Node, Plan
+from hannah_hw.graph.numbers import check_countable
 from hannah_hw.spaces.modules import execute
 from hannah_hw.spaces.space import SearchSpace
 
 
 def load_space(
     name: str,
+    /,
     *,
     offered: Mapping[str, Any] | None = None,
     near: Path | None = None,
@@ -43,28 +46,59 @@ def load_space(
         CatalogError: There is no such space.
         SpaceError: The file describes no space, or takes no such argument.
     """
+    return open_space(name, options, offered=offered, near=near, allow_code=allow_code)
+
+
+def open_space(
+    name: str,
+    options: Mapping[str, Any],
+    *,
+    offered: Mapping[str, Any] | None = None,
+    near: Path | None = None,
+    allow_code: bool = False,
+) -> SearchSpace:
+    """`load_space` with options of any name."""
+    if not isinstance(allow_code, bool):
+        raise SpaceError(f"allow_code is {allow_code!r}; it must be true or false")
     file, _, part = name.partition(":")
     path = catalog.find("search_spaces", file, near=near)
     if path.suffix == ".py":
         space = _from_function(path, name, part, offered or {}, options)
+    elif part:
+        raise SpaceError(f"a YAML file holds one space; write {file!r}, without {part!r}", where=str(path))
     elif path.suffix in catalog.KINDS["search_spaces"]:
-        if part:
-            raise SpaceError(
-                f"a YAML file holds one space; write {file!r}, without {part!r}", where=str(path)
-            )
         space = _from_document(path, name, offered or {}, options, allow_code)
     else:
         raise SpaceError(
             f"{path} is neither a Python nor a YAML file", allowed=catalog.KINDS["search_spaces"]
         )
     try:
-        _ = space.candidate(space.default()).plan
-    except Exception as error:
+        _check_sizes(space.candidate(space.default()).plan)
+    except Exception as error:  # Operators of users may fail in any way.
         raise SpaceError(
             f"the network of the default parameters cannot be built: {error} (options: {space.options})",
             where=str(path),
         ) from error
     return space
+
+
+def _check_sizes(plan: Plan) -> None:
+    """Refuse a network whose figures would not fit 64 bits."""
+    for value in (*plan.inputs, *plan.weights.values()):
+        check_countable(value.shape(), value.id)
+    for step in plan.steps:
+        check_countable(step.shape, step.op.id)
+
+
+@contextmanager
+def _placed(path: Path) -> Iterator[None]:
+    """Mistakes that are found inside and have no place are in a file."""
+    try:
+        yield
+    except SpaceError as error:
+        if error.where:
+            raise
+        raise SpaceError(error.message, code=error.code, where=str(path)) from error
 
 
 def _from_function(
@@ -104,7 +138,8 @@ def _from_function(
         raise SpaceError(
             f"{wanted} returned {outputs!r}; it must return the last node of the graph", where=str(path)
         )
-    return SearchSpace(outputs, name, arguments)
+    with _placed(path):
+        return SearchSpace(outputs, name, arguments)
 
 
 def _from_document(
@@ -118,8 +153,9 @@ def _from_document(
     accepted = ["input_shape", "classes"] if has_classes(document) else ["input_shape"]
     _check_options(options, accepted, document.name, path)
     arguments = {k: v for k, v in offered.items() if k in accepted} | dict(options)
-    built = build(document, **arguments)
-    space = SearchSpace(built.output, name, arguments)
+    with _placed(path):
+        built = build(document, **arguments)
+        space = SearchSpace(built.output, name, arguments)
     built.warn_of_unused(space.parameters)
     space.document = document
     space.warnings = tuple(document.site.warnings)

@@ -79,7 +79,8 @@ class SpaceSummary:
         exhaustive: Whether those are all.
         macs: Multiply-accumulates of one inference.
         weights: Trained values.
-        conditions: Text of what must hold -> ids of the nodes for which it must.
+        conditions: Text of what must hold, or that itself -> ids of the nodes for which it must.
+        algorithm: The search algorithm that a YAML file names, ours; for information, a search has its own.
         parameters: Its parameters.
         graph: The graph by scope, alike scopes folded.
     """
@@ -94,6 +95,7 @@ class SpaceSummary:
     macs: Spread
     weights: Spread
     conditions: dict[str, tuple[str, ...]]
+    algorithm: str | None
     parameters: tuple[ParameterSummary, ...]
     graph: Scope
 
@@ -123,6 +125,7 @@ def summarise(space: SearchSpace, *, samples: int = 2000, seed: int = 0) -> Spac
         _spread(default.macs, space.mac_counts(rows)),
         _spread(default.parameters, space.parameter_counts(rows)),
         _conditions(space),
+        None if space.document is None else space.document.algorithm,
         tuple(map(_summary, encoding.parameters)),
         outline(space),
     )
@@ -131,8 +134,8 @@ def summarise(space: SearchSpace, *, samples: int = 2000, seed: int = 0) -> Spac
 def _conditions(space: SearchSpace) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
     for node in space.order:
-        for _, text in node.conditions:
-            found.setdefault(text, []).append(node.id)
+        for condition, text in node.conditions:
+            found.setdefault(text or str(condition), []).append(node.id)
     return {text: tuple(nodes) for text, nodes in found.items()}
 
 

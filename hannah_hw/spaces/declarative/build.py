@@ -12,7 +12,7 @@ from hannah_hw.graph.naming import counted
 from hannah_hw.spaces.declarative.binding import Binder
 from hannah_hw.spaces.declarative.channels import one_network
 from hannah_hw.spaces.declarative.document import SpaceDocument
-from hannah_hw.spaces.declarative.limits import limited_blocks
+from hannah_hw.spaces.declarative.limits import MAX_SIZE, limited_blocks
 from hannah_hw.spaces.declarative.network import Network
 from hannah_hw.spaces.declarative.problems import Site, entered, warn
 from hannah_hw.spaces.declarative.references import BlockChoice, BlockSpec, Ref
@@ -63,7 +63,7 @@ def build(
     """
     with entered(document.site):
         shape = document.input if input_shape is None else _checked_shape(input_shape)
-        modules = dict(document.modules) if classes is None else _with_classes(document, classes)
+        modules = dict(document.modules) if classes is None else _with_classes(document, _count(classes))
         binder = Binder()
         refs: dict[str, Ref] = {}
         for name, spec in modules.items():
@@ -97,6 +97,12 @@ def _checked_shape(shape: Any) -> tuple[int, ...]:
             code="E_INPUT",
         )
     return sizes
+
+
+def _count(classes: Any) -> int:
+    if isinstance(classes, bool) or not isinstance(classes, int) or not 1 <= classes <= MAX_SIZE:
+        raise SpaceError(f"classes is {classes!r}; it must be a whole number from 1 to {MAX_SIZE}")
+    return classes
 
 
 def has_classes(document: SpaceDocument) -> bool:

@@ -9,7 +9,7 @@
       init: {type: SmallInputInitialBlock, init_plane: {choice: [16, 32]}}
       head: {type: LinearClassificationHead, num_class: 10}
     process: [{type: Quant, nbit_w_list: 8, nbit_a_list: {choice: [4, 8]}}]   # optional, on the whole network
-    search_algorithm: {type: BackboneNas}   # optional
+    search_algorithm: {type: BackboneNas}   # optional, for information: a search configuration has its own
 
 See `hannah_hw.spaces.declarative.registry` for blocks and `hannah_hw.spaces.declarative.values` for values.
 """
@@ -98,7 +98,11 @@ class SpaceDocument:
 
     @property
     def algorithm(self) -> str | None:
-        """Our search algorithm for the one that the document names; None if it names none."""
+        """Our search algorithm for the one that the document names, for information; None if it names none.
+
+        A search uses the algorithm of its own configuration: there the budget belongs to it, and one space serves
+        several searches.
+        """
         return None if self.search_algorithm is None else ALGORITHMS[self.search_algorithm["type"]]
 
 

@@ -65,9 +65,9 @@ class Lookup:
     def _code(self, type: str) -> Callable[..., Any]:
         if not self.allow_code:
             raise SpaceError(
-                f"the type {type!r} executes Python code, which a document may do only if you allow it; if you trust "
-                "the file, load it with allow_code=True (on the command line --set allow_code=true, in a search "
-                "configuration space: {name: ..., allow_code: true})",
+                f"the type {shortened(type)} executes Python code, which a document may do only if you allow it; if "
+                "you trust the file: load_space(..., allow_code=True), hannah-hw spaces ... --allow-code, or in a "
+                "search configuration space: {name: ..., allow_code: true}",
                 code="E_CODE",
             )
         source, _, name = type.rpartition(":")

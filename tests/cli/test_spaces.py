@@ -1,0 +1,74 @@
+"""Spaces on the command line: files of users, permissions, warnings, and what is refused without a trace."""
+
+from pathlib import Path
+
+import pytest
+
+from hannah_hw.cli import main
+
+BLOCKS = """
+from hannah_hw.blocks import conv2d
+from hannah_hw.spaces.declarative.registry import Positive, Value
+
+def wide(x, *, factor: Value[Positive], unused: Value[Positive] = 1):
+    return conv2d(x, x.shape()[1] * factor)
+"""
+DOCUMENT = """\
+format: hannah-space/1
+input: [3, 4, 4]
+modules:
+  a: {type: "blocks.py:wide", factor: {choice: [2, 5]}, unused: {choice: [1, 2]}}
+search_algorithm: {type: aging}
+"""
+CONDITION = """
+from hannah_hw import IntScalarParameter, Tensor, search_space
+from hannah_hw.operators import Relu
+
+@search_space
+def mine():
+    width = IntScalarParameter(1, 4, name="width")
+    return Relu()(Tensor("input", (1, width))).cond(width > 2)
+"""
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    (tmp_path / "blocks.py").write_text(BLOCKS)
+    path = tmp_path / "net.yaml"
+    path.write_text(DOCUMENT)
+    return path
+
+
+@pytest.mark.parametrize("verb", ["show", "sample", "upgrade"])
+def test_code_runs_where_it_is_allowed(verb: str, document: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["spaces", verb, str(document)]) == 2
+    assert f"{document}:4:7 a.type: the type 'blocks.py:wide' executes" in capsys.readouterr().err
+    assert main(["spaces", verb, str(document), "--allow-code"]) == 0
+
+
+def test_warnings_are_one_line_with_one_place(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["spaces", "sample", str(document), "--allow-code"]) == 0
+    text = "a.unused: is a parameter, but nothing depends on it [W_UNUSED]"
+    assert capsys.readouterr().err == f"warning: {document}:4:57 {text}\n"
+
+
+def test_the_algorithm_of_a_file_is_shown(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["spaces", "show", str(document), "--allow-code"]) == 0
+    assert "algorithm    aging, says the file" in capsys.readouterr().out
+
+
+def test_conditions_without_a_text_are_shown_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(CONDITION)
+    assert main(["spaces", "show", str(path)]) == 0
+    assert "\n  (2 < mine_0.input.width), at mine_0.Relu_0\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["name=x", "near=.", "offered={}", "allow_code=true"])
+def test_options_are_those_of_the_space(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["spaces", "sample", "tc_resnet", "--set", option]) == 2
+    assert f"tc_resnet has no option '{option.partition('=')[0]}'; allowed: input_shape" in (
+        capsys.readouterr().err
+    )
