@@ -53,7 +53,7 @@ def repeat(x: Node, *, num_reps: Value[Count], items: dict[str, Values[int]], re
                 "E_FIELD",
                 f"items.{name}",
                 f"is no field of {ref.type}",
-                allowed=ref.definition.fields,
+                allowed=filter(ref.accepts, ref.definition.fields),
                 given=name,
             )
     most = levels(num_reps, "num_reps")[-1]

@@ -151,7 +151,10 @@ def _same(a: Any, b: Any) -> bool:
 def _called(definition: Definition, argument: Any, fields: Mapping[str, Any]) -> Any:
     """Call a function of a document; a mistake that it did not place is placed where its mapping stands."""
     try:
-        return definition.function(argument, **fields)
+        result = definition.function(argument, **fields)
+        if isinstance(result, Node):
+            result.shape()  # what operators require of plain sizes is checked here
+        return result
     except InputError as error:
         if error.where:
             raise
