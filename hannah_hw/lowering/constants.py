@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from hannah_hw.errors import ModelError
+from hannah_hw.lowering.nodes import is_standard
 from hannah_hw.lowering.runtime import calculator, runtime_errors
 
 #: Most elements of a value that is computed ahead: sizes, sides and scales, not weights.
@@ -39,10 +40,10 @@ def fold_constants(model: Any, *, where: str = "the model") -> bool:
     graph = model.graph
     shapes = _known_shapes(graph)
     known = {tensor.name for tensor in graph.initializer}
-    known |= {node.output[0] for node in graph.node if node.op_type == "Constant"}
+    known |= {node.output[0] for node in graph.node if is_standard(node, "Constant")}
     chain, kept = [], []
     for node in graph.node:
-        shape = shapes.get(node.input[0]) if node.op_type == "Shape" else None
+        shape = shapes.get(node.input[0]) if is_standard(node, "Shape") else None
         if shape is not None:
             limits = {attribute.name: attribute.i for attribute in node.attribute}
             part = np.array(shape[limits.get("start", 0) : limits.get("end", len(shape))], np.int64)
@@ -77,7 +78,7 @@ def _known_shapes(graph: Any) -> dict[str, tuple[int, ...]]:
 
 def _can_be_run(node: Any, known: set[str], shapes: dict[str, tuple[int, ...]]) -> bool:
     """Whether a node's values are few and follow from known ones."""
-    if node.domain not in ("", "ai.onnx") or node.op_type in _KEPT or not node.input:
+    if not is_standard(node) or node.op_type in _KEPT or not node.input:
         return False
     if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
         return False
@@ -96,7 +97,9 @@ def _run(model: Any, chain: list[Any], wanted: list[str], where: str) -> list[An
     part = onnx.ModelProto()
     part.CopyFrom(model)
     inputs = {name for node in chain for name in node.input}
-    constants = [node for node in part.graph.node if node.op_type == "Constant" and node.output[0] in inputs]
+    constants = [
+        node for node in part.graph.node if is_standard(node, "Constant") and node.output[0] in inputs
+    ]
     constants = [type(node).FromString(node.SerializeToString()) for node in constants]
     initialisers = [tensor for tensor in model.graph.initializer if tensor.name in inputs]
     for field in ("node", "initializer", "input", "output", "value_info"):

@@ -138,7 +138,8 @@ class Emitter:
         result: list[str] = []
         for wanted, value in values:
             name, number = wanted, 1
-            while name in result:
+            # A graph input keeps its name for itself.
+            while name in result or (name == value and value not in producers):
                 name, number = f"{wanted}:{number}", number + 1
             if name != value:
                 if value in producers and taken[value] == 1:

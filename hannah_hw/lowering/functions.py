@@ -25,22 +25,17 @@ def own_functions(model: Any) -> frozenset[str]:
     return frozenset(_name(function) for function in model.functions if _is_own(function))
 
 
-def inlined(model: Any, where: str) -> Any:
+def inlined(model: Any) -> Any:
     """A model without functions but the package's own; the model itself where it has no others.
 
     Args:
-        model: An `onnx.ModelProto`.
-        where: File name, for messages.
-
-    Raises:
-        ModelError: Functions that contain themselves, or far too many nodes.
+        model: An `onnx.ModelProto` that passes `check_functions` and ONNX's checker.
     """
     from onnx import inliner
 
     others = [function for function in model.functions if not _is_own(function)]
     if not others:
         return model
-    _check_size(model, where)
     return inliner.inline_selected_functions(model, [(function.domain, function.name) for function in others])
 
 
@@ -64,11 +59,15 @@ def _content(function: Any) -> Any:
     return list(function.input), list(function.output), attributes, nodes
 
 
-def _check_size(model: Any, where: str) -> None:
-    """Refuse a model that is too large when its functions are replaced.
+def check_functions(model: Any, where: str) -> None:
+    """Refuse functions that contain themselves or stand for far too many nodes.
+
+    Args:
+        model: An `onnx.ModelProto`.
+        where: File name, for messages.
 
     Raises:
-        ModelError: It is, or a function contains itself.
+        ModelError: There are some.
     """
     bodies = {_name(function): function.node for function in model.functions}
     sizes: dict[str, int] = {}

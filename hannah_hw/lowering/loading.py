@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from hannah_hw.errors import ModelError
 from hannah_hw.lowering.constants import fold_constants
-from hannah_hw.lowering.functions import inlined
+from hannah_hw.lowering.functions import check_functions, inlined
 
 #: Largest file that is read.
 MAX_BYTES: Final = 1 << 30
 
 
-def load(path: Path) -> Any:
-    """The model of a file.
+def load(source: Path | bytes) -> Any:
+    """The model of a file, or of a file's content.
 
     Raises:
         ModelError: It cannot be read, or is too large.
@@ -23,29 +25,34 @@ def load(path: Path) -> Any:
     import onnx
     from google.protobuf.message import DecodeError
 
+    where = name_of(source)
     try:
-        size = path.stat().st_size
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
         if size > MAX_BYTES:
-            raise ModelError(f"the file has {size} bytes; at most {MAX_BYTES} are read", where=str(path))
-        return onnx.load(path, load_external_data=False)
+            raise ModelError(f"the file has {size} bytes; at most {MAX_BYTES} are read", where=where)
+        if isinstance(source, bytes):
+            return onnx.load_from_string(source)
+        return onnx.load(source, load_external_data=False)
     except OSError as error:
-        raise ModelError(f"cannot read the file: {error.strerror or error}", where=str(path)) from error
+        raise ModelError(f"cannot read the file: {error.strerror or error}", where=where) from error
     except DecodeError as error:
-        raise ModelError("not an ONNX file, or a truncated one; export it again", where=str(path)) from error
+        raise ModelError("not an ONNX file, or a truncated one; export it again", where=where) from error
 
 
-def with_shapes(model: Any, shapes: Mapping[str, tuple[int, ...]], where: str) -> Any:
-    """A checked copy of a model with the shapes of its values, as far as they can be known.
+def name_of(source: Any) -> str:
+    """What a model is called in messages: by its path, if it has one."""
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else "the model"
 
-    Functions of the file are replaced by what they consist of, and what follows from constants is computed.
+
+def checked(model: Any, where: str) -> Any:
+    """A valid and whole model, without functions but the package's own.
 
     Args:
-        model: An `onnx.ModelProto`.
-        shapes: Input name -> shape, where the file leaves it open.
+        model: An `onnx.ModelProto`; it is not changed.
         where: File name, for messages.
 
     Raises:
-        ModelError: No valid or no whole model, or an input whose shape is not known.
+        ModelError: It is not valid, or not whole.
     """
     import onnx
 
@@ -53,19 +60,53 @@ def with_shapes(model: Any, shapes: Mapping[str, tuple[int, ...]], where: str) -
         raise ModelError("not an ONNX file, or a truncated one: it has no graph", where=where)
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
         raise ModelError("its weights are in another file; save it as one file", where=where)
+    check_functions(model, where)
+    with refusing(where):
+        onnx.checker.check_model(model)
+        return inlined(model)
+
+
+def with_shapes(model: Any, shapes: Mapping[str, tuple[int, ...]], where: str) -> Any:
+    """A copy of a model with the shapes of its values, as far as they can be known.
+
+    What follows from constants is computed.
+
+    Args:
+        model: An `onnx.ModelProto` that is `checked`.
+        shapes: Input name -> shape, where the file leaves it open.
+        where: File name, for messages.
+
+    Raises:
+        ModelError: Shapes that do not fit, or an input whose shape is not known.
+    """
+    import onnx
+
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
     constants = {tensor.name for tensor in fixed.graph.initializer}
     _fix_inputs([value for value in fixed.graph.input if value.name not in constants], shapes, where)
-    try:
-        fixed = inlined(fixed, where)
-        onnx.checker.check_model(fixed)
+    with refusing(where):
         inferred = onnx.shape_inference.infer_shapes(fixed, data_prop=True)
         # Shapes that follow from constants make more shapes constant.
         while fold_constants(inferred, where=where):
             inferred = onnx.shape_inference.infer_shapes(inferred, data_prop=True)
-        return inferred
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+    return inferred
+
+
+@contextmanager
+def refusing(where: str) -> Iterator[None]:
+    """Inside, what the package onnx raises about a model is a `ModelError`."""
+    import onnx
+
+    try:
+        yield
+    except (
+        onnx.checker.ValidationError,
+        onnx.shape_inference.InferenceError,
+        RuntimeError,  # what its parts in C++ raise, also where a name is no text
+        TypeError,
+        ValueError,
+    ) as error:
         raise ModelError(f"not a valid ONNX model: {str(error).splitlines()[0]}", where=where) from error
 
 
@@ -80,10 +121,7 @@ def _fix_inputs(inputs: Sequence[Any], shapes: Mapping[str, tuple[int, ...]], wh
     if unknown is not None:
         raise ModelError(f"there is no input {unknown!r}", where=where, allowed=names, given=unknown)
     for value in inputs:
-        kind = value.type.tensor_type
-        dims = kind.shape.dim
-        if not kind.HasField("shape"):
-            raise ModelError(f"the input {value.name!r} does not say how many dimensions it has", where=where)
+        dims = value.type.tensor_type.shape.dim
         if value.name in shapes:
             if len(dims) != len(shapes[value.name]):
                 raise ModelError(

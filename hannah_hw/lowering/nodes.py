@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hannah_hw.errors import ModelError
 from hannah_hw.graph import Node, Op, Shape, Tensor
 from hannah_hw.workload import Row
 
@@ -44,7 +45,6 @@ class NodeView:
         shape: Output shape.
         constants: For each input the `onnx.TensorProto`, or None where it is absent or computed.
         bits: For each input how many bits it is kept with, where it is a weight that says so.
-        to_array: `onnx.numpy_helper.to_array`.
     """
 
     def __init__(
@@ -56,7 +56,6 @@ class NodeView:
         shape: tuple[int, ...],
         constants: list[Any],
         bits: list[int | None],
-        to_array: Any,
     ) -> None:
         self.type = op_type
         self.name = name
@@ -65,7 +64,6 @@ class NodeView:
         self.shape = shape
         self._constants = constants
         self._bits = bits
-        self._to_array = to_array
 
     def weight(self, position: int, name: str) -> Tensor | None:
         """The weight tensor at an input position, or None."""
@@ -75,9 +73,39 @@ class NodeView:
         return Tensor(name, tuple(constant.dims), grad=True, bits=self._bits[position])
 
     def values(self, position: int) -> NDArray[Any] | None:
-        """The values of a constant input, or None."""
+        """The values of a constant input, or None.
+
+        Raises:
+            ModelError: It holds other data than it says.
+        """
         constant = self._constants[position] if position < len(self._constants) else None
-        return np.asarray(self._to_array(constant)) if constant is not None else None
+        return array_of(constant) if constant is not None else None
+
+
+def is_standard(node: Any, *types: str) -> bool:
+    """Whether a node computes an operator of ONNX's own.
+
+    Args:
+        node: An `onnx.NodeProto`.
+        types: Operator types; any without.
+    """
+    return node.domain in ("", "ai.onnx") and (not types or node.op_type in types)
+
+
+def array_of(constant: Any) -> NDArray[Any]:
+    """The values of an `onnx.TensorProto`.
+
+    Raises:
+        ModelError: It holds other data than it says.
+    """
+    from onnx import numpy_helper
+
+    try:
+        return np.asarray(numpy_helper.to_array(constant))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(
+            f"the constant {constant.name!r} of shape {tuple(constant.dims)} cannot be read"
+        ) from error
 
 
 def plain(value: Any) -> Any:

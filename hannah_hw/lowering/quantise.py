@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import ModelError
-from hannah_hw.lowering.functions import inlined
+from hannah_hw.lowering.loading import checked, load, name_of, refusing
 from hannah_hw.lowering.mixed import has_own_bits, quantise_others
+from hannah_hw.lowering.nodes import array_of
 from hannah_hw.lowering.runtime import calculator, runtime_errors
 from hannah_hw.lowering.writer import write_atomically
 
@@ -76,35 +77,42 @@ def quantise_int8(
         OSError: The result cannot be written.
     """
     import onnx
+
+    where = name_of(float_model)
+    model = checked(load(float_model if isinstance(float_model, bytes) else Path(float_model)), where)
+    with refusing(where):
+        model = onnx.shape_inference.infer_shapes(model)
+    _name_nodes(model)
+    ranges = collect_ranges(model, calibration, where=where)
+    with refusing(where):
+        if has_own_bits(model):
+            result = quantise_others(model, ranges, frozenset(_OPERATORS))
+        else:
+            result = _quantised(model, ranges)
+        result.producer_name = "hannah_hw"
+        del result.metadata_props[:]
+        onnx.checker.check_model(result)
+    write_atomically(Path(int8_path), result.SerializeToString())
+
+
+def _quantised(model: Any, ranges: Ranges) -> Any:
+    """The model with what ONNX Runtime's quantiser adds, nodes in their old order."""
     from onnxruntime.quantization import QDQQuantizer, QuantType
     from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, TensorsData
     from onnxruntime.quantization.quant_utils import add_infer_metadata
 
-    model = inlined(_read(float_model), _name(float_model))
-    try:
-        model = onnx.shape_inference.infer_shapes(model)
-    except onnx.shape_inference.InferenceError as error:
-        raise ModelError(f"shapes cannot be inferred: {error}", where=_name(float_model)) from error
-    _name_nodes(model)
-    ranges = collect_ranges(model, calibration, where=_name(float_model))
-    if has_own_bits(model):
-        _write(quantise_others(model, ranges, frozenset(_OPERATORS)), int8_path)
-        return
     add_infer_metadata(model)
-    data = TensorsData(
-        CalibrationMethod.MinMax,
-        {
-            name: TensorData(lowest=np.array(low, np.float32), highest=np.array(high, np.float32))
-            for name, (low, high) in ranges.items()
-        },
-    )
+    data = {
+        name: TensorData(lowest=np.array(low, np.float32), highest=np.array(high, np.float32))
+        for name, (low, high) in ranges.items()
+    }
     quantizer = QDQQuantizer(
         model,
         per_channel=True,
         reduce_range=False,
         weight_qType=QuantType.QInt8,
         activation_qType=QuantType.QInt8,
-        tensors_range=data,
+        tensors_range=TensorsData(CalibrationMethod.MinMax, data),
         nodes_to_quantize=[],
         nodes_to_exclude=[],
         op_types_to_quantize=list(_OPERATORS),
@@ -117,16 +125,7 @@ def quantise_int8(
     order = [node.name for node in model.graph.node]
     quantizer.quantize_model()
     _sort(quantizer.model.model.graph, order)
-    _write(quantizer.model.model, int8_path)
-
-
-def _write(model: Any, path: str | Path) -> None:
-    import onnx
-
-    model.producer_name = "hannah_hw"
-    del model.metadata_props[:]
-    onnx.checker.check_model(model)
-    write_atomically(Path(path), model.SerializeToString())
+    return quantizer.model.model
 
 
 def _by_tensor(model: Any) -> dict[str, list[dict[str, Any]]]:
@@ -186,6 +185,8 @@ def collect_ranges(model: Any, calibration: NDArray[np.float32], *, where: str =
     inputs = [value for value in probe.graph.input if value.name not in constants]
     if len(inputs) != 1:
         raise ModelError(f"the model has {len(inputs)} inputs; one is supported", where=where)
+    if not inputs[0].type.tensor_type.shape.dim:
+        raise ModelError(f"the input {inputs[0].name!r} has no dimensions, so no batch", where=where)
     if len(calibration) == 0:
         raise ModelError("no calibration samples were given", where=where)
     known = [*probe.graph.value_info, *probe.graph.output]
@@ -247,31 +248,14 @@ def free_batch(model: Any) -> int | None:
 
 def _copies_batch(shape: Any) -> bool:
     """Whether a constant, as the shape of a reshape, takes the first size from the data."""
-    from onnx import TensorProto, numpy_helper
+    from onnx import TensorProto
 
     return (
         shape.data_type == TensorProto.INT64
         and len(shape.dims) == 1
         and shape.dims[0] > 0
-        and int(numpy_helper.to_array(shape)[0]) == 0
+        and int(array_of(shape)[0]) == 0
     )
-
-
-def _read(source: str | Path | bytes) -> Any:
-    """The model of a file or of its content, checked."""
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load_from_string(source) if isinstance(source, bytes) else onnx.load(str(source))
-        onnx.checker.check_model(model)
-    except (OSError, DecodeError, onnx.checker.ValidationError) as error:
-        raise ModelError(f"not a valid ONNX model: {error}", where=_name(source)) from error
-    return model
-
-
-def _name(source: str | Path | bytes) -> str:
-    return "ONNX model" if isinstance(source, bytes) else str(source)
 
 
 def _name_nodes(model: Any) -> None:

@@ -22,9 +22,10 @@ from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Tensor, naming
 from hannah_hw.graph.activity import graph_steps
 from hannah_hw.graph.bits import FLOAT_BITS
+from hannah_hw.graph.numbers import MOST
 from hannah_hw.lowering.functions import own_functions
-from hannah_hw.lowering.loading import load, with_shapes
-from hannah_hw.lowering.nodes import ForeignOp, NodeView, plain
+from hannah_hw.lowering.loading import checked, load, name_of, with_shapes
+from hannah_hw.lowering.nodes import ForeignOp, NodeView, array_of, is_standard, plain
 from hannah_hw.operators import onnx_readers
 from hannah_hw.operators.quantise import kept_bits
 from hannah_hw.workload import Workload, WorkloadProgram
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
 
 #: Element types of quantised values -> bits.
 _BITS: Final = {"int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int4": 4, "uint4": 4}
+
+#: Operators that say with how many bits a value is kept.
+_QUANTISING: Final = ("QuantizeLinear", "DequantizeLinear")
+#: Domain in which ONNX Runtime has quantise and dequantise nodes of more types.
+_MICROSOFT: Final = "com.microsoft"
 
 #: Attributes in which a Constant node may hold its value.
 _CONSTANTS: Final = frozenset({"value", "value_float", "value_floats", "value_int", "value_ints"})
@@ -84,8 +90,8 @@ def read_onnx(
     Raises:
         ModelError: No readable ONNX, or a shape that is not known.
     """
-    where = "the model" if hasattr(source, "graph") else os.fspath(source)
-    model = load(Path(where)) if not hasattr(source, "graph") else source
+    where = name_of(source)
+    model = checked(load(Path(source)) if isinstance(source, str | os.PathLike) else source, where)
     with naming.counted(""):
         return _Reader(with_shapes(model, shapes or {}, where), where).read()
 
@@ -100,13 +106,12 @@ class _Reader:
         self.graph = model.graph
         self.constants: dict[str, Any] = {t.name: t for t in self.graph.initializer}
         for node in self.graph.node:
-            if node.op_type == "Constant" and node.attribute[0].name in _CONSTANTS:
+            if is_standard(node, "Constant") and node.attribute[0].name in _CONSTANTS:
                 value = helper.get_attribute_value(node.attribute[0])
-                plain = node.attribute[0].name != "value"
+                numbers = node.attribute[0].name != "value"
                 self.constants[node.output[0]] = (
-                    numpy_helper.from_array(np.asarray(value)) if plain else value
+                    numpy_helper.from_array(np.asarray(value)) if numbers else value
                 )
-        self.to_array = numpy_helper.to_array
         self.shapes = {
             value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
             for value in [*self.graph.value_info, *self.graph.input, *self.graph.output]
@@ -128,19 +133,23 @@ class _Reader:
                 self.values[value.name] = tensor
                 self.order.append(tensor)
         for index, node in enumerate(self.graph.node):
-            if node.op_type == "Constant":
+            if is_standard(node, "Constant"):
                 continue
-            if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            if is_standard(node, *_QUANTISING) or (node.domain == _MICROSOFT and node.op_type in _QUANTISING):
                 self._quantisation(node)
-            elif f"{node.domain}.{node.op_type}" in self.functions and node.input[0] in self.constants:
+            elif f"{node.domain}.{node.op_type}" in self.functions and self._on_constant(node):
                 self._weight(node)
-            elif node.op_type == "Identity" and node.input[0] in self.constants:
+            elif is_standard(node, "Identity") and self._on_constant(node):
                 # How exporters write a constant that several nodes share.
                 self.constants[node.output[0]] = self.constants[node.input[0]]
             else:
                 self._operator(node, self._unique(node.name or f"{node.op_type}_{index}"))
         outputs = [self._output(value.name) for value in self.graph.output]
         return OnnxModel(self.order, outputs, self.bits, self.foreign)
+
+    def _on_constant(self, node: Any) -> bool:
+        """Whether the first input of a node is a constant."""
+        return bool(node.input) and node.input[0] in self.constants
 
     def _unique(self, name: str) -> str:
         """A name that no node or input has yet; ONNX lets several nodes have the same."""
@@ -157,17 +166,17 @@ class _Reader:
 
     def _quantisation(self, node: Any) -> None:
         """Another name for the same value; the zero point's type says with how many bits it is kept."""
-        from onnx import helper
-
         source = node.input[0]
         if source in self.constants:
             self.constants[node.output[0]] = self._dequantised(node)
             return
         self.values[node.output[0]] = self._value(source)
-        if len(node.input) > 2 and node.input[2] in self.constants:
-            kind = helper.tensor_dtype_to_np_dtype(self.constants[node.input[2]].data_type).name
-            bits = _BITS.get(kind, self.bits)
-            self.bits = bits if self.bits == FLOAT_BITS else max(self.bits, bits)
+        kind = "uint8"  # what there is without a zero point
+        if len(node.input) > 2 and node.input[2]:
+            zero = self.constants.get(node.input[2])
+            kind = array_of(zero).dtype.name if zero is not None else ""
+        bits = _BITS.get(kind, self.bits)
+        self.bits = bits if self.bits == FLOAT_BITS else max(self.bits, bits)
 
     def _dequantised(self, node: Any) -> Any:
         """A constant behind a quantise or dequantise node; by its value where it is one number, not its code."""
@@ -177,7 +186,7 @@ class _Reader:
         computed = any(name not in self.constants for name in node.input)
         if node.op_type == "QuantizeLinear" or computed or math.prod(constant.dims) != 1:
             return constant
-        code, scale, *zero = (self.to_array(self.constants[name]) for name in node.input)
+        code, scale, *zero = (array_of(self.constants[name]) for name in node.input)
         if code.dtype.kind == "f":  # what a quantise node before this one passed on
             return constant
         number = (code.astype(np.float64) - sum(z.astype(np.float64) for z in zero)) * scale
@@ -201,7 +210,7 @@ class _Reader:
         """A node as operators see it.
 
         Raises:
-            ModelError: Its shape is not known, or it takes a value that nothing computes.
+            ModelError: Its shape is not known or far too large, or it takes a value that nothing computes.
         """
         from onnx import helper
 
@@ -210,16 +219,16 @@ class _Reader:
             raise ModelError(
                 f"the shape of {node.output[0]!r} ({node.op_type}) cannot be inferred", where=self.where
             )
-        domain = "" if node.domain in ("", "ai.onnx") else f"{node.domain}."
+        if math.prod(shape) > MOST:
+            raise ModelError(f"{node.output[0]!r} has {math.prod(shape)} values", where=self.where)
         return NodeView(
-            f"{domain}{node.op_type}",
+            node.op_type if is_standard(node) else f"{node.domain}.{node.op_type}",
             name,
             [self._value(i) for i in node.input if i and i not in self.constants],
             {a.name: plain(helper.get_attribute_value(a)) for a in node.attribute},
             shape,
             [self.constants.get(i) if i else None for i in node.input],
             [self.weight_bits.get(i) for i in node.input],
-            self.to_array,
         )
 
     def _operator(self, node: Any, name: str) -> None:

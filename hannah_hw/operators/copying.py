@@ -177,14 +177,14 @@ class Slice(Op):
             raise ModelError("a Slice is read where its limits are constant inputs (from operator set 10 on)")
         if steps is not None and (steps != 1).any():
             raise ModelError(f"a Slice in steps of {steps.tolist()} is not supported")
-        along = np.arange(len(starts)) if axes is None else axes
-        if len(along) != 1:
+        along = np.arange(starts.size) if axes is None else axes
+        if along.size != 1:
             raise ModelError(
                 f"a Slice along the axes {along.tolist()} is not supported; slice one after the other"
             )
-        axis = int(along[0]) % len(shape)
+        axis = axis_of(int(along.item()), shape, "Slice")
         every: Any = shape[axis]
-        begin, end, _ = slice(int(starts[0]), int(ends[0])).indices(every)
+        begin, end, _ = slice(int(starts.item()), int(ends.item())).indices(every)
         result: Node = cls(axis, begin, end - begin)(node.operands[0])
         return result
 

@@ -164,7 +164,7 @@ class Reshape(_View):
     def from_onnx(cls, node: OnnxNode) -> Node:
         """Read a ``Reshape``, ``Squeeze`` or ``Unsqueeze`` that keeps the batch."""
         data = node.operands[0].shape()
-        if len(node.shape) < 2 or node.shape[0] != data[0]:
+        if len(node.shape) < 2 or node.shape[:1] != data[:1]:
             raise ModelError(f"it reshapes {data} to {node.shape}, which does not keep the batch")
         result: Node = cls(node.shape[1:])(node.operands[0])
         return result

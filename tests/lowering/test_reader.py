@@ -486,6 +486,65 @@ def test_what_is_read_where_it_is_constant_may_not_be_computed(nodes, name):
     assert read.foreign == {name: "it computes from values what is read only where it is constant"}
 
 
+def test_what_a_quantise_node_leaves_open_is_8_bits():
+    source = image(
+        node("QuantizeLinear", "x s", "q"),
+        node("DequantizeLinear", "q s", "d"),
+        node("Relu", "d", "y"),
+        constants={"s": np.float32(0.1)},
+        output=(1, 3, 8, 8),
+    )
+    assert read_onnx(source).bits == 8
+    assert read_onnx(source).workload().buffers.bytes.tolist() == [[192, 192]]
+
+
+@pytest.mark.parametrize("kind", ["Constant", "QuantizeLinear", "Identity", "Shape", "Relu"])
+def test_an_operator_of_another_domain_is_not_the_one_of_its_name(kind):
+    """It would disappear, or be read as what it is not."""
+    source = image(node(kind, "x", "a", domain="other"), node("Relu", "a", "y"), output=(1, 3, 8, 8))
+    source.opset_import.append(helper.make_opsetid("other", 1))
+    source.graph.value_info.append(helper.make_tensor_value_info("a", TensorProto.FLOAT, (1, 3, 8, 8)))
+    assert kinds(read_onnx(source)) == [f"other.{kind}", "activation"]
+
+
+def broken(change):
+    """A model of which something was changed."""
+    source = image(
+        node("Slice", "x b e a", "s"),
+        node("Clip", "s l h", "y"),
+        constants={
+            **{k: np.array([v]) for k, v in {"b": 0, "e": 8, "a": 3}.items()},
+            "l": np.float32(0),
+            "h": np.float32(6),
+        },
+        output=(1, 3, 8, 8),
+    )
+    assert read_onnx(source).foreign == {}
+    change(source.graph)
+    return source
+
+
+BROKEN = {
+    "too little data": lambda graph: graph.initializer[4].ClearField("raw_data"),
+    "too many dimensions": lambda graph: graph.initializer[0].dims.append(7),
+    "no batch": lambda graph: graph.input[0].type.tensor_type.shape.ClearField("dim"),
+    "no such type": lambda graph: setattr(graph.initializer[3], "data_type", 1000),
+    "huge output": lambda graph: setattr(graph.output[0].type.tensor_type.shape.dim[3], "dim_value", 2**60),
+    "no inputs": lambda graph: graph.node[0].ClearField("input"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_models_are_refused_or_foreign(case):
+    try:
+        source = broken(BROKEN[case])
+        read = read_onnx(source)
+    except ModelError:
+        return
+    assert read.foreign
+    assert read.deployed().size == 1
+
+
 WRONG = {
     "dynamic": (
         lambda: model([node("Relu", "x", "y")], {"x": ("N", 3, 8, 8)}, {"y": ("N", 3, 8, 8)}),
@@ -494,7 +553,7 @@ WRONG = {
     "no graph": (onnx.ModelProto, "it has no graph"),
     "no dimensions": (
         lambda: model([node("Relu", "x", "y")], {"x": None}, {"y": (1, 3)}),
-        "'x' does not say how many dimensions",
+        "not a valid ONNX model",
     ),
     "no nodes": (image, "'y' is not an output of any node"),
     "missing value": (lambda: image(node("Relu", "nowhere", "y")), "not a valid ONNX model"),
