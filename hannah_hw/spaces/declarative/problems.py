@@ -117,7 +117,7 @@ def fail(
 def warn(code: str, message: str, *, field: str | Path_ = "") -> None:
     """Say that something about the block that is being built is odd; kept in the space's ``warnings``.
 
-    The Python warning is one of the line in the document.
+    It is said once, although processes have a network built again. The Python warning is one of the line in the document.
 
     Args:
         code: A short stable name, such as ``W_BITS_UNUSED``.
@@ -127,6 +127,8 @@ def warn(code: str, message: str, *, field: str | Path_ = "") -> None:
     site = current_site().at(*field_path(field))
     warning = SpaceWarning(message, code=code, where=site.where)
     if current_site() is not _NOWHERE:
+        if str(warning) in map(str, site.warnings):
+            return
         site.warnings.append(warning)
     place = _LINE.match(site.where)
     if place is None:
