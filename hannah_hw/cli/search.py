@@ -129,6 +129,8 @@ def _dry_run(config: SearchConfig, as_json: bool) -> None:
         "config": found.config.to_dict(),
         "sampled": found.sampled,
         "feasible_share": found.feasible_share,
+        "supported_share": found.supported_share,
+        "unsupported": found.unsupported or None,
         "quartiles": found.quartiles,
         "facts": found.facts,
     }
@@ -139,6 +141,9 @@ def _describe(found: DryRun) -> None:
     from hannah_hw.report.axes import axis
 
     write(f"the configuration is valid; {found.feasible_share:.1%} of {found.sampled} random candidates fit")
+    if found.unsupported:
+        write(f"the target runs {found.supported_share:.1%} of them; the first of the others fails:")
+        write(f"  {found.unsupported}")
     rows = [
         (axis(key).label, *(axis(key).format(value) for value in quartiles))
         for key, quartiles in found.quartiles.items()

@@ -57,6 +57,8 @@ class DryRun:
         feasible_share: Share of them that keeps every constraint known before training.
         quartiles: Metric key -> minimum, quartiles and maximum over those that have a figure.
         facts: Versions, data and target.
+        supported_share: Share of them that the target can run.
+        unsupported: Why it cannot run the first of the others; empty where there is none.
     """
 
     config: SearchConfig
@@ -64,6 +66,8 @@ class DryRun:
     feasible_share: float
     quartiles: Mapping[str, tuple[float, ...]]
     facts: Mapping[str, Any]
+    supported_share: float = 1.0
+    unsupported: str = ""
 
 
 def dry_run(config: SearchConfig) -> DryRun:
@@ -82,7 +86,9 @@ def dry_run(config: SearchConfig) -> DryRun:
         known = column[np.isfinite(column)]
         if len(known):
             quartiles[key] = tuple(float(q) for q in np.percentile(known, (0, 25, 50, 75, 100)))
-    return DryRun(config, len(rows), float((total == 0).mean()), quartiles, setup.facts)
+    fit, runs = float((total == 0).mean()), estimates.supported
+    unsupported = "" if runs.all() else estimates.unsupported(int(runs.argmin()))
+    return DryRun(config, len(rows), fit, quartiles, setup.facts, float(runs.mean()), unsupported)
 
 
 def run_search(

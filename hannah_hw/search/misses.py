@@ -52,6 +52,7 @@ class Misses:
         self._best = [math.nan for _ in self._constraints]
         self._smallest = math.inf
         self._closest: dict[str, float] = {}
+        self._unsupported = ""
 
     def add(self, estimates: Estimates, parts: Mapping[str, FloatArray], total: FloatArray) -> bool:
         """Take in P infeasible candidates.
@@ -76,6 +77,7 @@ class Misses:
         if total[nearest] < self._smallest:
             self._smallest = float(total[nearest])
             self._closest = {name: float(part[nearest]) for name, part in parts.items()}
+            self._unsupported = estimates.unsupported(nearest) if self._closest.get("unsupported") else ""
             return True
         return False
 
@@ -100,7 +102,8 @@ class Misses:
                 shown = f"{best:.10g} {metric.unit}".rstrip()
             lines.append(f"{bound}: best value seen {shown} ({verdict})")
         if self._closest.get("unsupported"):
-            lines.append("the target cannot run even the closest candidate; see: hannah-hw targets ops")
+            lines.append(f"the target cannot run even the closest candidate: {self._unsupported}")
+            lines.append("hannah-hw targets ops TARGET lists what it runs")
         elif not out_of_reach and self._closest:
             misses = ", ".join(
                 f"{name} by {excess:.1%}" for name, excess in self._closest.items() if excess > 0

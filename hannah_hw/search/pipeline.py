@@ -69,9 +69,15 @@ class TargetEstimates:
         return self._costs.report(index).to_dict()
 
     def unsupported(self, index: int, /) -> str:
-        """The kernels that the target has no rule for."""
-        rows = self.report(index).get("unsupported") or []
-        return "; ".join(" ".join(str(value) for value in row.values()) for row in rows) or "not supported"
+        """The rules of the target that kernels fail, each with the first of those kernels."""
+        failing: dict[str, list[str]] = {}
+        for row in self._costs.report(index).unsupported:
+            failing.setdefault(row.rule, []).append(row.kernel)
+        texts = [
+            f"{rule} ({names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''})"
+            for rule, names in failing.items()
+        ]
+        return "; ".join(texts) or "not supported"
 
 
 class SpaceProblem:

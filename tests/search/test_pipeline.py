@@ -115,6 +115,57 @@ def test_dry_run_prices_and_writes_nothing(config, tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
+GATED = """
+from hannah_hw import Tensor, search_space
+from hannah_hw.blocks import conv2d, squeeze_excite
+
+@search_space
+def gated():
+    x = conv2d(Tensor("input", (1, 2, 4, 4)), 4)
+    return squeeze_excite(squeeze_excite(x, 2), 2)
+"""
+
+
+def test_a_space_that_the_target_cannot_run_says_which_rules_it_fails(config, tmp_path):
+    path = tmp_path / "gated.py"
+    path.write_text(GATED)
+    text = (
+        r"hard_sigmoid: the target has no rule for this operator \(gated_0.HardSigmoid_0 and 1 more\); "
+        r"mul: the target has no rule for this operator \(gated_0.Mul_0 and 1 more\)"
+    )
+    found = dry_run(load_config(config, [f"space={path}"]))
+    assert (found.feasible_share, found.supported_share) == (0, 0)
+    assert re.fullmatch(text, found.unsupported)
+    with pytest.raises(
+        RunError, match=f"cannot run even the closest candidate: {text}; hannah-hw targets ops"
+    ):
+        run_search(config, tmp_path / "run", overrides=[f"space={path}"])
+    assert dry_run(load_config(config)).unsupported == ""
+
+
+BLOCKS = """
+from hannah_hw.blocks import conv2d
+from hannah_hw.spaces.declarative.registry import Positive, Value
+
+def wide(x, *, width: Value[Positive]):
+    return conv2d(x, width)
+"""
+DOCUMENT = """
+format: hannah-space/1
+modules: {a: {type: "blocks.py:wide", width: {choice: [2, 3, 4]}}}
+"""
+
+
+def test_code_of_a_document_is_allowed_in_the_configuration(config, tmp_path):
+    (tmp_path / "blocks.py").write_text(BLOCKS)
+    (tmp_path / "net.yaml").write_text(DOCUMENT)
+    with pytest.raises(SpaceError, match=r"executes Python code.*space: \{name: \.\.\., allow_code: true\}"):
+        dry_run(load_config(config, ["space=net.yaml"]))
+    assert dry_run(load_config(config, ["space=net.yaml", "space.allow_code=true"])).quartiles["macs"][0] > 0
+    with pytest.raises(SpaceError, match="allow_code is 'maybe'; it must be true or false"):
+        dry_run(load_config(config, ["space=net.yaml", "space.allow_code=maybe"]))
+
+
 def test_the_python_door():
     search = Search("ds_cnn", "stm32l4r5zi", ["latency", "ram"], {"flash": "<= 64 KiB"}, population=8).fit(16)
     assert len(search.history_) >= 16

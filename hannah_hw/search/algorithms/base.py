@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
@@ -240,7 +241,8 @@ class Algorithm(ABC):
     def _enumerate(self, besides: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Every row that was not handed out yet, shuffled, with its violation."""
         if self._listed is None:
-            grid = np.indices(tuple(self.encoding.levels)).reshape(len(self.encoding.ids), -1).T
+            levels = tuple(self.encoding.levels)
+            grid = np.indices(levels).reshape(len(levels), math.prod(levels)).T
             rows = np.unique(self.encoding.canonical(grid.astype(float)), axis=0)
             self._listed = rows, self._violations(rows)
         rows, violation = self._listed
@@ -255,7 +257,7 @@ def _keys(rows: FloatArray) -> list[bytes]:
     data = np.ascontiguousarray(rows + 0.0)
     width = data.shape[1] * data.itemsize
     raw = data.tobytes()
-    return [raw[start : start + width] for start in range(0, len(raw), width)]
+    return [raw[start : start + width] for start in range(0, len(raw), width)] if width else [raw] * len(data)
 
 
 def _merge(
