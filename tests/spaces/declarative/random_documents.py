@@ -56,6 +56,15 @@ def codes(length):
     )
 
 
+def doublings(length):
+    """A list of bits of which few are ones in every candidate, so that networks stay small."""
+    bits = st.sets(st.integers(0, length - 1), max_size=2).map(
+        lambda ones: [int(i in ones) for i in range(length)]
+    )
+    kept = bits.map(lambda default: {"code": {"default": default, "choices": [0, 1], "ones": "keep"}})
+    return st.one_of(bits, kept)
+
+
 def some(fields, **required):
     """A block with the required fields and some of the others."""
     return st.builds(
@@ -160,7 +169,7 @@ WHOLE = st.one_of(
         {"num_class": searched((5, 8)), "small_input": st.booleans()},
         base_depth=st.just(18),
         base_channel=searched((2, 4)),
-        doublechannel=codes(8),
+        doublechannel=doublings(8),
         downsample=codes(8),
     ),
 )
