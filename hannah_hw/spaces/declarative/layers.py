@@ -95,7 +95,7 @@ def basic_layer(
         count = sum(layer_reps, start=0) if isinstance(layer_reps, list) else layer_reps
         return repeat(x, num_reps=count, items={**passed, **items}, ref=block)
     outchannel: Scalar = base_channel
-    for stage, count in enumerate(layer_reps if isinstance(layer_reps, list) else [layer_reps]):
+    for stage, count in enumerate(_some("layer_reps", layer_reps)):
         field = f"layer_reps.{stage}"
         strides = [1 if stage == 0 else 2] + [1] * (levels(count, field)[-1] - 1)
         rows = [{"outchannel": outchannel, "stride": stride, **passed} for stride in strides]
@@ -132,7 +132,7 @@ def variant_layer(
         base_width: Passed to the blocks.
     """
     expect_channels(x, in_plane, "in_plane")
-    doubles = doublechannel if isinstance(doublechannel, list) else [doublechannel]
+    doubles = _some("doublechannel", doublechannel)
     halves = entries("downsample", downsample, len(doubles), f"doublechannel has {len(doubles)}")
     outchannel = x.shape()[1]
     rows: list[dict[str, Any]] = []
@@ -143,6 +143,15 @@ def variant_layer(
     _check_expansion(x, outchannel, expansion)
     expect("E_WIDTH", "out_plane", out_plane, x.shape()[1], "the layer ends with {} channels")
     return x
+
+
+def _some(field: str, values: Any) -> list[Any]:
+    """The entries of a field: a list that is not empty, or the one value."""
+    if not isinstance(values, list):
+        return [values]
+    if not values:
+        fail("E_LENGTH", field, "is empty; give at least one entry")
+    return values
 
 
 def _passed(groups: Scalar, base_width: Scalar) -> dict[str, Any]:

@@ -117,7 +117,8 @@ def fail(
 def warn(code: str, message: str, *, field: str | Path_ = "") -> None:
     """Say that something about the block that is being built is odd; kept in the space's ``warnings``.
 
-    It is said once, although processes have a network built again. The Python warning is one of the line in the document.
+    It is said once, although processes have a network built again. The Python warning is one of the line in the
+    document.
 
     Args:
         code: A short stable name, such as ``W_BITS_UNUSED``.
@@ -192,7 +193,7 @@ def space_error(failure: ValidationError, site: Site) -> SpaceError:
     if first["type"] == "missing":
         message, path = f"the field {path[-1]!r} is missing", path[:-1]
     elif first["loc"][-1:] == ("[key]",):
-        message = _name_saying(first["input"])
+        message, path = _name_saying(first["input"]), path if isinstance(first["input"], str) else path[:-1]
     else:
         message = context.get("text") or _value_saying(first)
     return SpaceError(

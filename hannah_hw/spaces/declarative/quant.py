@@ -19,6 +19,7 @@ from hannah_hw.graph import ChoiceOp, Node, Op, Tensor, resolve
 from hannah_hw.graph.bits import FLOAT_BITS, MOST_BITS, is_width
 from hannah_hw.operators import Conv1d, Conv2d, Quantize
 from hannah_hw.spaces.declarative.checks import values_of
+from hannah_hw.spaces.declarative.problems import Site, current_site, entered
 from hannah_hw.spaces.declarative.registry import Network, Values, fail, process, warn
 
 #: Kernel kinds whose result is negative only where an operand is.
@@ -67,7 +68,7 @@ def quant(
     """
     if quantised_convolutions(network.nodes):
         fail("E_CONFLICT", "", "another process gives convolutions their bits already; write one for all")
-    skipped = 1 if skip_1st_layer else 0
+    site, skipped = current_site(), 1 if skip_1st_layer else 0
     lists = {"nbit_w_list": nbit_w_list, "nbit_a_list": nbit_a_list}
     lengths = [len(bits) for bits in lists.values() if isinstance(bits, list)]
     if len(set(lengths)) > 1:
@@ -81,7 +82,7 @@ def quant(
         counted = _convolutions(network)[skipped:]
         pairs = zip(_spread(nbit_w_list, counted), _spread(nbit_a_list, counted), strict=True)
         widths = [None] * skipped + [Widths(weight, activation) for weight, activation in pairs]
-        with convolutions_by(_Quantiser(widths)):
+        with convolutions_by(_Quantiser(widths, site)):
             return network.rebuild()
 
     return replace(rebuild(), rebuild=rebuild)
@@ -109,10 +110,12 @@ class _Quantiser:
 
     Args:
         widths: Of each convolution, in the order in which they are built; None for one without.
+        site: The process in its document.
     """
 
-    def __init__(self, widths: Sequence[Widths | None]) -> None:
+    def __init__(self, widths: Sequence[Widths | None], site: Site) -> None:
         self._widths = iter(widths)
+        self._site = site
         self._quantised: dict[tuple[str, float], Node] = {}
 
     def __call__(self, x: Node, make: MakeConvolution) -> Node:
@@ -122,7 +125,12 @@ class _Quantiser:
         bits = widths.activation
         key = (x.id, id(bits) if isinstance(bits, Expression) else bits)
         if key not in self._quantised:
-            self._quantised[key] = quantize(x, bits, signed=not never_negative(x))
+            signed = not never_negative(x)
+            with entered(self._site):
+                if signed and 1 in values_of(bits, "nbit_a_list"):
+                    text = f"can be 1, but {x.id} can be negative, so that one bit would be its sign; give 2 or more"
+                    fail("E_BITRANGE", "nbit_a_list", text)
+            self._quantised[key] = quantize(x, bits, signed=signed)
         return make(self._quantised[key], widths.weight)
 
 

@@ -161,6 +161,11 @@ def test_one_process_gives_bits():
             {"nbit_w_list": [8] * 20, "nbit_a_list": [8] * 3},
         ),
         ("E_BITRANGE", "nbit_a_list.1: can be 17", {"nbit_a_list": [8, 17, *[8] * 18]}),
+        (
+            "E_BITRANGE",
+            "process.nbit_a_list: can be 1, but input can be negative",
+            {"nbit_a_list": {"choice": [8, 1]}, "skip_1st_layer": False},
+        ),
         ("E_BITRANGE", "nbit_w_list: can be 0", {"nbit_w_list": {"choice": [8, 0]}}),
     ],
 )

@@ -331,6 +331,20 @@ WRONG = {
     "E_LENGTH net.doublechannel has 8 entries, base_depth 50 has 16 blocks": [
         changed(VARIANT, base_depth=50)
     ],
+    "E_LENGTH net.doublechannel is empty; give at least one entry": [
+        {"type": "VariantLayer", "block": {"type": "BasicBlock"}, "doublechannel": [], "downsample": []}
+    ],
+    "E_LENGTH net.layer_reps is empty; give at least one entry": [
+        {"type": "BasicLayer", "block": {"type": "BasicBlock"}, "layer_reps": []}
+    ],
+    "E_BLOCK net.block.groups is net.groups; a BasicBlock has 1": [
+        {
+            "type": "BasicLayer",
+            "block": {"type": "BasicBlock"},
+            "layer_reps": [1],
+            "groups": {"choice": [1, 2]},
+        }
+    ],
     "E_DEPTH net.base_depth is 20, ": [changed(VARIANT, base_depth=20)],
     "E_DEPTH net.depth is 20, which is no preset (18, 34, 50, 101); give block, num_reps and items": [
         resnet(20),
