@@ -77,6 +77,7 @@ def open_space(
     except Exception as error:  # Operators of users may fail in any way.
         raise SpaceError(
             f"the network of the default parameters cannot be built: {error} (options: {space.options})",
+            code="" if space.document is None else "E_BUILD",
             where=str(path),
         ) from error
     return space
