@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from hannah_hw.errors import InputError
-from hannah_hw.wording import saying, shortened
+from hannah_hw.wording import dotted, saying, shortened
 
 #: Largest document that is read; a configuration of this size is a mistake or an attack.
 MAX_BYTES: Final = 1 << 20
@@ -105,7 +105,7 @@ class Document:
 
     def where(self, field: Path_) -> str:
         """``file:line:column field``; see `place`."""
-        return f"{self.place(field)} {'.'.join(map(str, field))}".rstrip()
+        return f"{self.place(field)} {dotted(field)}".rstrip()
 
     def validate(self, model: type[ModelT], error: type[InputError]) -> ModelT:
         """The document as a pydantic model.
@@ -234,7 +234,7 @@ def _own_fields(node: yaml.MappingNode, depth: int = 0) -> list[tuple[yaml.Node,
                 for field in source.value:
                     merged.setdefault(str(field[0].value), field)
         elif str(key.value) in own:
-            problem = f"the key {key.value!r} occurs twice"
+            problem = f"the key {shortened(key.value)} occurs twice"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
         else:
             own[str(key.value)] = (key, value)

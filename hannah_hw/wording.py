@@ -1,4 +1,4 @@
-"""What pydantic says about a value, in the words of the files that people write: whole numbers, lists, mappings."""
+"""How messages say things: mistakes of values in the words of the files that people write, long texts shortened."""
 
 from __future__ import annotations
 
@@ -53,6 +53,17 @@ def shortened(value: object) -> str:
     """A value as a message shows it; of a long one, the beginning."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def printable(text: str) -> str:
+    """A text that a terminal and an XML file can show: characters that control them are written as escapes."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+def dotted(path: Iterable[object]) -> str:
+    """A path in a document as a message shows it: ``layers.0.stride``."""
+    parts = map(str, path)
+    return ".".join(part if len(part) <= _SHOWN else f"{part[:_SHOWN]}..." for part in parts)
 
 
 def listing(values: Iterable[object]) -> str:

@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
+from hannah_hw.wording import printable
+
 #: The option that every verb has.
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Write one JSON document to stdout; messages go to stderr.")
@@ -22,7 +24,7 @@ JsonOption = Annotated[
 def say(message: str) -> None:
     """A message to the person at the terminal, on stderr if that is open."""
     if sys.stderr is not None:
-        sys.stderr.write(message + "\n")
+        sys.stderr.write(printable(message) + "\n")
 
 
 def write(text: str) -> None:
@@ -78,7 +80,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: It
         rows: Cells; None is a dash.
         right: Columns that are aligned to the right, as numbers are.
     """
-    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    cells = [["-" if cell is None else printable(str(cell)) for cell in row] for row in rows]
     numeric = set(right)
     if sys.stdout.isatty():
         _ruled(headers, cells, numeric)

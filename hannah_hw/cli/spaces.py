@@ -14,6 +14,7 @@ from hannah_hw import catalog
 from hannah_hw.cli.options import parse_settings
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.errors import InputError
+from hannah_hw.wording import printable
 
 if TYPE_CHECKING:
     from hannah_hw.spaces import SearchSpace
@@ -81,7 +82,7 @@ def show(
     summary = summarise(loaded, samples=samples)
     document = asdict(summary)
     if svg is not None:
-        from hannah_hw.lowering.writer import write_atomically
+        from hannah_hw.files import write_atomically
         from hannah_hw.report.space_drawing import draw_space
 
         try:
@@ -185,7 +186,7 @@ def _render(summary: SpaceSummary) -> None:
         write("\nConditions:")
         for text, nodes in summary.conditions.items():
             others = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
-            write(f"  {text}, at {nodes[0]}{others}")
+            write(printable(f"  {text}, at {nodes[0]}{others}"))
 
 
 def _candidates(count: Count | None) -> str:

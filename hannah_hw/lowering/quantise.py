@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import ModelError
+from hannah_hw.files import write_atomically
 from hannah_hw.lowering.loading import checked, load, name_of, refusing
 from hannah_hw.lowering.mixed import has_own_bits, quantise_others
 from hannah_hw.lowering.nodes import array_of
 from hannah_hw.lowering.runtime import calculator, runtime_errors
-from hannah_hw.lowering.writer import write_atomically
 
 Ranges = dict[str, tuple[np.float32, np.float32]]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hannah_hw.errors import SpaceError
+from hannah_hw.files import write_atomically
 from hannah_hw.graph.plan import Plan
 from hannah_hw.lowering.emitter import Emitter, FloatArray
 from hannah_hw.lowering.fake_quantise import VERSION, QuantisedWeight, functions
@@ -106,16 +107,6 @@ def to_onnx(
     if path is not None:
         write_atomically(Path(path), model.SerializeToString())
     return model
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _trained(plan: Plan, module: nn.Module) -> dict[str, FloatArray]:

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from hannah_hw.errors import RunError
+from hannah_hw.files import write_atomically
 from hannah_hw.report.axes import axis
 from hannah_hw.report.data import Candidate, ReportData
 from hannah_hw.report.payload import embed, payload
@@ -38,14 +39,9 @@ def write_page(run: ReportData, path: Path | None = None) -> Path:
     if path.exists() and not path.is_file():
         raise RunError(f"cannot write the report to {path}: it is not a file; give --out one ending in .html")
     text = render_page(run, near=path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(path, text.encode())
     except OSError as failure:
         raise RunError(f"cannot write the report to {path}: {failure}") from failure
     return path

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax import saxutils
 
 from hannah_hw.report.space_layout import LARGE, PAD, ROW, SMALL, Box, Picture, Wire, lay_out
 from hannah_hw.spaces import SearchSpace
+from hannah_hw.wording import printable
 
 #: Space around everything, and what the title and the legend take.
 _MARGIN: Final = 16.0
@@ -54,16 +55,16 @@ def render(picture: Picture) -> str:
     left = (width - picture.width) / 2
     root = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label={quoteattr(picture.title)}>'
+        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label={saxutils.quoteattr(printable(picture.title))}>'
     )
     parts = [
         root,
-        f"<title>{escape(picture.title)}</title>",
-        f"<style>{escape(_STYLE)}</style>",
+        f"<title>{_escape(picture.title)}</title>",
+        f"<style>{_escape(_STYLE)}</style>",
         _ARROW,
         f'<rect width="{width:.0f}" height="{height:.0f}" style="stroke:none"/>',
-        f'<text class="head" x="{_MARGIN}" y="{_MARGIN + 12}">{escape(picture.title)}</text>',
-        f'<text class="small" x="{_MARGIN}" y="{_MARGIN + 30}">{escape(_LEGEND)}</text>',
+        f'<text class="head" x="{_MARGIN}" y="{_MARGIN + 12}">{_escape(picture.title)}</text>',
+        f'<text class="small" x="{_MARGIN}" y="{_MARGIN + 30}">{_escape(_LEGEND)}</text>',
         f'<g transform="translate({left:.1f} {_HEAD + _MARGIN:.1f})">',
     ]
     parts += [_rectangle(box) for box in picture.boxes]
@@ -71,6 +72,11 @@ def render(picture: Picture) -> str:
     for box in picture.boxes:
         parts += _texts(box)
     return "\n".join([*parts, "</g>", "</svg>", ""])
+
+
+def _escape(text: str) -> str:
+    """A text as XML has it, whatever names are made of."""
+    return saxutils.escape(printable(text))
 
 
 def _rectangle(box: Box) -> str:
@@ -82,7 +88,7 @@ def _rectangle(box: Box) -> str:
     radius = 9 if box.kind == "choice" else 4
     return (
         f'<rect class="{" ".join(classes)}" x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" '
-        f'height="{box.height:.1f}" rx="{radius}"><title>{escape(chr(10).join(box.ids))}</title></rect>'
+        f'height="{box.height:.1f}" rx="{radius}"><title>{_escape(chr(10).join(box.ids))}</title></rect>'
     )
 
 
@@ -105,13 +111,13 @@ def _path(wire: Wire) -> str:
 
 def _texts(box: Box) -> Iterator[str]:
     if box.kind == "scope":
-        yield f'<text class="title" x="{box.x + PAD:.1f}" y="{box.y + 14:.1f}">{escape(box.title)}</text>'
+        yield f'<text class="title" x="{box.x + PAD:.1f}" y="{box.y + 14:.1f}">{_escape(box.title)}</text>'
     for index, row in enumerate(box.rows):
         y = box.y + PAD / 2 + ROW * (index + 0.72)
         absent = "" if row.present else " absent"
         kind = "parameter" if row.role == "parameter" else "name"
         indent = PAD if row.role == "name" else 2 * PAD
-        yield f'<text class="{kind}{absent}" x="{box.x + indent:.1f}" y="{y:.1f}">{escape(row.text)}</text>'
+        yield f'<text class="{kind}{absent}" x="{box.x + indent:.1f}" y="{y:.1f}">{_escape(row.text)}</text>'
         if row.note:
             x = box.x + box.width - PAD
-            yield f'<text class="note{absent}" x="{x:.1f}" y="{y:.1f}" text-anchor="end">{escape(row.note)}</text>'
+            yield f'<text class="note{absent}" x="{x:.1f}" y="{y:.1f}" text-anchor="end">{_escape(row.note)}</text>'

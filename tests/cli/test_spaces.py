@@ -72,3 +72,24 @@ def test_options_are_those_of_the_space(option: str, capsys: pytest.CaptureFixtu
     assert f"tc_resnet has no option '{option.partition('=')[0]}'; allowed: input_shape" in (
         capsys.readouterr().err
     )
+
+
+def test_terminals_are_not_controlled_by_documents(
+    document: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document.write_text(DOCUMENT + '"\\e[31m\\u202e' + "x" * 500 + '": 1\n')
+    assert main(["spaces", "show", str(document), "--allow-code"]) == 2
+    shown = capsys.readouterr().err
+    assert r":6:1 \x1b[31m\u202exxx" in shown
+    assert len(shown) < len(str(document)) + 400
+
+
+@pytest.mark.parametrize("target", [".", "missing/a.svg", "file/a.svg"])
+def test_a_picture_that_cannot_be_written_leaves_nothing(
+    target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("old")
+    path = tmp_path / target
+    assert main(["spaces", "show", "mlperf_tiny:resnet8", "--svg", str(path)]) == 2
+    assert f"error: --svg: cannot write {path}: " in capsys.readouterr().err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]

@@ -76,11 +76,11 @@ def test_the_same_space_gives_the_same_file():
 
 def test_text_of_strangers_is_escaped():
     x = Tensor('<&">', (1, 3, 8, 8), axis=("N", "C", "H", "W"))
-    size = CategoricalParameter([1, 2], name="</text><script>&")
-    document = draw_space(SearchSpace(MaxPooling(size)(x), name="<b>&"))
+    size = CategoricalParameter([1, 2], name="</text><script>&\0\x1b\u202e")
+    document = draw_space(SearchSpace(MaxPooling(size)(x), name="<b>&\0"))
     root = parsed(document)
-    assert root.find(f"{SVG}title").text.startswith("<b>&")
-    assert any(text.startswith("</text><script>&: 1, 2") for text in texts(document))
+    assert root.find(f"{SVG}title").text.startswith("<b>&\\x00")
+    assert any(text.startswith(r"</text><script>&\x00\x1b\u202e: 1, 2") for text in texts(document))
     assert '<&">' in texts(document)
     assert not list(root.iter(f"{SVG}script"))
 

@@ -54,8 +54,13 @@ class Binder:
 
 
 def parameter_id(path: Path_) -> str:
-    """The id of the parameter at a place of a document; the section ``modules`` is not named."""
-    return ".".join(map(str, path[1:] if len(path) > 1 and path[0] == "modules" else path))
+    """The id of the parameter at a place of a document: its short path."""
+    return ".".join(map(str, short_path(path)))
+
+
+def short_path(path: Path_) -> Path_:
+    """A place in a document without the section ``modules``, for the names of modules are clear without it."""
+    return path[1:] if len(path) > 1 and path[0] == "modules" else path
 
 
 class Bindable:

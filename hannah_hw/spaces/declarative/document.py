@@ -26,13 +26,14 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from hannah_hw.documents import Document, Path_, parse_document, read_document
 from hannah_hw.errors import SpaceError
-from hannah_hw.spaces.declarative.binding import parameter_id
+from hannah_hw.spaces.declarative.binding import parameter_id, short_path
 from hannah_hw.spaces.declarative.forms import Form
 from hannah_hw.spaces.declarative.lookup import Lookup
 from hannah_hw.spaces.declarative.problems import Site, entered, problem, space_error, warn
 from hannah_hw.spaces.declarative.references import BlockChoice, BlockField, BlockSpec, ProcessField
 from hannah_hw.spaces.declarative.values import Positive
 from hannah_hw.spaces.declarative.vega import ALGORITHMS, Note, find_vega, upgrade
+from hannah_hw.wording import dotted
 
 FORMAT: Final = "hannah-space/1"
 
@@ -179,5 +180,5 @@ def _original(path: Path_, moved: Mapping[Path_, Path_]) -> Path_:
 def _where(document: Document, path: Path_, vega: Path_ | None) -> str:
     """``file:line:column path``; the path is that in the section which is the space."""
     shown = path[len(vega) :] if vega is not None and path[: len(vega)] == vega else path
-    text = parameter_id(shown) if vega is None else ".".join(map(str, shown))
+    text = dotted(short_path(shown) if vega is None else shown)
     return f"{document.place(path)} {text}".rstrip()

@@ -7,6 +7,7 @@ section ``search_space``, or that of a step such as ``nas.search_space``, with `
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -151,12 +152,14 @@ class _Upgrade:
         return {"modules": modules, "process": process} if process else {"modules": modules}
 
     def _listed(self) -> list[str]:
-        listed = self.space.get("modules")
-        if not isinstance(listed, list) or not listed:
-            fail("E_MODULE", "modules", "must be the list of the modules' names")
         others = [
             key for key in self.space if isinstance(key, str) and key not in (*_KEYS, "search_algorithm")
         ]
+        listed = self.space.get("modules")
+        if not isinstance(listed, list) or not listed:
+            hints = difflib.get_close_matches("modules", others, n=1)
+            text = f"; did you mean it by {hints[0]!r}?" if hints else ""
+            fail("E_MODULE", "modules", f"must be the list of the modules' names{text}")
         for index, name in enumerate(listed):
             if name not in others:
                 fail(

@@ -1,0 +1,44 @@
+"""Files are written whole; what is no file is not replaced by one."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from hannah_hw.files import write_atomically
+
+
+def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    write_atomically(path, b"new")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_link_leads_to_is_replaced(tmp_path):
+    (tmp_path / "real.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "real.txt")
+    write_atomically(tmp_path / "link.txt", b"new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "real.txt").read_text() == "new"
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    read = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    write_atomically(tmp_path / "pipe", b"new")
+    reader.join(10)
+    assert read == [b"new"]
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("name", ["", ".", "missing/a.txt", "a.txt/b.txt"])
+def test_what_cannot_be_written_is_an_error_without_leftovers(tmp_path, name):
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(OSError, match=r"directory|No such file"):
+        write_atomically(tmp_path / name if name else Path("/"), b"new")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
