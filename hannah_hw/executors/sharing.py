@@ -5,29 +5,32 @@ axes and the beginning of all others: the first channels of each channel axis, a
 2020) and slimmable networks (Yu et al., ICLR 2019). An axis is a kernel axis if its name begins with ``k``
 (``kH``, ``kW``); of a weight without axis names, those behind the first two are.
 
-The beginning of a fully connected layer's features means the same to two candidates as long as the map that they
-are flattened from has the same height and width: features are ordered by channel first. Between candidates of
-other map sizes such a layer shares weights of different positions; they can be trained like that, but pooling to
-one position before the layer avoids it.
+The beginning means the same to two candidates unless what lies before it has other sizes: the channels behind a
+concatenation whose first value is narrower, and the features of a fully connected layer that are flattened from a
+map of another height or width (they are ordered by channel first). Such candidates share weights of different
+positions. They can be trained like that; pooling to one position before the layer avoids it.
 """
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from hannah_hw.errors import SpaceError
 from hannah_hw.executors.basic import BasicExecutor
 from hannah_hw.executors.module import PlanModule
-from hannah_hw.expressions.intervals import bounds
 from hannah_hw.graph import Node, Plan, Tensor
 from hannah_hw.graph.plan import Value
 from hannah_hw.spaces import Assignment, Candidate, SearchSpace, as_space
+from hannah_hw.spaces.extremes import greatest
+
+#: Largest number of values of all weights: 8 GiB.
+MAX_VALUES: Final = 1 << 31
 
 #: What a candidate takes of a weight: one slice an axis; None: all of it.
 Part = tuple[slice, ...] | None
@@ -39,12 +42,10 @@ class _Choice:
 
     Attributes:
         candidate: The candidate.
-        plan: Its active graph.
         parts: Weight id -> what it takes of the weight.
     """
 
     candidate: Candidate
-    plan: Plan
     parts: Mapping[str, Part]
 
 
@@ -53,7 +54,7 @@ class WeightSharingExecutor(PlanModule):
 
     ``parameters()`` and ``state_dict()`` are those of the whole space, whatever is assigned; gradients reach the
     parts that the assigned candidate takes. The keys of ``state_dict`` are the ids of the weights. A weight is as
-    large as interval arithmetic bounds it, which may be larger than any candidate needs.
+    large as `hannah_hw.spaces.extremes` bounds it, which may be larger than any candidate needs.
 
     Running statistics are shared like weights, so those of a candidate are a mixture of what was trained before:
     `calibrate` them before evaluating it.
@@ -68,7 +69,8 @@ class WeightSharingExecutor(PlanModule):
         space: The space.
 
     Raises:
-        SpaceError: The assignment does not fit the space, or a weight has no largest shape.
+        SpaceError: The assignment does not fit the space, or a weight has no largest shape, or all of them together
+            are larger than 8 GiB.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class WeightSharingExecutor(PlanModule):
         space = as_space(network)
         tensors = [node for node in space.order if isinstance(node, Tensor) and node.owner is not None]
         first = space.candidate(assignment or {})
-        super().__init__(first.plan, [tensor.id for tensor in space.inputs], _largest(tensors))
+        super().__init__(first.plan, [tensor.id for tensor in space.inputs], _largest(space, tensors))
         self.space = space
         self._kernels = {tensor.id: _kernel_axes(tensor) for tensor in tensors}
         self._cache = max(cache, 1)
@@ -99,7 +101,7 @@ class WeightSharingExecutor(PlanModule):
     @property
     def plan(self) -> Plan:
         """The active graph of the assigned candidate."""
-        return self._now.plan
+        return self._now.candidate.plan
 
     def assign(self, candidate: Candidate | Mapping[str, Any]) -> WeightSharingExecutor:
         """Make the module compute a candidate.
@@ -133,7 +135,7 @@ class WeightSharingExecutor(PlanModule):
     def _choice(self, candidate: Candidate) -> _Choice:
         """A candidate that is not remembered."""
         weights = candidate.plan.weights
-        choice = _Choice(candidate, candidate.plan, {name: self._part(weights[name]) for name in weights})
+        choice = _Choice(candidate, {name: self._part(weights[name]) for name in weights})
         self._known[candidate.id] = choice
         if len(self._known) > self._cache:
             self._known.popitem(last=False)
@@ -182,10 +184,9 @@ def _kernel_axes(tensor: Tensor) -> frozenset[int]:
     return frozenset(axis for axis, name in enumerate(names) if name.startswith("k"))
 
 
-def _largest(tensors: list[Tensor]) -> list[Value]:
+def _largest(space: SearchSpace, tensors: Sequence[Tensor]) -> list[Value]:
     """The tensors with upper bounds of their sizes."""
-    sizes = [size for tensor in tensors for size in tensor.shape()]
-    limits = iter([high for _, high in bounds(sizes)])
+    limits = iter(greatest(space, [size for tensor in tensors for size in tensor.shape()]))
     result = []
     for tensor in tensors:
         shape = [next(limits) for _ in tensor.shape()]
@@ -195,4 +196,11 @@ def _largest(tensors: list[Tensor]) -> list[Value]:
                 f"{tuple(shape)}; bound them with Min"
             )
         result.append(Value(tensor.id, tuple(int(high) for high in shape), tensor.grad))
+    total = sum(math.prod(value.shape()) for value in result)
+    if total > MAX_VALUES:
+        widest = max(result, key=lambda value: math.prod(value.shape()))
+        raise SpaceError(
+            f"all weights together would have {total} values, more than the {MAX_VALUES} that are kept; the largest is "
+            f"{widest.id} with {widest.shape()}; bound its sizes with Min"
+        )
     return result

@@ -37,6 +37,7 @@ class SearchSpace:
     Attributes:
         order: All nodes, operands before users.
         outputs: The last nodes.
+        activity: Node id -> whether a candidate has the node.
         encoding: The matrix view of its parameters.
         document: What it was built from, if that is a YAML file.
         warnings: What is odd about that document.
@@ -56,7 +57,7 @@ class SearchSpace:
         self.document: SpaceDocument | None = None
         self.warnings: tuple[SpaceWarning, ...] = ()
         self.order = execution_order(self.outputs)
-        self._activity = node_activity(self.order, self.outputs)
+        self.activity = node_activity(self.order, self.outputs)
         for tensor in self.inputs:
             if tensor.grad:
                 raise SpaceError(
@@ -65,8 +66,8 @@ class SearchSpace:
                 )
         nested = parameters_by_node(self.outputs)
         self.parameters = {name: p for own in nested.values() for name, p in own.items()}
-        activity = parameter_activity(self.order, self._activity)
-        rules = functools.partial(rules_of, self.order, self._activity)
+        activity = parameter_activity(self.order, self.activity)
+        rules = functools.partial(rules_of, self.order, self.activity)
         self.encoding = Encoding(list(self.parameters.values()), activity, rules)
         if any(node.conditions for node in self.order):
             _ = self.encoding.constraints
@@ -79,7 +80,7 @@ class SearchSpace:
     @functools.cached_property
     def compiled(self) -> WorkloadProgram:
         """The Workload as a function of the parameters."""
-        steps, position = graph_steps(self.order, self._activity)
+        steps, position = graph_steps(self.order, self.activity)
         return WorkloadProgram(steps, [position[node.id] for node in self.outputs])
 
     @functools.cached_property
@@ -88,7 +89,7 @@ class SearchSpace:
 
     @functools.cached_property
     def _shapes(self) -> ShapeProgram:
-        return ShapeProgram(self.order, self._activity)
+        return ShapeProgram(self.order, self.activity)
 
     @functools.cached_property
     def _trained(self) -> Program:
@@ -98,7 +99,7 @@ class SearchSpace:
                 size: Scalar = 1
                 for dim in node.shape():
                     size = size * dim
-                total = total + If(self._activity[node.id], size, 0)
+                total = total + If(self.activity[node.id], size, 0)
         return Program([total])
 
     def default(self) -> Assignment:

@@ -287,6 +287,15 @@ def test_a_weight_without_a_largest_shape_is_refused_by_name():
         WeightSharingExecutor(endless())
 
 
+def test_weights_that_nobody_can_keep_are_refused_by_name():
+    width = IntScalarParameter(1, 100_000, step_size=99_999, name="width")
+    wide = SearchSpace(conv(conv(data(3, 4, 4), width, 1), width, 1))
+    with pytest.raises(
+        SpaceError, match=r"would have 10000300000 values.*Conv2d_1.weight with \(100000, 100000"
+    ):
+        WeightSharingExecutor(wide)
+
+
 def test_an_assignment_that_does_not_fit_leaves_the_assigned_one():
     shared = WeightSharingExecutor(net(), {WIDTH: 4})
     with pytest.raises(SpaceError, match=r"no parameter 'widht'"):

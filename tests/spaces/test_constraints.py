@@ -516,13 +516,13 @@ def test_an_option_of_every_choice_is_always_there():
     choice = ChoiceOp(Relu(), Relu(), Relu())(x)
     exits = dynamic_depth(x, choice, switch=IntScalarParameter(0, 1, name="depth"))
     space = SearchSpace(exits)
-    assert space._activity[x.id] is True
+    assert space.activity[x.id] is True
     depth, which = (
         next(p for n, p in space.parameters.items() if n.endswith(e)) for e in ("depth", "choice")
     )
-    assert space._activity[choice.id] is (depth == 1)
+    assert space.activity[choice.id] is (depth == 1)
     option = choice.operands[2].id
     for values in itertools.product(range(2), range(3)):
         assignment = {depth.id: values[0], which.id: values[1]}
-        assert bool(lazy(space._activity[option], assignment)) == (values == (1, 2))
+        assert bool(lazy(space.activity[option], assignment)) == (values == (1, 2))
     assert len(execution_order([exits])) == len(space.order)
