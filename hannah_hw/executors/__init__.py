@@ -1,4 +1,9 @@
-"""Executors: candidates as torch modules."""
+"""Executors: the networks of a space as torch modules.
+
+A `BasicExecutor` is one candidate. A `WeightSharingExecutor` is any candidate, one at a time, with one set of weights
+for all; a `DifferentiableExecutor` is all options of choices at once, mixed by probabilities that are trained. The
+last two give a candidate on its own with `extract`. ``state_dict`` has the weights by their ids in the space.
+"""
 
 from hannah_hw.errors import require
 

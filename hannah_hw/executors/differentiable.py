@@ -23,7 +23,7 @@ from hannah_hw.executors.basic import BasicExecutor
 from hannah_hw.executors.module import PlanModule
 from hannah_hw.graph import ChoiceOp, Node, PlanStep, resolve
 from hannah_hw.spaces import Assignment, SearchSpace, as_space
-from hannah_hw.spaces.switches import completed_values, find_switches, switching_parameters
+from hannah_hw.spaces.switches import Switch, completed_values, find_switches, switching_parameters
 
 #: How many combinations of levels are tried for one that all conditions of the space allow.
 _TRIES: Final = 4096
@@ -42,7 +42,7 @@ class DifferentiableExecutor(PlanModule):
     Args:
         network: The last node of a graph, or a space.
         assignment: Parameter id -> value of parameters that are fixed; others that are not mixed have their
-            default.
+            default, or a value near it where conditions of the space want one.
         parameters: Ids of the parameters whose choices are mixed, named in the assignment or not. By default
             all that only switch choices (`hannah_hw.spaces.switches`) and that the assignment does not name.
         gumbel: Sample the Gumbel-softmax distribution while training; otherwise, and in evaluation, softmax.
@@ -96,19 +96,22 @@ class DifferentiableExecutor(PlanModule):
         self.alphas = nn.ParameterList(nn.Parameter(torch.zeros(len(p.levels))) for p in self.mixed)
         #: Id of a choice -> the parameters of its switch, by position, and the name of its table: one dimension a
         #: parameter, and one for the options; 1 where the levels point at the option.
-        self._tables: dict[str, tuple[tuple[int, ...], str]] = {}
+        self._tables = self._registered_tables({choice: switches[choice] for choice in present})
+        self._shares: list[torch.Tensor] = []
+        self._mixtures: dict[str, tuple[torch.Tensor, ...]] = {}
+
+    def _registered_tables(self, switches: Mapping[str, Switch]) -> dict[str, tuple[tuple[int, ...], str]]:
         number = {p.id: position for position, p in enumerate(self.mixed)}
         names: dict[int, str] = {}
-        for choice in present:
-            switch = switches[choice]
+        tables = {}
+        for choice, switch in switches.items():
             if id(switch) not in names:
                 names[id(switch)] = f"_table_{len(names)}"
                 points = switch.options[..., None] == np.array(switch.positions)
                 table = torch.tensor(points, dtype=torch.get_default_dtype())
                 self.register_buffer(names[id(switch)], table, persistent=False)
-            self._tables[choice] = (tuple(number[name] for name in switch.parameters), names[id(switch)])
-        self._shares: list[torch.Tensor] = []
-        self._mixtures: dict[str, tuple[torch.Tensor, ...]] = {}
+            tables[choice] = (tuple(number[name] for name in switch.parameters), names[id(switch)])
+        return tables
 
     @property
     def temperature(self) -> float:

@@ -17,7 +17,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import torch
 
@@ -57,13 +57,23 @@ class WeightSharingExecutor(PlanModule):
     large as `hannah_hw.spaces.extremes` bounds it, which may be larger than any candidate needs.
 
     Running statistics are shared like weights, so those of a candidate are a mixture of what was trained before:
-    `calibrate` them before evaluating it.
+    `calibrate` them before evaluating it::
+
+        supernet = WeightSharingExecutor(space).train()
+        for x, y in batches:
+            optimiser.zero_grad()
+            loss(supernet.assign(space.sample(rng))(x), y).backward()
+            optimiser.step()
+        alone = supernet.assign(best).calibrate(samples).extract()
+
+    Weights that the assigned candidate does not have are left without a gradient, so optimisers leave them alone
+    (but torch's fused SGD with momentum fails where only some have one).
 
     Args:
         network: The last node of a graph, or a space.
         assignment: Parameter id -> value of the first candidate; by default the space's default.
         cache: How many candidates are remembered. The plan of a new one takes milliseconds, going back to one
-            that is remembered takes microseconds. One that is remembered takes 1 to 2 KiB for each of its operators.
+            that is remembered takes microseconds. One that is remembered takes 2 to 4 KiB for each of its operators.
 
     Attributes:
         space: The space.
@@ -103,7 +113,7 @@ class WeightSharingExecutor(PlanModule):
         """The active graph of the assigned candidate."""
         return self._now.candidate.plan
 
-    def assign(self, candidate: Candidate | Mapping[str, Any]) -> WeightSharingExecutor:
+    def assign(self, candidate: Candidate | Mapping[str, Any]) -> Self:
         """Make the module compute a candidate.
 
         Args:
