@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from hannah_hw.errors import CatalogError
+from hannah_hw.wording import shortened
 
 #: Catalogue -> the suffixes of its entries, in order of preference.
 KINDS: Final[dict[str, tuple[str, ...]]] = {
@@ -56,14 +57,23 @@ def find(kind: str, name: str, *, near: Path | None = None) -> Path:
     Raises:
         CatalogError: Nothing is found; names the nearest entry.
     """
+    try:
+        return _found(kind, name, near)
+    except OSError as error:
+        raise CatalogError(f"cannot look for {shortened(name)}: {error.strerror}") from error
+
+
+def _found(kind: str, name: str, near: Path | None) -> Path:
     path = Path(name).expanduser()
     if path.suffix in KINDS[kind] or len(path.parts) > 1:
         bases = [near, Path.cwd()] if near is not None else [Path.cwd()]
         for base in bases:
             if (base / path).is_file():
                 return base / path
+            if (base / path).exists():
+                raise CatalogError("is no regular file", where=str(base / path))
         looked = "" if path.is_absolute() else f" in {' or '.join(dict.fromkeys(map(str, bases)))}"
-        raise CatalogError(f"there is no file {name!r}{looked}", where=kind)
+        raise CatalogError(f"there is no file {name!r}{looked}")
     for folder in directories(kind):
         for suffix in KINDS[kind]:
             if (folder / f"{name}{suffix}").is_file():

@@ -256,5 +256,6 @@ def read_document(path: Path, error: type[InputError]) -> Document:
             raise error(f"the file is larger than {MAX_BYTES} bytes", where=str(path))
         text = content.decode()
     except (OSError, UnicodeDecodeError) as failure:
-        raise error(f"cannot read the file: {failure}", where=str(path)) from failure
+        reason = getattr(failure, "strerror", None) or failure
+        raise error(f"cannot read the file: {reason}", where=str(path)) from failure
     return parse_document(text, str(path), error)

@@ -140,7 +140,9 @@ def schema(as_json: JsonOption = False) -> None:
 
 @app.command("upgrade")
 def upgrade(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A YAML search space, of Vega 0.9.3 too.")],
+    space: Annotated[
+        str, typer.Argument(metavar="FILE", help="A YAML search space, of Vega 0.9.3 too: its path or name.")
+    ],
     allow_code: CodeOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -151,6 +153,9 @@ def upgrade(
     from hannah_hw.spaces.declarative.document import load_document
     from hannah_hw.spaces.declarative.dump import dump, to_data
 
+    file = catalog.find("search_spaces", space)
+    if file.suffix == ".py":
+        raise InputError("it is a Python file; only YAML has a format to upgrade", where=str(file))
     document = load_document(file, allow_code=allow_code)
     emit(to_data(document), as_json, lambda: write(dump(document).rstrip()))
 

@@ -46,6 +46,13 @@ def test_code_runs_where_it_is_allowed(verb: str, document: Path, capsys: pytest
     assert main(["spaces", verb, str(document), "--allow-code"]) == 0
 
 
+def test_an_upgrade_takes_names_and_refuses_python(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["spaces", "upgrade", "resnet_variant"]) == 0
+    assert capsys.readouterr().out.startswith("format: hannah-space/1\nname: resnet_variant\n")
+    assert main(["spaces", "upgrade", "tc_resnet"]) == 2
+    assert "tc_resnet.py: it is a Python file; only YAML has" in capsys.readouterr().err
+
+
 def test_warnings_are_one_line_with_one_place(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["spaces", "sample", str(document), "--allow-code"]) == 0
     text = "a.unused: is a parameter, but nothing depends on it [W_UNUSED]"
