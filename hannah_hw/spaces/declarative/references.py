@@ -132,6 +132,12 @@ class Ref:
 
     def _merged(self, given: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in given.items():
+            if not self.accepts(name):
+                fail(
+                    "E_BLOCK",
+                    "",
+                    f"{self.type} has no field {name!r}, which the outer block gives its blocks",
+                )
             if name in self.fields and self.fields[name] is not value and not _same(self.fields[name], value):
                 fail(
                     "E_CONFLICT", name, f"is {self.fields[name]}, but the outer block determines it: {value}"

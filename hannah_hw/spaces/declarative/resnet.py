@@ -175,7 +175,12 @@ def _preset_stages(depth: Scalar, depths: list[int], given: Any) -> list[Scalar]
     """The numbers of blocks of a preset's stages."""
     columns = zip(*(PRESETS[level].stages for level in depths), strict=True)
     stages = [Select(position(depth, depths), *column) for column in columns]
-    if given is not None and (isinstance(depth, Expression) or given != stages):
+    if given is None:
+        return stages
+    searched = any(isinstance(count, Expression) for count in (given if isinstance(given, list) else [given]))
+    if searched or isinstance(depth, Expression):
+        fail("E_CONFLICT", "num_reps", "is given, but the depth is a preset that determines it; leave it out")
+    if given != stages:
         fail("E_CONFLICT", "num_reps", f"is {given}, but the depth {depth} has {stages}")
     return stages
 

@@ -358,6 +358,13 @@ WRONG = {
     "E_CONFLICT net.num_reps is [3, 4, 6, 3], but the depth 18 has [2, 2, 2, 2]": [
         resnet(18, num_reps=[3, 4, 6, 3])
     ],
+    "E_CONFLICT net.num_reps is given, but the depth is a preset that determines it; leave it out": [
+        resnet(18, num_reps=[2, {"choice": [2, 3]}, 2, 2]),
+        resnet({"choice": [18, 34]}, num_reps=[2, 2, 2, 2]),
+    ],
+    "E_BLOCK net.block View has no field 'outchannel', which the outer block gives its blocks": [
+        {"type": "BasicLayer", "block": {"type": "View"}, "layer_reps": [1]}
+    ],
     "E_CONFLICT net.items ": [resnet(18, items={"outchannel": [4]})],
     "E_BLOCK net.groups is 2; a BasicBlock has 1": [{"type": "BasicBlock", "outchannel": 3, "groups": 2}],
     "E_FIELD net.items.strid ": [
