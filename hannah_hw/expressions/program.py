@@ -55,7 +55,7 @@ class Evaluator:
                 self._compute(value)
             return self._values[id(value)]
         if isinstance(value, tuple | list):
-            return type(value)(self(item) for item in value)
+            return type(value)([item if type(item) is int else self(item) for item in value])
         if isinstance(value, Mapping):
             return {key: self(item) for key, item in value.items()}
         return value

@@ -40,4 +40,4 @@ def existence(node: Node) -> list[tuple[Scalar, str]]:
 def _countable(node: Node, sizes: Iterable[Scalar]) -> list[tuple[Scalar, str]]:
     """Conditions that sizes are positive integers, where that is not certain."""
     text = f"a size of {node.id} is not a positive integer"
-    return [(condition, text) for size in sizes for condition in whole_conditions(size, 1)]
+    return [(condition, text) for condition in whole_conditions(sizes, 1)]

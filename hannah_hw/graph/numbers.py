@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from hannah_hw.errors import SpaceError
 from hannah_hw.expressions import Expression, Floor, Scalar
-from hannah_hw.expressions.operations import is_whole
 from hannah_hw.parameters import Parameter
 
 #: Largest number that a size or an attribute may be, and most values that a tensor may have.
@@ -30,9 +29,11 @@ def whole(value: Any, what: str, least: int | None = None) -> Scalar:
     Raises:
         SpaceError: Something else.
     """
+    lowest = -MOST if least is None else least
+    if type(value) is int and lowest <= value <= MOST:
+        return value
     if _is_expression(value):
         return value  # type: ignore[no-any-return]
-    lowest = -MOST if least is None else least
     if isinstance(value, _NUMBERS) and lowest <= value <= MOST and value == value // 1:
         return int(value)
     raise SpaceError(f"{what} is {value!r}; it must be a whole number from {lowest} to {MOST}")
@@ -72,24 +73,42 @@ def check_countable(sizes: Sequence[Scalar], what: str) -> None:
     Raises:
         SpaceError: There are more than `MOST` values.
     """
-    count = math.prod(size for size in sizes if isinstance(size, int))
+    count = 1
+    for size in sizes:
+        if isinstance(size, int):
+            count *= size
     if count > MOST:
         raise SpaceError(f"{what} has {count} values; at most {MOST} are supported")
 
 
-def whole_conditions(value: Scalar, least: int) -> list[Scalar]:
-    """What must hold for an expression to be a whole number of at least some size, as far as that is not certain.
+def required(conditions: Iterable[Scalar], text: Callable[[], str]) -> list[tuple[Scalar, str]]:
+    """Requirements of an operator, without those that are certain to hold.
 
     Args:
-        value: An expression, or a plain number that `whole` has checked.
-        least: The smallest that it may be.
+        conditions: What must hold.
+        text: Gives what is wrong where one of them does not; asked only where that can be.
+    """
+    doubtful = [condition for condition in conditions if condition is not True]
+    if not doubtful:
+        return []
+    wrong = text()
+    return [(condition, wrong) for condition in doubtful]
+
+
+def whole_conditions(values: Iterable[Scalar], least: int) -> list[Scalar]:
+    """What must hold for expressions to be whole numbers of at least some size, as far as that is not certain.
+
+    Args:
+        values: Expressions, and plain numbers that `whole` has checked.
+        least: The smallest that they may be.
     """
     conditions: list[Scalar] = []
-    if isinstance(value, Expression):
-        if not (
-            isinstance(value, Parameter) and value.levels and value.numeric and min(value.levels) >= least
-        ):
+    for value in values:
+        if not isinstance(value, Expression):
+            continue
+        levels = value.levels if isinstance(value, Parameter) and value.numeric else ()
+        if not levels or min(levels) < least:
             conditions.append(value >= least)
-        if not is_whole(value):
+        if not value.whole:
             conditions.append(Floor(value) == value)
     return conditions

@@ -149,7 +149,7 @@ def resolve(
     for node in order:
         if id(node) not in active:
             continue
-        if not kept:
+        if node.conditions and not kept:
             _check_conditions(node, evaluate)
         if isinstance(node, ChoiceOp):
             options = [values[id(option)] for option in _options(node, evaluate, kept)]
@@ -213,6 +213,11 @@ def _check_conditions(node: Node, evaluate: Evaluator) -> None:
 
 
 def _plain_shape(node: Node, shape: tuple[Any, ...]) -> tuple[int, ...]:
+    for dim in shape:
+        if type(dim) is not int or dim < 1:
+            break
+    else:
+        return shape
     plain = tuple(int(dim) for dim in shape)
     if plain != shape or min(plain, default=1) < 1:
         raise SpaceError(f"the shape of {node.id} is {shape}; every size must be a positive integer")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Shape, Tensor
-from hannah_hw.graph.numbers import whole, whole_conditions
+from hannah_hw.graph.numbers import required, whole, whole_conditions
 from hannah_hw.operators.dimensions import product, vector_requirements
 from hannah_hw.operators.windows import Padding, WindowOp, onnx_window, torch_pads, window_columns
 from hannah_hw.workload.rows import Row
@@ -54,8 +54,10 @@ class ConvolutionOp(WindowOp):
 
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The window fits the data, there are groups, and a bias has one value an output channel."""
-        text = f"it has {self.groups} groups; they must be a whole number of at least 1"
-        groups = [(condition, text) for condition in whole_conditions(self.groups, 1)]
+        groups = required(
+            whole_conditions([self.groups], 1),
+            lambda: f"it has {self.groups} groups; they must be a whole number of at least 1",
+        )
         return [*groups, *vector_requirements(self.operands[2:], self.shape()[1]), *super().requirements()]
 
     def _kernel(self, rank: int) -> tuple[Scalar, ...]:
@@ -90,11 +92,13 @@ class _Convolution(ConvolutionOp):
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The weight fits the channels, the groups divide them, and the window fits the data."""
         data, weight, groups = self.operands[0].shape(), self.operands[1].shape(), self._groups
-        text = (
-            f"the weight has shape {weight} in {groups} groups, but {self.operands[0].id} has {data[1]} channels; "
-            "a weight is (O, channels / groups, kernel...) and the groups divide O"
+        fits = required(
+            [weight[1] * groups == data[1], weight[0] % groups == 0],
+            lambda: (
+                f"the weight has shape {weight} in {groups} groups, but {self.operands[0].id} has {data[1]} "
+                "channels; a weight is (O, channels / groups, kernel...) and the groups divide O"
+            ),
         )
-        fits = [(weight[1] * groups == data[1], text), (weight[0] % groups == 0, text)]
         return [*fits, *super().requirements()]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:

@@ -11,7 +11,7 @@ import numpy as np
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape
-from hannah_hw.graph.numbers import whole, whole_conditions
+from hannah_hw.graph.numbers import required, whole, whole_conditions
 from hannah_hw.operators.dimensions import axis_of, copy_columns
 from hannah_hw.operators.windows import (
     Padding,
@@ -77,15 +77,19 @@ class Concat(Op):
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The operands have the same sizes but along the axis."""
         axis, first = self._axis(), self.operands[0].shape()
-        conditions: list[tuple[Scalar, str]] = []
-        for operand in self.operands[1:]:
-            text = (
-                f"it joins values that differ only in dimension {axis}, but {self.operands[0].id} has shape "
-                f"{first} and {operand.id} has {operand.shape()}"
-            )
-            sizes = zip(first, operand.shape(), strict=True)
-            conditions += [(a == b, text) for d, (a, b) in enumerate(sizes) if d != axis]
-        return conditions
+        others = [operand.shape() for operand in self.operands[1:]]
+        return required(
+            [
+                a == b
+                for other in others
+                for dim, (a, b) in enumerate(zip(first, other, strict=True))
+                if dim != axis
+            ],
+            lambda: (
+                f"it joins values that differ only in dimension {axis}, but "
+                + " and ".join(f"{operand.id} has shape {operand.shape()}" for operand in self.operands)
+            ),
+        )
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         import torch
@@ -146,12 +150,13 @@ class Slice(Op):
         """The part is within the data."""
         every = self.operands[0].shape()[self._axis()]
         begin, size = self._part()
-        text = (
-            f"{self.operands[0].id} has {every} values in dimension {self._axis()}; {size} of them from "
-            f"{begin} on cannot be taken"
+        return required(
+            [*whole_conditions((begin, size), 0), begin >= 0, size >= 1, begin + size <= every],
+            lambda: (
+                f"{self.operands[0].id} has {every} values in dimension {self._axis()}; {size} of them from "
+                f"{begin} on cannot be taken"
+            ),
         )
-        fractions = [(c, text) for number in (begin, size) for c in whole_conditions(number, 0)]
-        return [*fractions, (begin >= 0, text), (size >= 1, text), (begin + size <= every, text)]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         begin, size = self._part()

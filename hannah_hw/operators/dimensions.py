@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from hannah_hw.errors import SpaceError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Shape
+from hannah_hw.graph.numbers import required
 
 
 def product(sizes: Shape) -> Scalar:
@@ -45,13 +46,24 @@ def vector_requirements(vectors: Iterable[Node], size: Scalar) -> list[tuple[Sca
         vectors: The weights.
         size: The number of channels.
     """
-    conditions: list[tuple[Scalar, str]] = []
+    requirements: list[tuple[Scalar, str]] = []
     for vector in vectors:
         shape = vector.shape()
-        fits = shape[0] == size if len(shape) == 1 else False
-        if fits is not True:
-            conditions.append((fits, f"{vector.id} has shape {shape}; it must have {(size,)}"))
-    return conditions
+        if len(shape) != 1 or (shape[0] == size) is not True:
+            requirements += same_shape(vector, (size,))
+    return requirements
+
+
+def same_shape(node: Node, wanted: Shape) -> list[tuple[Scalar, str]]:
+    """A value or a weight has some shape.
+
+    Args:
+        node: The value.
+        wanted: Its shape.
+    """
+    shape = node.shape()
+    same = [a == b for a, b in zip(shape, wanted, strict=True)] if len(shape) == len(wanted) else [False]
+    return required(same, lambda: f"{node.id} has shape {shape}; it must have {wanted}")
 
 
 def elementwise_columns(shape: Shape) -> dict[str, Scalar]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import And, If, Or, Scalar
 from hannah_hw.graph import Node, Op, Shape
-from hannah_hw.graph.numbers import real
+from hannah_hw.graph.numbers import real, required
 from hannah_hw.operators.dimensions import elementwise_columns
 from hannah_hw.workload.rows import Row
 
@@ -49,12 +49,14 @@ class Add(Op):
     def requirements(self) -> list[tuple[Scalar, str]]:
         """Both operands have the same shape."""
         first, second = (operand.shape() for operand in self.operands)
-        text = "it adds values of one shape, but " + " and ".join(
-            f"{o.id} has {o.shape()}" for o in self.operands
+        alike = len(first) == len(second)
+        return required(
+            [a == b for a, b in zip(first, second, strict=True)] if alike else [False],
+            lambda: (
+                "it adds values of one shape, but "
+                + " and ".join(f"{operand.id} has {operand.shape()}" for operand in self.operands)
+            ),
         )
-        if len(first) != len(second):
-            return [(False, text)]
-        return [(a == b, text) for a, b in zip(first, second, strict=True)]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         return args[0] + args[1]
@@ -116,15 +118,14 @@ class Mul(Op):
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The second operand has the data's channels, and its sizes or none."""
         data, other = (operand.shape() for operand in self.operands)
-        text = (
-            f"it multiplies {self.operands[0].id} of shape {data} with {self.operands[1].id} of shape {other}; "
-            "the second must have the same shape or one number a channel"
+        a, b = (operand.id for operand in self.operands)
+        return required(
+            [*(one == two for one, two in zip(data[:2], other[:2], strict=True)), Or(*self._a_channel())],
+            lambda: (
+                f"it multiplies {a} of shape {data} with {b} of shape {other}; the second must have the same shape "
+                "or one number a channel"
+            ),
         )
-        if min(len(data), len(other)) < 2:
-            return [(False, text)]
-        return [(a == b, text) for a, b in zip(data[:2], other[:2], strict=True)] + [
-            (Or(*self._a_channel()), text)
-        ]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         data, other = args
@@ -185,7 +186,7 @@ class Scale(Op):
 
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The factor is positive: other powers of it need not be real numbers."""
-        return [(self.factor > 0, f"its factor is {self.factor}; it must be positive")]
+        return required([self.factor > 0], lambda: f"its factor is {self.factor}; it must be positive")
 
     @property
     def _number(self) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape, Tensor
+from hannah_hw.graph.numbers import required
 from hannah_hw.operators.dimensions import product, vector_requirements
 from hannah_hw.workload.rows import Row
 
@@ -49,8 +50,11 @@ class Linear(Op):
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The weight takes as many features as the data has, and a bias has one value an output."""
         features, weight = product(self.operands[0].shape()[1:]), self.operands[1].shape()
-        text = f"the weight takes {weight[0]} features, but {self.operands[0].id} has {features}"
-        return [(weight[0] == features, text), *vector_requirements(self.operands[2:], weight[1])]
+        fits = required(
+            [weight[0] == features],
+            lambda: f"the weight takes {weight[0]} features, but {self.operands[0].id} has {features}",
+        )
+        return [*fits, *vector_requirements(self.operands[2:], weight[1])]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         result = args[0].flatten(1) @ args[1]

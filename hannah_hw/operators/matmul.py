@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape
+from hannah_hw.graph.numbers import required
 from hannah_hw.operators.dimensions import product
 from hannah_hw.operators.linear import Linear
 from hannah_hw.workload.rows import Row
@@ -49,9 +50,12 @@ class MatMul(Op):
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The inner sizes and those of the other dimensions agree."""
         first, second = (operand.shape() for operand in self.operands)
-        text = f"a matrix product of {self.operands[0].id} {first} and {self.operands[1].id} {second} does not fit"
+        a, b = (operand.id for operand in self.operands)
         pairs = [*zip(first[:-2], second[:-2], strict=True), (first[-1], second[-2])]
-        return [(a == b, text) for a, b in pairs]
+        return required(
+            [one == other for one, other in pairs],
+            lambda: f"a matrix product of {a} {first} and {b} {second} does not fit",
+        )
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         return args[0] @ args[1]

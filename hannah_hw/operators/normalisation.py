@@ -11,8 +11,14 @@ from numpy.typing import NDArray
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op
-from hannah_hw.graph.numbers import real
-from hannah_hw.operators.dimensions import axis_of, elementwise_columns, row_columns, vector_requirements
+from hannah_hw.graph.numbers import real, required
+from hannah_hw.operators.dimensions import (
+    axis_of,
+    elementwise_columns,
+    row_columns,
+    same_shape,
+    vector_requirements,
+)
 from hannah_hw.workload.rows import Row
 
 if TYPE_CHECKING:
@@ -47,7 +53,9 @@ class BatchNorm(Op):
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The statistics, scale and offset have one value a channel; no variance is negative."""
         fits = vector_requirements(self.operands[1:], self.operands[0].shape()[1])
-        return [*fits, (self.epsilon >= 0, f"its epsilon is {self.epsilon}; it must be at least 0")]
+        return fits + required(
+            [self.epsilon >= 0], lambda: f"its epsilon is {self.epsilon}; it must be at least 0"
+        )
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         import torch.nn.functional as functional
@@ -132,13 +140,7 @@ class LayerNorm(Op):
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The weights have the shape of the normalised dimensions."""
         normalised = self.operands[0].shape()[self._axis() :]
-        conditions: list[tuple[Scalar, str]] = []
-        for weight in self.operands[1:]:
-            text = f"{weight.id} has shape {weight.shape()}, but {normalised} is normalised"
-            if len(weight.shape()) != len(normalised):
-                return [(False, text)]
-            conditions += [(a == b, text) for a, b in zip(weight.shape(), normalised, strict=True)]
-        return conditions
+        return [entry for weight in self.operands[1:] for entry in same_shape(weight, normalised)]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         import torch.nn.functional as functional

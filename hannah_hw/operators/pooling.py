@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from hannah_hw.errors import ModelError, SpaceError, UnsupportedError
 from hannah_hw.expressions import Or, Scalar
 from hannah_hw.graph import Node, Op, Shape
-from hannah_hw.graph.numbers import whole_conditions
+from hannah_hw.graph.numbers import required, whole_conditions
 from hannah_hw.operators.windows import (
     Padding,
     WindowOp,
@@ -66,16 +66,21 @@ class _Pooling(WindowOp):
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The window fits the data, and no window is in the padding only, for it would pool nothing."""
         sizes, _, kernel, _, dilation, begin, end = self._window()
-        conditions = super().requirements()
-        text = f"windows of {kernel} with dilation {dilation} and padding {(*begin, *end)} reach no value of {sizes}"
+        reaches: list[Scalar] = []
         for size, k, d, *sides in zip(sizes, kernel, dilation, begin, end, strict=True):
             if all(isinstance(side, int) and side == 0 for side in sides):
                 continue
             if not (self.padding is None or self.padding == "same"):  # whose sides are at most half a window
-                conditions += [(side <= d * (k - 1), text) for side in sides]
+                reaches += [side <= d * (k - 1) for side in sides]
             if not isinstance(d, int) or d > 1:
-                conditions.append((Or(size >= d, k <= 1), text))
-        return conditions
+                reaches.append(Or(size >= d, k <= 1))
+        missed = required(
+            reaches,
+            lambda: (
+                f"windows of {kernel} with dilation {dilation} and padding {(*begin, *end)} reach no value of {sizes}"
+            ),
+        )
+        return [*super().requirements(), *missed]
 
     def row(self) -> Row:
         """A pooling kernel; every channel is a group of its own."""
@@ -146,7 +151,9 @@ class AvgPooling(_Pooling):
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The window fits the data and has no gaps."""
         dilation = self._window()[4]
-        gaps = [(d == 1, f"average pooling has no dilation; it is {dilation}") for d in dilation]
+        gaps = required(
+            [d == 1 for d in dilation], lambda: f"average pooling has no dilation; it is {dilation}"
+        )
         return [*gaps, *super().requirements()]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
@@ -196,9 +203,13 @@ class AdaptiveAvgPooling(Op):
     def requirements(self) -> list[tuple[Scalar, str]]:
         """Every size is a multiple of its outputs."""
         sizes, outputs = self._sizes()
-        text = f"the sizes {sizes} are no multiples of the outputs {outputs}"
-        positive = [(condition, text) for output in outputs for condition in whole_conditions(output, 1)]
-        return [*positive, *((size % output == 0, text) for size, output in zip(sizes, outputs, strict=True))]
+        return required(
+            [
+                *whole_conditions(outputs, 1),
+                *(size % output == 0 for size, output in zip(sizes, outputs, strict=True)),
+            ],
+            lambda: f"the sizes {sizes} are no multiples of the outputs {outputs}",
+        )
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         import torch.nn.functional as functional

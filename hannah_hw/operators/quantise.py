@@ -26,7 +26,7 @@ from hannah_hw.graph.bits import (
     grid,
     is_width,
 )
-from hannah_hw.graph.numbers import real
+from hannah_hw.graph.numbers import real, required
 from hannah_hw.operators.dimensions import elementwise_columns, vector_requirements
 from hannah_hw.workload.rows import Row
 
@@ -76,7 +76,7 @@ class Quantize(Op):
     def requirements(self) -> list[tuple[Scalar, str]]:
         """There is such a grid, with one range."""
         condition = bits_condition(self.bits, self._least)
-        widths = [] if condition is True else [(condition, f"{self.bits} is no bit width")]
+        widths = required([condition], lambda: f"{self.bits} is no bit width")
         return [*widths, *vector_requirements(self.operands[1:], 1)]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:

@@ -9,7 +9,7 @@ import numpy as np
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Op, Shape
-from hannah_hw.graph.numbers import whole_conditions
+from hannah_hw.graph.numbers import required, whole_conditions
 from hannah_hw.operators.windows import per_dimension, window_columns
 from hannah_hw.workload.rows import Row
 
@@ -69,8 +69,10 @@ class Upsample(Op):
 
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The factors are whole numbers."""
-        text = f"its scale is {self.scale}; it must be a whole number, at least 1"
-        return [(condition, text) for scale in self._scales() for condition in whole_conditions(scale, 1)]
+        return required(
+            whole_conditions(self._scales(), 1),
+            lambda: f"its scale is {self.scale}; it must be a whole number, at least 1",
+        )
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         import torch.nn.functional as functional

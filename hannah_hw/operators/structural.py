@@ -10,7 +10,7 @@ import numpy as np
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Max, Scalar
 from hannah_hw.graph import Node, Op, Shape
-from hannah_hw.graph.numbers import real, whole
+from hannah_hw.graph.numbers import real, required, whole
 from hannah_hw.operators.dimensions import product
 from hannah_hw.workload.rows import Row
 
@@ -63,8 +63,9 @@ class Dropout(_View):
 
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The probability is one."""
-        text = f"the probability p is {self.p}; it must be from 0 to 1"
-        return [(self.p >= 0, text), (self.p <= 1, text)]
+        return required(
+            [self.p >= 0, self.p <= 1], lambda: f"the probability p is {self.p}; it must be from 0 to 1"
+        )
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         import torch.nn.functional as functional
@@ -148,8 +149,10 @@ class Reshape(_View):
     def requirements(self) -> list[tuple[Scalar, str]]:
         """As many values as the data has."""
         data = self.operands[0].shape()
-        text = f"{self.operands[0].id} of shape {data} cannot be read as {self.sizes} behind the batch"
-        return [(product(self.shape()[1:]) == product(data[1:]), text)]
+        return required(
+            [product(self.shape()[1:]) == product(data[1:])],
+            lambda: f"{self.operands[0].id} of shape {data} cannot be read as {self.sizes} behind the batch",
+        )
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         sizes: Any = self.shape()[1:]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Scalar
 from hannah_hw.graph import Node, Shape
-from hannah_hw.graph.numbers import whole_conditions
+from hannah_hw.graph.numbers import required, whole_conditions
 from hannah_hw.operators.convolution import ConvolutionOp
 from hannah_hw.operators.dimensions import product
 from hannah_hw.operators.windows import Padding, onnx_window, per_dimension, window_columns
@@ -69,15 +69,19 @@ class _TransposedConvolution(ConvolutionOp):
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The weight fits the channels, the groups divide them, and less is kept beyond the end than a step."""
         data, weight, groups = self.operands[0].shape(), self.operands[1].shape(), self._groups
-        text = (
-            f"the weight has shape {weight} in {groups} groups, but {self.operands[0].id} has {data[1]} channels; "
-            "a weight is (channels, O / groups, kernel...) and the groups divide the channels"
+        fits = required(
+            [weight[0] == data[1], data[1] % groups == 0],
+            lambda: (
+                f"the weight has shape {weight} in {groups} groups, but {self.operands[0].id} has {data[1]} "
+                "channels; a weight is (channels, O / groups, kernel...) and the groups divide the channels"
+            ),
         )
         stride, extra = self._window()[3], self._extra()
-        beyond = f"the output padding {extra} must be below the stride {stride}, and not negative"
-        steps: list[tuple[Scalar, str]] = [(e < s, beyond) for e, s in zip(extra, stride, strict=True)]
-        steps += [(condition, beyond) for e in extra for condition in whole_conditions(e, 0)]
-        fits = [(weight[0] == data[1], text), (data[1] % groups == 0, text)]
+        below: list[Scalar] = [e < s for e, s in zip(extra, stride, strict=True)]
+        steps = required(
+            below + whole_conditions(extra, 0),
+            lambda: f"the output padding {extra} must be below the stride {stride}, and not negative",
+        )
         return [*fits, *steps, *super().requirements()]
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:

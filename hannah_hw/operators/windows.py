@@ -8,7 +8,7 @@ from typing import Any
 from hannah_hw.errors import ModelError, SpaceError
 from hannah_hw.expressions import Max, Scalar
 from hannah_hw.graph import Op
-from hannah_hw.graph.numbers import whole, whole_conditions
+from hannah_hw.graph.numbers import required, whole, whole_conditions
 
 #: What may be given for padding: None (the default rule), ``"same"``, ``"valid"``, one number for all sides,
 #: one a dimension, or (begin, ..., end, ...) as ONNX orders them.
@@ -113,9 +113,9 @@ def padding_requirements(begin: tuple[Scalar, ...], end: tuple[Scalar, ...]) -> 
         end: Padding behind it.
     """
     sides = (*begin, *end)
-    text = f"its padding is {sides}; no side may be negative"
-    cut = [(False, text) for side in sides if isinstance(side, int) and side < 0]
-    return cut + [(condition, text) for side in sides for condition in whole_conditions(side, 0)]
+    conditions: list[Scalar] = [side >= 0 for side in sides if isinstance(side, int)]
+    conditions += whole_conditions(sides, 0)
+    return required(conditions, lambda: f"its padding is {sides}; no side may be negative")
 
 
 def window_columns(
@@ -195,14 +195,19 @@ class WindowOp(Op):
     def requirements(self) -> list[tuple[Scalar, str]]:
         """The window fits into its padded input at least once in each dimension, and its steps are steps."""
         sizes, outputs, kernel, stride, dilation, begin, end = self._window()
-        text = f"a window of {kernel} does not fit into {sizes} with padding {(*begin, *end)}"
-        conditions: list[tuple[Scalar, str]] = [(output >= 1, text) for output in outputs]
-        for name, numbers in (("kernel", kernel), ("stride", stride), ("dilation", dilation)):
-            text = f"its {name} is {numbers}; it must be whole numbers of at least 1"
-            conditions += [(condition, text) for n in numbers for condition in whole_conditions(n, 1)]
+        fits = required(
+            [output >= 1 for output in outputs],
+            lambda: f"a window of {kernel} does not fit into {sizes} with padding {(*begin, *end)}",
+        )
+        steps = required(
+            whole_conditions((*kernel, *stride, *dilation), 1),
+            lambda: (
+                f"its kernel {kernel}, stride {stride} and dilation {dilation} must be whole numbers from 1 on"
+            ),
+        )
         if self.padding is None or isinstance(self.padding, str):
-            return conditions
-        return [*conditions, *padding_requirements(begin, end)]
+            return [*fits, *steps]
+        return [*fits, *steps, *padding_requirements(begin, end)]
 
 
 def onnx_window(attributes: Mapping[str, Any], rank: int) -> dict[str, Any]:

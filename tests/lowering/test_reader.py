@@ -395,7 +395,7 @@ FOREIGN = {
         image(
             node("LayerNormalization", "x s", "y", axis=2), constants={"s": values(8)}, output=(1, 3, 8, 8)
         ),
-        "is normalised",
+        "it must have (8, 8)",
     ),
     "automatic transposed padding": (
         image(
