@@ -124,15 +124,12 @@ def _from_function(
     arguments = {k: v for k, v in offered.items() if k in accepted} | dict(options)
     try:
         outputs = function(**arguments)
-    except InputError as error:
-        raise SpaceError(f"{wanted}({arguments}): {error}", where=str(path)) from error
-    except HannahError:
-        raise
     except (Exception, SystemExit) as error:
-        raise SpaceError(
-            f"{wanted}({arguments}) failed: {type(error).__name__}: {error}",
-            where=raised_at(error, path) or str(path),
-        ) from error
+        if isinstance(error, HannahError) and not isinstance(error, InputError):
+            raise
+        text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        where = raised_at(error, path) or str(path)
+        raise SpaceError(f"{wanted}({arguments}) failed: {text}", where=where) from error
     if isinstance(outputs, Node):
         outputs = [outputs]
     if not isinstance(outputs, list | tuple) or not all(isinstance(output, Node) for output in outputs):
