@@ -15,7 +15,7 @@ def entries():
         yield from [name] if name in functions else [f"{name}:{function}" for function in functions]
 
 
-@pytest.mark.parametrize("name", entries())
+@pytest.mark.parametrize("name", [*entries()])
 def test_a_space_loads_within_a_second(name):
     """Of processor time, imports aside, the better of two."""
     times = []
@@ -24,4 +24,4 @@ def test_a_space_loads_within_a_second(name):
         space = load_space(name)
         times.append(time.process_time() - start)
     assert min(times) < 1
-    assert space.candidate(space.sample(seed=0)).macs > 0
+    assert space.candidate(space.sample(seed=0)).plan.steps
