@@ -10,49 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from hannah_hw import operators as ops
 from hannah_hw.errors import SpaceError
 from hannah_hw.graph import Plan, PlanStep
-from hannah_hw.operators import (
-    AdaptiveAvgPooling,
-    Add,
-    AvgPooling,
-    BatchNorm,
-    Conv1d,
-    Conv2d,
-    Dropout,
-    Flatten,
-    HardSigmoid,
-    HardSwish,
-    Identity,
-    Linear,
-    MaxPooling,
-    Mul,
-    Quantize,
-    Relu,
-    Relu6,
-    Sigmoid,
-)
+from hannah_hw.operators import Add, Conv1d, Conv2d, Linear, Mul
 
 #: Operators that write each channel from the same channel of what they read.
 _KEEPING: Final = (
-    Add,
-    AdaptiveAvgPooling,
-    AvgPooling,
-    BatchNorm,
-    Conv1d,
-    Conv2d,
-    Dropout,
-    Flatten,
-    HardSigmoid,
-    HardSwish,
-    Identity,
-    Linear,
-    MaxPooling,
-    Mul,
-    Quantize,
-    Relu,
-    Relu6,
-    Sigmoid,
+    *(Add, Mul, Conv1d, Conv2d, Linear),
+    *(ops.AdaptiveAvgPooling, ops.AvgPooling, ops.BatchNorm, ops.Dropout, ops.Flatten, ops.Identity),
+    *(ops.MaxPooling, ops.Quantize, ops.Relu, ops.Relu6, ops.Sigmoid, ops.HardSigmoid, ops.HardSwish),
 )
 
 
