@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Literal
 
-#: Passes down and up of ordering, and of placing.
-_SWEEPS: Final = 8
-#: How much straighter a line that passes a layer is kept than one that ends in it.
-_STRAIGHT: Final = 4.0
+from hannah_hw.report.slots import Piece, Slot, order, place
 
 
 @dataclass(frozen=True)
@@ -87,30 +84,6 @@ class Arrangement:
     height: float
 
 
-@dataclass
-class _Slot:
-    """A place in a layer: of a vertex, or of a line that passes."""
-
-    vertex: int | None
-    width: float
-    x: float = 0.0
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """A piece of a line between slots of neighbouring layers, with offsets from the middles of the slots."""
-
-    net: str
-    tail: _Slot
-    head: _Slot
-    leaves: float
-    enters: float
-
-
-#: Slot -> its neighbours in the next layer, with the offsets of their line there and here.
-_Near: TypeAlias = dict[int, list[tuple[_Slot, float, float]]]
-
-
 def arrange(
     vertices: Sequence[Vertex], edges: Sequence[Edge], *, across: float = 22.0, down: float = 30.0
 ) -> Arrangement:
@@ -124,8 +97,8 @@ def arrange(
     """
     ranks = _ranks(vertices, edges)
     layers, pieces = _slots(vertices, edges, ranks)
-    _order(layers, pieces)
-    _place(layers, pieces, across)
+    order(layers, pieces)
+    place(layers, pieces, across)
     left = min((slot.x - slot.width / 2 for layer in layers for slot in layer), default=0.0)
     for layer in layers:
         for slot in layer:
@@ -195,10 +168,10 @@ def _ranks(vertices: Sequence[Vertex], edges: Sequence[Edge]) -> list[int]:
 
 def _slots(
     vertices: Sequence[Vertex], edges: Sequence[Edge], ranks: Sequence[int]
-) -> tuple[list[list[_Slot]], list[_Piece]]:
+) -> tuple[list[list[Slot]], list[Piece]]:
     """The slots of each layer, and the pieces between them."""
-    slots = [_Slot(index, vertex.width) for index, vertex in enumerate(vertices)]
-    layers: list[list[_Slot]] = [[] for _ in range(max(ranks, default=-1) + 1)]
+    slots = [Slot(index, vertex.width) for index, vertex in enumerate(vertices)]
+    layers: list[list[Slot]] = [[] for _ in range(max(ranks, default=-1) + 1)]
     for slot, rank in zip(slots, ranks, strict=True):
         layers[rank].append(slot)
     nets: dict[tuple[int, str], dict[int, None]] = {}
@@ -211,17 +184,17 @@ def _slots(
         slot, lowest = slots[tail], max(ranks[head] for head in heads)
         for rank in range(ranks[tail] + 1, lowest + 1):
             pieces += [
-                _Piece(net, slot, slots[head], leaves, _entry(vertices[head], net))
+                Piece(net, slot, slots[head], leaves, _entry(vertices[head], net))
                 for head in heads
                 if ranks[head] == rank
             ]
             if rank < lowest:
-                passing = _Slot(None, 0.0)
+                passing = Slot(None, 0.0)
                 layers[rank].append(passing)
-                pieces.append(_Piece(net, slot, passing, leaves, 0.0))
+                pieces.append(Piece(net, slot, passing, leaves, 0.0))
                 slot, leaves = passing, 0.0
         pieces += [
-            _Piece(net, slots[tail], slots[head], leaves, _entry(vertices[head], net))
+            Piece(net, slots[tail], slots[head], leaves, _entry(vertices[head], net))
             for head in heads
             if ranks[head] <= ranks[tail]
         ]
@@ -232,80 +205,10 @@ def _entry(vertex: Vertex, net: str) -> float:
     return vertex.entries.get(net, vertex.width / 2) - vertex.width / 2
 
 
-def _order(layers: Sequence[list[_Slot]], pieces: Sequence[_Piece]) -> None:
-    """Sort each layer by the mean position of its neighbours above, then below, several times."""
-    above, below = _neighbours(pieces)
-    position = {id(slot): float(i) for layer in layers for i, slot in enumerate(layer)}
-    for sweep in range(_SWEEPS):
-        near = below if sweep % 2 else above
-        for layer in reversed(layers) if sweep % 2 else layers:
-            wanted = {id(slot): _mean_position(slot, near, position) for slot in layer}
-            ranked = sorted((wanted[id(slot)], index) for index, slot in enumerate(layer))
-            layer[:] = [layer[index] for _, index in ranked]
-            position.update((id(slot), float(i)) for i, slot in enumerate(layer))
-
-
-def _mean_position(slot: _Slot, near: _Near, position: Mapping[int, float]) -> float:
-    """The mean position of a slot's neighbours, or its own."""
-    found = [
-        position[id(other)] + offset / max(other.width, 1.0) for other, offset, _ in near.get(id(slot), ())
-    ]
-    return sum(found) / len(found) if found else position[id(slot)]
-
-
-def _neighbours(pieces: Sequence[_Piece]) -> tuple[_Near, _Near]:
-    """Slot -> (slot above, its offset, own offset), and the same for those below."""
-    above: _Near = {}
-    below: _Near = {}
-    for piece in pieces:
-        above.setdefault(id(piece.head), []).append((piece.tail, piece.leaves, piece.enters))
-        below.setdefault(id(piece.tail), []).append((piece.head, piece.enters, piece.leaves))
-    return above, below
-
-
-def _place(layers: Sequence[list[_Slot]], pieces: Sequence[_Piece], across: float) -> None:
-    """Give each slot its x: near its neighbours, in the order of its layer, without overlaps."""
-    above, below = _neighbours(pieces)
-    for layer in layers:
-        _settle(layer, [0.0] * len(layer), across)
-    for sweep in range(_SWEEPS + 1):
-        near = below if sweep % 2 else above
-        for layer in reversed(layers) if sweep % 2 else layers:
-            wanted = []
-            for slot in layer:
-                found = [other.x + offset - own for other, offset, own in near.get(id(slot), ())]
-                wanted.append(sum(found) / len(found) if found else slot.x)
-            _settle(layer, wanted, across)
-
-
-def _settle(layer: Sequence[_Slot], wanted: Sequence[float], across: float) -> None:
-    """The places nearest to those wanted, by least squares, that keep the order and the distances.
-
-    Least squares under an order: neighbours that would overlap become a block with the mean of their wishes (the
-    pool-adjacent-violators algorithm).
-    """
-    shift, shifts = 0.0, []
-    for index, slot in enumerate(layer):
-        if index:
-            shift += (layer[index - 1].width + slot.width) / 2 + across
-        shifts.append(shift)
-    blocks: list[tuple[float, float, int]] = []
-    for slot, x, moved in zip(layer, wanted, shifts, strict=True):
-        mean, weight, count = x - moved, _STRAIGHT if slot.vertex is None else 1.0, 1
-        while blocks and blocks[-1][0] > mean:
-            other, heavy, many = blocks.pop()
-            mean = (mean * weight + other * heavy) / (weight + heavy)
-            weight, count = weight + heavy, count + many
-        blocks.append((mean, weight, count))
-    means = [mean for mean, _, count in blocks for _ in range(count)]
-    for slot, mean, moved in zip(layer, means, shifts, strict=True):
-        slot.x = mean + moved
-
-
-def _spread(vertices: Sequence[Vertex], pieces: Sequence[_Piece]) -> dict[int, float]:
+def _spread(vertices: Sequence[Vertex], pieces: Sequence[Piece]) -> dict[int, float]:
     """Piece -> offset at which it enters its head; nets without an entry of their own share the width."""
     result = {id(piece): piece.enters for piece in pieces}
-    shared: dict[int, list[_Piece]] = {}
+    shared: dict[int, list[Piece]] = {}
     for piece in pieces:
         vertex = piece.head.vertex
         if vertex is not None and piece.net not in vertices[vertex].entries:
