@@ -39,7 +39,7 @@ BATCH = 64
 #: Training of a network that is trained already.
 FURTHER = Training(epochs=3, learning_rate=0.03, schedule="cosine")
 #: Objective of the search: cross entropy + weight * expected latency in milliseconds.
-LATENCY_WEIGHTS = (0.0, 0.1, 1.0)
+LATENCY_WEIGHTS = (0.0, 0.03, 0.3)
 
 
 def batches(data: Dataset, parts: int = 1, part: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
