@@ -103,4 +103,4 @@ def test_the_command_line_upgrades_documents_and_prints_the_schema(tmp_path, cap
     assert main(["spaces", "schema"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(json_schema()))
     assert main(["spaces", "upgrade", str(tmp_path / "none.yaml")]) == 2
-    assert "cannot read the file" in capsys.readouterr().err
+    assert "there is no file" in capsys.readouterr().err
