@@ -111,7 +111,9 @@ def read_checkpoint(path: Path) -> dict[str, TorchTensor]:
     except SpaceError:
         raise
     except pickle.UnpicklingError as error:
-        text = f"{path} is broken, or holds more than tensors, which is not executed; save module.state_dict()"
+        text = (
+            f"{path} is broken, or holds more than tensors, which is not executed; save module.state_dict()"
+        )
         raise SpaceError(text, code="E_CHECKPOINT") from error
     except Exception as error:  # a broken file makes torch raise almost anything
         reason = str(error).strip().partition("\n")[0]
