@@ -116,14 +116,16 @@ def _trained(plan: Plan, module: nn.Module) -> dict[str, FloatArray]:
         state = {name: module.weight(name) for name in module.plan.weights}
     else:
         state = module.state_dict()
+    weights: dict[str, FloatArray] = {}
     for name, value in plan.weights.items():
-        shape = tuple(state[name].shape) if name in state else None
-        if shape != value.shape():
+        values = state[name].numpy(force=True) if name in state else None
+        if values is None or values.shape != value.shape():
             raise SpaceError(
                 f"the module is not that of the candidate: the weight {name} is {value.shape()}, but the module has "
-                + (f"{shape}" if shape is not None else "none")
+                + (f"{values.shape}" if values is not None else "none")
             )
-    return {name: state[name].detach().cpu().numpy().astype(np.float32, copy=False) for name in plan.weights}
+        weights[name] = values if values.dtype == np.float32 else values.astype(np.float32)
+    return weights
 
 
 def _random(plan: Plan, seed: int) -> dict[str, FloatArray]:
