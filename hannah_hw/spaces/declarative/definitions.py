@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
-from pydantic.errors import PydanticUserError
 
 from hannah_hw.errors import SpaceError
 from hannah_hw.expressions import Scalar
@@ -70,26 +69,28 @@ class Definition:
 
         Its attributes are named ``field_NAME``, so that a field can have any name, with the alias ``NAME``.
         """
-        try:
-            hints = get_type_hints(self.function, include_extras=True)
-        except NameError as error:
-            raise SpaceError(
-                f"an annotation of {self.name} cannot be read: {error}", code="E_BLOCK"
-            ) from error
-        members: dict[str, Any] = {}
-        for name, parameter in self.fields.items():
-            given = parameter.default is not parameter.empty
-            shown = {"default": parameter.default} if given and _is_plain(parameter.default) else {}
-            default = Field(default=None, alias=name, json_schema_extra=shown or None)
-            members[f"field_{name}"] = (hints.get(name, Any), default)
         description = inspect.getdoc(self.function)
         try:
+            hints = get_type_hints(self.function, include_extras=True)
+            for name in self.fields:
+                if name not in hints:
+                    text = f"the field {name!r} of {self.name} has no annotation; write what it is, such as Value[int]"
+                    raise SpaceError(text, code="E_BLOCK")
+            members: dict[str, Any] = {f"field_{n}": (hints[n], self._default(n)) for n in self.fields}
             return create_model(self.name, __config__=_STRICT, __doc__=description, **members)
-        except PydanticUserError as error:
-            text = str(error).partition("\n")[0]
-            raise SpaceError(
-                f"an annotation of {self.name} cannot be read: {text}", code="E_BLOCK"
-            ) from error
+        except SpaceError:
+            raise
+        except Exception as error:  # Annotations are code of users, and may fail in any way.
+            text = f"an annotation of {self.name} cannot be read: {str(error).partition('. ')[0]}"
+            raise SpaceError(text.partition("\n")[0], code="E_BLOCK") from error
+
+    def _default(self, name: str) -> Any:
+        """A field of the model: optional, with the alias and, for editors, the default of the function's field."""
+        default = self.fields[name].default
+        shown = (
+            {"default": default} if default is not inspect.Parameter.empty and _is_plain(default) else None
+        )
+        return Field(default=None, alias=name, json_schema_extra=shown)
 
 
 _STRICT: Final = ConfigDict(

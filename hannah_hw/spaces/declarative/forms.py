@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,10 +12,12 @@ from hannah_hw.expressions import If, Int, Scalar, Select
 from hannah_hw.parameters import CategoricalParameter, FloatScalarParameter, IntScalarParameter, Parameter
 from hannah_hw.spaces.declarative.binding import Bindable, Binder, parameter_id
 from hannah_hw.spaces.declarative.limits import MAX_LEVELS, MAX_POSITIONS
+from hannah_hw.spaces.declarative.numbers import Numbers
 from hannah_hw.spaces.declarative.problems import problem
 from hannah_hw.wording import listing, shortened
 
 T = TypeVar("T")
+Real = Annotated[float, Numbers(frozenset({float}))]
 
 
 def base_types(annotation: Any) -> frozenset[type]:
@@ -139,10 +141,10 @@ class IntRange(Form, Bindable, Generic[T]):
 class FloatBounds(Form):
     """Real numbers from ``min`` to ``max``; with ``log``, all magnitudes are drawn as often."""
 
-    min: float
-    max: float
+    min: Real
+    max: Real
     log: bool = False
-    default: float | None = None
+    default: Real | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -255,6 +257,8 @@ def _distinct(values: Sequence[Any]) -> None:
     seen: set[Any] = set()
     for value in values:
         key = tuple(value) if isinstance(value, list) else value
+        if not isinstance(key, Hashable):
+            raise ValueError(f"{shortened(value)} cannot be chosen; list plain values")
         if key in seen:
             raise ValueError(f"{value!r} is there twice")
         seen.add(key)

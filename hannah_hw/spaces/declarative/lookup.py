@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -74,9 +75,7 @@ class Lookup:
         module = self._file(source) if source.endswith(".py") else _imported(source)
         function = getattr(module, name, None)
         if not callable(function):
-            functions = [
-                key for key, value in vars(module).items() if callable(value) and not key.startswith("_")
-            ]
+            functions = [key for key, value in vars(module).items() if _is_own_function(value, module)]
             raise SpaceError(
                 f"{source} has no function {name!r}", code="E_TYPE", allowed=functions, given=name
             )
@@ -93,6 +92,11 @@ class Lookup:
                 f"{source!r} is not inside of the folder of the document, {folder}", code="E_CODE"
             )
         return execute(path)
+
+
+def _is_own_function(value: Any, module: Any) -> bool:
+    """Whether a module defines something as a function, and does not merely import it."""
+    return inspect.isfunction(value) and value.__module__ == module.__name__
 
 
 @functools.cache

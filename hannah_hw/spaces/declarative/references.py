@@ -6,6 +6,7 @@ import difflib
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
@@ -161,16 +162,24 @@ def _called(definition: Definition, argument: Any, fields: Mapping[str, Any]) ->
         if isinstance(result, Node):
             result.shape()  # what operators require of plain sizes is checked here
         return result
-    except InputError as error:
-        if error.where:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, HannahError) and (not isinstance(error, InputError) or error.where):
             raise
-        raise SpaceError(str(error), code="E_BUILD", where=current_site().where) from error
-    except HannahError:
-        raise
-    except Exception as error:
-        at = raised_at(error)
-        text = f"{definition.name} failed{f' in {at}' if at else ''}: {type(error).__name__}: {error}"
+        at = _line(definition.function, error)
+        failed = f"{definition.name} failed{f' in {at}' if at else ''}: "
+        if isinstance(error, InputError):
+            text = f"{failed if at else ''}{error}"
+        else:
+            text = f"{failed}{type(error).__name__}: {error}"
         raise SpaceError(text, code="E_BUILD", where=current_site().where) from error
+
+
+def _line(function: Any, error: BaseException) -> str:
+    """``file:line`` where the function of a user failed; empty for one of the library."""
+    code = getattr(function, "__code__", None)
+    if code is None or str(function.__module__).startswith("hannah_hw."):
+        return ""
+    return raised_at(error, Path(code.co_filename))
 
 
 class ChoiceRef(Ref):

@@ -13,23 +13,19 @@ The id of a parameter is its path in the document: ``layer.doublechannel.2``.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import Field, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, core_schema
 
 from hannah_hw.expressions import Expression
 from hannah_hw.spaces.declarative.forms import Choice, Code, FloatRange, IntRange, ListChoice, base_types
 from hannah_hw.spaces.declarative.limits import MAX_BLOCKS, MAX_SIZE
+from hannah_hw.spaces.declarative.numbers import Numbers, number_reader
 from hannah_hw.spaces.declarative.problems import FORMS
 
 T = TypeVar("T")
-
-#: A number with an exponent that YAML 1.1 takes for text: no point, or no sign of the exponent.
-_EXPONENT: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
 class Searchable:
@@ -49,7 +45,7 @@ class Searchable:
         numbers = core_schema.no_info_before_validator_function(
             number_reader(bases), handler.generate_schema(plain)
         )
-        element: Any = Annotated[plain, _Numbers(bases)]
+        element: Any = Annotated[plain, Numbers(bases)]
         schemas: dict[Any, CoreSchema] = {
             "<value>": numbers,
             "<choice>": handler.generate_schema(Choice[element]),
@@ -66,31 +62,6 @@ class Searchable:
             schemas["<lists>"] = handler.generate_schema(ListChoice[element])
             schemas["<code>"] = handler.generate_schema(Code[element])
         return core_schema.tagged_union_schema(schemas, _tag, **_no_form(schemas))
-
-
-@dataclass(frozen=True)
-class _Numbers:
-    """Annotation: reads numbers as `number_reader` does."""
-
-    bases: frozenset[type]
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(number_reader(self.bases), handler(source))
-
-
-def number_reader(bases: frozenset[type]) -> Callable[[Any], Any]:
-    """A function that repairs what YAML 1.1 makes of numbers, and says what it makes of ``on`` and ``no``."""
-
-    def read(value: Any) -> Any:
-        if isinstance(value, bool) and bool not in bases and bases & {int, float}:
-            raise PydanticCustomError(
-                "boolean", "must be a number; on, off, yes, no, true and false are truth values in YAML"
-            )
-        if isinstance(value, str) and float in bases and str not in bases and _EXPONENT.fullmatch(value):
-            return float(value)
-        return value
-
-    return read
 
 
 def _tag(value: Any) -> str:

@@ -186,6 +186,12 @@ def test_what_nothing_depends_on_is_warned_of():
             "f.yaml:3:103 a.block.stride: is 2, but the outer block determines it: 1",
         ),
         (
+            HEAD + "  a: {tpye: View}",
+            "E_MISSING",
+            "a: the field 'type' is missing; did you mean it by 'tpye'",
+        ),
+        (HEAD + "  yes: {type: View}", "E_VALUE", "f.yaml:2:1 modules: the name is True; .*; quote it"),
+        (
             HEAD + "  a: {type: View, type: View}",
             "",
             "f.yaml:3:19: not valid YAML: the key 'type' occurs twice",

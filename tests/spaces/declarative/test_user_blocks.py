@@ -127,6 +127,19 @@ def test_entry_points_of_installed_packages_need_no_permission(tmp_path, monkeyp
             "a: my/fields.py:fails failed in .*fields.py:8: KeyError: 'no such'",
         ),
         ("my/fields.py:no_node", "E_BLOCK", "a: my/fields.py:no_node returned None, not a node"),
+        ("my/fields.py:bare", "E_BLOCK", "the field 'y' of my/fields.py:bare has no annotation"),
+        (
+            "my/fields.py:open_",
+            "E_BLOCK",
+            "an annotation of my/fields.py:open_ cannot be read: Forward reference",
+        ),
+        ("my/fields.py:leaves", "E_BUILD", "leaves failed in .*fields.py:9: SystemExit: 3"),
+        (
+            "my/fields.py:unfit",
+            "E_BUILD",
+            "unfit failed in .*fields.py:13: the data of Conv2d must have 4 dim",
+        ),
+        ("my/fields.py:Sequence", "E_TYPE", "no function 'Sequence' .*; allowed: any_field, no_data"),
     ],
 )
 def test_code_that_is_no_block(folder, type, code, message):
@@ -134,7 +147,10 @@ def test_code_that_is_no_block(folder, type, code, message):
     (folder / "my" / "fields.py").write_text(
         "def any_field(x, **fields): return x\ndef no_data(): return None\ndef no_node(x): return None\n"
         "def odd(x, *, y: 'Missing'): return x\nclass Path_: pass\ndef strange(x, *, y: Path_): return x\n"
-        "def fails(x):\n    return {}['no such']\n"
+        "def fails(x):\n    return {}['no such']\ndef leaves(x): raise SystemExit(3)\n"
+        "def bare(x, *, y): return x\ndef open_(x, *, y: 'list[int'): return x\n"
+        "def unfit(x):\n    return conv2d(linear(x, 4), 2)\n"
+        "from hannah_hw.blocks import conv2d, linear\nSequence = 3\n"
     )
     (folder / "net.yaml").write_text(f"format: hannah-space/1\nmodules: {{a: {{type: '{type}'}}}}")
     with pytest.raises(SpaceError, match=message) as caught:

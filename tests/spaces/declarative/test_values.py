@@ -98,7 +98,13 @@ def test_a_fixed_number_of_ones_holds_for_all_candidates(code, ones):
 
 def test_numbers_that_yaml_takes_for_text_are_numbers_where_numbers_are_wanted():
     # The value itself is of no effect here; that it is accepted is the point, in all forms.
-    for slope in ("1e-4", "{choice: [1e-4, 1E+2]}", "{float: {min: 0, max: 1.5}}", "{int: {min: 0, max: 2}}"):
+    for slope in (
+        "1e-4",
+        "{choice: [1e-4, 1E+2]}",
+        "{float: {min: 0, max: 1.5}}",
+        "{float: {min: 1e-4, max: 1e-2, default: 1e-3, log: true}}",
+        "{int: {min: 0, max: 2}}",
+    ):
         load(f"widths: 3 | slope: {slope}")
 
 
@@ -123,6 +129,11 @@ def test_numbers_that_yaml_takes_for_text_are_numbers_where_numbers_are_wanted()
         ("widths: {choice: []}", "net.widths.choice: has 0 entries; it needs 1 or more"),
         ("widths: {choice: [1, 2, 1]}", "net.widths: 1 is there twice"),
         ("widths: {choice: [1, 2], default: 3}", "net.widths: the default 3 is none of 1, 2"),
+        ("widths: {choise: [1, 2]}", "net.widths: must be one of: .*; did you mean 'choice'"),
+        (
+            "widths: {choice: [{int: {min: 1, max: 2}}, 3]}",
+            "net.widths.choice.0: is a parameter inside of another",
+        ),
         ("widths: {choice: [1, x]}", "net.widths.choice.1: .*whole number"),
         ("widths: {choice: [1], defualt: 1}", "net.widths.defualt: unknown field.*did you mean 'default'"),
         ("widths: {choice: [[1, 2], [1]]}", r"the lists have the lengths 1, 2; give"),

@@ -145,6 +145,10 @@ def test_a_module_that_is_defined_but_not_listed_is_warned_of():
         (vega("resnet, resnet", RESNET), r"f.yaml:3:21 modules.1: resnet is listed twice .E_MODULE."),
         (vega("", RESNET), r"f.yaml:3:3 modules: must be the list of the modules' names .E_MODULE."),
         ("search_space: {type: FineGrainedSpace}", r"f.yaml:1:1 modules: must be the list"),
+        (
+            "search_space: {type: FineGrainedSpace, module: [a]}",
+            r"must be the list.*; did you mean it by 'module'",
+        ),
         (vega("resnet", "  resnet: 3\n"), r"f.yaml:4:3 resnet: must be a mapping .*E_VALUE"),
         (
             vega("resnet", RESNET, "  hyper_parameter: {a: [1]}\n"),
