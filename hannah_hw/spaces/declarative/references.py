@@ -6,19 +6,19 @@ import difflib
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
 from hannah_hw.documents import Path_
-from hannah_hw.errors import HannahError, InputError, SpaceError, raised_at
+from hannah_hw.errors import SpaceError
 from hannah_hw.expressions import Scalar, Select
 from hannah_hw.graph import ChoiceOp, Node
 from hannah_hw.graph.naming import counted, next_name, prefix
 from hannah_hw.parameters import IntScalarParameter
 from hannah_hw.spaces.declarative.binding import Bindable, Binder
+from hannah_hw.spaces.declarative.calling import called
 from hannah_hw.spaces.declarative.definitions import Definition
 from hannah_hw.spaces.declarative.limits import count_block
 from hannah_hw.spaces.declarative.lookup import Lookup
@@ -110,7 +110,7 @@ class Ref:
             count_block()
             fields = self._merged(given)
             with counted(f"{prefix()}{next_name(self.label, ())}."):
-                result = _called(self.definition, x, fields)
+                result = called(self.definition, x, fields)
         if not isinstance(result, Node):
             raise SpaceError(
                 f"{self.type} returned {result!r}, not a node", code="E_BLOCK", where=self.site.where
@@ -124,7 +124,7 @@ class Ref:
             SpaceError: A required field is missing, or the process refuses its fields.
         """
         with entered(self.site):
-            result = _called(self.definition, network, self._merged({}))
+            result = called(self.definition, network, self._merged({}))
         if not isinstance(result, Network):
             raise SpaceError(
                 f"{self.type} returned {result!r}, not a network", code="E_BLOCK", where=self.site.where
@@ -153,33 +153,6 @@ class Ref:
 def _same(a: Any, b: Any) -> bool:
     plain = (int, float, str, list)
     return isinstance(a, plain) and isinstance(b, plain) and a == b
-
-
-def _called(definition: Definition, argument: Any, fields: Mapping[str, Any]) -> Any:
-    """Call a function of a document; a mistake that it did not place is placed where its mapping stands."""
-    try:
-        result = definition.function(argument, **fields)
-        if isinstance(result, Node):
-            result.shape()  # what operators require of plain sizes is checked here
-        return result
-    except (Exception, SystemExit) as error:
-        if isinstance(error, HannahError) and (not isinstance(error, InputError) or error.where):
-            raise
-        at = _line(definition.function, error)
-        failed = f"{definition.name} failed{f' in {at}' if at else ''}: "
-        if isinstance(error, InputError):
-            text = f"{failed if at else ''}{error}"
-        else:
-            text = f"{failed}{type(error).__name__}: {error}"
-        raise SpaceError(text, code="E_BUILD", where=current_site().where) from error
-
-
-def _line(function: Any, error: BaseException) -> str:
-    """``file:line`` where the function of a user failed; empty for one of the library."""
-    code = getattr(function, "__code__", None)
-    if code is None or str(function.__module__).startswith("hannah_hw."):
-        return ""
-    return raised_at(error, Path(code.co_filename))
 
 
 class ChoiceRef(Ref):
