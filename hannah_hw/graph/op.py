@@ -242,11 +242,14 @@ class Op(Node):
 
     def affine(
         self, weights: Sequence[NDArray[np.float32]]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Scale and offset a channel, for an operator whose row has the part ``affine``.
 
         Args:
             weights: The values of its weights, in order.
+
+        Returns:
+            The offset is None where there is none; the row then has no column ``bias``.
         """
         raise UnsupportedError(f"the operator {type(self).__name__} ({self.id}) is no scale and offset")
 

@@ -38,11 +38,14 @@ def fold_affine(plan: Plan, emitter: Emitter) -> set[str]:
             continue
         scale, offset = step.op.affine([emitter.weights[name] for name in step.operands[1:]])
         emitter.scale(kernel, partial(producer.op.scaled, factors=scale))
-        bias = producer.operands[2] if len(producer.operands) > 2 else f"{producer.op.id}.bias"
-        old = emitter.weights.get(bias, np.zeros(len(scale), np.float32))
-        emitter.weights[bias] = (old * scale + offset).astype(np.float32)
-        emitter.biases[producer.op.id] = bias
         folded.add(step.op.id)
+        bias = emitter.biases.get(producer.op.id) or (producer.operands[2:] or [None])[0]
+        if bias is None and offset is None:
+            continue
+        old = emitter.weights[bias] if bias is not None else 0.0
+        name = bias or f"{producer.op.id}.bias"
+        emitter.weights[name] = (old * scale + (0.0 if offset is None else offset)).astype(np.float32)
+        emitter.biases[producer.op.id] = name
     return folded
 
 

@@ -197,10 +197,10 @@ class Scale(Op):
 
     def affine(
         self, weights: Sequence[NDArray[np.float32]]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    ) -> tuple[NDArray[np.float64], None]:
         """The same number for every channel, and no offset."""
         channels = int(self.operands[0].shape()[1])  # type: ignore[arg-type]
-        return np.full(channels, self._number), np.zeros(channels)
+        return np.full(channels, self._number), None
 
     def row(self) -> Row:
         """Folds into a convolution or a fully connected layer, else a ``scale`` kernel."""

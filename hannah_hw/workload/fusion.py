@@ -80,7 +80,7 @@ class Slot:
         bits: Bits of a value that it writes.
         read_bits: Bits of a value of each of its data operands.
         activation: Index of the activation that it applies.
-        folded: Whether a batch normalisation is folded into it.
+        folded: Whether an offset a channel is folded into it.
         reads: Position of a buffer's owner in `Fused.owners` -> whether the kernel reads that buffer.
     """
 
@@ -243,7 +243,7 @@ def _fold_into(row: Row, sources: dict[int, _Source], active: Scalar, slots: dic
             slot.activation = If(applies, row.activation, slot.activation)
         elif row.part == "quantize":
             slot.bits = If(applies, row.bits, slot.bits)
-        else:
+        elif "bias" in row.columns:
             slot.folded = Or(slot.folded, applies)
 
 

@@ -21,7 +21,7 @@ from hannah_hw.operators import (
     Reshape,
     Scale,
 )
-from tests.blocks import batch_norm, conv, data, kernels_of, linear, randomised, run_onnx
+from tests.blocks import batch_norm, buffers_of, conv, data, kernels_of, linear, randomised, run_onnx
 
 
 def check(build, *, nodes, batch=2, shape=(3, 8, 8)):
@@ -55,6 +55,47 @@ def test_batch_norm_folds_into_convolutions(bias, affine, groups):
         nodes=["Conv", "Relu"],
     )
     assert {t.name for t in model.graph.initializer} == {"n_0.Conv2d_0.weight", "n_0.Conv2d_0.bias"}
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_scale_leaves_no_bias_where_there_was_none(bias):
+    model = check(lambda x: Scale(4.0, -0.5)(conv(x, 6, bias=bias)), nodes=["Conv"])
+    assert len(model.graph.initializer) == 1 + bias
+    (row,) = kernels_of(read_onnx(model).workload())
+    assert row["bias"] == 6 * bias
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x: [Identity()(n := conv(x, 4)), Identity()(n)],
+        lambda x: [n := conv(x, 4), n, Identity()(n)],
+        lambda x: [n := batch_norm(conv(x, 4)), n],
+        lambda x: [n := batch_norm(conv(x, 4)), batch_norm(n)],
+        lambda x: [x, Identity()(x), Relu()(x)],
+        lambda x: [x],
+        lambda x: [n := Identity()(conv(x, 4)), Relu()(n), n],
+    ],
+)
+def test_outputs_that_are_one_value_have_names_of_their_own(build):
+    @search_space
+    def n():
+        return build(data(3, 8, 8))
+
+    candidate = SearchSpace(n()).candidate({})
+    module = randomised(candidate)
+    x = torch.randn((1, 3, 8, 8), generator=torch.Generator().manual_seed(0))
+    expected = module(x)
+    expected = [expected] if isinstance(expected, torch.Tensor) else expected
+    for fold in (True, False):
+        model = to_onnx(candidate, module=module, fold_batch_norm=fold)
+        names = [value.name for value in (*model.graph.output, *model.graph.input)]
+        assert len(set(names)) == len(names)
+        for computed, y in zip(run_onnx(model, x), expected, strict=True):
+            np.testing.assert_allclose(computed, y.detach().numpy(), rtol=1e-4, atol=1e-4)
+        read = read_onnx(model)
+        assert kernels_of(read.workload(bits=8)) == kernels_of(candidate.workload())
+        assert buffers_of(read.workload(bits=8)) == buffers_of(candidate.workload())
 
 
 @pytest.mark.parametrize("bias", [False, True])

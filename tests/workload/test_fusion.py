@@ -270,3 +270,19 @@ def test_bits_of_values_scale_buffers():
         table = WorkloadProgram(steps, [position[space.outputs[0].id]], bits=bits).run({}, 1)
         assert table.buffers.bytes.tolist() == [expected]
         assert set(np.unique(table.kernels["weight_bits"])) == {bits}
+
+
+def test_what_a_constant_switch_never_takes_is_no_part_of_the_space():
+    """An option that no candidate has is no kernel slot and no buffer, and nothing reads from it."""
+
+    @search_space
+    def n():
+        x = data(3, 8, 8)
+        relu = Relu()(x)
+        return conv(ChoiceOp(relu, Identity(), batch_norm, switch=1)(x), 4)
+
+    space = SearchSpace(n())
+    table = space.workload(space.sample_population(1))
+    assert table.kernels.names == ("n_0.Conv2d_0",)
+    assert table.buffers.names == ("n_0.input", "n_0.Conv2d_0")
+    assert fused(space.candidate({}).workload()) == [("Conv2d_0", "conv", "none", 0)]
