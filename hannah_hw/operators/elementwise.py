@@ -195,9 +195,7 @@ class Scale(Op):
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         return args[0] * self._number
 
-    def affine(
-        self, weights: Sequence[NDArray[np.float32]]
-    ) -> tuple[NDArray[np.float64], None]:
+    def affine(self, weights: Sequence[NDArray[np.float32]]) -> tuple[NDArray[np.float64], None]:
         """The same number for every channel, and no offset."""
         channels = int(self.operands[0].shape()[1])  # type: ignore[arg-type]
         return np.full(channels, self._number), None
