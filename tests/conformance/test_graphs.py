@@ -80,7 +80,7 @@ def check_values(plan, module, model, inputs):
             continue
         other = values[step.op.id] = computed[name_of[step.op.id]]
         assert other.shape == y.shape, step.op
-        largest = max(y.abs().max(), *(values[name].abs().max() for name in step.data))
+        largest = max(y.abs().max(), *(value.abs().max() for value in operands))
         assert (other - y).abs().max() <= 1e-4 * largest.clamp_min(1e-6), step.op
 
 

@@ -206,7 +206,7 @@ def test_a_trained_run_gives_what_training_in_this_process_gives(tmp_path):
         ("space.classes=5", r"outputs of shape \(5,\), but digits has 10 classes"),
         ("space.input_shape=[3, 8, 8]", r"inputs of shape \(3, 8, 8\), but .* shape \(1, 8, 8\)"),
         ("space=mlperf_tiny:resnet8", r"inputs of shape \(3, 32, 32\)"),
-        ("space=tc_resnet", r"tc_resnet\.py: .*'input_shape': \(1, 8, 8\).* 3 axis names"),
+        ("space=tc_resnet", r"tc_resnet\.py:\d+: .*'input_shape': \(1, 8, 8\).* 3 axis names"),
     ],
 )
 def test_a_space_that_does_not_fit_the_data_writes_nothing(config, tmp_path, override, message):
