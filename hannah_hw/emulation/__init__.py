@@ -1,0 +1,1 @@
+"""Running firmware instruction by instruction: emulated cores, counts and documented cycle times."""

@@ -1,0 +1,1 @@
+"""Int8 networks as bare-metal C: integer layers, their kernels, and the project that holds both."""
