@@ -12,6 +12,7 @@
     │   └── CatalogError        a name or a path that leads nowhere
     ├── UnsupportedError      an operator or a shape that a target or a lowering has no rule for
     ├── EvaluationError       one candidate failed; a search records it and goes on
+    │   └── MeasurementError    a network could not be measured, or what was measured computes something else
     ├── RunError              a run as a whole failed; the command line exits with 1
     └── MissingExtraError     an optional package is not installed (also an ImportError)
 
@@ -125,6 +126,10 @@ class EvaluationError(HannahError):
     def __init__(self, message: str, *, kind: str) -> None:
         self.kind = kind
         super().__init__(message)
+
+
+class MeasurementError(EvaluationError):
+    """A network could not be measured, or what was measured computes something else; there is no figure then."""
 
 
 class RunError(HannahError):
