@@ -8,7 +8,21 @@ The arithmetic contract, q32, is that of every layer with weights::
     y   = clamp(zero_point_out + floor((acc · M + 2^31) / 2^32))      M = floor(scale · 2^32 + 1/2)
 
 with ``scale = scale_in · scale_weight / scale_out`` of the output channel, in float64. `hannah_hw.firmware.reference`
-computes every kind of layer by it; kernels in C must agree bit by bit.
+computes every kind of layer by it; kernels in C must agree bit by bit. The other kinds, by the constants of
+`hannah_hw.firmware.arithmetic`:
+
+* ``add``: `arithmetic.Sum` of the two operands' ``scales``;
+* ``mul``: ``acc = (a - zero_a) · (b - zero_b)`` times `arithmetic.multiplier` of ``scales[0]``; the second operand
+  has the data's shape, or one value a channel;
+* ``avg_pool``: `arithmetic.Average` over the values of a window that lie inside the data; ``scales[0]`` is
+  ``scale_in / scale_out``;
+* ``max_pool``, ``slice``, ``pad``, ``permute``, ``upsample``: copies; operand and result have the same scale and zero
+  point, and zeros of a padding are the zero point;
+* ``concat``: copies each operand through its row of ``table``, or as it is without one;
+* ``softmax``: `arithmetic.Exponentials`, over the channels of each of ``in_w`` rows;
+* ``activation``, ``sigmoid``, ``hard_sigmoid``, ``hard_swish``, ``scale``: look each value up in ``table``.
+
+All but tables end with the clamp to [low, high].
 """
 
 from __future__ import annotations
@@ -18,6 +32,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hannah_hw.firmware.arithmetic import Rounding
 
 
 @dataclass(frozen=True)
@@ -58,9 +74,12 @@ class Layer:
             Fully connected layers have kernel 1x1 and ``in_channels`` in the order of the operand's memory.
         bias: (out_channels,) int32 accumulator units, the operand's zero point not yet folded in; None without weights.
         scales: (out_channels,) float64, ``scale_in · scale_weight / scale_out``; for kinds without weights (1,) or
-            one per operand, the ratio of operand scale to output scale.
-        table: 256 int8 results for the operands -128 ... 127, for functions of one value.
-        options: What else the kind needs in whole numbers, such as ``axis`` and ``begin`` of a slice.
+            one per operand, the ratio of operand scale to output scale; see the module.
+        table: (256,) int8 results for the operands -128 ... 127, for functions of one value; of a ``concat``
+            (operands, 256), or None where every operand has the result's scale and zero point.
+        options: What else the kind needs in whole numbers. ``concat``: ``axis``, 0, 1 or 2 of (height, width,
+            channels). ``slice``: ``axis`` and ``begin``. ``permute``: ``sizes`` and ``steps``: the result, in the order
+            of its memory, is ``for i0 in sizes[0]: for i1 in sizes[1]: ... x[i0 · steps[0] + i1 · steps[1] + ...]``.
     """
 
     name: str
@@ -87,6 +106,8 @@ class Network:
         layers: In execution order.
         inputs: Indices of the graph inputs.
         outputs: Indices of the graph outputs.
+        rounding: Contract of the layers with weights: ``q32``, or ``double``, that of TensorFlow Lite
+            (`arithmetic.requantise_double`).
     """
 
     name: str
@@ -94,3 +115,4 @@ class Network:
     layers: tuple[Layer, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    rounding: Rounding = "q32"
