@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hannah_hw import catalog
-from hannah_hw.cost.classes import KERNEL_CLASSES
+from hannah_hw.cost.libraries import LIBRARIES, Library
 from hannah_hw.errors import TargetError
 from hannah_hw.targets.fields import Source, Strict
 
@@ -43,7 +43,7 @@ class ClassModel(Strict):
     """Cycles of one kernel class.
 
     Attributes:
-        features: Names of the features, in the order of `hannah_hw.cost.classes`.
+        features: Names of the features, in the order of the library's class.
         coefficients: Cycles per unit of each feature.
         source: Kind of origin.
         reference: Origin in words.
@@ -104,6 +104,7 @@ class CostModel(Strict):
         format: `FORMAT`.
         name: Catalogue name.
         title: Library, compiler, core.
+        library: Key of `hannah_hw.cost.libraries.LIBRARIES`: whose classes it prices.
         reference: How the underlying figures were taken.
         sweep: File of the measurements beside this one, or None.
         classes: Kernel class -> its cycles.
@@ -113,14 +114,27 @@ class CostModel(Strict):
     format: Literal["hannah-cost-model/1"]
     name: str
     title: str
+    library: str = "cmsis_nn"
     reference: str
     sweep: str | None = None
     classes: dict[str, ClassModel]
     runtime: Runtime
 
+    @property
+    def kernels(self) -> Library:
+        """The library."""
+        return LIBRARIES[self.library]
+
+    @field_validator("library")
+    @classmethod
+    def _library(cls, name: str) -> str:
+        if name not in LIBRARIES:
+            raise ValueError(str(TargetError(f"unknown library {name!r}", allowed=LIBRARIES, given=name)))
+        return name
+
     @model_validator(mode="after")
     def _known(self) -> CostModel:
-        known = {entry.name: tuple(entry.features) for entry in KERNEL_CLASSES}
+        known = {entry.name: tuple(entry.features) for entry in self.kernels.classes}
         for name, fitted in self.classes.items():
             if name not in known:
                 raise ValueError(f"unknown kernel class {name!r}; allowed: {', '.join(known)}")

@@ -32,7 +32,7 @@ class Costs:
         cycles: (P,) core cycles of one inference.
         supported: (P,) whether every kernel can run.
         kernel_cycles: (P, K) core cycles, 0 for an inactive kernel, NaN for one that cannot run.
-        kernel_classes: (P, K) index into `hannah_hw.cost.classes.KERNEL_CLASSES`, -1 where there is none.
+        kernel_classes: (P, K) index into the classes of the cost model's library, -1 where there is none.
         kernel_scratch: (P, K) bytes of scratch memory.
         failed_rules: (P, K) index into ``rules``, -1 where the kernel can run or is inactive.
         rules: Texts of the rules that can fail.

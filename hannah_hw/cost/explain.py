@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from hannah_hw.cost.classes import KERNEL_CLASSES
 from hannah_hw.cost.report import (
     BufferRow,
     CostReport,
@@ -92,7 +91,7 @@ def _kernel_row(costs: Costs, index: int, slot: int, weight_bytes: int) -> Kerne
     bits = {column: int(kernels[column][index, slot]) for column in BIT_COLUMNS}
     if number < 0:
         return KernelRow(name, kind, None, macs, None, None, weight_bytes, None, "unsupported", None, **bits)
-    entry = KERNEL_CLASSES[number]
+    entry = costs.cost_model.kernels.classes[number]
     cycles = float(costs.kernel_cycles[index, slot])
     return KernelRow(
         name=name,
@@ -137,7 +136,7 @@ def _memory(costs: Costs, index: int, candidate: Buffers) -> Memory:
 
 def _figures(costs: Costs, index: int) -> dict[str, Figure]:
     target, model = costs.target, costs.cost_model
-    bands = np.array([_band(costs, entry.name) for entry in KERNEL_CLASSES] + [0.0])
+    bands = np.array([_band(costs, entry.name) for entry in model.kernels.classes] + [0.0])
     share = costs.kernel_cycles[index] / max(float(costs.cycles[index]), 1.0)
     kernel_band = float((share * bands[costs.kernel_classes[index]]).sum())
     device, power = target.model.device_error, target.power.active_w

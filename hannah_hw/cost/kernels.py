@@ -15,15 +15,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hannah_hw.cost.classes import (
-    KERNEL_CLASSES,
-    Entries,
-    KernelClass,
-    WholeColumns,
-    classes_of,
-)
+from hannah_hw.cost.classes import KernelClass
 from hannah_hw.cost.coefficients import CostModel, load_cost_model
 from hannah_hw.cost.costs import Costs
+from hannah_hw.cost.entries import Entries, WholeColumns
 from hannah_hw.targets.load import legality
 from hannah_hw.targets.schema import Target
 from hannah_hw.workload.arena import plan_memory
@@ -87,7 +82,7 @@ class _Pricing:
     """
 
     def __init__(self, kernels: Kernels, target: Target, model: CostModel) -> None:
-        self._target, self._model = target, model
+        self._target, self._model, self._library = target, model, model.kernels
         active = np.ascontiguousarray(kernels.active.T)
         shape = slots, self._count = active.shape
         self.cycles = np.zeros(shape)
@@ -98,7 +93,7 @@ class _Pricing:
         self._legality = legality(target.ops)
         self.rules = list(self._legality.rules)
         self._widths = [column for column in BIT_COLUMNS if not kernels.always(column, 8)]
-        self._seen = np.zeros((len(KERNEL_CLASSES), self._count), np.bool_)
+        self._seen = np.zeros((len(self._library.classes), self._count), np.bool_)
         for kind in dict.fromkeys(kernels.kinds):
             mine = [k for k in range(slots) if kernels.kinds[k] == kind]
             places = [np.flatnonzero(active[k]) + k * self._count for k in mine]
@@ -109,7 +104,7 @@ class _Pricing:
                 self._price(kind, Entries(kernels, where[block], slot[block]))
         calls = active.sum(axis=0) * float(model.runtime.code_per_kernel.bytes)
         self.code = calls + float(model.runtime.code.bytes)
-        for entry, seen in zip(KERNEL_CLASSES, self._seen, strict=True):
+        for entry, seen in zip(self._library.classes, self._seen, strict=True):
             size = model.runtime.code_by_class.get(entry.name)
             if size is not None:
                 self.code += seen * float(size.bytes)
@@ -132,22 +127,15 @@ class _Pricing:
                     entries.select(other), _WIDTH.format(kind=kind, model=self._model.name, column=column)
                 )
                 entries = entries.select(~other)
-        for number, entry in classes_of(kind):
-            if not len(entries):
-                return
-            chosen = entry.selects(entries) if entry.selects is not None else None
-            if chosen is None or chosen.all():
-                self._price_class(number, entry, entries)
-                return
-            if chosen.any():
-                self._price_class(number, entry, entries.select(chosen))
-                entries = entries.select(~chosen)
-        if len(entries):
-            self._refuse(entries, _NO_KERNEL.format(kind=kind))
+        for number, entry, chosen in self._library.selected(kind, entries):
+            if entry is None:
+                self._refuse(chosen, _NO_KERNEL.format(kind=kind))
+            else:
+                self._price_class(kind, number, entry, chosen)
 
-    def _price_class(self, number: int, entry: KernelClass, entries: Entries) -> None:
+    def _price_class(self, kind: str, number: int, entry: KernelClass, entries: Entries) -> None:
         if entry.name not in self._model.classes:
-            self._refuse(entries, _UNPRICED.format(kind=entry.kind, model=self._model.name, name=entry.name))
+            self._refuse(entries, _UNPRICED.format(kind=kind, model=self._model.name, name=entry.name))
             return
         self.cycles.reshape(-1)[entries.where] = self._cycles(entry, entries)
         self.classes.reshape(-1)[entries.where] = number

@@ -1,6 +1,6 @@
 """Fitting the coefficients of a cost model to measurements of single kernels.
 
-Every class of `hannah_hw.cost.classes` that the sweep covers is fitted on its own by non-negative least squares
+Every class of the model's library that the sweep covers is fitted on its own by non-negative least squares
 in relative error, with a weak pull towards a prior; the held-out error is that of leaving one shape out. The
 result depends on the rows alone.
 """
@@ -18,13 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hannah_hw.cost.classes import (
-    KERNEL_CLASSES,
-    Entries,
-    KernelClass,
-    classes_of,
-    feature_matrix,
-)
+from hannah_hw.cost.classes import KernelClass, Library, feature_matrix
 from hannah_hw.cost.coefficients import ClassModel, CostModel, FitError
 from hannah_hw.errors import DataError, RunError
 from hannah_hw.measure.least_squares import ridge_nnls
@@ -81,10 +75,10 @@ def calibrate(rows: Sequence[SweepRow], base: CostModel, *, reference: str = "")
     """
     distinct = list(dict.fromkeys(rows))
     kernels = sweep_kernels(distinct)
-    owners = _owners(kernels, distinct)
+    owners = _owners(base.kernels, kernels, distinct)
     classes = dict(base.classes)
     fits: list[FitRow] = []
-    for number, entry in enumerate(KERNEL_CLASSES):
+    for number, entry in enumerate(base.kernels.classes):
         members = np.flatnonzero(owners == number)
         if not len(members):
             continue
@@ -109,17 +103,9 @@ def calibrate(rows: Sequence[SweepRow], base: CostModel, *, reference: str = "")
     return Calibration(base.model_copy(update={"classes": classes}), tuple(fits))
 
 
-def _owners(kernels: Kernels, rows: Sequence[SweepRow]) -> NDArray[np.int64]:
+def _owners(library: Library, kernels: Kernels, rows: Sequence[SweepRow]) -> NDArray[np.int8]:
     """(K,) index of the class that runs each row."""
-    entries = Entries.of_first(kernels)
-    owners = np.full(len(kernels), -1, np.int64)
-    for kind in dict.fromkeys(kernels.kinds):
-        of_kind = np.array([k == kind for k in kernels.kinds])
-        for number, entry in classes_of(kind):
-            chosen = of_kind & (owners < 0)
-            if entry.selects is not None:
-                chosen &= entry.selects(entries)
-            owners[chosen] = number
+    owners: NDArray[np.int8] = library.classify(kernels)[0]
     if (owners < 0).any():
         raise DataError(f"no kernel class runs {rows[int(np.argmin(owners))]}")
     return owners

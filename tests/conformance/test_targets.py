@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hannah_hw.cost import load_cost_model, price
-from hannah_hw.cost.classes import KERNEL_CLASSES
+from hannah_hw.cost.libraries import LIBRARIES
 from hannah_hw.targets import list_targets, load_target
 from hannah_hw.workload import KERNEL_COLUMNS, KERNEL_KINDS, Buffers, Kernels, Workload
 
@@ -27,6 +27,8 @@ def workload(kind, **columns):
     )
 
 
+CMSIS_NN = LIBRARIES["cmsis_nn"]
+
 SHAPES = {
     "conv": {"kernel_h": 3, "kernel_w": 3, "pad_top": 1, "pad_left": 1, "pad_bottom": 1, "pad_right": 1},
     "conv_1x1": {},
@@ -41,14 +43,14 @@ SHAPES = {
 
 def layer(name, channels=16, size=8):
     """A population of one: the given class with `channels` in and out on a square image."""
-    entry = next(entry for entry in KERNEL_CLASSES if entry.name == name)
+    kind = CMSIS_NN[name].kinds[0]
     shape = dict.fromkeys(("in_h", "in_w", "out_h", "out_w"), size)
     shape |= {"in_channels": channels, "out_channels": channels}
     shape |= {k: channels if v == "channels" else v for k, v in SHAPES.get(name, {}).items()}
-    if entry.kind in {"conv", "linear"}:
+    if kind in {"conv", "linear"}:
         per = channels // shape.get("groups", 1) * shape.get("kernel_h", 1) * shape.get("kernel_w", 1)
         shape |= {"weights": per * channels, "bias": channels}
-    return workload(entry.kind, **{key: [value] for key, value in shape.items()})
+    return workload(kind, **{key: [value] for key, value in shape.items()})
 
 
 @pytest.fixture(params=list_targets())
@@ -68,8 +70,8 @@ def test_every_figure_says_where_it_comes_from(target):
 def test_its_cost_model_prices_every_class_that_its_rules_allow(target):
     model = load_cost_model(target.model.coefficients, near=target.origin.parent)
     allowed = {kind for rule in target.ops for kind in rule.kinds}
-    for entry in KERNEL_CLASSES:
-        if entry.kind in allowed:
+    for entry in model.kernels.classes:
+        if allowed & set(entry.kinds):
             assert entry.name in model.classes
             assert entry.name in model.runtime.code_by_class
     for name, fitted in model.classes.items():
@@ -77,7 +79,7 @@ def test_its_cost_model_prices_every_class_that_its_rules_allow(target):
         assert fitted.error.band > 0, name
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in KERNEL_CLASSES])
+@pytest.mark.parametrize("name", [entry.name for entry in CMSIS_NN.classes])
 def test_each_class_is_recognised_and_priced(target, name):
     report = price(layer(name), target).report(0)
     assert report.kernels[0].kernel_class == name
@@ -86,7 +88,7 @@ def test_each_class_is_recognised_and_priced(target, name):
     assert all(figure.value > 0 for figure in report.figures.values())
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in KERNEL_CLASSES])
+@pytest.mark.parametrize("name", [entry.name for entry in CMSIS_NN.classes])
 def test_more_work_never_costs_less(target, name):
     for smaller, larger in ((16, 32), (32, 64), (64, 128)):
         small, large = (price(layer(name, channels=c), target) for c in (smaller, larger))
@@ -98,7 +100,7 @@ def test_more_work_never_costs_less(target, name):
 
 
 #: Kinds that no class of kernels runs: a target that allows one would have no price for it.
-UNPRICED = sorted(set(KERNEL_KINDS) - {entry.kind for entry in KERNEL_CLASSES})
+UNPRICED = sorted(set(KERNEL_KINDS) - {kind for entry in CMSIS_NN.classes for kind in entry.kinds})
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from hannah_hw.cost import CostReport, load_cost_model, price
-from hannah_hw.cost.classes import KERNEL_CLASSES
 from hannah_hw.measure.sweep import read_sweep, sweep_kernels
 from hannah_hw.targets import OperatorRule, SourcedNumber, load_target
 from hannah_hw.workload import KERNEL_COLUMNS, Buffers, Kernels, Workload
@@ -202,7 +201,3 @@ def test_error_bands_combine_as_documented(target):
     assert report.figures["latency_s"].error == pytest.approx(latency)
     assert report.figures["energy_j"].error == pytest.approx(math.hypot(latency, target.power.active_w.error))
     assert {figure.source for figure in report.figures.values()} == {"estimated"}
-
-
-def test_every_class_is_of_use():
-    assert len({entry.name for entry in KERNEL_CLASSES}) == len(KERNEL_CLASSES)
