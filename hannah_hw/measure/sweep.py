@@ -1,7 +1,8 @@
 """Measurements of single kernels: the rows a cost model is fitted from.
 
-A sweep is a CSV file with a header, or a JSON list of objects, with the columns of `SweepRow`. ``kernel`` is one
-of ``conv``, ``depthwise``, ``linear``, ``add``, ``avg_pool``, ``max_pool`` and ``softmax``; sizes are elements.
+A sweep is a CSV file with a header, or a JSON list of objects, with the columns of `SweepRow`. ``kernel`` is a
+kernel kind of the Workload, or ``depthwise`` for a convolution of one filter a channel; sizes are elements. Columns
+from ``groups`` on may be missing.
 """
 
 from __future__ import annotations
@@ -11,27 +12,18 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from hannah_hw.errors import DataError
-from hannah_hw.workload.table import KERNEL_COLUMNS, Kernels
+from hannah_hw.workload.table import KERNEL_COLUMNS, KERNEL_KINDS, Kernels
 
 #: Largest sweep file that is read.
 MAX_BYTES: Final = 64 << 20
-_KINDS: Final = {
-    "conv": "conv",
-    "depthwise": "conv",
-    "linear": "linear",
-    "add": "add",
-    "avg_pool": "avg_pool",
-    "max_pool": "max_pool",
-    "softmax": "softmax",
-    "activation": "activation",
-}
+_KINDS: Final = ("depthwise", *KERNEL_KINDS)
 #: Harness names of the kernels, with the short column names ``h w cin cout k stride px cyc scr``.
 _SHORT: Final = {
     "run_conv": "conv",
@@ -54,6 +46,11 @@ class SweepRow:
         instructions: Executed instructions, 0 when unknown.
         cycles: Core cycles.
         scratch_bytes: Scratch memory that the kernel asked for.
+        groups: None: as many as channels if depthwise, else 1.
+        operands: Data inputs; None: 2 for an addition, else 1.
+        pad_top: None: as little padding as the output's size takes, shared by both sides.
+        flash_reads: Data reads from flash; None when unknown.
+        held_out: 1 for a shape that judges the fit and is not part of it.
     """
 
     kernel: str
@@ -70,9 +67,24 @@ class SweepRow:
     instructions: int
     cycles: int
     scratch_bytes: int
+    groups: int | None = None
+    operands: int | None = None
+    dilation_h: int = 1
+    dilation_w: int = 1
+    pad_top: int | None = None
+    pad_bottom: int | None = None
+    pad_left: int | None = None
+    pad_right: int | None = None
+    flash_reads: int | None = None
+    held_out: int = 0
 
 
-COLUMNS: Final = tuple(SweepRow.__dataclass_fields__)
+COLUMNS: Final = tuple(field.name for field in fields(SweepRow))
+#: Columns that may be missing, and what is assumed then.
+_OPTIONAL: Final = {field.name: field.default for field in fields(SweepRow)[COLUMNS.index("groups") :]}
+_SIDES: Final = ("pad_top", "pad_bottom", "pad_left", "pad_right")
+#: Columns that may be 0.
+_ANY: Final = {"instructions", "scratch_bytes", "flash_reads", "held_out", *_SIDES}
 
 
 def read_sweep(path: str | Path) -> list[SweepRow]:
@@ -117,8 +129,9 @@ def _row(record: Any, where: str) -> SweepRow | None:
     kernel = record.get("kernel")
     if kernel not in _KINDS:
         raise DataError(f"unknown kernel {kernel!r}", where=where, allowed=_KINDS, given=str(kernel))
-    values = {name: _whole(record, name, where) for name in COLUMNS if name != "kernel"}
-    if min(value for name, value in values.items() if name not in {"instructions", "scratch_bytes"}) < 1:
+    given = [name for name in COLUMNS[1:] if name not in _OPTIONAL or record.get(name) not in (None, "")]
+    values = {name: _whole(record, name, where) for name in given}
+    if min(value for name, value in values.items() if name not in _ANY) < 1:
         raise DataError("sizes and cycles must be positive", where=where)
     return SweepRow(kernel=str(kernel), **values)
 
@@ -162,29 +175,36 @@ def _from_short(record: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def write_sweep(rows: Sequence[SweepRow]) -> str:
-    """The rows as CSV text."""
+    """The rows as CSV text; optional columns that say nothing are left out."""
+    records = [asdict(row) for row in rows]
+    names = [n for n in COLUMNS if n not in _OPTIONAL or any(r[n] != _OPTIONAL[n] for r in records)]
     out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(out, names, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    writer.writerows(records)
     return out.getvalue()
 
 
 def sweep_kernels(rows: Sequence[SweepRow]) -> Kernels:
     """The rows as the kernel table of one candidate, so that the cost model's own features apply."""
     columns = {name: np.full((1, len(rows)), default, np.int64) for name, default in KERNEL_COLUMNS.items()}
-    for name in COLUMNS[1:11]:
+    for name in (*COLUMNS[1:11], "dilation_h", "dilation_w"):
         columns[name][0] = [getattr(row, name) for row in rows]
-    columns["groups"][0] = [row.in_channels if row.kernel == "depthwise" else 1 for row in rows]
-    columns["operands"][0] = [2 if row.kernel == "add" else 1 for row in rows]
-    for axis, (before, after) in {"h": ("pad_top", "pad_bottom"), "w": ("pad_left", "pad_right")}.items():
-        needed = (columns[f"out_{axis}"] - 1) * columns[f"stride_{axis}"] + columns[f"kernel_{axis}"]
+    for number, row in enumerate(rows):
+        groups = row.in_channels if row.kernel == "depthwise" else 1
+        operands = 2 if row.kernel == "add" else 1
+        columns["groups"][0, number] = groups if row.groups is None else row.groups
+        columns["operands"][0, number] = operands if row.operands is None else row.operands
+    for axis, sides in {"h": ("pad_top", "pad_bottom"), "w": ("pad_left", "pad_right")}.items():
+        reach = columns[f"dilation_{axis}"] * (columns[f"kernel_{axis}"] - 1) + 1
+        needed = (columns[f"out_{axis}"] - 1) * columns[f"stride_{axis}"] + reach
         total = np.maximum(needed - columns[f"in_{axis}"], 0)
-        columns[before][:] = total // 2
-        columns[after][:] = total - total // 2
+        for side, least in zip(sides, (total // 2, total - total // 2), strict=True):
+            given = [getattr(row, side) for row in rows]
+            columns[side][0] = [a if b is None else b for a, b in zip(least[0].tolist(), given, strict=True)]
     return Kernels(
         tuple(f"row_{number}" for number in range(len(rows))),
-        tuple(_KINDS[row.kernel] for row in rows),
+        tuple("conv" if row.kernel == "depthwise" else row.kernel for row in rows),
         np.ones((1, len(rows)), np.bool_),
         columns,
     )

@@ -1,0 +1,139 @@
+"""Shapes at which kernels are measured: a deterministic stratified sample of every kernel class.
+
+Every class has a recipe that turns numbers of [0, 1) into one call of a kernel. The numbers come from Latin
+hypercubes (McKay, Beckman, Conover, "A Comparison of Three Methods for Selecting Values of Input Variables",
+Technometrics 21, 1979): each number falls once into every one of N equal parts, so that a small sample covers
+sizes, windows and strides alike. A shape that another class of the library runs, or that is more work than a
+fraction of a second on an emulator, is left out.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hannah_hw.cost.classes import Library
+from hannah_hw.errors import InputError
+from hannah_hw.measure.sampling_recipes import PLAIN, RECIPES, WITH_OPTIONS, Draws, Options, UnfitError
+from hannah_hw.workload.table import KERNEL_COLUMNS, Kernels
+
+#: Most multiply-accumulates, or operand elements where there are none, of one sampled kernel.
+MOST_MACS: Final = 1_500_000
+MOST_ELEMENTS: Final = 100_000
+#: Numbers of [0, 1) that one shape is made of.
+_NUMBERS: Final = 24
+#: Hypercubes that are tried before a class counts as one that its recipe does not meet.
+_ROUNDS: Final = 40
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One call of a kernel.
+
+    Attributes:
+        kernel_class: The class that runs it.
+        kind: Kind of the Workload's kernel.
+        columns: All of `KERNEL_COLUMNS`.
+        options: What the columns do not say: ``axis`` (0 height, 1 width, 2 channels) and the ``parts`` along it of
+            a concatenation, ``axis`` and ``begin`` of a slice, the ``order`` of a permutation's axes.
+    """
+
+    kernel_class: str
+    kind: str
+    columns: Mapping[str, int]
+    options: Options = field(default_factory=dict)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the first operand."""
+        return self.columns["in_h"], self.columns["in_w"], self.columns["in_channels"]
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the result."""
+        return self.columns["out_h"], self.columns["out_w"], self.columns["out_channels"]
+
+
+def sample_shapes(kernel_class: str, count: int, *, seed: int, library: Library) -> list[Shape]:
+    """Distinct shapes of one kernel class.
+
+    Args:
+        kernel_class: One of `RECIPES`.
+        count: How many are wanted; a class with fewer shapes gives fewer.
+        seed: Of the sample; classes do not share numbers.
+        library: Says which class runs a shape.
+
+    Raises:
+        InputError: There is no recipe for the class, or the library does not have it.
+    """
+    if kernel_class not in RECIPES:
+        raise InputError(
+            f"no shapes for the kernel class {kernel_class!r}", allowed=RECIPES, given=kernel_class
+        )
+    names = [entry.name for entry in library.classes]
+    if kernel_class not in names:
+        raise InputError(
+            f"{library.title} has no kernel class {kernel_class!r}", allowed=names, given=kernel_class
+        )
+    generator = np.random.default_rng([seed, zlib.crc32(kernel_class.encode())])
+    found: dict[tuple[object, ...], Shape] = {}
+    for _ in range(_ROUNDS):
+        tried = [
+            shape for numbers in _hypercube(generator, count) if (shape := _shape(kernel_class, numbers))
+        ]
+        if tried:
+            classes = library.classify(kernel_table(tried))[0].tolist()
+            for shape, index in zip(tried, classes, strict=True):
+                if index == names.index(kernel_class):
+                    found.setdefault((*shape.columns.values(), *shape.options.values()), shape)
+        if len(found) >= count:
+            break
+    return list(found.values())[:count]
+
+
+def _hypercube(generator: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """(count, numbers) of [0, 1), one in each of ``count`` parts of every axis."""
+    order = np.argsort(generator.random((_NUMBERS, count)), axis=1)
+    return ((order + generator.random((_NUMBERS, count))) / count).T
+
+
+def _shape(kernel_class: str, numbers: NDArray[np.float64]) -> Shape | None:
+    """The shape that the numbers stand for, unless it does not fit or is too much work."""
+    draws = Draws(numbers)
+    options: Options = {}
+    try:
+        if kernel_class in PLAIN:
+            kind, columns = PLAIN[kernel_class](draws)
+        else:
+            (kind, columns), options = WITH_OPTIONS[kernel_class](draws)
+    except UnfitError:
+        return None
+    shape = Shape(kernel_class, kind, columns, options)
+    elements = max(int(np.prod(shape.input_shape)), int(np.prod(shape.output_shape)))
+    if not columns["weights"]:
+        elements = max(elements, elements_read(columns))
+    if columns["macs"] > MOST_MACS or elements > (MOST_MACS if columns["weights"] else MOST_ELEMENTS):
+        return None
+    return shape
+
+
+def elements_read(columns: Mapping[str, int]) -> int:
+    """Operand elements that windows read."""
+    window = columns["kernel_h"] * columns["kernel_w"] * columns["out_channels"]
+    return columns["out_h"] * columns["out_w"] * window
+
+
+def kernel_table(shapes: Sequence[Shape]) -> Kernels:
+    """The shapes as the kernels of one candidate, so that the rules and features of cost libraries apply."""
+    table = np.array([[shape.columns[name] for shape in shapes] for name in KERNEL_COLUMNS], np.int64)
+    return Kernels(
+        tuple(f"shape_{number}" for number in range(len(shapes))),
+        tuple(shape.kind for shape in shapes),
+        np.ones((1, len(shapes)), np.bool_),
+        {name: values[None, :] for name, values in zip(KERNEL_COLUMNS, table, strict=True)},
+    )
