@@ -14,6 +14,7 @@
     ├── EvaluationError       one candidate failed; a search records it and goes on
     │   └── MeasurementError    a network could not be measured, or what was measured computes something else
     ├── RunError              a run as a whole failed; the command line exits with 1
+    ├── MissingToolError      a program, such as a compiler, is not installed
     └── MissingExtraError     an optional package is not installed (also an ImportError)
 
 A message says what was given, what is allowed and what to do next.
@@ -134,6 +135,10 @@ class MeasurementError(EvaluationError):
 
 class RunError(HannahError):
     """A run as a whole failed."""
+
+
+class MissingToolError(HannahError):
+    """A program, such as a compiler or an emulator, is not installed."""
 
 
 class MissingExtraError(HannahError, ImportError):
