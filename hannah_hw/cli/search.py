@@ -49,6 +49,7 @@ def search(
     - `hannah-hw search my.yaml --dry-run` shows how much of the space fits
     - `hannah-hw search my.yaml --out runs/b --set search.seed=1 --set constraints.ram="<= 32 KiB"`
     - `hannah-hw search --resume --out runs/mnist`
+    - `hannah-hw search --resume --out runs/mnist --set measure.emulate=front` measures a finished run's front
     """
     from hannah_hw.search import load_config
 
@@ -115,9 +116,26 @@ def _summary(data: ReportData, page: Path) -> None:
     headers = ("", "candidate", *(axis.label for axis in axes))
     table(headers, rows, right=range(2, len(headers)))
     write("")
+    if data.measured:
+        write(_emulated(data))
     write(f"{len(data.front)} models on the front; the page to choose from: {page}")
     if data.front:
         write(f"take one away: hannah-hw export {data.folder} --pick knee --to onnx,csv --out models")
+
+
+def _emulated(data: ReportData) -> str:
+    """How the estimates compare with the emulated core, in one line."""
+    from hannah_hw.report.axes import axis
+    from hannah_hw.report.measurements import largest_differences
+
+    failed = [measured for measured in data.measured.values() if measured.reason is not None]
+    parts = [f"{axis(key).label} {100 * value:.1f} %" for key, value in largest_differences(data).items()]
+    text = f"{len(data.measured) - len(failed)} models were measured on an emulated core"
+    if parts:
+        text += f"; largest difference of an estimate: {', '.join(parts)}"
+    if failed:
+        text += f"; {len(failed)} could not be: {failed[0].id}: {': '.join(failed[0].reason or ())}"
+    return text
 
 
 def _dry_run(config: SearchConfig, as_json: bool) -> None:

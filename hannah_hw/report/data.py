@@ -17,13 +17,13 @@ from hannah_hw.errors import ConfigError, InputError
 from hannah_hw.quantities import parse_quantity
 from hannah_hw.report.axes import Axis, axis, metric_key
 from hannah_hw.report.fronts import History, front_indices, history, knee_index
+from hannah_hw.report.measurements import Measured, read_measurements
+from hannah_hw.report.records import Json, finite_numbers, read_records
 
 #: Files of a run directory.
 CONFIG: Final = "config.yaml"
 RECORDS: Final = "candidates.jsonl"
 STATE: Final = "state.json"
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,7 @@ class ReportData:
         history: Hypervolume and front size over the evaluations.
         failures: Failed candidates grouped by kind, most frequent first.
         warnings: What could not be read.
+        measured: Candidate id -> what was measured after the search.
     """
 
     folder: Path
@@ -124,6 +125,7 @@ class ReportData:
     history: History
     failures: tuple[FailureGroup, ...]
     warnings: tuple[str, ...] = field(default=())
+    measured: Mapping[str, Measured] = field(default_factory=dict)
 
     def name(self, part: str) -> str:
         """The name of the run's ``space``, ``target`` or ``data``, without a path and without options."""
@@ -155,6 +157,7 @@ def read_run(folder: str | Path) -> ReportData:
     config = read_document(folder / CONFIG, ConfigError).data
     resolved = _mapping(config.pop("resolved", None))
     records, warnings = read_records(folder / RECORDS)
+    measured, unread = read_measurements(folder)
     keys = _metric_keys(records)
     objectives = tuple(
         Objective(str(name), metric_key(str(name), keys), str(direction))
@@ -190,7 +193,8 @@ def read_run(folder: str | Path) -> ReportData:
         knee=front[knee] if knee is not None else None,
         history=history(points, usable, len(candidates), _reference(folder / STATE, signs)),
         failures=_failures(candidates),
-        warnings=tuple(warnings),
+        warnings=(*warnings, *unread),
+        measured=measured,
     )
 
 
@@ -204,52 +208,13 @@ def _reference(path: Path, signs: Sequence[float]) -> list[float] | None:
     return reference if all(map(math.isfinite, reference)) else None
 
 
-def read_records(path: Path) -> tuple[list[Json], list[str]]:
-    """The records of ``candidates.jsonl`` and a warning for every line that is not one.
-
-    A missing file is an empty run. The last line of a killed run may be torn.
-    """
-    if not path.is_file():
-        return [], [f"{path.name} is missing: the run has no candidates yet"]
-    records: list[Json] = []
-    warnings = []
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as failure:
-        raise InputError(f"cannot read the file: {failure}", where=str(path)) from failure
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError:
-            torn = number == len(lines)
-            reason = "torn: the run was stopped while writing it" if torn else "not valid JSON"
-            warnings.append(f"{path.name}:{number} was left out: {reason}")
-            continue
-        if isinstance(record, dict) and isinstance(record.get("id"), str):
-            records.append(record)
-        else:
-            warnings.append(f"{path.name}:{number} was left out: not a candidate's record")
-    return records, warnings
-
-
 def _mapping(value: Any) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def _numbers(value: Any) -> dict[str, float]:
-    """The finite numbers of a mapping."""
-    return {
-        str(key): float(number)
-        for key, number in _mapping(value).items()
-        if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
-    }
-
-
 def _values(record: Json) -> dict[str, float]:
-    values = _numbers(record.get("metrics"))
-    values.update(_numbers({key: record.get(key) for key in ("macs", "parameters")}))
+    values = finite_numbers(record.get("metrics"))
+    values.update(finite_numbers({key: record.get(key) for key in ("macs", "parameters")}))
     return values
 
 
@@ -282,7 +247,7 @@ def _candidate(record: Json, objectives: Sequence[Objective], folder: Path) -> C
         and (folder / artifact).resolve().is_relative_to(folder.resolve())
     )
     values = _values(record)
-    numbers = _numbers(record.get("objectives")) | {
+    numbers = finite_numbers(record.get("objectives")) | {
         o.name: values[o.key] for o in objectives if o.key in values
     }
     return Candidate(

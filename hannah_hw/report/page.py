@@ -19,6 +19,7 @@ from hannah_hw.errors import RunError
 from hannah_hw.files import write_atomically
 from hannah_hw.report.axes import axis
 from hannah_hw.report.data import Candidate, ReportData
+from hannah_hw.report.measurements import measured_section
 from hannah_hw.report.payload import embed, payload
 
 #: Name of the page inside a run directory.
@@ -68,6 +69,7 @@ def render_page(run: ReportData, *, near: Path | None = None) -> str:
         subtitle=_escape(_subtitle(run)),
         warnings="".join(f'<p class="warning">{_escape(warning)}</p>' for warning in run.warnings),
         front=_front_table(run, links),
+        measured=measured_section(run),
         failures=_failures(run),
         facts=_facts(_run_facts(run)),
         target=_target(run.resolved),

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from hannah_hw.report.data import Candidate, ReportData
+from hannah_hw.report.measurements import Measured
 
 #: Candidates whose kernels and buffers travel in the page. The front comes first, then the newest.
 MAX_DETAILED: Final = 400
@@ -55,6 +56,7 @@ def payload(run: ReportData, links: Mapping[str, str]) -> dict[str, Any]:
         ],
         "candidates": [
             _candidate(candidate, links.get(candidate.id), knee=i == run.knee, detailed=i in detailed)
+            | _measurement(run.measured.get(candidate.id))
             for i, candidate in enumerate(run.candidates)
         ],
         "history": {
@@ -97,6 +99,13 @@ def _candidate(candidate: Candidate, link: str | None, *, knee: bool, detailed: 
         row["assignment"] = {key: _text(value) for key, value in candidate.assignment.items()}
         row["cost"] = _cost(candidate.cost)
     return row
+
+
+def _measurement(measured: Measured | None) -> dict[str, Any]:
+    """What the emulated core gave: figures by metric and seconds by kernel."""
+    if measured is None or measured.reason is not None:
+        return {}
+    return {"emulated": {"figures": measured.figures, "kernels": measured.kernels}}
 
 
 def _measured(run: ReportData) -> dict[str, str]:

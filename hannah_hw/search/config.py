@@ -31,7 +31,7 @@ from hannah_hw.search.overrides import Section, override
 
 Direction = Literal["min", "max"]
 
-#: Fields that may differ between a run and its continuation: they do not change what is computed.
+#: Fields of `SearchSection` that may differ between a run and its continuation: they do not change what is computed.
 FREE_TO_CHANGE: Final = ("evaluations", "workers", "timeout")
 
 
@@ -108,6 +108,18 @@ class SearchSection(_Strict):
         return value
 
 
+class MeasureSection(_Strict):
+    """What is measured after the search.
+
+    Attributes:
+        emulate: ``front``: the models of the front are built as firmware and run on the target's emulated core.
+        compiler: That builds the firmware; by default zig where it is installed, else gcc.
+    """
+
+    emulate: Literal["front"] | None = None
+    compiler: Literal["zig", "gcc"] | None = None
+
+
 def _named(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
@@ -124,6 +136,7 @@ class SearchConfig(_Strict):
         constraints: Any number.
         training: Options of `hannah_hw.scoring.Training`.
         search: How to search.
+        measure: What is measured after it.
         resolved: Facts that a run adds to its copy; ignored when it is read back.
     """
 
@@ -135,6 +148,7 @@ class SearchConfig(_Strict):
     constraints: Constraints = Constraints()
     training: dict[str, Any] = Field(default_factory=dict)
     search: SearchSection = SearchSection()
+    measure: MeasureSection = MeasureSection()
     resolved: dict[str, Any] | None = None
 
     @field_validator("objectives")
@@ -167,9 +181,11 @@ class SearchConfig(_Strict):
     def hash(self) -> str:
         """16 hex digits that two configurations share if and only if they ask for the same results.
 
-        The fields of `FREE_TO_CHANGE` do not count: a run may be continued with more evaluations or workers.
+        The fields of `FREE_TO_CHANGE` do not count: a run may be continued with more evaluations or workers. Nor
+        does what is measured after the search, which does not see it.
         """
         plain = self.to_dict()
+        del plain["measure"]
         plain["search"] = {k: v for k, v in plain["search"].items() if k not in FREE_TO_CHANGE}
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

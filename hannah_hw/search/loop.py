@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -15,6 +15,7 @@ from hannah_hw.search import pipeline
 from hannah_hw.search.archive import Archive, Ending, Observer, Progress, Record, charged, check_log
 from hannah_hw.search.config import SearchConfig, dump_config, load_config
 from hannah_hw.search.engine import Engine
+from hannah_hw.search.measuring import measure_front
 from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
 from hannah_hw.search.misses import explain_empty
 from hannah_hw.search.protocols import Evaluator, FloatArray, Problem
@@ -37,6 +38,8 @@ class RunResult:
         ending: ``budget`` or ``exhausted``.
         progress: The final numbers.
         empty: Why the front is empty; None where it is not.
+        measured: Records of the front's measurements, in the order of the front; see
+            `hannah_hw.search.measuring`.
     """
 
     path: Path
@@ -45,6 +48,7 @@ class RunResult:
     ending: Ending
     progress: Progress
     empty: str | None = None
+    measured: list[Record] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -158,19 +162,24 @@ def run_search(
             raise RunError(
                 f"interrupted after {done} of {config.search.evaluations} evaluations; continue with --resume"
             ) from interrupt
+        measured: list[Record] = []
+        if setup.emulator is not None:
+            pool = WorkerPool(setup.emulator, config.search.workers, config.search.timeout)
+            stack.callback(pool.close)
+            measured = measure_front(engine.archive.front, directory.open_measurements(), pool, observers)
     archive = engine.archive
     empty = None if archive.front else explain_empty(archive.records, goals)
-    return RunResult(out, archive.records, archive.front, ending, archive.progress(), empty)
+    return RunResult(out, archive.records, archive.front, ending, archive.progress(), empty, measured)
 
 
 def _check_same(config: SearchConfig, before: SearchConfig, out: Path) -> None:
     if config.hash == before.hash:
         return
     now, then = config.to_dict(), before.to_dict()
-    changed = [key for key in now if now[key] != then[key]]
+    changed = [key for key in now if now[key] != then[key] and key != "measure"]
     raise ConfigError(
         f"the configuration differs from that of the run in {out} (in: {', '.join(changed)}); "
-        "only search.evaluations, search.workers and search.timeout may change",
+        "only measure, search.evaluations, search.workers and search.timeout may change",
         where="--resume",
     )
 

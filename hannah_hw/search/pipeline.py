@@ -1,6 +1,7 @@
 """Where the search meets the rest of the package: spaces, targets, prices, data and training.
 
-Nothing else in `hannah_hw.search` imports them; the engine sees the protocols of `hannah_hw.search.protocols`.
+Nothing else in `hannah_hw.search` but `measuring` imports them; the engine sees the protocols of
+`hannah_hw.search.protocols`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from hannah_hw.cost import Costs
     from hannah_hw.scoring import Dataset, Training
     from hannah_hw.search.config import SearchConfig
+    from hannah_hw.search.measuring import EmulatingEvaluator
     from hannah_hw.spaces import SearchSpace
     from hannah_hw.targets import Target
 
@@ -200,11 +202,13 @@ class Setup:
         problem: The space on the target.
         evaluator: None if nothing is trained.
         facts: For the header ``resolved`` of the run's configuration: versions, data, target.
+        emulator: Measures the front after the search; None if that was not asked for.
     """
 
     problem: SpaceProblem
     evaluator: ScoringEvaluator | None
     facts: dict[str, Any]
+    emulator: EmulatingEvaluator | None = None
 
 
 def build(config: SearchConfig, artifacts: Path) -> Setup:
@@ -241,7 +245,15 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
         _check_fit(space, data)
     target = load_target(config.target)
     facts["target"] = {key: value for key, value in describe_target(target).items() if key != "operators"}
-    return Setup(SpaceProblem(space, target), evaluator, facts)
+    emulator = None
+    if config.measure.emulate is not None:
+        from hannah_hw.search.measuring import EmulatingEvaluator, means
+
+        facts["measure"] = means(target, config.measure.compiler)
+        emulator = EmulatingEvaluator(
+            config.space.name, options, offered, config.target, config.measure.compiler, artifacts
+        )
+    return Setup(SpaceProblem(space, target), evaluator, facts, emulator)
 
 
 def _check_fit(space: SearchSpace, data: Dataset) -> None:

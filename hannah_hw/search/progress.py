@@ -53,6 +53,11 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def measured(done: int, total: int) -> str:
+    """How far the measurements after a search are."""
+    return f"emulator: {done} of {total} models of the front have been measured"
+
+
 class PlainLines:
     """One line every `LINE_INTERVAL` seconds, and one at the end.
 
@@ -84,6 +89,13 @@ class PlainLines:
         self._line(progress)
         self._stream.write(f"search: {_ENDINGS[ending]}\n")
         self._stream.flush()
+
+    def on_measurement(self, done: int, total: int, /) -> None:
+        """See `hannah_hw.search.measuring.MeasurementObserver`."""
+        if done == total or time.monotonic() - self._last >= self._interval:
+            self._last = time.monotonic()
+            self._stream.write(measured(done, total) + "\n")
+            self._stream.flush()
 
     def _line(self, progress: Progress) -> None:
         self._stream.write(", ".join(f"{label} {value}" for label, value in rows(progress)) + "\n")
@@ -129,6 +141,10 @@ class LiveDisplay:
         if self._live is not None:
             self._live.stop()
         self._console.print(f"search: {_ENDINGS[ending]}")
+
+    def on_measurement(self, done: int, total: int, /) -> None:
+        """See `hannah_hw.search.measuring.MeasurementObserver`."""
+        self._console.print(measured(done, total), end="\n" if done == total else "\r")
 
     def _show(self, progress: Progress) -> None:
         if self._live is not None:

@@ -1,9 +1,9 @@
-"""The run directory: ``config.yaml``, ``candidates.jsonl``, ``state.json`` and ``artifacts/``.
+"""The run directory: ``config.yaml``, ``candidates.jsonl``, ``state.json``, ``artifacts/``; ``measurements.jsonl``.
 
-``candidates.jsonl`` is the truth: one record a line, appended by one writer, flushed to the disk line by line.
-A kill can tear only its last line; opening the directory again drops a torn line. ``state.json`` is a summary
-that is replaced atomically after every generation. A run resumes by replaying the log: the algorithm is asked
-again from the same seed and told what the log says, so the state never has to be trusted, only compared.
+``candidates.jsonl`` is the truth, a `hannah_hw.search.record_log.RecordLog`. ``state.json`` is a summary that is
+replaced atomically after every generation. A run resumes by replaying the log: the algorithm is asked again from
+the same seed and told what the log says, so the state never has to be trusted, only compared.
+``measurements.jsonl`` holds what the upper rung measured, if it was asked for; the search does not read it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from hannah_hw.errors import RunError
+from hannah_hw.search.record_log import RecordLog
 
 CONFIG: Final = "config.yaml"
 LOG: Final = "candidates.jsonl"
+MEASUREMENTS: Final = "measurements.jsonl"
 STATE: Final = "state.json"
 ARTIFACTS: Final = "artifacts"
 LOCK: Final = ".lock"
@@ -42,7 +44,8 @@ class RunDirectory:
 
     def __init__(self, path: str | Path, *, resume: bool = False) -> None:
         self.path = Path(path)
-        self._log: int | None = None
+        self._log: RecordLog | None = None
+        self._measurements: RecordLog | None = None
         holds_run = (self.path / CONFIG).exists() or _size(self.path / LOG) > 0
         if holds_run and not resume:
             raise RunError(
@@ -54,62 +57,32 @@ class RunDirectory:
             raise RunError(f"{self.path} is not empty; choose another folder")
         try:
             (self.path / ARTIFACTS).mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+            self._lock: int | None = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise RunError(f"cannot use {self.path} as a run directory: {error.strerror}") from error
         try:
             _lock(self._lock, self.path)
-            self.records = self._open_log()
+            self._log = RecordLog(self.path / LOG, _in_order)
+            self.records = self._log.records
         except BaseException:
             self.close()
             raise
 
-    def _open_log(self) -> list[dict[str, Any]]:
-        """Read the log, drop a torn last line, and open it for appending."""
-        path = self.path / LOG
-        try:
-            self._log = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-            data = path.read_bytes()
-            end = data.rfind(b"\n") + 1
-            if end < len(data):
-                os.ftruncate(self._log, end)
-                os.fsync(self._log)
-        except OSError as error:
-            raise RunError(f"cannot open {path}: {error.strerror}") from error
-        records = []
-        for number, line in enumerate(data[:end].splitlines(), 1):
-            try:
-                record = json.loads(line)
-                if not isinstance(record, dict) or record["index"] != number - 1:
-                    raise ValueError(f"expected the record of index {number - 1}")
-            except (ValueError, KeyError) as error:
-                raise RunError(
-                    f"{path}:{number} is damaged ({error}); delete this line and what follows, then --resume"
-                ) from error
-            records.append(record)
-        return records
-
     def append(self, record: Mapping[str, Any]) -> None:
-        """Write one record and wait until the disk has it.
-
-        Raises:
-            RunError: It cannot be written (disk full, ...); the log is left without a partial line.
-        """
+        """Write one record of a candidate; see `RecordLog.append`."""
         if self._log is None:
             raise RunError(f"{self.path} is closed")
-        line = json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-        size = os.fstat(self._log).st_size
-        try:
-            view = memoryview(line)
-            while view:
-                view = view[os.write(self._log, view) :]
-            os.fsync(self._log)
-        except OSError as error:
-            os.ftruncate(self._log, size)
-            raise RunError(
-                f"cannot write to {self.path / LOG}: {error.strerror}; "
-                "everything up to here is kept: make room, then continue with --resume"
-            ) from error
+        self._log.append(record)
+
+    def open_measurements(self) -> RecordLog:
+        """The records of measured candidates, open until the directory is closed; see `RecordLog`.
+
+        Raises:
+            RunError: The file cannot be opened, or is damaged before its last line.
+        """
+        if self._measurements is None:
+            self._measurements = RecordLog(self.path / MEASUREMENTS, _named)
+        return self._measurements
 
     def write(self, name: str, text: str) -> None:
         """Replace a file of the directory atomically.
@@ -145,11 +118,13 @@ class RunDirectory:
         return state if isinstance(state, dict) else None
 
     def close(self) -> None:
-        """Release the lock."""
-        for descriptor in (self._log, self._lock):
-            if descriptor is not None:
-                os.close(descriptor)
-        self._log = self._lock = None  # type: ignore[assignment]
+        """Close the files and release the lock."""
+        for log in (self._log, self._measurements):
+            if log is not None:
+                log.close()
+        if self._lock is not None:
+            os.close(self._lock)
+        self._log = self._measurements = self._lock = None
 
     def __enter__(self) -> Self:
         return self
@@ -158,6 +133,18 @@ class RunDirectory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _in_order(index: int, record: Mapping[str, Any]) -> str | None:
+    """Candidates carry their number."""
+    if "index" not in record:
+        return "'index'"
+    return None if record["index"] == index else f"expected the record of index {index}"
+
+
+def _named(_index: int, record: Mapping[str, Any]) -> str | None:
+    """Measurements carry the id of their candidate and how they went."""
+    return None if isinstance(record.get("id"), str) and "status" in record else "no 'id' and 'status'"
 
 
 def _size(path: Path) -> int:

@@ -291,6 +291,8 @@
       if (run.measured[axis.key]) notes.push(run.measured[axis.key]);
       if (figure) notes.push(figure.source || "source not given", band(figure.error));
       for (const budget of run.budgets.filter((b) => b.key === axis.key)) notes.push(`budget ${budget.text}`);
+      const emulated = chosen.emulated && chosen.emulated.figures[axis.key];
+      if (emulated) notes.push(`emulated ${show(emulated, axis.unit)} (estimate ${signed(value / emulated - 1)})`);
       const parts = axis.key === "flash_bytes" && chosen.cost ? split(chosen.cost.flash) : "";
       if (parts) notes.push(parts);
       if (notes.length) row.append(put("span", { class: "source" }, notes.join(", ")));
@@ -302,6 +304,9 @@
       for (const [key, value] of parameters) list.append(put("dt", {}, key), put("dd", {}, String(value)));
       panel.append(put("details", {}, put("summary", {}, `${parameters.length} parameters`), list));
     }
+  }
+  function signed(share) {
+    return `${share < 0 ? "" : "+"}${(100 * share).toFixed(1)} %`;
   }
   function split(parts) {
     return Object.entries(parts).map(([name, bytes]) => `${name} ${show(bytes, "B")}`).join(", ");
@@ -364,7 +369,8 @@
     const row = 19, left = 178, right = 96, top = 6, bottom = 24, width = 640;
     const height = top + bottom + row * kernels.length;
     const total = kernels.reduce((sum, k) => sum + k.latency_s, 0);
-    const high = Math.max(...kernels.map((k) => k.latency_s * (1 + (k.error || 0))));
+    const emulated = (chosen.emulated && chosen.emulated.kernels) || {};
+    const high = Math.max(...kernels.map((k) => Math.max(k.latency_s * (1 + (k.error || 0)), emulated[k.name] || 0)));
     const drawing = plot(height, "Latency of every kernel", width);
     const x = linear(0, high, left, width - right, "s", 5);
     for (const [label, at] of x.marks) {
@@ -376,6 +382,7 @@
       const y = top + index * row, middle = y + row / 2;
       const bar = svg("rect", { class: "bar", x: left, y: y + 3, width: Math.max(x.at(kernel.latency_s) - left, 0.5), height: row - 6 });
       const facts = [kernel.name, kernel.kernel_class || kernel.kind, show(kernel.latency_s, "s"), kernel.macs !== undefined ? `${show(kernel.macs, "")} MACs` : "", kernel.source || "", band(kernel.error)];
+      if (emulated[kernel.name]) facts.push(`emulated ${show(emulated[kernel.name], "s")} (estimate ${signed(kernel.latency_s / emulated[kernel.name] - 1)})`);
       bar.append(svg("title", {}, facts.filter(Boolean).join("\n")));
       const name = text(left - 8, middle + 4, short(String(kernel.name), 27), { "text-anchor": "end", class: "strong" });
       name.append(svg("title", {}, String(kernel.name)));
@@ -386,13 +393,19 @@
         drawing.append(svg("path", { class: "whisker", d: `M${a} ${middle}H${b}M${a} ${middle - 3}v6M${b} ${middle - 3}v6` }));
         end = Math.max(end, b);
       }
+      if (emulated[kernel.name]) {
+        const at = x.at(emulated[kernel.name]);
+        drawing.append(svg("line", { class: "emulated", x1: at, x2: at, y1: y + 2, y2: y + row - 2 }));
+        end = Math.max(end, at);
+      }
       drawing.append(text(end + 6, middle + 4, `${show(kernel.latency_s, "s")}, ${number((100 * kernel.latency_s) / total, 2)} %`, {}));
     });
     document.getElementById("latency").replaceChildren(drawing);
     const sources = [...new Set(kernels.map((k) => k.source).filter(Boolean))];
     const errors = kernels.map((k) => k.error).filter((e) => typeof e === "number");
     const range = errors.length ? ` Error bands: ± ${number(100 * Math.min(...errors), 2)} to ${number(100 * Math.max(...errors), 2)} %.` : " Error not known.";
-    document.getElementById("latency-note").textContent = `Sum ${show(total, "s")}. Source: ${sources.join(", ") || "not given"}.${range}`;
+    const marks = Object.keys(emulated).length ? " Upright lines: emulated." : "";
+    document.getElementById("latency-note").textContent = `Sum ${show(total, "s")}. Source: ${sources.join(", ") || "not given"}.${range}${marks}`;
   }
 
   // ---- progress ----------------------------------------------------------------------------------------
@@ -441,6 +454,14 @@
         const key = (row) => (row.cells[column].dataset.value === "" ? Infinity : Number(row.cells[column].dataset.value));
         body.append(...[...body.rows].sort((a, b) => (down ? key(b) - key(a) : key(a) - key(b))));
       });
+    });
+  }
+
+  const measured = document.getElementById("measured");
+  if (measured) {
+    measured.tBodies[0].addEventListener("click", (event) => {
+      const row = event.target.closest("tr[data-id]");
+      if (row) choose(byId.get(row.dataset.id));
     });
   }
 

@@ -1,0 +1,161 @@
+"""What the upper rung of a search measured, beside what was estimated."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from hannah_hw.report.axes import axis
+from hannah_hw.report.records import finite_numbers, read_records
+
+if TYPE_CHECKING:
+    from hannah_hw.report.data import ReportData
+
+#: File of a run directory.
+MEASUREMENTS: Final = "measurements.jsonl"
+#: Figures that are compared.
+COMPARED: Final = ("latency_s", "energy_j", "ram_bytes", "flash_bytes")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What became of measuring one candidate.
+
+    Attributes:
+        id: Of the candidate.
+        reason: Kind and message of a failure; None where there are figures.
+        figures: Metric key -> value.
+        errors: Metric key -> relative half width of its band, where that is known.
+        kernels: Name -> seconds.
+        means: How it was measured: core, compiler, weights.
+    """
+
+    id: str
+    reason: tuple[str, str] | None
+    figures: Mapping[str, float]
+    errors: Mapping[str, float]
+    kernels: Mapping[str, float]
+    means: Mapping[str, str]
+
+
+def read_measurements(folder: Path) -> tuple[dict[str, Measured], list[str]]:
+    """Candidate id -> what was measured, and a warning for every line that could not be read.
+
+    Args:
+        folder: The run directory; without the file nothing was measured.
+    """
+    path = folder / MEASUREMENTS
+    if not path.is_file():
+        return {}, []
+    records, warnings = read_records(path, "a measurement")
+    return {record["id"]: _measured(record) for record in records}, warnings
+
+
+def _measured(record: Mapping[str, Any]) -> Measured:
+    found = _mapping(record.get("measurement"))
+    figures = {str(key): _mapping(figure) for key, figure in _mapping(found.get("figures")).items()}
+    reason = _mapping(record.get("reason"))
+    rows = found.get("kernels")
+    kernels = {
+        str(row.get("name")): row.get("latency_s")
+        for row in (rows if isinstance(rows, Sequence) else ())
+        if isinstance(row, Mapping)
+    }
+    return Measured(
+        id=record["id"],
+        reason=(str(reason.get("kind", "")), str(reason.get("message", ""))) if reason else None,
+        figures=finite_numbers({key: figure.get("value") for key, figure in figures.items()}),
+        errors=finite_numbers({key: figure.get("error") for key, figure in figures.items()}),
+        kernels=finite_numbers(kernels),
+        means={
+            key: str(found[key]) for key in ("core", "compiler", "weights") if isinstance(found.get(key), str)
+        },
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def difference(estimated: float | None, measured: float | None) -> float | None:
+    """By how much an estimate is above what was measured, relative to that."""
+    return None if estimated is None or not measured else estimated / measured - 1.0
+
+
+def largest_differences(run: ReportData) -> dict[str, float]:
+    """Metric key -> the largest absolute `difference` over all that was measured."""
+    found: dict[str, list[float]] = {}
+    for key, value in _differences(run):
+        found.setdefault(key, []).append(abs(value))
+    return {key: max(values) for key, values in found.items()}
+
+
+def _differences(run: ReportData) -> Iterator[tuple[str, float]]:
+    for candidate in run.candidates:
+        measured = run.measured.get(candidate.id)
+        for key in COMPARED if measured is not None else ():
+            value = difference(candidate.values.get(key), measured.figures.get(key) if measured else None)
+            if value is not None:
+                yield key, value
+
+
+def measured_section(run: ReportData) -> str:
+    """The section of the page: each measured candidate, estimate against measurement; empty without any."""
+    if not run.measured:
+        return ""
+    shown = {c.id: c for c in run.candidates if c.id in run.measured}
+    keys = [key for key in COMPARED if any(key in run.measured[name].figures for name in shown)]
+    heads = "".join(
+        f'<th scope="col">{_escape(axis(key).label)}, estimated</th><th scope="col">emulated</th>'
+        '<th scope="col">difference</th>'
+        for key in keys
+    )
+    rows = []
+    for name, candidate in shown.items():
+        measured = run.measured[name]
+        if measured.reason is not None:
+            text = ": ".join(part for part in measured.reason if part)
+            cells = f'<td colspan="{3 * len(keys) or 1}">{_escape(text)}</td>'
+        else:
+            cells = "".join(_cells(key, candidate.values.get(key), measured) for key in keys)
+        rows.append(
+            f'<tr data-id="{_escape(name)}"><td><button type="button" class="pick">{_escape(name)}</button></td>'
+            f"{cells}</tr>"
+        )
+    means = dict.fromkeys(
+        ", ".join(measured.means.values()) for measured in run.measured.values() if measured.means
+    )
+    return (
+        '<section class="card" aria-labelledby="h-measured"><h2 id="h-measured">Measured on an emulated core</h2>'
+        f'<div class="scroll"><table id="measured"><thead><tr><th scope="col">Candidate</th>{heads}</tr></thead>'
+        f'<tbody>{"".join(rows)}</tbody></table></div><p class="note">{_escape(_note(run))} '
+        f"{_escape('; '.join(means))}.</p></section>"
+    )
+
+
+def _cells(key: str, estimated: float | None, measured: Measured) -> str:
+    value = measured.figures.get(key)
+    off = difference(estimated, value)
+    band = measured.errors.get(key)
+    shown = axis(key).format(value) + (f" ± {100 * band:.2g} %" if band else "")
+    change = "-" if off is None else f"{100 * off:+.1f} %"
+    return "".join(
+        f'<td class="number">{_escape(text)}</td>' for text in (axis(key).format(estimated), shown, change)
+    )
+
+
+def _note(run: ReportData) -> str:
+    largest = ", ".join(
+        f"{axis(key).label.lower()} {100 * value:.1f} %" for key, value in largest_differences(run).items()
+    )
+    return (
+        "Each model was built as firmware, run instruction by instruction, and its output compared with the integer "
+        f"reference. Largest difference of an estimate: {largest or 'none'}."
+    )
+
+
+def _escape(value: object) -> str:
+    return html.escape(str(value), quote=True)

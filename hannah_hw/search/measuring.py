@@ -1,0 +1,151 @@
+"""The upper rung of a search: models of the front as firmware on an emulated core, recorded beside the run.
+
+The search is over when the front is measured, and does not learn from it: what is measured can be asked for later,
+by resuming a finished run. Records are appended in the order of the front, whatever the order in which workers finish,
+and one that exists is kept, so that a run that was killed here ends with the same file. A candidate that cannot be
+measured gets a record with the reason; delete its line to try again.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from hannah_hw.errors import RunError
+from hannah_hw.search.archive import Record
+from hannah_hw.search.record_log import RecordLog
+from hannah_hw.search.tasks import Executor, Outcome, Task
+
+if TYPE_CHECKING:
+    from hannah_hw.spaces import SearchSpace
+    from hannah_hw.targets import Target
+
+
+@runtime_checkable
+class MeasurementObserver(Protocol):
+    """An observer of a run that also follows the measurements after it."""
+
+    def on_measurement(self, done: int, total: int, /) -> None:
+        """So many of the models to be measured have a record; also called before the first."""
+        ...
+
+
+@dataclass
+class EmulatingEvaluator:
+    """Measures a candidate's firmware on the target's emulated core; see `hannah_hw.search.protocols.Evaluator`.
+
+    Attributes:
+        space: Name or path of the space.
+        options: Options of the space.
+        offered: Options that are passed if the space has them.
+        target: Name or path of the target.
+        compiler: ``zig``, ``gcc``, or None for the one that is there.
+        artifacts: Folder of the trained models. A candidate without one is measured with random weights.
+    """
+
+    space: str
+    options: Mapping[str, Any]
+    offered: Mapping[str, Any]
+    target: str
+    compiler: str | None
+    artifacts: Path
+    _target: Target | None = field(default=None, repr=False)
+    _space: SearchSpace | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        """Load the target."""
+        from hannah_hw.targets import load_target
+
+        self._target = load_target(self.target)
+
+    def evaluate(self, identifier: str, assignment: Mapping[str, Any], /) -> dict[str, Any]:
+        """Build, run and check one candidate's firmware."""
+        from hannah_hw.measure.emulated import measure_model
+
+        if self._target is None:
+            raise RuntimeError("start() was not called")
+        path = self.artifacts / f"{identifier}.onnx"
+        model = path if path.is_file() else self._loaded().candidate(assignment)
+        return measure_model(model, self._target, compiler=self.compiler).to_dict()
+
+    def _loaded(self) -> SearchSpace:
+        """The space, which only candidates without a trained model need."""
+        if self._space is None:
+            from hannah_hw.search.pipeline import load_space
+            from hannah_hw.spaces.declarative.problems import SpaceWarning
+
+            with warnings.catch_warnings():
+                # The search has loaded it before, and warned of what is odd.
+                warnings.simplefilter("ignore", SpaceWarning)
+                self._space = load_space(self.space, self.options, self.offered)
+        return self._space
+
+
+def means(target: Target, compiler: str | None) -> dict[str, str]:
+    """What measuring on a target is done with: core, compiler and emulator.
+
+    Raises:
+        InputError: The target's core cannot be emulated, or there is no such compiler.
+        MissingExtraError: A package is not installed.
+    """
+    from hannah_hw.measure.emulated import means_of
+
+    return means_of(target, compiler)
+
+
+def measure_front(
+    front: Sequence[Record], log: RecordLog, executor: Executor, observers: Sequence[object] = ()
+) -> list[Record]:
+    """Measure the candidates of a front that have no record yet.
+
+    Args:
+        front: Records of the search.
+        log: Where the measurements are kept.
+        executor: Runs an `EmulatingEvaluator`; closed at the end.
+        observers: Of the run; those that are a `MeasurementObserver` are told.
+
+    Returns:
+        A record of each candidate of the front: ``id``, ``status`` (``ok`` or ``failed``), ``reason`` (``kind`` and
+        ``message``, or None) and ``measurement`` (None after a failure).
+
+    Raises:
+        RunError: It was interrupted, no candidate could be measured for the same reason, or a record cannot be
+            written.
+    """
+    following = [observer for observer in observers if isinstance(observer, MeasurementObserver)]
+    known = {record["id"]: record for record in log.records}
+    tasks = [Task(r["id"], r["assignment"]) for r in front if r["id"] not in known]
+    finished: dict[int, Outcome] = {}
+    written = 0
+    for observer in following:
+        observer.on_measurement(len(front) - len(tasks), len(front))
+    try:
+        for position, outcome in executor.run(tasks):
+            finished[position] = outcome
+            while written in finished:
+                record = _record(tasks[written], finished.pop(written))
+                log.append(record)
+                known[record["id"]] = record
+                written += 1
+                for observer in following:
+                    observer.on_measurement(len(front) - len(tasks) + written, len(front))
+    except KeyboardInterrupt as interrupt:
+        left = len(tasks) - written
+        raise RunError(
+            f"the search is done; interrupted with {left} of {len(front)} models to measure; continue with --resume"
+        ) from interrupt
+    finally:
+        executor.close()
+    return [known[record["id"]] for record in front]
+
+
+def _record(task: Task, outcome: Outcome) -> Record:
+    return {
+        "id": task.identifier,
+        "status": "ok" if outcome.reason is None else "failed",
+        "reason": None if outcome.reason is None else dict(outcome.reason),
+        "measurement": dict(outcome.metrics) if outcome.reason is None else None,
+    }

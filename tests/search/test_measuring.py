@@ -1,0 +1,144 @@
+"""Measuring the front after a search: order, continuation and failures of its file."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from hannah_hw.errors import ConfigError, EvaluationError, RunError
+from hannah_hw.search.config import load_config
+from hannah_hw.search.measuring import measure_front
+from hannah_hw.search.rundir import MEASUREMENTS, RunDirectory
+from hannah_hw.search.tasks import InProcess, Outcome
+
+FRONT = [{"id": f"c{index}", "assignment": {"width": index}} for index in range(5)]
+
+
+class Squares:
+    """Measures the square of a width; that of 3 cannot be measured."""
+
+    def __init__(self):
+        self.seen = []
+
+    def start(self):
+        pass
+
+    def evaluate(self, identifier, assignment):
+        self.seen.append(identifier)
+        if assignment["width"] == 3:
+            raise EvaluationError("the output differs", kind="wrong-output")
+        return {"figures": {"latency_s": {"value": assignment["width"] ** 2}}}
+
+
+class Backwards:
+    """An executor whose last task finishes first."""
+
+    def run(self, tasks):
+        now = datetime.now(UTC)
+        for position, task in reversed(list(enumerate(tasks))):
+            yield position, Outcome({"width": task.assignment["width"]}, None, now, 0.0)
+
+    def close(self):
+        pass
+
+
+class Follower:
+    def __init__(self):
+        self.calls = []
+
+    def on_measurement(self, done, total):
+        self.calls.append((done, total))
+
+
+def open_run(path, resume=False):
+    directory = RunDirectory(path, resume=resume)
+    directory.write("config.yaml", "toy: true\n")
+    return directory
+
+
+def lines(path):
+    return (path / MEASUREMENTS).read_bytes().splitlines(keepends=True)
+
+
+def test_records_are_in_the_order_of_the_front_however_workers_finish(tmp_path):
+    with open_run(tmp_path / "run") as directory:
+        records = measure_front(FRONT, directory.open_measurements(), Backwards())
+    assert [record["measurement"]["width"] for record in records] == [0, 1, 2, 3, 4]
+    assert [json.loads(line) for line in lines(tmp_path / "run")] == records
+
+
+def test_a_failure_is_recorded_with_its_name_and_the_rest_is_measured(tmp_path):
+    follower = Follower()
+    with open_run(tmp_path / "run") as directory:
+        records = measure_front(
+            FRONT, directory.open_measurements(), InProcess(Squares()), [follower, object()]
+        )
+    assert [record["status"] for record in records] == ["ok", "ok", "ok", "failed", "ok"]
+    assert records[3]["reason"] == {"kind": "wrong-output", "message": "the output differs"}
+    assert records[3]["measurement"] is None
+    assert records[4]["measurement"]["figures"]["latency_s"]["value"] == 16
+    assert follower.calls == [(done, 5) for done in range(6)]
+
+
+@pytest.mark.parametrize("kept", range(6))
+@pytest.mark.parametrize("torn", [False, True])
+def test_any_prefix_of_the_file_leads_to_the_same_file(tmp_path, kept, torn):
+    with open_run(tmp_path / "whole") as directory:
+        whole = measure_front(FRONT, directory.open_measurements(), InProcess(Squares()))
+    all_lines = lines(tmp_path / "whole")
+    open_run(tmp_path / "run").close()
+    rest = all_lines[kept][:20] if torn and kept < 5 else b""
+    (tmp_path / "run" / MEASUREMENTS).write_bytes(b"".join(all_lines[:kept]) + rest)
+    squares = Squares()
+    with open_run(tmp_path / "run", resume=True) as directory:
+        records = measure_front(FRONT, directory.open_measurements(), InProcess(squares))
+    assert records == whole
+    assert lines(tmp_path / "run") == all_lines
+    assert squares.seen == [f"c{index}" for index in range(kept, 5)]
+
+
+def test_damage_before_the_end_is_an_error_with_the_line(tmp_path):
+    open_run(tmp_path / "run").close()
+    (tmp_path / "run" / MEASUREMENTS).write_text('{"id": "a", "status": "ok"}\n{"status": "ok"}\n')
+    with (
+        open_run(tmp_path / "run", resume=True) as directory,
+        pytest.raises(RunError, match="jsonl:2 is damaged"),
+    ):
+        directory.open_measurements()
+
+
+def test_an_interrupt_keeps_what_was_measured(tmp_path):
+    class Interrupted(Squares):
+        def evaluate(self, identifier, assignment):
+            if identifier == "c2":
+                raise KeyboardInterrupt
+            return super().evaluate(identifier, assignment)
+
+    with open_run(tmp_path / "run") as directory, pytest.raises(RunError, match="3 of 5 models to measure"):
+        measure_front(FRONT, directory.open_measurements(), InProcess(Interrupted()))
+    assert [json.loads(line)["id"] for line in lines(tmp_path / "run")] == ["c0", "c1"]
+
+
+CONFIG = """\
+version: 1
+space: ds_cnn
+target: stm32l4r5zi
+objectives: {latency: min, ram: min}
+search: {population: 8, evaluations: 4}
+"""
+
+
+def test_what_is_measured_does_not_change_the_question(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG)
+    plain, measured = load_config(path), load_config(path, ["measure.emulate=front", "measure.compiler=gcc"])
+    assert plain.hash == measured.hash
+    assert (plain.measure.emulate, measured.measure.emulate, measured.measure.compiler) == (
+        None,
+        "front",
+        "gcc",
+    )
+    with pytest.raises(ConfigError, match=r"measure\.emulate.*'front'"):
+        load_config(path, ["measure.emulate=all"])
+    with pytest.raises(ConfigError, match="did you mean 'emulate'"):
+        load_config(path, ["measure.emulat=front"])
