@@ -12,6 +12,9 @@ candidates.
   greedy memory planner does.
 
 Sizes are rounded up to the alignment, so that every offset is a multiple of it.
+
+`plan_arena` is the whole memory plan of a runtime whose kernels write over operands and whose scratch memory lies in
+the arena too; `plan_memory` places buffers alone.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from numpy.typing import NDArray
 
 from hannah_hw.errors import InputError
 from hannah_hw.workload import packing
-from hannah_hw.workload.table import Buffers
+from hannah_hw.workload.in_place import Merged, merge
+from hannah_hw.workload.table import Buffers, Workload
 
 IntArray = NDArray[np.int64]
 
@@ -148,6 +152,89 @@ def plan_memory(
     if planner not in PLANNERS:
         raise InputError(f"unknown memory planner {planner!r}", allowed=PLANNERS, given=planner)
     return PLANNERS[planner](buffers.bytes, buffers.first, buffers.last, alignment, offsets)
+
+
+@dataclass(frozen=True)
+class ArenaPlan:
+    """Where buffers and scratch memory of P candidates lie.
+
+    Attributes:
+        offsets: (P, B) bytes from the start of the arena; 0 where the candidate does not have the buffer. A result
+            that takes the memory of an operand has the operand's offset.
+        scratch_offsets: (P, K) bytes from the start of the arena of each kernel's scratch memory; 0 where there is
+            none.
+        buffer_bytes: (P,) size of the arena without scratch memory.
+        arena_bytes: (P,) size of the arena.
+        in_place: (P, K) whether the kernel writes over an operand.
+    """
+
+    offsets: IntArray
+    scratch_offsets: IntArray
+    buffer_bytes: IntArray
+    arena_bytes: IntArray
+    in_place: NDArray[np.bool_]
+
+
+def plan_arena(
+    workload: Workload,
+    in_place: NDArray[np.bool_],
+    scratch: IntArray,
+    planner: str = "greedy_best_fit",
+    alignment: int = DEFAULT_ALIGNMENT,
+) -> ArenaPlan:
+    """The memory plan of a runtime with one arena.
+
+    Results take the memory of operands (`hannah_hw.workload.in_place`), unless the candidate's arena would become
+    larger by it: a greedy planner may place fewer buffers worse. Then the buffers are placed, and the scratch memory
+    of each kernel lies right above the highest byte that is live while it runs.
+
+    Args:
+        workload: P candidates with K kernels.
+        in_place: (P, K) whether a kernel may write over an operand.
+        scratch: (P, K) bytes of scratch memory.
+        planner: A key of `PLANNERS`.
+        alignment: Bytes, a power of two.
+
+    Raises:
+        InputError: Unknown planner, or an alignment that is not a power of two.
+    """
+    apart = merge(workload, np.zeros_like(in_place))
+    plan = _planned(workload, apart, scratch, planner, alignment)
+    merged = merge(workload, in_place)
+    if not merged.in_place.any():
+        return plan
+    shared = _planned(workload, merged, scratch, planner, alignment)
+    worse = (shared.arena_bytes > plan.arena_bytes)[:, None]
+    return ArenaPlan(
+        np.where(worse, plan.offsets, shared.offsets),
+        np.where(worse, plan.scratch_offsets, shared.scratch_offsets),
+        np.where(worse[:, 0], plan.buffer_bytes, shared.buffer_bytes),
+        np.minimum(plan.arena_bytes, shared.arena_bytes),
+        shared.in_place & ~worse,
+    )
+
+
+def _planned(
+    workload: Workload, merged: Merged, scratch: IntArray, planner: str, alignment: int
+) -> ArenaPlan:
+    """The plan of merged buffers and of scratch memory."""
+    buffers, active = merged.buffers, workload.kernels.active
+    plan = plan_memory(buffers, planner, alignment=alignment)
+    ends = plan.offsets + (buffers.bytes + alignment - 1) // alignment * alignment
+    tops = np.zeros(active.shape[::-1], np.int64).T
+    for k in range(active.shape[1]):
+        live = (buffers.first <= k) & (k <= buffers.last) & (buffers.bytes > 0)
+        tops[:, k] = np.where(live, ends, 0).max(axis=1, initial=0)
+    asks = active & (scratch > 0)
+    tops *= asks
+    needed = (tops + scratch * asks).max(axis=1, initial=0)
+    return ArenaPlan(
+        np.take_along_axis(plan.offsets, merged.roots, axis=1),
+        tops,
+        plan.arena_bytes,
+        np.maximum(plan.arena_bytes, needed),
+        merged.in_place,
+    )
 
 
 def liveness_bound(buffers: Buffers) -> IntArray:
