@@ -1,4 +1,4 @@
-"""Writing files whole."""
+"""Writing files whole, and the folder of what can be made again."""
 
 from __future__ import annotations
 
@@ -22,3 +22,19 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """Where what is slow to make is kept, made where it is missing: ``$HANNAH_HW_CACHE``, else the user's cache folder.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    given = os.environ.get("HANNAH_HW_CACHE")
+    if given:
+        folder = Path(given).expanduser().absolute()
+    else:
+        user = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
+        folder = Path(user).expanduser().absolute() / "hannah_hw"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

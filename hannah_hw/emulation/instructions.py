@@ -1,0 +1,183 @@
+"""What the instructions of a program are: their lengths, kinds and words moved, found once with capstone.
+
+Only what was executed is decoded, from the first halfwords of blocks on: code holds literals and tables that are no
+instructions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hannah_hw.errors import MeasurementError, require
+
+#: Kinds of instructions that documents give cycles of.
+KINDS: Final = (
+    "alu",
+    "multiply",
+    "multiply_add",
+    "multiply_long",
+    "multiply_add_long",
+    "multiply_dsp",
+    "divide",
+    "load",
+    "load_pair",
+    "load_multiple",
+    "store",
+    "store_pair",
+    "store_multiple",
+    "branch",
+    "call",
+    "table_branch",
+    "it",
+    "system",
+    "fp",
+    "fp_multiply_add",
+    "fp_divide",
+    "fp_store",
+)
+_CODE: Final[Mapping[str, int]] = {kind: code for code, kind in enumerate(KINDS)}
+
+#: Beginnings of mnemonics -> kind, the longest that fits.
+_ARM: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("mul",), "multiply"),
+    **dict.fromkeys(("mla", "mls"), "multiply_add"),
+    **dict.fromkeys(("smull", "umull"), "multiply_long"),
+    **dict.fromkeys(("smlal", "umlal", "umaal"), "multiply_add_long"),
+    **dict.fromkeys(
+        ("smla", "smls", "smu", "smmul", "smmla", "smmls", "smlald", "smlalb", "smlalt", "usad"),
+        "multiply_dsp",
+    ),
+    **dict.fromkeys(("sdiv", "udiv"), "divide"),
+    **dict.fromkeys(("ldr", "vldr"), "load"),
+    **dict.fromkeys(("ldm", "pop", "vldm", "vpop"), "load_multiple"),
+    **dict.fromkeys(("ldrd",), "load_pair"),
+    **dict.fromkeys(("str",), "store"),
+    **dict.fromkeys(("strd",), "store_pair"),
+    **dict.fromkeys(("vstr",), "fp_store"),
+    **dict.fromkeys(("stm", "push", "vstm", "vpush"), "store_multiple"),
+    **dict.fromkeys(("tbb", "tbh"), "table_branch"),
+    **dict.fromkeys(("it",), "it"),
+    **dict.fromkeys(("mrs", "msr", "dmb", "dsb", "isb", "cps", "svc", "bkpt"), "system"),
+    **dict.fromkeys(("v",), "fp"),
+    **dict.fromkeys(("vmla", "vmls", "vnmla", "vnmls", "vfma", "vfms", "vfnma", "vfnms"), "fp_multiply_add"),
+    **dict.fromkeys(("vdiv", "vsqrt"), "fp_divide"),
+}
+#: Mnemonics that have to fit wholly, since others begin like them.
+_ARM_WHOLE: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("b", "bx", "cbz", "cbnz"), "branch"),
+    **dict.fromkeys(("bl", "blx"), "call"),
+}
+_RISCV: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("mul", "mulh", "mulhu", "mulhsu"), "multiply"),
+    **dict.fromkeys(("div", "divu", "rem", "remu"), "divide"),
+    **dict.fromkeys(("lb", "lbu", "lh", "lhu", "lw", "lwsp"), "load"),
+    **dict.fromkeys(("sb", "sh", "sw", "swsp"), "store"),
+    **dict.fromkeys(("beq", "bne", "blt", "bge", "bltu", "bgeu", "beqz", "bnez", "j", "jr"), "branch"),
+    **dict.fromkeys(("jal", "jalr"), "call"),
+    **dict.fromkeys(
+        ("fence", "fence.i", "ecall", "ebreak", "csrrw", "csrrs", "csrrc", "csrrwi", "csrrsi", "csrrci"),
+        "system",
+    ),
+}
+
+
+class Instructions:
+    """The instructions of a program's code, in arrays by halfword; an entry counts at an instruction's first halfword.
+
+    Args:
+        isa: ``arm`` or ``riscv32``.
+        start: Address of the first byte of ``code``.
+        code: The bytes.
+
+    Attributes:
+        length: (halfwords,) halfwords of the instruction, 0 where none is known to begin.
+        kind: (halfwords,) index into `KINDS`.
+        words: (halfwords,) words that it loads or stores; 0 where it does not access memory.
+
+    Raises:
+        MissingExtraError: capstone is not installed.
+    """
+
+    def __init__(self, isa: Literal["arm", "riscv32"] | str, start: int, code: bytes) -> None:
+        capstone = require("capstone", "emulate")
+        if isa == "arm":
+            mode = capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS | capstone.CS_MODE_V8
+            self._decoder = capstone.Cs(capstone.CS_ARCH_ARM, mode)
+        else:
+            mode = capstone.CS_MODE_RISCV32 | capstone.CS_MODE_RISCVC
+            self._decoder = capstone.Cs(capstone.CS_ARCH_RISCV, mode)
+        self._arm, self._start, self._bytes = isa == "arm", start, code
+        self._kinds: dict[int, int] = {}
+        size = len(code) // 2 + 1
+        self.length: NDArray[np.int64] = np.zeros(size, np.int64)
+        self.kind: NDArray[np.int64] = np.zeros(size, np.int64)
+        self.words: NDArray[np.int64] = np.zeros(size, np.int64)
+
+    def decode(self, starts: NDArray[np.int64], executed: NDArray[np.bool_]) -> None:
+        """Learn the instructions of blocks; what is known is skipped.
+
+        Args:
+            starts: Halfword index of each block's begin.
+            executed: (halfwords,) whether a halfword was executed.
+
+        Raises:
+            MeasurementError: Something executed is no instruction that capstone knows.
+        """
+        for first in starts[self.length[starts] == 0]:
+            # A block may have run into another that is known already, or ended at a halfword never executed.
+            index = int(first)
+            last = index
+            while last < len(executed) and executed[last]:
+                last += 1
+            for instruction in self._decoder.disasm(
+                self._bytes[2 * index : 2 * last], self._start + 2 * index
+            ):
+                index = (instruction.address - self._start) // 2
+                if self.length[index]:
+                    break
+                self._note(index, instruction)
+                index += instruction.size // 2
+            else:
+                if index < last:
+                    raise MeasurementError(
+                        f"capstone cannot decode what was executed at {self._start + 2 * index:#x}",
+                        kind="fault",
+                    )
+
+    def _note(self, index: int, instruction: Any) -> None:
+        code = self._kinds.get(instruction.id)
+        if code is None:
+            name = self._decoder.insn_name(instruction.id) or instruction.mnemonic
+            code = self._kinds[instruction.id] = _CODE[_arm_kind(name) if self._arm else _riscv_kind(name)]
+        self.length[index] = instruction.size // 2
+        self.kind[index] = code
+        kind = KINDS[code]
+        if kind.startswith(("load", "store")) or kind in ("fp_store", "table_branch"):
+            double = instruction.op_str.startswith("d")
+            self.words[index] = (
+                _listed(instruction) if "{" in instruction.op_str else 2 if "pair" in kind or double else 1
+            )
+
+
+def _arm_kind(mnemonic: str) -> str:
+    if mnemonic in _ARM_WHOLE:
+        return _ARM_WHOLE[mnemonic]
+    for end in range(len(mnemonic), 0, -1):
+        if mnemonic[:end] in _ARM:
+            return _ARM[mnemonic[:end]]
+    return "alu"
+
+
+def _riscv_kind(mnemonic: str) -> str:
+    return _RISCV.get(mnemonic.removeprefix("c."), "alu")
+
+
+def _listed(instruction: Any) -> int:
+    """Words of a register list."""
+    text: str = instruction.op_str
+    listed = text[text.index("{") + 1 : text.index("}")]
+    return sum(2 if name.strip().startswith("d") else 1 for name in listed.split(","))
