@@ -11,7 +11,7 @@ import numpy as np
 from hannah_hw.cost import price
 from hannah_hw.errors import DataError
 from hannah_hw.measure.least_squares import nnls
-from hannah_hw.measure.validation import Reference
+from hannah_hw.measure.references import Reference
 from hannah_hw.targets import SourcedNumber, Target
 from hannah_hw.workload import Workload
 

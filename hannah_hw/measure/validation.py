@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from hannah_hw import catalog
 from hannah_hw.cost import CostReport, price
-from hannah_hw.errors import CatalogError, DataError
+from hannah_hw.errors import DataError
+from hannah_hw.measure.references import Reference, published, read_reference
 from hannah_hw.targets import SourcedNumber, SourcedWatts, Target
 from hannah_hw.workload import Workload
 
-#: Published figures of the MLPerf Tiny networks, beside the cost models.
-PUBLISHED: Final = "mlperf_tiny_published.csv"
 #: MLPerf Tiny benchmark -> function of the space file ``mlperf_tiny``.
 NETWORKS: Final[Mapping[str, str]] = {
     "ic": "resnet8",
@@ -26,17 +21,6 @@ NETWORKS: Final[Mapping[str, str]] = {
     "vww": "mobilenet_v1_025",
     "ad": "fc_autoencoder",
 }
-_MAX_BYTES: Final = 1 << 20
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Figures of one network on one target, in SI units; None where nothing is stated."""
-
-    network: str
-    latency_s: float | None
-    energy_j: float | None
-    source: str
 
 
 @dataclass(frozen=True)
@@ -102,8 +86,8 @@ def validate(
     Args:
         target: The target.
         reference: A CSV file with the columns ``model`` (path of an ONNX file, relative to the CSV file, or a
-            key of ``networks``) and ``latency_ms``, ``energy_uj`` or both; without it the figures published for
-            the target.
+            key of ``networks``) and a latency, an energy or both; see `read_reference`. Without it the figures
+            published for the target.
         networks: Network name -> Workload of one candidate; by default the MLPerf Tiny networks of the
             catalogue, exported to ONNX and read back.
 
@@ -161,87 +145,6 @@ def _statement(target: Target) -> tuple[str, ...]:
             f"{target.model.device_error:.1%}"
         )
     return tuple(sentences)
-
-
-def published(name: str) -> list[Reference]:
-    """The figures published for a target.
-
-    Raises:
-        CatalogError: There are none.
-    """
-    found: list[Reference] = []
-    targets: set[str] = set()
-    for folder in catalog.directories("cost_models"):
-        path = folder / PUBLISHED
-        if path.is_file():
-            for number, record in enumerate(_records(path), start=2):
-                targets.add(record.get("target") or "")
-                if record.get("target") == name:
-                    where = f"{path}:{number}"
-                    found.append(_reference(record, record.get("network"), where, record.get("source") or ""))
-            break
-    if not found:
-        raise CatalogError(
-            f"no figures are published for the target {name!r}; give your own with --against FILE.csv",
-            allowed=sorted(targets),
-            given=name,
-        )
-    return found
-
-
-def read_reference(path: Path) -> list[Reference]:
-    """A user's measurements; see `validate`.
-
-    Raises:
-        DataError: The file cannot be read, or a row is wrong.
-    """
-    rows = [
-        _reference(record, record.get("model"), f"{path}:{number}", record.get("source") or path.name)
-        for number, record in enumerate(_records(path), start=2)
-    ]
-    if not rows:
-        raise DataError("the file has no rows", where=str(path), allowed=("model", "latency_ms", "energy_uj"))
-    return rows
-
-
-def _records(path: Path) -> list[dict[str, str]]:
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise DataError(f"the file is larger than {_MAX_BYTES} bytes", where=str(path))
-        return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
-    except (OSError, UnicodeDecodeError, csv.Error) as failure:
-        raise DataError(f"cannot read the measurements: {failure}", where=str(path)) from failure
-
-
-def _reference(record: Mapping[str, str | None], network: str | None, where: str, source: str) -> Reference:
-    if not network:
-        raise DataError(
-            "the column 'model' is missing or empty",
-            where=where,
-            allowed=("model", "latency_ms", "energy_uj", "source"),
-        )
-    latency = _number(record.get("latency_ms"), "latency_ms", where)
-    energy = _number(record.get("energy_uj"), "energy_uj", where)
-    if latency is None and energy is None:
-        raise DataError("neither latency_ms nor energy_uj is given", where=where)
-    return Reference(
-        network,
-        None if latency is None else latency * 1e-3,
-        None if energy is None else energy * 1e-6,
-        source,
-    )
-
-
-def _number(text: str | None, column: str, where: str) -> float | None:
-    if text is None or not text.strip():
-        return None
-    try:
-        value = float(text)
-    except ValueError as failure:
-        raise DataError(f"{column} = {text!r} is not a number", where=where) from failure
-    if not math.isfinite(value) or value <= 0:
-        raise DataError(f"{column} = {text!r} is not positive", where=where)
-    return value
 
 
 def _model_workload(path: Path) -> Workload:

@@ -6,12 +6,8 @@ from hannah_hw.cost import price
 from hannah_hw.errors import CatalogError, DataError
 from hannah_hw.lowering import to_onnx
 from hannah_hw.measure.device_fit import fit_wait_cycles
-from hannah_hw.measure.validation import (
-    mlperf_tiny_workloads,
-    published,
-    read_reference,
-    validate,
-)
+from hannah_hw.measure.references import published, read_reference
+from hannah_hw.measure.validation import mlperf_tiny_workloads, validate
 from hannah_hw.spaces import load_space
 from hannah_hw.targets import SourcedNumber, load_target
 
@@ -89,6 +85,7 @@ def test_the_users_measurements(tmp_path):
         ("model,latency_ms\nx,fast\n", "not a number"),
         ("model,latency_ms\nx,-1\n", "not positive"),
         ("model,latency_ms\nx,\n", "neither"),
+        ("model,latency_s,latency_ms\nx,1,1000\n", "latency_s and latency_ms are both given"),
     ],
 )
 def test_bad_measurements_are_named(tmp_path, text, message):
@@ -96,6 +93,16 @@ def test_bad_measurements_are_named(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(DataError, match=message):
         read_reference(path)
+
+
+def test_units_of_the_columns(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("model,latency_s,energy_j\na.onnx,0.25,1e-3\n")
+    plain = read_reference(path)
+    path.write_text("model,latency_ms,energy_uj,source\na.onnx,250,1000,mine.csv\n")
+    assert [tuple(vars(r).values()) for r in read_reference(path)] == [
+        tuple(pytest.approx(v) if isinstance(v, float) else v for v in vars(r).values()) for r in plain
+    ]
 
 
 def test_a_target_without_published_figures():
