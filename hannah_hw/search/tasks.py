@@ -15,6 +15,7 @@ from hannah_hw.errors import (
     DataError,
     EvaluationError,
     MissingExtraError,
+    MissingToolError,
     RunError,
     TargetError,
     UnsupportedError,
@@ -22,7 +23,7 @@ from hannah_hw.errors import (
 from hannah_hw.search.protocols import Evaluator
 
 #: Errors that every candidate would meet.
-FATAL: Final = (ConfigError, DataError, TargetError, CatalogError, MissingExtraError)
+FATAL: Final = (ConfigError, DataError, TargetError, CatalogError, MissingExtraError, MissingToolError)
 #: Failures to write that have nothing to do with the candidate.
 FULL_DISK: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
