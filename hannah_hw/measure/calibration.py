@@ -1,8 +1,9 @@
 """Fitting the coefficients of a cost model to measurements of single kernels.
 
 Every class of the model's library that the sweep covers is fitted on its own by non-negative least squares
-in relative error, with a weak pull towards a prior; the held-out error is that of leaving one shape out. The
-result depends on the rows alone.
+in relative error. Rows that the sweep marks as held out judge the fit and are not part of it; where none are marked,
+the held-out error is that of leaving one shape out, and the fit to CMSIS-NN, of which there are few rows, is drawn
+weakly towards a prior. The result depends on the rows alone.
 """
 
 from __future__ import annotations
@@ -25,18 +26,23 @@ from hannah_hw.measure.least_squares import ridge_nnls
 from hannah_hw.measure.sweep import SweepRow, sweep_kernels
 from hannah_hw.workload.table import Kernels
 
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
 #: Cycles per unit of a feature on a Cortex-M4, gcc -O3: an earlier fit of our own to 32 random shapes per kind,
 #: held-out errors 1.3 % (conv), 3.4 % (1x1), 1.8 % (depthwise 3x3), 1.7 % (depthwise), 0.3 % (fully connected).
 #: Its rows were not kept; its coefficients stand in where the sweep is too small. Features it did not have are
 #: absent here and left free, but for ``weight_sums``: the loop over two rows at once has two byte loads (3), two
 #: additions (2), a counter (2) and a taken branch (3), 5 cycles a weight by hand.
-PRIORS: Final[Mapping[str, Mapping[str, float]]] = {
+_CMSIS_NN: Final[Mapping[str, Mapping[str, float]]] = {
     "conv": {"macs": 1.90, "outputs": 50, "im2col": 3.7, "taps": 79, "rest_macs": 2.4, "calls": 4100},
     "conv_1x1": {"macs": 1.79, "outputs": 50, "weight_sums": 5.0},
     "dw_3x3": {"macs": 9.3, "pixels": 230, "rest_pixels": 44},
     "dw": {"macs": 7.9, "outputs": 63, "taps": 51, "rest_macs": 4.6, "pixels": 364},
     "fc": {"macs": 2.32, "outputs": 62, "rest_macs": 2.4, "calls": 470},
 }
+#: Library -> class -> feature -> cycles that a fit is drawn towards.
+PRIORS: Final[Mapping[str, Mapping[str, Mapping[str, float]]]] = {"cmsis_nn": _CMSIS_NN}
 STRENGTH: Final = 1e-4
 #: Relative half width that is reported where a class has fewer distinct shapes than `ENOUGH`.
 ASSUMED_BAND: Final = 0.25
@@ -45,7 +51,10 @@ ENOUGH: Final = 6
 
 @dataclass(frozen=True)
 class FitRow:
-    """One row of the sweep against its class: cycles predicted by the fit, and by the fit without the row."""
+    """One row of the sweep against its class: cycles predicted by the fit, and by a fit that did not see the row.
+
+    The latter is None for a row of a fit that others judge, or of a class with too few rows.
+    """
 
     kernel_class: str
     row: SweepRow
@@ -84,15 +93,14 @@ def calibrate(rows: Sequence[SweepRow], base: CostModel, *, reference: str = "")
             continue
         matrix = feature_matrix(entry, kernels)[members]
         cycles = np.array([distinct[m].cycles for m in members], np.float64)
-        prior = np.array([PRIORS.get(entry.name, {}).get(name, 0.0) for name in entry.features])
-        fitted = ridge_nnls(matrix, cycles, prior, STRENGTH)
-        held = _held_out(matrix, cycles, prior)
-        classes[entry.name] = _class_model(entry, fitted, cycles, held, reference)
-        for m, predicted, out in zip(
-            members, matrix @ fitted, held if held is not None else [None] * len(members), strict=True
-        ):
+        judges = np.array([bool(distinct[m].held_out) for m in members])
+        priors = PRIORS.get(base.library, {}).get(entry.name, {})
+        fit = _Fit(matrix, cycles, judges, np.array([priors.get(name, 0.0) for name in entry.features]))
+        note = "; drawn towards an earlier fit to 32 random shapes" if priors else ""
+        classes[entry.name] = _class_model(entry, fit, (reference or "the sweep") + note)
+        for m, predicted, out in zip(members, fit.predicted, fit.held_out, strict=True):
             fits.append(
-                FitRow(entry.name, distinct[m], float(predicted), None if out is None else float(out))
+                FitRow(entry.name, distinct[m], float(predicted), None if np.isnan(out) else float(out))
             )
     fitted_names = {fit.kernel_class for fit in fits}
     # Where the sweep has no 1-D convolution, the fit to its 2-D ones stands in.
@@ -111,53 +119,68 @@ def _owners(library: Library, kernels: Kernels, rows: Sequence[SweepRow]) -> NDA
     return owners
 
 
-def _held_out(
-    matrix: NDArray[np.float64], cycles: NDArray[np.float64], prior: NDArray[np.float64]
-) -> NDArray[np.float64] | None:
-    """(N,) cycles of each row as predicted by a fit to the others; None below three rows."""
-    count = len(cycles)
-    if count < 3:
-        return None
-    result = np.empty(count)
-    for row in range(count):
-        others = np.arange(count) != row
-        result[row] = matrix[row] @ ridge_nnls(matrix[others], cycles[others], prior, STRENGTH)
-    return result
+class _Fit:
+    """Coefficients of one class.
+
+    Args:
+        matrix: (N, F) features.
+        cycles: (N,) measured.
+        judges: (N,) rows that are held out.
+        prior: (F,) what the coefficients are drawn towards, 0 where nothing is known.
+
+    Attributes:
+        coefficients: (F,).
+        predicted: (N,) cycles by the fit.
+        held_out: (N,) cycles by a fit that did not see the row; NaN where there is none.
+        errors: Relative errors of the held-out rows.
+        fitted: Rows of the fit.
+    """
+
+    def __init__(self, matrix: FloatArray, cycles: FloatArray, judges: BoolArray, prior: FloatArray) -> None:
+        seen = ~judges
+        if not seen.any():
+            raise DataError("all rows of a kernel class are held out; at least one must be part of the fit")
+        self.fitted = int(seen.sum())
+        self.coefficients = ridge_nnls(matrix[seen], cycles[seen], prior, STRENGTH)
+        self.predicted = matrix @ self.coefficients
+        self.judged = bool(judges.any())
+        self.held_out = np.full(len(cycles), np.nan)
+        if self.judged:
+            self.held_out[judges] = self.predicted[judges]
+        elif len(cycles) >= 3:
+            for row in range(len(cycles)):
+                others = np.arange(len(cycles)) != row
+                self.held_out[row] = matrix[row] @ ridge_nnls(matrix[others], cycles[others], prior, STRENGTH)
+        known = ~np.isnan(self.held_out)
+        self.errors = np.abs(self.held_out[known] / cycles[known] - 1)
 
 
-def _class_model(
-    entry: KernelClass,
-    fitted: NDArray[np.float64],
-    cycles: NDArray[np.float64],
-    held: NDArray[np.float64] | None,
-    reference: str,
-) -> ClassModel:
-    count = len(cycles)
-    if held is None:
+def _class_model(entry: KernelClass, fit: _Fit, reference: str) -> ClassModel:
+    if not len(fit.errors):
         error = FitError(
             mean=None,
             max=None,
-            n=count,
-            method=f"{count} shape(s): too few to hold any out; the band is an assumption",
+            n=fit.fitted,
+            method=f"{fit.fitted} shape(s): too few to hold any out; the band is an assumption",
             band=ASSUMED_BAND,
         )
     else:
-        relative = np.abs(held / cycles - 1)
-        enough = count >= ENOUGH
+        largest, enough = float(fit.errors.max()), fit.judged or fit.fitted >= ENOUGH
+        method = f"{len(fit.errors)} other shapes" if fit.judged else "leave one shape out"
+        if not enough:
+            method += f"; {fit.fitted} shapes are few, so the band is at least an assumption"
         error = FitError(
-            mean=round(float(relative.mean()), 4),
-            max=round(float(relative.max()), 4),
-            n=count,
-            method="leave one shape out"
-            + ("" if enough else f"; {count} shapes are few, so the band is at least an assumption"),
-            band=round(float(relative.max()) if enough else max(float(relative.max()), ASSUMED_BAND), 4),
+            mean=round(float(fit.errors.mean()), 4),
+            max=round(largest, 4),
+            n=fit.fitted,
+            method=method,
+            band=round(largest if enough else max(largest, ASSUMED_BAND), 4),
         )
-    note = "; drawn towards an earlier fit to 32 random shapes" if entry.name in PRIORS else ""
     return ClassModel(
         features=tuple(entry.features),
-        coefficients=tuple(float(f"{value:.6g}") for value in fitted),
+        coefficients=tuple(float(f"{value:.6g}") for value in fit.coefficients),
         source="fitted",
-        reference=(reference or "the sweep") + note,
+        reference=reference,
         error=error,
     )
 
