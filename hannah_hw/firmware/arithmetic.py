@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hannah_hw.errors import UnsupportedError
 
 IntArray = NDArray[np.int64]
+Int8Array = NDArray[np.int8]
 
 #: ``q32``: one multiplication and one shift. ``double``: the two roundings of TensorFlow Lite.
 Rounding = Literal["q32", "double"]
@@ -51,12 +52,18 @@ def q32_multipliers(scales: NDArray[np.float64]) -> NDArray[np.int32]:
     return multipliers.astype(np.int32)
 
 
+def saturated(values: Any, low: int = -128, high: int = 127) -> Int8Array:
+    """Whole numbers, clamped to [low, high], as int8."""
+    result: Int8Array = np.clip(values, low, high).astype(np.int8)
+    return result
+
+
 def requantise(
     accumulators: IntArray, multipliers: Any, zero_point: int, low: int, high: int, bits: int = Q32
-) -> NDArray[np.int8]:
+) -> Int8Array:
     """``clamp(zero_point + floor((acc * M + 2^(bits-1)) / 2^bits))``, the products exact in int64."""
     scaled = (accumulators * np.asarray(multipliers, np.int64) + (1 << (bits - 1))) >> bits
-    return np.clip(scaled + zero_point, low, high).astype(np.int8)
+    return saturated(scaled + zero_point, low, high)
 
 
 def doubling_multipliers(scales: NDArray[np.float64]) -> tuple[IntArray, IntArray]:
@@ -76,7 +83,7 @@ def doubling_multipliers(scales: NDArray[np.float64]) -> tuple[IntArray, IntArra
 
 def requantise_double(
     accumulators: IntArray, mantissas: Any, shifts: Any, zero_point: int, low: int, high: int
-) -> NDArray[np.int8]:
+) -> Int8Array:
     """Rounding doubling high multiplication, then a rounding shift, halves away from zero both times.
 
     Source: ``MultiplyByQuantizedMultiplier`` of TensorFlow Lite (gemmlowp's SaturatingRoundingDoublingHighMul and
@@ -88,7 +95,7 @@ def requantise_double(
     shifts = np.asarray(shifts, np.int64)
     mask = (np.int64(1) << shifts) - 1
     up = (high_part & mask) > (mask >> 1) + (high_part < 0)
-    return np.clip((high_part >> shifts) + up + zero_point, low, high).astype(np.int8)
+    return saturated((high_part >> shifts) + up + zero_point, low, high)
 
 
 @dataclass(frozen=True)
@@ -185,7 +192,9 @@ def average_constants(ratio: float, counts: Any) -> Average:
 
 @dataclass(frozen=True)
 class Exponentials:
-    """Constants of a softmax over n values, exact in uint32::
+    """Constants of a softmax over n values, exact in uint32.
+
+    ::
 
         d = max(x) - x,  total = sum(table[d])
         y = clamp(zero_out + floor((table[d] * steps + 8 * total) / (16 * total)))
@@ -220,10 +229,10 @@ def softmax_constants(scale: float, scale_out: float, classes: int) -> Exponenti
     return Exponentials(table.astype(np.uint32), steps)
 
 
-def to_steps(values: Any, scale: float, zero_point: int) -> NDArray[np.int8]:
+def to_steps(values: Any, scale: float, zero_point: int) -> Int8Array:
     """Real values as int8, as ONNX's QuantizeLinear does: ``saturate(round_half_even(x / scale) + zero_point)``."""
     steps = np.rint(np.asarray(values, np.float32) / np.float32(scale)) + np.float32(zero_point)
-    return np.clip(steps, -128, 127).astype(np.int8)
+    return saturated(steps)
 
 
 def to_real(steps: Any, scale: float, zero_point: int) -> NDArray[np.float32]:

@@ -31,7 +31,7 @@ from hannah_hw.operators.quantise import kept_bits
 from hannah_hw.workload import Workload, WorkloadProgram
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, NodeProto
 
 #: Element types of quantised values -> bits.
 _BITS: Final = {"int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int4": 4, "uint4": 4}
@@ -54,13 +54,29 @@ class OnnxModel:
         bits: Bits of its widest value between quantise and dequantise nodes: 8 for a QDQ int8 model; 32 without
             such nodes.
         foreign: Name of a node that nothing reads -> why.
+        model: The `onnx.ModelProto` that was read, with the shapes of its values.
+        sources: Id of a node of the graph -> the `onnx.NodeProto` that it was read from.
+        values: Name of a value of the file that depends on an input -> node of the graph. What quantise and
+            dequantise nodes write is the value that they read.
     """
 
-    def __init__(self, order: list[Node], outputs: list[Node], bits: int, foreign: dict[str, str]) -> None:
+    def __init__(
+        self,
+        order: list[Node],
+        outputs: list[Node],
+        bits: int,
+        foreign: dict[str, str],
+        model: ModelProto,
+        sources: dict[str, NodeProto],
+        values: dict[str, Node],
+    ) -> None:
         self.order = order
         self.outputs = outputs
         self.bits = bits
         self.foreign = foreign
+        self.model = model
+        self.sources = sources
+        self.values = values
 
     def workload(self, *, bits: int | None = None) -> Workload:
         """The file's Workload, a population of one.
@@ -103,6 +119,7 @@ class _Reader:
         from onnx import helper, numpy_helper
 
         self.where = where
+        self.model = model
         self.graph = model.graph
         self.constants: dict[str, Any] = {t.name: t for t in self.graph.initializer}
         for node in self.graph.node:
@@ -117,6 +134,7 @@ class _Reader:
             for value in [*self.graph.value_info, *self.graph.input, *self.graph.output]
         }
         self.values: dict[str, Node] = {}
+        self.sources: dict[str, Any] = {}
         self.names = {value.name for value in self.graph.input}
         self.order: list[Node] = []
         self.foreign: dict[str, str] = {}
@@ -145,7 +163,7 @@ class _Reader:
             else:
                 self._operator(node, self._unique(node.name or f"{node.op_type}_{index}"))
         outputs = [self._output(value.name) for value in self.graph.output]
-        return OnnxModel(self.order, outputs, self.bits, self.foreign)
+        return OnnxModel(self.order, outputs, self.bits, self.foreign, self.model, self.sources, self.values)
 
     def _on_constant(self, node: Any) -> bool:
         """Whether the first input of a node is a constant."""
@@ -246,6 +264,7 @@ class _Reader:
             self.foreign[name] = reason
             result = ForeignOp(view.type, view.shape)(*view.operands)
         result.id = name
+        self.sources[name] = node
         # Further outputs (parts of a Split, the mask of a Dropout) are the same foreign or unused value.
         self.values.update((output, result) for output in node.output if output)
         self.order.append(result)
