@@ -19,10 +19,13 @@ class Packed:
     Attributes:
         data: Weights, biases and multipliers; little endian, 4-byte aligned, a multiple of 4 bytes; may be empty.
         fields: Fields of ``hn_layer`` beyond the geometry, zero points and clamp: ``p0`` ... ``p7`` -> int32.
+        calls: For a kernel that is called once for each operand, as concatenation is: what each call has instead of
+            `fields`; the n-th call reads the n-th operand as ``x``. Empty: one call with all operands.
     """
 
     data: bytes = b""
     fields: Mapping[str, int] = field(default_factory=dict)
+    calls: tuple[Mapping[str, int], ...] = ()
 
 
 def _never(_network: Network, _layer: Layer) -> str | None:
