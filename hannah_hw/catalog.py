@@ -18,10 +18,12 @@ from hannah_hw.wording import shortened
 #: Catalogue -> the suffixes of its entries, in order of preference.
 KINDS: Final[dict[str, tuple[str, ...]]] = {
     "targets": (".yaml",),
-    "cost_models": (".json",),
+    "cost_models": (".yaml",),
     "search_spaces": (".py", ".yaml", ".yml"),
     "examples": (".yaml",),
 }
+#: Catalogues whose entries lie in subfolders and are named by both, such as ``m4/hannah``.
+NESTED: Final = frozenset({"cost_models"})
 
 
 def directories(kind: str) -> Iterator[Path]:
@@ -37,10 +39,11 @@ def directories(kind: str) -> Iterator[Path]:
 
 def names(kind: str) -> list[str]:
     """Sorted names of a catalogue's entries."""
+    pattern = "*/*" if kind in NESTED else "*"
     found = {
-        path.stem
+        path.relative_to(folder).with_suffix("").as_posix()
         for folder in directories(kind)
-        for path in folder.iterdir()
+        for path in folder.glob(pattern)
         if path.suffix in KINDS[kind] and not path.name.startswith("_")
     }
     return sorted(found)
@@ -51,7 +54,7 @@ def find(kind: str, name: str, *, near: Path | None = None) -> Path:
 
     Args:
         kind: A key of `KINDS`.
-        name: A catalogue name, or a path (recognised by a separator or a suffix).
+        name: A catalogue name, or a path (recognised by a suffix, or by a separator where names have none).
         near: A folder that relative paths are tried in first: that of the file which refers to `name`.
 
     Raises:
@@ -65,7 +68,7 @@ def find(kind: str, name: str, *, near: Path | None = None) -> Path:
 
 def _found(kind: str, name: str, near: Path | None) -> Path:
     path = Path(name).expanduser()
-    if path.suffix in KINDS[kind] or len(path.parts) > 1:
+    if path.suffix in KINDS[kind] or (len(path.parts) > 1 and kind not in NESTED):
         bases = [near, Path.cwd()] if near is not None else [Path.cwd()]
         for base in bases:
             if (base / path).is_file():

@@ -46,7 +46,8 @@ def test_paths_are_taken_as_they_are(tmp_path, monkeypatch):
     [
         ("targets", "stm32l4r5z", "unknown target 'stm32l4r5z'; allowed: .*did you mean 'stm32l4r5zi'"),
         ("search_spaces", "", "unknown search space ''"),
-        ("cost_models", "x/y", "no file 'x/y'"),
+        ("cost_models", "m4/cmsis", "unknown cost model 'm4/cmsis'.*did you mean 'm4/cmsis_nn'"),
+        ("search_spaces", "x/y", "no file 'x/y'"),
         ("targets", "/dev/null", r"^/dev/null: is no regular file$"),
         ("targets", "a" * 5000, r"^cannot look for 'a{59}\.\.\.: File name too long$"),
     ],

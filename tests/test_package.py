@@ -51,9 +51,12 @@ def outside(wheel: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_wheel_carries_catalogues_and_assets(wheel: Path) -> None:
     package = wheel / "hannah_hw"
     for kind in ("targets", "cost_models", "search_spaces", "examples"):
-        shipped = {p.name for p in (package / "catalog" / kind).iterdir() if p.name != "__pycache__"}
-        tree = {p.name for p in (ROOT / kind).iterdir() if p.name != "__pycache__"}
+        shipped, tree = (
+            {p.relative_to(folder) for p in folder.rglob("*") if "__pycache__" not in p.parts}
+            for folder in (package / "catalog" / kind, ROOT / kind)
+        )
         assert shipped == tree != set()
+    assert (package / "catalog" / "cost_models" / "m4" / "cmsis_nn.yaml").is_file()
     for name in ("page.html", "page.css", "page.js"):
         assert (package / "report" / "assets" / name).read_bytes() == (
             ROOT / "hannah_hw" / "report" / "assets" / name

@@ -22,12 +22,12 @@ def calibrate(
     base: Annotated[
         str,
         typer.Option(
-            "--base", help="Cost model that gives what the sweep does not cover: a name or a .json file."
+            "--base", help="Cost model that gives what the sweep does not cover: a name or a .yaml file."
         ),
-    ] = "cmsis_nn_m4_gcc",
+    ] = "m4/cmsis_nn",
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="The cost model to write (.json); the sweep is kept beside it."),
+        typer.Option("--out", "-o", help="The cost model to write (.yaml); the sweep is kept beside it."),
     ] = None,
     reference: Annotated[
         str, typer.Option("--reference", help="Where the measurements come from, for the file.")
@@ -40,15 +40,15 @@ def calibrate(
     --out the fit is only shown. A target uses the file by its path or, in a catalogue folder, by its name.
 
     - `hannah-hw calibrate my_sweep.csv`
-    - `hannah-hw calibrate my_sweep.csv --out cost_models/my_core.json --reference "my board, 2026-01"`
+    - `hannah-hw calibrate my_sweep.csv --out cost_models/m4/mine.yaml --reference "my board, 2026-01"`
     """
     from hannah_hw.cost import load_cost_model
     from hannah_hw.measure.calibration import calibrate as fit
     from hannah_hw.measure.calibration import write_cost_model
     from hannah_hw.measure.sweep import read_sweep, write_sweep
 
-    if out is not None and out.suffix != ".json":
-        raise InputError("a cost model is a .json file", where=f"--out {out}")
+    if out is not None and out.suffix != ".yaml":
+        raise InputError("a cost model is a .yaml file", where=f"--out {out}")
     rows = read_sweep(sweep)
     found = fit(rows, load_cost_model(base), reference=reference or sweep.name)
     model = found.model

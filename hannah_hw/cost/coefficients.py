@@ -1,22 +1,24 @@
-"""The format ``hannah-cost-model/1``: fitted coefficients, with what they were fitted from and their error."""
+"""The format ``hannah-cost-model/2``: fitted coefficients, with what they were fitted from and their error.
+
+One YAML file a core and library, ``cost_models/CORE/RUNTIME.yaml``, with the measurements beside it.
+"""
 
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+import yaml
+from pydantic import Field, field_validator, model_validator
 
 from hannah_hw import catalog
 from hannah_hw.cost.libraries import LIBRARIES, Library
+from hannah_hw.documents import parse_document, read_document
 from hannah_hw.errors import TargetError
 from hannah_hw.targets.fields import Source, Strict
 
-FORMAT = "hannah-cost-model/1"
-#: Largest coefficient file that is read.
-MAX_BYTES = 1 << 20
+FORMAT: Final = "hannah-cost-model/2"
 
 _NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -32,8 +34,8 @@ class FitError(Strict):
         band: Relative half width to report.
     """
 
-    mean: _NonNegative | None
-    max: _NonNegative | None
+    mean: _NonNegative | None = None
+    max: _NonNegative | None = None
     n: Annotated[int, Field(ge=0)]
     method: str
     band: _NonNegative
@@ -43,24 +45,16 @@ class ClassModel(Strict):
     """Cycles of one kernel class.
 
     Attributes:
-        features: Names of the features, in the order of the library's class.
-        coefficients: Cycles per unit of each feature.
+        cycles: Feature -> cycles per unit of it, for all features of the library's class.
         source: Kind of origin.
         reference: Origin in words.
         error: Its error.
     """
 
-    features: tuple[str, ...]
-    coefficients: tuple[_NonNegative, ...]
+    cycles: dict[str, _NonNegative]
     source: Source
     reference: str
     error: FitError
-
-    @model_validator(mode="after")
-    def _same_length(self) -> ClassModel:
-        if len(self.features) != len(self.coefficients):
-            raise ValueError(f"{len(self.features)} features but {len(self.coefficients)} coefficients")
-        return self
 
 
 class Bytes(Strict):
@@ -80,8 +74,8 @@ class Runtime(Strict):
         code: Code and constants that every firmware has.
         code_per_kernel: Code that calls one kernel, and its parameters.
         code_by_class: Kernel class -> code and constants of its kernels, present once if any kernel is of it.
-        bias_bytes: Per bias element.
-        requantisation_bytes: Per output channel of a kernel with weights: multiplier and shift.
+        bias_bytes: Per bias element, where the library does not say how many bytes a kernel's constants take.
+        requantisation_bytes: Per output channel of a kernel with weights, also there: multiplier and shift.
         ram_error: Relative half width of a network's RAM, or None when unknown.
         flash_error: The same of its flash: the largest difference on the firmwares that the code sizes come from.
     """
@@ -102,7 +96,7 @@ class CostModel(Strict):
 
     Attributes:
         format: `FORMAT`.
-        name: Catalogue name.
+        name: Catalogue name: core and library.
         title: Library, compiler, core.
         library: Key of `hannah_hw.cost.libraries.LIBRARIES`: whose classes it prices.
         reference: How the underlying figures were taken.
@@ -111,10 +105,10 @@ class CostModel(Strict):
         runtime: Its memory.
     """
 
-    format: Literal["hannah-cost-model/1"]
+    format: Literal["hannah-cost-model/2"]
     name: str
     title: str
-    library: str = "cmsis_nn"
+    library: str
     reference: str
     sweep: str | None = None
     classes: dict[str, ClassModel]
@@ -134,14 +128,16 @@ class CostModel(Strict):
 
     @model_validator(mode="after")
     def _known(self) -> CostModel:
-        known = {entry.name: tuple(entry.features) for entry in self.kernels.classes}
+        if self.library not in LIBRARIES:  # its own validator has said so
+            return self
+        known = {entry.name: set(entry.features) for entry in self.kernels.classes}
         for name, fitted in self.classes.items():
             if name not in known:
                 raise ValueError(f"unknown kernel class {name!r}; allowed: {', '.join(known)}")
-            if fitted.features != known[name]:
+            if set(fitted.cycles) != known[name]:
                 raise ValueError(
-                    f"class {name!r} has the features {', '.join(fitted.features)}; "
-                    f"this version computes {', '.join(known[name])}: run hannah-hw calibrate again"
+                    f"class {name!r} has the features {', '.join(fitted.cycles)}; "
+                    f"this version computes {', '.join(self.kernels[name].features)}: run hannah-hw calibrate again"
                 )
             if name not in self.runtime.code_by_class:
                 raise ValueError(f"runtime.code_by_class does not say how much code the class {name!r} takes")
@@ -153,33 +149,43 @@ class CostModel(Strict):
         return self
 
 
-def parse_cost_model(data: Any, where: str) -> CostModel:
-    """A cost model from JSON data.
+def parse_cost_model(text: str, path: str) -> CostModel:
+    """A cost model from YAML text.
+
+    Args:
+        text: The document.
+        path: Its file name, for messages.
 
     Raises:
-        TargetError: The data are not a cost model; names the field.
+        TargetError: The text is not a cost model: file, line, field and what is allowed.
     """
-    try:
-        return CostModel.model_validate(data)
-    except ValidationError as failure:
-        first = failure.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise TargetError(
-            first["msg"].removeprefix("Value error, "), where=f"{where} {field}".rstrip()
-        ) from failure
+    return parse_document(text, path, TargetError).validate(CostModel, TargetError)
+
+
+def cost_model_text(model: CostModel) -> str:
+    """The file of a cost model; `parse_cost_model` gives the model back."""
+    data = model.model_dump(mode="json", exclude_none=True)
+    text: str = yaml.safe_dump(data, sort_keys=False, width=110, allow_unicode=True)
+    return text
 
 
 def load_cost_model(name_or_path: str | Path, *, near: Path | None = None) -> CostModel:
     """Read a cost model of the catalogue, or a user's file.
 
     Args:
-        name_or_path: A catalogue name, or a path that ends in ``.json``.
+        name_or_path: A catalogue name such as ``m4/hannah``, or a path that ends in ``.yaml``.
         near: Folder that relative paths are tried in first.
 
     Raises:
         CatalogError: Nothing is found under that name.
         TargetError: The file cannot be read or is not a cost model.
     """
+    if str(name_or_path).endswith(".json"):
+        raise TargetError(
+            "cost models are YAML files since the format hannah-cost-model/2; make the file again from its "
+            "measurements: hannah-hw calibrate, with --out NAME.yaml",
+            where=str(name_or_path),
+        )
     path = catalog.find("cost_models", str(name_or_path), near=near)
     try:
         status = path.stat()
@@ -189,11 +195,5 @@ def load_cost_model(name_or_path: str | Path, *, near: Path | None = None) -> Co
 
 
 @functools.lru_cache(maxsize=32)
-def _read(path: Path, _modified: int, size: int) -> CostModel:
-    if size > MAX_BYTES:
-        raise TargetError(f"the file is larger than {MAX_BYTES} bytes", where=str(path))
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as failure:
-        raise TargetError(f"not a JSON file: {failure}", where=str(path)) from failure
-    return parse_cost_model(data, str(path))
+def _read(path: Path, _modified: int, _size: int) -> CostModel:
+    return read_document(path, TargetError).validate(CostModel, TargetError)

@@ -153,9 +153,9 @@ class _Pricing:
         """(N,) cycles with wait states."""
         scale, wait = self._target.model.cycle_scale.value, self._target.model.flash_wait_cycles.value
         total = np.zeros(len(entries))
-        for coefficient, feature in zip(
-            self._model.classes[entry.name].coefficients, entry.features.values(), strict=True
-        ):
+        cycles = self._model.classes[entry.name].cycles
+        for name, feature in entry.features.items():
+            coefficient = cycles[name]
             if coefficient:
                 total += feature(entries) * (coefficient * scale)
         if entry.flash_reads is not None and wait:

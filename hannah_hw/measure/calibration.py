@@ -8,7 +8,6 @@ weakly towards a prior. The result depends on the rows alone.
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.cost.classes import KernelClass, Library, feature_matrix
-from hannah_hw.cost.coefficients import ClassModel, CostModel, FitError
+from hannah_hw.cost.coefficients import ClassModel, CostModel, FitError, cost_model_text
 from hannah_hw.errors import DataError, RunError
 from hannah_hw.measure.least_squares import ridge_nnls
 from hannah_hw.measure.sweep import SweepRow, sweep_kernels
@@ -105,9 +104,7 @@ def calibrate(rows: Sequence[SweepRow], base: CostModel, *, reference: str = "")
     fitted_names = {fit.kernel_class for fit in fits}
     # Where the sweep has no 1-D convolution, the fit to its 2-D ones stands in.
     if "conv" in fitted_names and "conv_1xn" in classes and "conv_1xn" not in fitted_names:
-        classes["conv_1xn"] = classes["conv_1xn"].model_copy(
-            update={"coefficients": classes["conv"].coefficients}
-        )
+        classes["conv_1xn"] = classes["conv_1xn"].model_copy(update={"cycles": classes["conv"].cycles})
     return Calibration(base.model_copy(update={"classes": classes}), tuple(fits))
 
 
@@ -177,8 +174,9 @@ def _class_model(entry: KernelClass, fit: _Fit, reference: str) -> ClassModel:
             band=round(largest if enough else max(largest, ASSUMED_BAND), 4),
         )
     return ClassModel(
-        features=tuple(entry.features),
-        coefficients=tuple(float(f"{value:.6g}") for value in fit.coefficients),
+        cycles={
+            name: float(f"{value:.6g}") for name, value in zip(entry.features, fit.coefficients, strict=True)
+        },
         source="fitted",
         reference=reference,
         error=error,
@@ -186,13 +184,13 @@ def _class_model(entry: KernelClass, fit: _Fit, reference: str) -> ClassModel:
 
 
 def write_cost_model(model: CostModel, path: str | Path) -> None:
-    """Write a cost model as JSON, complete or not at all.
+    """Write a cost model as YAML, complete or not at all.
 
     Raises:
         RunError: The file cannot be written.
     """
     path = Path(path)
-    text = json.dumps(model.model_dump(mode="json"), indent=1) + "\n"
+    text = cost_model_text(model)
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import hannah_hw
 from hannah_hw.cli import main
@@ -336,28 +337,28 @@ def test_validate_against_own_measurements(model: Path, capsys: pytest.CaptureFi
 def test_calibrate_from_the_shipped_sweep_gives_the_shipped_model(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sweep = ROOT / "cost_models" / "cmsis_nn_m4_gcc.sweep.csv"
-    out = tmp_path / "new" / "mine.json"
+    sweep = ROOT / "cost_models" / "m4" / "cmsis_nn.sweep.csv"
+    out = tmp_path / "new" / "mine.yaml"
     assert main(["calibrate", str(sweep), "--out", str(out), "--json"]) == 0
     found = document(capsys)
-    shipped = json.loads((ROOT / "cost_models" / "cmsis_nn_m4_gcc.json").read_text())
-    written = json.loads(out.read_text())
+    shipped = yaml.safe_load((ROOT / "cost_models" / "m4" / "cmsis_nn.yaml").read_text())
+    written = yaml.safe_load(out.read_text())
     assert written["name"] == "mine"
     assert (out.parent / written["sweep"]).read_text() == sweep.read_text()
     for name, fitted in written["classes"].items():
-        assert fitted["coefficients"] == pytest.approx(shipped["classes"][name]["coefficients"], rel=1e-5)
+        assert fitted["cycles"] == pytest.approx(shipped["classes"][name]["cycles"], rel=1e-5)
     assert found["rows"] == len(sweep.read_text().splitlines()) - 1
-    assert main(["calibrate", str(sweep), "--out", str(tmp_path / "x.yaml")]) == 2
+    assert main(["calibrate", str(sweep), "--out", str(tmp_path / "x.json")]) == 2
 
 
 def test_calibrate_leaves_nothing_when_the_cost_model_cannot_be_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sweep = ROOT / "cost_models" / "cmsis_nn_m4_gcc.sweep.csv"
-    (tmp_path / "mine.json").mkdir()
-    assert main(["calibrate", str(sweep), "--out", str(tmp_path / "mine.json")]) == 1
+    sweep = ROOT / "cost_models" / "m4" / "cmsis_nn.sweep.csv"
+    (tmp_path / "mine.yaml").mkdir()
+    assert main(["calibrate", str(sweep), "--out", str(tmp_path / "mine.yaml")]) == 1
     assert "cannot write" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
 
 
 def test_search_from_start_to_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,7 +40,7 @@ def single(kind, **columns):
 @pytest.fixture(scope="module")
 def sweep(target):
     model = load_cost_model(target.model.coefficients)
-    return read_sweep(target.origin.parent.parent / "cost_models" / model.sweep)
+    return read_sweep(target.origin.parent.parent / "cost_models" / "m4" / model.sweep)
 
 
 def test_kernels_cost_what_the_emulator_counted(target, sweep):
@@ -114,7 +114,7 @@ def test_memory_by_hand(target):
     report = price(work, target).report()
     assert report.memory.scratch == 28 * 2 * 2  # two columns of 27, rounded up to 28, of 16 bit
     assert report.ram_bytes == 16 + 112 + STACK_AND_STATIC
-    code = load_cost_model("cmsis_nn_m4_gcc").runtime
+    code = load_cost_model("m4/cmsis_nn").runtime
     assert report.flash.weights == 432 + 4 * 16
     assert report.flash.requantisation == 8 * 16
     assert report.flash.code == (
@@ -196,7 +196,7 @@ def test_the_report_adds_up_and_survives_json(target):
 
 def test_error_bands_combine_as_documented(target):
     report = price(single("linear", in_channels=64, out_channels=10), target).report()
-    band = load_cost_model("cmsis_nn_m4_gcc").classes["fc"].error.band
+    band = load_cost_model("m4/cmsis_nn").classes["fc"].error.band
     latency = math.hypot(band, target.model.device_error)
     assert report.figures["latency_s"].error == pytest.approx(latency)
     assert report.figures["energy_j"].error == pytest.approx(math.hypot(latency, target.power.active_w.error))
