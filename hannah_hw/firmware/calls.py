@@ -77,7 +77,7 @@ def _fields(network: Network, layer: Layer, reads: tuple[int, ...], own: Mapping
         "low": layer.low,
         "high": layer.high,
     }
-    return fields | own
+    return {**fields, **own}
 
 
 def pack_fields(fields: Mapping[str, int]) -> bytes:

@@ -84,7 +84,11 @@ def compile_objects(
         RunError: A file cannot be read or written.
     """
     folder = cache_folder() / "objects"
-    options = [*compiler.flags, *(f"-D{name}={value}" for name, value in (defines or {}).items()), *flags]
+    options = [
+        *compiler.settings.flags,
+        *(f"-D{name}={value}" for name, value in (defines or {}).items()),
+        *flags,
+    ]
     try:
         folder.mkdir(exist_ok=True)
         if compiler.core is not None:
@@ -120,7 +124,15 @@ def _header(folder: Path, text: str) -> Path:
 
 def _key(compiler: Compiler, options: Iterable[str], source: Path, include: Sequence[Path]) -> str:
     digest = hashlib.sha256()
-    for text in (compiler.version, *compiler.command, *compiler.machine, "", *options, "", source.name):
+    for text in (
+        compiler.version,
+        *compiler.command,
+        *compiler.settings.machine,
+        "",
+        *options,
+        "",
+        source.name,
+    ):
         digest.update(text.encode() + b"\0")
     for name, content in _texts(source, include):
         digest.update(f"{name}\0{len(content)}\0".encode() + content)

@@ -57,13 +57,11 @@ _QUOTED: Final = 6
 
 
 @dataclass(frozen=True)
-class Compiler:
-    """A compiler for one core, or for the host.
+class Settings:
+    """How a compiler is called for one core, or for the host.
 
     Attributes:
         name: ``zig`` or ``gcc``; the host's ``cc`` is called as GCC is.
-        command: The program and what makes it a C compiler.
-        version: First line that it says of itself; part of the key of cached objects.
         core: The core; None is the host.
         machine: Flags that choose the instructions, for compiling and linking.
         flags: Flags of every object beyond `machine`.
@@ -72,13 +70,56 @@ class Compiler:
     """
 
     name: CompilerName
-    command: tuple[str, ...]
-    version: str
     core: Core | None
     machine: tuple[str, ...]
     flags: tuple[str, ...]
     link_flags: tuple[str, ...]
     libraries: tuple[str, ...]
+
+
+def settings(name: CompilerName, core: Core | None) -> Settings:
+    """How a compiler is called, whether or not it is installed.
+
+    Args:
+        name: The compiler.
+        core: The core; None is the host.
+    """
+    flags = (*_COMMON, *_BY_COMPILER[name])
+    if core is None:
+        machine = ("-target", "native") if name == "zig" else ()
+        return Settings(name, core, machine, (*flags, "-fPIC"), (), ())
+    if name == "gcc":
+        # Freestanding: of a C library's headers only those that the compiler brings.
+        return Settings(name, core, core.gcc[1], (*flags, "-ffreestanding"), _LINKED, ("-lgcc",))
+    triple, cpu = core.zig
+    # Relaxation shrinks code while it is linked, so that sizes would depend on what else is in the ELF.
+    relaxation = ("-mno-relax",) if core.isa == "riscv32" else ()
+    return Settings(name, core, ("-target", triple, f"-mcpu={cpu}"), (*flags, *relaxation), _LINKED, ())
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A compiler that is installed.
+
+    Attributes:
+        command: The program and what makes it a C compiler.
+        version: First line that it says of itself; part of the key of cached objects.
+        settings: How it is called.
+    """
+
+    command: tuple[str, ...]
+    version: str
+    settings: Settings
+
+    @property
+    def name(self) -> CompilerName:
+        """``zig`` or ``gcc``."""
+        return self.settings.name
+
+    @property
+    def core(self) -> Core | None:
+        """The core that it compiles for; None is the host."""
+        return self.settings.core
 
     @property
     def title(self) -> str:
@@ -96,7 +137,7 @@ class Compiler:
             CompilerError: It failed; its ``output`` is kept.
             RunError: It took longer than `TIMEOUT_S`, or could not be started.
         """
-        finished = _call([*self.command, *self.machine, *arguments], f"{self.title} to {what}")
+        finished = _call([*self.command, *self.settings.machine, *arguments], f"{self.title} to {what}")
         if finished.returncode:
             raise CompilerError(f"{self.title} could not {what}", finished.stderr or finished.stdout)
 
@@ -157,40 +198,16 @@ def _zig(core: Core | None) -> Compiler | None:
     program = shutil.which("zig", path=str(folder)) if folder is not None else shutil.which("zig")
     if program is None:
         return None
-    triple, cpu = core.zig if core is not None else ("native", "baseline")
-    return Compiler(
-        name="zig",
-        command=(program, "cc"),
-        version=f"zig {_version(program, 'version')}",
-        core=core,
-        machine=("-target", triple, f"-mcpu={cpu}"),
-        flags=(*_COMMON, *_BY_COMPILER["zig"], *_no_relaxation(core)),
-        link_flags=_LINKED if core is not None else (),
-        libraries=(),
-    )
+    return Compiler((program, "cc"), f"zig {_version(program, 'version')}", settings("zig", core))
 
 
 def _gcc(core: Core | None) -> Compiler | None:
-    prefix, machine = core.gcc if core is not None else ("", ())
-    program = shutil.which(f"{prefix}gcc") or (shutil.which("cc") if core is None else None)
+    program = shutil.which(f"{core.gcc[0] if core is not None else ''}gcc")
+    if program is None and core is None:
+        program = shutil.which("cc")
     if program is None:
         return None
-    return Compiler(
-        name="gcc",
-        command=(program,),
-        version=_version(program, "--version"),
-        core=core,
-        machine=machine,
-        # Freestanding: of the C library's headers only those that the compiler brings.
-        flags=(*_COMMON, *_BY_COMPILER["gcc"], *(("-ffreestanding",) if core is not None else ())),
-        link_flags=_LINKED if core is not None else (),
-        libraries=("-lgcc",) if core is not None else (),
-    )
-
-
-def _no_relaxation(core: Core | None) -> tuple[str, ...]:
-    # Relaxation shrinks code while it is linked, so that sizes would depend on what else is in the ELF.
-    return ("-mno-relax",) if core is not None and core.isa == "riscv32" else ()
+    return Compiler((program,), _version(program, "--version"), settings("gcc", core))
 
 
 @functools.lru_cache(maxsize=16)
