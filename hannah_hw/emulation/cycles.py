@@ -119,7 +119,9 @@ class CycleTable:
             (N,) cycles.
         """
         fixed, per_word = np.array([self.timing.cycles.get(name, (1, 0)) for name in KINDS]).T
-        cycles: NDArray[np.int64] = executions * (fixed[kind] + per_word[kind] * words) + taken * self.timing.taken
+        cycles: NDArray[np.int64] = (
+            executions * (fixed[kind] + per_word[kind] * words) + taken * self.timing.taken
+        )
         if self.timing.pipelined:
             overlaps = np.isin(kind, [KINDS.index(name) for name in self.timing.pipelined])
             follows = np.zeros(len(kind), bool)

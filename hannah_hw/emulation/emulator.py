@@ -14,6 +14,7 @@ from hannah_hw.emulation.cycles import TIMINGS, CycleTable
 from hannah_hw.emulation.elf import Program, Sizes, Symbol, read_elf
 from hannah_hw.emulation.hooks import HOOK_BLOCK, add_hook
 from hannah_hw.emulation.instructions import KINDS, Instructions
+from hannah_hw.emulation.loads import LoadCounter
 from hannah_hw.emulation.machine import Machine
 from hannah_hw.emulation.memory import MemoryMap, memory_map
 from hannah_hw.errors import InputError
@@ -54,13 +55,18 @@ class Emulator:
         self.symbols: Mapping[str, Symbol] = self._program.symbols
         self.sizes: Sizes = self._program.sizes
         self.stack_high_water = 0
+        self._executed: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._loads: LoadCounter | None = None
 
-    def call(self, symbol: str, *arguments: int, limit: int = DEFAULT_LIMIT) -> Counts:
+    def call(
+        self, symbol: str, *arguments: int, flash_reads: bool = False, limit: int = DEFAULT_LIMIT
+    ) -> Counts:
         """Call a function and count what it costs.
 
         Args:
             symbol: Its name.
             arguments: Whole numbers of at most 32 bits: values and addresses.
+            flash_reads: Whether loads from flash are counted as well, in a second run from the same memory.
             limit: Instructions after which it is stopped.
 
         Returns:
@@ -70,9 +76,18 @@ class Emulator:
             InputError: There is no such function.
             MeasurementError: It faulted, or did not return within the limit.
         """
-        returned, stack_bytes = self._machine.call(self._address(symbol), arguments, limit)
+        address = self._address(symbol)
+        before = self._machine.memory if flash_reads else b""
+        returned, stack_bytes = self._machine.call(address, arguments, limit)
         self.stack_high_water = max(self.stack_high_water, stack_bytes)
-        return self._count(returned, stack_bytes)
+        self._learn()
+        reads = None
+        if flash_reads:
+            if self._loads is None:
+                machine = Machine(self._program, self.core, self._memory, self._code)
+                self._loads = LoadCounter(machine, self._memory.flash, self._instructions)
+            reads = self._loads.count(before, self._machine.memory, address, arguments, limit)
+        return self._count(returned, stack_bytes, reads)
 
     def read(self, where: int | str, size: int | None = None) -> bytes:
         """Bytes of memory.
@@ -118,10 +133,13 @@ class Emulator:
         if not (self._memory.ram.holds(address, size) or self._memory.flash.holds(address, size)):
             raise InputError(f"{size} bytes at {address:#x} lie neither in flash nor in RAM")
 
-    def _count(self, returned: int, stack_bytes: int) -> Counts:
-        machine, known = self._machine, self._instructions
-        executed = np.cumsum(machine.starts - machine.ends)
-        known.decode(np.flatnonzero(machine.starts), executed > 0)
+    def _learn(self) -> None:
+        """How often each halfword was executed, and which instructions they are."""
+        self._executed = np.cumsum(self._machine.starts - self._machine.ends)
+        self._instructions.decode(np.flatnonzero(self._machine.starts), self._executed > 0)
+
+    def _count(self, returned: int, stack_bytes: int, reads: NDArray[np.int64] | None) -> Counts:
+        machine, known, executed = self._machine, self._instructions, self._executed
         at = np.flatnonzero((known.length > 0) & (executed > 0))
         length, kind, words = known.length[at], known.kind[at], known.words[at]
         executions, taken, arrivals = executed[at], machine.taken[at + length], machine.arrivals[at]
@@ -129,16 +147,14 @@ class Emulator:
         adjacent[1:] = at[1:] == at[:-1] + length[:-1]
         cycles = self._table.cycles(executions, taken, arrivals, adjacent, kind, words)
         owners = self._owners[at]
-        columns = [
-            np.bincount(owners, column, len(self._owner_names)).astype(np.int64)
-            for column in (executions, cycles, taken)
-        ]
+        figures = [executions, cycles, taken, *([] if reads is None else [reads[at]])]
+        columns = [np.bincount(owners, figure, len(self._owner_names)).astype(np.int64) for figure in figures]
         by_kind = np.bincount(kind, executions, len(KINDS)).astype(np.int64)
         return Counts(
             instructions=int(executions.sum()),
             cycles=int(cycles.sum()),
             taken_branches=int(taken.sum()),
-            flash_reads=None,
+            flash_reads=None if reads is None else int(reads.sum()),
             by_function={
                 name: FunctionCounts(*(int(column[i]) for column in columns))
                 for i, name in enumerate(self._owner_names)

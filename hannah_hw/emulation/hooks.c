@@ -61,3 +61,39 @@ bool hannah_fault(void *engine, int type, uint64_t address, int size, int64_t va
   c->fault_size = (uint64_t)size;
   return false;
 }
+
+/* Where a load reads: base + (index << shift) + offset. Registers are Unicorn's numbers, 0 for none. */
+typedef struct {
+  int32_t base, index;
+  uint32_t shift, offset;
+  uint32_t alignment;       /* bits of the address that must be 0 */
+} hannah_operand;
+
+typedef struct {
+  uint64_t code_start, halfwords;
+  const uint32_t *entries;  /* by halfword: index into the operands, 0 where no load begins */
+  const hannah_operand *operands;
+  uint64_t *reads;          /* by halfword: executions that read from flash */
+  uint32_t flash_start, flash_size;
+  uint64_t misaligned_at;   /* address of a load whose operand is not aligned, else 0 */
+  int (*read_register)(void *engine, int number, void *value);
+  int (*stop)(void *engine);
+} hannah_loads;
+
+/* Called before every instruction that executes; not before one whose condition fails. */
+void hannah_load(void *engine, uint64_t address, uint32_t size, hannah_loads *l) {
+  uint64_t at = (address - l->code_start) >> 1;
+  uint32_t base = 0, index = 0, target;
+  const hannah_operand *o;
+  (void)size;
+  if (at >= l->halfwords || !l->entries[at]) return;
+  o = &l->operands[l->entries[at]];
+  if (o->base) l->read_register(engine, o->base, &base);
+  if (o->index) l->read_register(engine, o->index, &index);
+  target = base + (index << o->shift) + o->offset;
+  if (target - l->flash_start < l->flash_size) l->reads[at]++;
+  if (target & o->alignment) {
+    l->misaligned_at = address;
+    l->stop(engine);
+  }
+}

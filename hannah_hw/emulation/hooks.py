@@ -49,6 +49,35 @@ class Counters(ctypes.Structure):
     )
 
 
+class Operand(ctypes.Structure):
+    """``hannah_operand`` of hooks.c."""
+
+    _fields_ = (
+        ("base", ctypes.c_int32),
+        ("index", ctypes.c_int32),
+        ("shift", ctypes.c_uint32),
+        ("offset", ctypes.c_uint32),
+        ("alignment", ctypes.c_uint32),
+    )
+
+
+class Loads(ctypes.Structure):
+    """``hannah_loads`` of hooks.c."""
+
+    _fields_ = (
+        ("code_start", ctypes.c_uint64),
+        ("halfwords", ctypes.c_uint64),
+        ("entries", ctypes.c_void_p),
+        ("operands", ctypes.c_void_p),
+        ("reads", ctypes.c_void_p),
+        ("flash_start", ctypes.c_uint32),
+        ("flash_size", ctypes.c_uint32),
+        ("misaligned_at", ctypes.c_uint64),
+        ("read_register", ctypes.c_void_p),
+        ("stop", ctypes.c_void_p),
+    )
+
+
 @functools.cache
 def hooks() -> ctypes.CDLL:
     """The compiled hooks.

@@ -94,9 +94,11 @@ class Instructions:
         code: The bytes.
 
     Attributes:
+        arm: Whether the ISA is Arm's.
         length: (halfwords,) halfwords of the instruction, 0 where none is known to begin.
         kind: (halfwords,) index into `KINDS`.
         words: (halfwords,) words that it loads or stores; 0 where it does not access memory.
+        loads: Halfword index of every load -> (mnemonic, operands) as capstone writes them.
 
     Raises:
         MissingExtraError: capstone is not installed.
@@ -110,12 +112,13 @@ class Instructions:
         else:
             mode = capstone.CS_MODE_RISCV32 | capstone.CS_MODE_RISCVC
             self._decoder = capstone.Cs(capstone.CS_ARCH_RISCV, mode)
-        self._arm, self._start, self._bytes = isa == "arm", start, code
+        self.arm, self._start, self._bytes = isa == "arm", start, code
         self._kinds: dict[int, int] = {}
         size = len(code) // 2 + 1
         self.length: NDArray[np.int64] = np.zeros(size, np.int64)
         self.kind: NDArray[np.int64] = np.zeros(size, np.int64)
         self.words: NDArray[np.int64] = np.zeros(size, np.int64)
+        self.loads: dict[int, tuple[str, str]] = {}
 
     def decode(self, starts: NDArray[np.int64], executed: NDArray[np.bool_]) -> None:
         """Learn the instructions of blocks; what is known is skipped.
@@ -152,15 +155,14 @@ class Instructions:
         code = self._kinds.get(instruction.id)
         if code is None:
             name = self._decoder.insn_name(instruction.id) or instruction.mnemonic
-            code = self._kinds[instruction.id] = _CODE[_arm_kind(name) if self._arm else _riscv_kind(name)]
+            code = self._kinds[instruction.id] = _CODE[_arm_kind(name) if self.arm else _riscv_kind(name)]
         self.length[index] = instruction.size // 2
         self.kind[index] = code
         kind = KINDS[code]
         if kind.startswith(("load", "store")) or kind in ("fp_store", "table_branch"):
-            double = instruction.op_str.startswith("d")
-            self.words[index] = (
-                _listed(instruction) if "{" in instruction.op_str else 2 if "pair" in kind or double else 1
-            )
+            self.words[index] = _words(kind, instruction.op_str)
+            if kind.startswith("load") or kind == "table_branch":
+                self.loads[index] = (instruction.mnemonic, instruction.op_str)
 
 
 def _arm_kind(mnemonic: str) -> str:
@@ -176,8 +178,9 @@ def _riscv_kind(mnemonic: str) -> str:
     return _RISCV.get(mnemonic.removeprefix("c."), "alu")
 
 
-def _listed(instruction: Any) -> int:
-    """Words of a register list."""
-    text: str = instruction.op_str
-    listed = text[text.index("{") + 1 : text.index("}")]
-    return sum(2 if name.strip().startswith("d") else 1 for name in listed.split(","))
+def _words(kind: str, operands: str) -> int:
+    """Words that a load or store moves: of a register list, a pair, or one register, which may be a double."""
+    if "{" in operands:
+        listed = operands[operands.index("{") + 1 : operands.index("}")].split(",")
+        return sum(2 if register.strip().startswith("d") else 1 for register in listed)
+    return 2 if kind.endswith("pair") or operands.startswith("d") else 1

@@ -63,6 +63,15 @@ class Machine:
         add_hook(self.engine, HOOK_FAULT, "hannah_fault", self.counters)
         self._reset_state = self.engine.context_save()
 
+    @property
+    def memory(self) -> bytes:
+        """All of RAM."""
+        return bytes(self.engine.mem_read(self._memory.ram.start, self._memory.ram.size))
+
+    @memory.setter
+    def memory(self, content: bytes) -> None:
+        self.engine.mem_write(self._memory.ram.start, content)
+
     def _load(self) -> None:
         flash, ram, read_execute = self._memory.flash, self._memory.ram, 5
         self.engine.mem_map(flash.start, flash.size, read_execute)
