@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -102,15 +102,32 @@ def validate(
             networks = mlperf_tiny_workloads()
     else:
         references = read_reference(reference)
-        networks = dict(networks or {})
-        for entry in references:
-            if entry.network not in networks:
-                networks[entry.network] = _model_workload(reference.parent / entry.network)
+        networks = reference_networks(references, reference.parent, networks)
     unknown = [entry.network for entry in references if entry.network not in networks]
     if unknown:
         raise DataError(f"no network {unknown[0]!r}", allowed=networks, given=unknown[0])
     rows = tuple(_row(entry, price(networks[entry.network], target).report(0)) for entry in references)
     return ValidationReport(target.name, rows, _statement(target))
+
+
+def reference_networks(
+    references: Sequence[Reference], folder: Path, networks: Mapping[str, Workload] | None = None
+) -> dict[str, Workload]:
+    """The networks that references name.
+
+    Args:
+        references: Their networks are ONNX files, or keys of `networks`.
+        folder: Where relative paths begin.
+        networks: Workloads by name.
+
+    Raises:
+        ModelError: A file cannot be read.
+    """
+    found = dict(networks or {})
+    for entry in references:
+        if entry.network not in found:
+            found[entry.network] = _model_workload(folder / entry.network)
+    return found
 
 
 def _row(entry: Reference, report: CostReport) -> ValidationRow:
