@@ -11,7 +11,7 @@ import numpy as np
 
 from hannah_hw.cost.classes import KernelClass
 from hannah_hw.cost.entries import BoolArray, Entries, FloatArray
-from hannah_hw.cost.libraries.selection import is_global
+from hannah_hw.cost.libraries.selection import is_global, is_unpadded
 
 
 def one(s: Entries) -> FloatArray:
@@ -47,10 +47,10 @@ COMMON: Final[tuple[KernelClass, ...]] = (
     KernelClass(
         "scale",
         ("scale",),
-        "scaling of channels",
+        "scaling",
         _ELEMENTWISE,
-        flash_reads=lambda s: s["outputs"] * 2.0,
-        constants=lambda s: s["out_channels"] * 8.0,
+        flash_reads=lambda s: s["outputs"],
+        constants=_table,
         in_place=anywhere,
     ),
     KernelClass(
@@ -70,6 +70,8 @@ COMMON: Final[tuple[KernelClass, ...]] = (
             "pixels": lambda s: s["pixels"],
             "calls": one,
         },
+        flash_reads=lambda s: np.where(is_unpadded(s), 0.0, s["pixels"]),
+        constants=lambda s: np.where(is_unpadded(s), 0.0, 4.0 * s["window"]),
     ),
     KernelClass(
         "max_pool",
@@ -82,7 +84,14 @@ COMMON: Final[tuple[KernelClass, ...]] = (
             "calls": one,
         },
     ),
-    KernelClass("concat", ("concat",), "concatenation", _ELEMENTWISE),
+    KernelClass(
+        "concat",
+        ("concat",),
+        "concatenation",
+        {"outputs": lambda s: s["outputs"], "calls": lambda s: s["operands"]},
+        flash_reads=lambda s: s["outputs"],
+        constants=lambda s: s["operands"] * _table(s),
+    ),
     KernelClass(
         "softmax",
         ("softmax",),

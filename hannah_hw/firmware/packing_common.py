@@ -1,0 +1,157 @@
+"""Constants of the kernels without weights, the same in every kernel library.
+
+The sources are ``hn_elementwise.c``, ``hn_pool.c``, ``hn_softmax.c`` and ``hn_copy.c``; each kernel says there what it
+reads from the fields ``p0`` ... ``p7`` and from its constants. All factors come from `hannah_hw.firmware.arithmetic`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from hannah_hw.errors import UnsupportedError
+from hannah_hw.firmware import arithmetic
+from hannah_hw.firmware.implementation import Implementation, Packed
+from hannah_hw.firmware.layers import Layer, Network, Value
+
+#: Largest shift of a product of two operands, 17 bits, in int32.
+_MOST_SHIFT: Final = 14
+
+
+def operands(network: Network, layer: Layer) -> list[Value]:
+    """The values that a layer reads."""
+    return [network.values[index] for index in layer.inputs]
+
+
+def no_scratch(_network: Network, _layer: Layer) -> int:
+    """Kernels that need no memory but that of their values."""
+    return 0
+
+
+def _q32(scale: float, layer: Layer) -> arithmetic.Multiplier:
+    """A multiplier of 32 fraction bits at most, whose missing bits the kernel shifts the accumulator by."""
+    result = arithmetic.multiplier(scale)
+    if arithmetic.Q32 - result.bits > _MOST_SHIFT:
+        raise UnsupportedError(f"{layer.name}: the ratio of scales {scale:g} is too large for a kernel")
+    return result
+
+
+def _pack_add(network: Network, layer: Layer) -> Packed:
+    first, second = operands(network, layer)
+    zero_out = network.values[layer.output].zero_point
+    total = arithmetic.sum_constants(layer.scales, (first.zero_point, second.zero_point), zero_out)
+    return Packed(fields={"p0": total.m1, "p1": total.m2, "p2": total.offset, "p3": total.bits})
+
+
+def _pack_mul(network: Network, layer: Layer) -> Packed:
+    factor = _q32(float(layer.scales[0]), layer)
+    first, second = operands(network, layer)
+    a_channel = int(second.size != first.size)
+    return Packed(fields={"p0": factor.value, "p1": arithmetic.Q32 - factor.bits, "p2": a_channel})
+
+
+def _pack_table(_network: Network, layer: Layer) -> Packed:
+    return Packed(np.asarray(layer.table, np.int8).tobytes())
+
+
+def _window_counts(layer: Layer, axis: str, size: str) -> set[int]:
+    """How many values of one dimension the windows have inside the data."""
+    columns = layer.columns
+    stride, dilation = columns[f"stride_{axis}"], columns[f"dilation_{axis}"]
+    taps = np.arange(columns[f"kernel_{axis}"]) * dilation
+    starts = np.arange(columns[f"out_{axis}"]) * stride - columns[f"pad_{size}"]
+    places = starts[:, None] + taps
+    return {int(n) for n in ((places >= 0) & (places < columns[f"in_{axis}"])).sum(axis=1)}
+
+
+def reaches_padding(columns: Mapping[str, int]) -> bool:
+    """Whether a pooling has padding, so that its windows may differ in how many values they have."""
+    return any(columns[f"pad_{side}"] for side in ("top", "left", "bottom", "right"))
+
+
+def _pack_average(_network: Network, layer: Layer) -> Packed:
+    window = layer.columns["kernel_h"] * layer.columns["kernel_w"]
+    rows, cols = _window_counts(layer, "h", "top"), _window_counts(layer, "w", "left")
+    counts = [row * col for row in rows for col in cols]
+    factors = arithmetic.average_constants(float(layer.scales[0]), counts)
+    shift = arithmetic.Q32 - factors.bits
+    if (255 * window) << shift >= 1 << 31:
+        raise UnsupportedError(
+            f"{layer.name}: an average of {window} values whose result has steps of {1 / layer.scales[0]:g} of the "
+            "operand's is too large for a kernel"
+        )
+    fields = {"p0": dict(zip(factors.counts, factors.multipliers, strict=True)).get(window, 0), "p1": shift}
+    if not reaches_padding(layer.columns):
+        return Packed(fields=fields)
+    table = np.zeros(window, "<i4")
+    table[np.array(factors.counts) - 1] = factors.multipliers
+    return Packed(table.tobytes(), {**fields, "p2": 1})
+
+
+def _pack_softmax(network: Network, layer: Layer) -> Packed:
+    (value,), result = operands(network, layer), network.values[layer.output]
+    constants = arithmetic.softmax_constants(value.scale, result.scale, layer.columns["out_channels"])
+    return Packed(constants.table.astype("<u4").tobytes(), {"p0": constants.steps})
+
+
+def _nothing(_network: Network, _layer: Layer) -> Packed:
+    return Packed()
+
+
+def _pack_concat(network: Network, layer: Layer) -> Packed:
+    """A table for each operand, also where it changes nothing: sizes and cycles depend on no scale."""
+    identity = np.arange(-128, 128).clip(layer.low, layer.high).astype(np.int8)
+    tables = np.tile(identity, (len(layer.inputs), 1)) if layer.table is None else layer.table
+    axis = int(layer.options["axis"])  # type: ignore[arg-type]
+    shape = network.values[layer.output].shape
+    blocks, row, offset, calls = math.prod(shape[:axis]), math.prod(shape[axis:]), 0, []
+    for index, value in enumerate(operands(network, layer)):
+        part = math.prod(value.shape[axis:])
+        calls.append({"p0": blocks, "p1": part, "p2": offset, "p3": row, "p4": 256 * index})
+        offset += part
+    return Packed(tables.astype(np.int8).tobytes(), calls=tuple(calls))
+
+
+def _pack_slice(network: Network, layer: Layer) -> Packed:
+    axis, begin = int(layer.options["axis"]), int(layer.options["begin"])  # type: ignore[arg-type]
+    (value,), result = operands(network, layer), network.values[layer.output]
+    inner = math.prod(value.shape[axis + 1 :])
+    blocks, taken = math.prod(value.shape[:axis]), math.prod(result.shape[axis:])
+    return Packed(fields={"p0": blocks, "p1": taken, "p2": begin * inner, "p3": value.shape[axis] * inner})
+
+
+def _pack_upsample(network: Network, layer: Layer) -> Packed:
+    (value,), result = operands(network, layer), network.values[layer.output]
+    return Packed(fields={"p0": result.shape[0] // value.shape[0], "p1": result.shape[1] // value.shape[1]})
+
+
+def _pack_permute(_network: Network, layer: Layer) -> Packed:
+    sizes: tuple[int, ...] = layer.options["sizes"]  # type: ignore[assignment]
+    steps: tuple[int, ...] = layer.options["steps"]  # type: ignore[assignment]
+    missing = 3 - len(sizes)
+    loops = (*(1,) * missing, *sizes, *(0,) * missing, *steps)
+    return Packed(fields={f"p{index}": number for index, number in enumerate(loops)})
+
+
+#: Kernel class -> implementations, best first; the last never refuses.
+IMPLEMENTATIONS: Final[Mapping[str, tuple[Implementation, ...]]] = {
+    name: (Implementation(function, (source,), pack, no_scratch),)
+    for name, function, source, pack in (
+        ("add", "hn_add", "hn_elementwise.c", _pack_add),
+        ("mul", "hn_mul", "hn_elementwise.c", _pack_mul),
+        ("lut", "hn_lut", "hn_elementwise.c", _pack_table),
+        ("scale", "hn_lut", "hn_elementwise.c", _pack_table),
+        ("avg_pool", "hn_avg_pool", "hn_pool.c", _pack_average),
+        ("global_avg_pool", "hn_global_avg_pool", "hn_pool.c", _pack_average),
+        ("max_pool", "hn_max_pool", "hn_pool.c", _nothing),
+        ("softmax", "hn_softmax", "hn_softmax.c", _pack_softmax),
+        ("concat", "hn_concat", "hn_copy.c", _pack_concat),
+        ("slice", "hn_slice", "hn_copy.c", _pack_slice),
+        ("pad", "hn_pad", "hn_copy.c", _nothing),
+        ("upsample", "hn_upsample", "hn_copy.c", _pack_upsample),
+        ("permute", "hn_permute", "hn_copy.c", _pack_permute),
+    )
+}
