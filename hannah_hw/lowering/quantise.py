@@ -43,6 +43,8 @@ _OPERATORS: Final = (
     "Flatten",
     "Gemm",
     "GlobalAveragePool",
+    "HardSigmoid",
+    "HardSwish",
     "MatMul",
     "MaxPool",
     "Mul",
@@ -50,6 +52,7 @@ _OPERATORS: Final = (
     "Relu",
     "Reshape",
     "Resize",
+    "Sigmoid",
     "Slice",
     "Squeeze",
     "Transpose",
@@ -118,6 +121,8 @@ def _quantised(model: Any, ranges: Ranges) -> Any:
         op_types_to_quantize=list(_OPERATORS),
         extra_options={
             "ActivationSymmetric": False,
+            # Operators that only copy are quantised also where nothing before them is, as behind the input.
+            "ForceQuantizeNoInputCheck": True,
             "WeightSymmetric": True,
             "TensorQuantOverrides": _by_tensor(model),
         },
