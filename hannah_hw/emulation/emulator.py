@@ -85,6 +85,7 @@ class Emulator:
         if flash_reads:
             if self._loads is None:
                 machine = Machine(self._program, self.core, self._memory, self._code)
+                machine.flash = self._machine.flash
                 self._loads = LoadCounter(machine, self._memory.flash, self._instructions)
             reads = self._loads.count(before, self._machine.memory, address, arguments, limit)
         return self._count(returned, stack_bytes, reads)
@@ -106,19 +107,25 @@ class Emulator:
         return bytes(self._machine.engine.mem_read(address, size))
 
     def write(self, where: int | str, data: bytes) -> None:
-        """Change bytes of RAM.
+        """Change bytes of RAM, or, as a programmer of chips does, of flash that holds no code.
 
         Args:
             where: An address or a symbol.
             data: The bytes.
 
         Raises:
-            InputError: There is no such symbol or no such RAM.
+            InputError: There is no such symbol or no such memory, or code lies there.
         """
         address = self._address(where)
-        if not self._memory.ram.holds(address, len(data)):
-            raise InputError(f"{len(data)} bytes at {address:#x} do not lie in RAM")
+        self._check(address, len(data))
+        start, code = self._code
+        if address < start + len(code) and start < address + len(data):
+            raise InputError(
+                f"{len(data)} bytes at {address:#x} would change code; link the program again instead"
+            )
         self._machine.engine.mem_write(address, bytes(data))
+        if self._loads is not None and self._memory.flash.holds(address):
+            self._loads.machine.engine.mem_write(address, bytes(data))
 
     def _address(self, where: int | str) -> int:
         if isinstance(where, int):

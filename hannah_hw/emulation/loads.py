@@ -36,10 +36,13 @@ class LoadCounter:
         machine: With the program in its memory.
         flash: What counts as flash.
         instructions: Of the program; may learn more between runs.
+
+    Attributes:
+        machine: The machine.
     """
 
     def __init__(self, machine: Machine, flash: Region, instructions: Instructions) -> None:
-        self._machine, self._instructions = machine, instructions
+        self.machine, self._instructions = machine, instructions
         size = len(instructions.length)
         self._entries = np.zeros(size, np.uint32)
         self._reads = np.zeros(size, np.int64)
@@ -82,18 +85,18 @@ class LoadCounter:
         self._learn()
         self._reads[:] = 0
         self._context.misaligned_at = 0
-        self._machine.memory = before
+        self.machine.memory = before
         try:
-            self._machine.call(address, arguments, limit)
+            self.machine.call(address, arguments, limit)
         except MeasurementError as error:
             at = self._context.misaligned_at
             if not at:
                 raise
-            where = self._machine.function_at(at)
+            where = self.machine.function_at(at)
             raise MeasurementError(
                 f"a load of several words from an address that is no multiple of 4, in {where}", kind="fault"
             ) from error
-        if self._machine.memory != after:
+        if self.machine.memory != after:
             raise MeasurementError(
                 "the emulator computes something else while loads are watched; measure without flash reads",
                 kind="emulator",

@@ -10,7 +10,7 @@ import numpy as np
 from hannah_hw.cores import Core
 from hannah_hw.emulation.elf import Program
 from hannah_hw.emulation.hooks import HOOK_FAULT, Counters, add_hook, address_of, unicorn_library
-from hannah_hw.emulation.memory import MemoryMap
+from hannah_hw.emulation.memory import MemoryMap, Region
 from hannah_hw.errors import InputError, MeasurementError, require
 
 #: Registers of arguments; what is left goes onto the stack.
@@ -72,10 +72,22 @@ class Machine:
     def memory(self, content: bytes) -> None:
         self.engine.mem_write(self._memory.ram.start, content)
 
+    @property
+    def flash(self) -> bytes:
+        """All of flash."""
+        return bytes(self.engine.mem_read(self._memory.flash.start, self._memory.flash.size))
+
+    @flash.setter
+    def flash(self, content: bytes) -> None:
+        self.engine.mem_write(self._memory.flash.start, content)
+
     def _load(self) -> None:
         flash, ram, read_execute = self._memory.flash, self._memory.ram, 5
         self.engine.mem_map(flash.start, flash.size, read_execute)
         self.engine.mem_map(ram.start, ram.size)
+        # What the stack must not grow into.
+        self._guard = Region(ram.end - self._memory.stack_bytes - _PAGE, _PAGE)
+        self.engine.mem_protect(self._guard.start, self._guard.size, 0)
         self.engine.mem_map(self._memory.exit, _PAGE, read_execute)
         if self._core.isa == "arm":
             self.engine.mem_map(*_SYSTEM_CONTROL_SPACE)
@@ -140,8 +152,6 @@ class Machine:
         stack = np.frombuffer(engine.mem_read(bottom, memory.stack_bytes), np.uint8)
         used = np.flatnonzero(stack != _PAINT)
         deepest = memory.stack_bytes - int(used[0]) if len(used) else 0
-        if deepest == memory.stack_bytes:
-            raise MeasurementError(f"the stack grew beyond {memory.stack_bytes} bytes", kind="fault")
         return int(engine.reg_read(self._arguments[0])), deepest
 
     def function_at(self, address: int) -> str:
@@ -161,9 +171,12 @@ class Machine:
         return int(self.engine.reg_read(self._program_counter)) & ~1
 
     def _fault(self, what: str) -> MeasurementError:
+        address = self.counters.fault_address
+        if self._guard.holds(address):
+            what = f"the stack grew beyond {self._memory.stack_bytes} bytes"
         message = f"{what} in {self.function_at(self._pc())}"
         if self.counters.fault_size:
-            message += f", {self.counters.fault_size} bytes at {self.counters.fault_address:#x}"
+            message += f", {self.counters.fault_size} bytes at {address:#x}"
         return MeasurementError(message, kind="fault")
 
 
