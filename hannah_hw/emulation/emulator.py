@@ -46,6 +46,10 @@ class Emulator:
         self.core = core
         self._memory = memory or memory_map(core)
         self._program = read_elf(elf)
+        if self._program.isa != core.isa:
+            raise InputError(
+                f"a program for {self._program.isa} cannot run on {core.title}, which is {core.isa}"
+            )
         self._code = _flash_code(self._program, self._memory)
         self._machine = Machine(self._program, core, self._memory, self._code)
         add_hook(self._machine.engine, HOOK_BLOCK, "hannah_block", self._machine.counters)

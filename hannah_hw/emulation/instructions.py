@@ -68,8 +68,8 @@ _ARM: Final[Mapping[str, str]] = {
 }
 #: Mnemonics that have to fit wholly, since others begin like them.
 _ARM_WHOLE: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("b", "bx", "cbz", "cbnz"), "branch"),
-    **dict.fromkeys(("bl", "blx"), "call"),
+    **dict.fromkeys(("b", "bx", "blx", "cbz", "cbnz"), "branch"),
+    "bl": "call",
 }
 _RISCV: Final[Mapping[str, str]] = {
     **dict.fromkeys(("mul", "mulh", "mulhu", "mulhsu"), "multiply"),

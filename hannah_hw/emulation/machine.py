@@ -35,7 +35,7 @@ class Machine:
         counters: Shared with the hooks in C.
 
     Raises:
-        InputError: The program is for another ISA or does not fit the memories; or Unicorn has no such core.
+        InputError: The program does not fit the memories, or Unicorn has no such core.
         MissingExtraError: unicorn is not installed.
     """
 
@@ -43,8 +43,6 @@ class Machine:
         unicorn = require("unicorn", "emulate")
         self._program, self._core, self._memory = program, core, memory
         self._error = unicorn.UcError
-        if program.isa != core.isa:
-            raise InputError(f"a program for {program.isa} cannot run on {core.title}, which is {core.isa}")
         self.engine = _engine(unicorn, core)
         registers = require("unicorn.arm_const" if core.isa == "arm" else "unicorn.riscv_const", "emulate")
         prefix = "UC_ARM_REG_R" if core.isa == "arm" else "UC_RISCV_REG_A"
