@@ -43,8 +43,9 @@ def q32_multipliers(scales: NDArray[np.float64]) -> NDArray[np.int32]:
     Raises:
         UnsupportedError: A scale is not positive, or a half or more, so that its multiplier is no int32.
     """
-    multipliers = floor_multiplier(scales)
-    if not np.isfinite(scales).all() or (scales < 0).any() or (multipliers >= 1 << 31).any():
+    within = (scales >= 0) & (scales < 1)  # False for what is no number
+    multipliers = floor_multiplier(np.where(within, scales, 1.0))
+    if (multipliers >= 1 << 31).any():
         raise UnsupportedError(
             f"the ratio of scales {float(scales.max()):g} is not below 0.5; calibrate with data that makes the "
             "layer's result larger, or with smaller weights"

@@ -22,6 +22,9 @@ from hannah_hw.operators import Concat, Permute, Scale, Slice, Upsample
 if TYPE_CHECKING:
     from onnx import NodeProto
 
+#: Most nested loops of a permutation.
+_LOOPS: Final = 3
+
 #: Kinds whose result has a grid where the file says none -> that grid; None: the operand's.
 KEEPING: Final[Mapping[str, Grid | None]] = {
     "softmax": Grid(1.0 / 256.0, -128),
@@ -93,15 +96,22 @@ class Site:
                 )
 
 
+def why_not(kind: str) -> str:
+    """Why a kind has no integer kernel, and what to do; empty where it has one."""
+    return "" if kind in _KINDS else _WHY_NOT.get(kind, "nothing computes it in int8")
+
+
 def layer_of(kind: str, site: Site) -> Layer:
     """The integer layer of an operator.
 
+    Args:
+        kind: One that has a kernel; see `why_not`.
+        site: The operator.
+
     Raises:
-        UnsupportedError: It has no kernel.
+        UnsupportedError: Its kernel does not compute it.
     """
-    build = _KINDS.get(kind)
-    if build is None:
-        raise site.refused(kind, _WHY_NOT.get(kind, "nothing computes it in int8"))
+    build = _KINDS[kind]
     if kind not in ("linear", "permute", "softmax"):
         site.check_order(kind)
     try:
@@ -165,8 +175,8 @@ def _permute(kind: str, site: Site) -> Layer:
     place = np.empty(site.first.size, np.int64)
     place[memory_order(_sizes(site.operands[0].owner))] = np.arange(site.first.size)
     nest = loops(place[moved[memory_order(_sizes(site.op))]])
-    if nest is None:
-        raise site.refused(kind, "its order in memory is no nest of loops")
+    if nest is None or len(nest[0]) > _LOOPS:
+        raise site.refused(kind, "it is no three nested loops through memory; split it in two")
     return site.layer(kind, options={"sizes": nest[0], "steps": nest[1]})
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hannah_hw.errors import ModelError, UnsupportedError
 from hannah_hw.firmware.layers import Layer, Network, Value
 from hannah_hw.firmware.network.constants import Constants, Grid
-from hannah_hw.firmware.network.kinds import KEEPING, Site, layer_of
+from hannah_hw.firmware.network.kinds import KEEPING, Site, layer_of, why_not
 from hannah_hw.firmware.network.order import memory_shape, same_order
 from hannah_hw.firmware.network.stored import Stored, grid_of, stored_values
 from hannah_hw.graph import Node, Op
@@ -128,7 +128,7 @@ def _grid(value: Value) -> Grid:
 
 
 def _refuse(model: OnnxModel, rows: list[dict[str, int | str]], where: str) -> None:
-    """Refuse operators that nothing reads and widths other than 8.
+    """Refuse operators that nothing reads or computes, and widths other than 8.
 
     Raises:
         UnsupportedError: There are some.
@@ -138,6 +138,11 @@ def _refuse(model: OnnxModel, rows: list[dict[str, int | str]], where: str) -> N
         if name in model.foreign:
             raise UnsupportedError(
                 f"{where}: {name!r} ({model.sources[name].op_type}) cannot be read: {model.foreign[name]}"
+            )
+        reason = why_not(str(row["kind"]))
+        if reason:
+            raise UnsupportedError(
+                f"{where}: {name!r} ({model.sources[name].op_type}, kind {row['kind']}) has no integer kernel: {reason}"
             )
         widths = {column: row[column] for column in BIT_COLUMNS if row[column] != 8}
         if widths:
