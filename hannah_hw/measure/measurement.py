@@ -68,7 +68,8 @@ class Measurement:
         taken_branches: See `KernelMeasurement`.
         flash_reads: See `KernelMeasurement`.
         memory: Bytes of RAM by what takes them: ``arena``, ``static`` (all other variables) and ``stack``.
-        flash: Bytes of flash by what takes them: ``code``, ``constants`` (weights and tables), ``initial values``.
+        flash: Bytes of flash by what takes them: ``code``, ``constants`` (weights and
+            tables), ``other`` (initial values of variables, and gaps).
         checked: Random inputs whose output was compared with the integer reference, byte by byte.
     """
 

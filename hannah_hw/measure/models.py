@@ -44,6 +44,11 @@ class Int8Model:
     weights: str
     ranges: str
 
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+        return str(self.source) if isinstance(self.source, Path) else self.name
+
 
 def int8_model(
     model: str | Path | Candidate,

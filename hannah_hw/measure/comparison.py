@@ -1,0 +1,177 @@
+"""Estimates against firmware on an emulated core, network by network and kernel by kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from hannah_hw.cost import CostReport, price
+from hannah_hw.errors import EvaluationError, UnsupportedError
+from hannah_hw.measure.emulated import emulated_core, measure_network
+from hannah_hw.measure.measurement import Measurement
+from hannah_hw.measure.models import int8_model
+
+if TYPE_CHECKING:
+    from hannah_hw.spaces import Candidate
+    from hannah_hw.targets import Target
+
+#: Figures that are compared.
+FIGURES: Final = ("latency_s", "ram_bytes", "flash_bytes")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One figure: estimated, emulated, and by how much the estimate is above, relative to the emulated one."""
+
+    estimated: float
+    emulated: float
+    error: float
+
+
+@dataclass(frozen=True)
+class KernelComparison:
+    """One kernel: cycles on the target, wait cycles included."""
+
+    name: str
+    kernel_class: str
+    function: str
+    macs: int
+    estimated_cycles: float
+    emulated_cycles: float
+    error: float
+
+
+@dataclass(frozen=True)
+class NetworkComparison:
+    """One network.
+
+    Attributes:
+        network: Its name.
+        figures: `FIGURES` -> comparison; empty where there is no measurement.
+        kernels: In order of execution.
+        macs: Multiply-accumulates.
+        checked: Random inputs whose output was compared with the integer reference.
+        reason: Why there is no measurement, or no estimate; None where there is.
+    """
+
+    network: str
+    figures: Mapping[str, Compared]
+    kernels: tuple[KernelComparison, ...]
+    macs: int
+    checked: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class ClassSummary:
+    """Errors of all compared kernels of a class."""
+
+    kernel_class: str
+    kernels: int
+    mean: float
+    largest: float
+
+
+def compare(
+    name: str,
+    model: str | Path | Candidate,
+    target: Target,
+    *,
+    compiler: str | None = None,
+    calibration: str | Path | None = None,
+    inputs: int = 2,
+) -> NetworkComparison:
+    """Estimate a network, measure it, and compare.
+
+    Args:
+        name: What the network is called.
+        model: See `hannah_hw.measure.emulated.measure_model`.
+        target: The target.
+        compiler: ``zig``, ``gcc``, or None for the one that is there.
+        calibration: For a float32 model.
+        inputs: Random inputs whose output is checked.
+
+    Returns:
+        The comparison; without figures and with a reason where an operator has no kernel, memory is too small, or
+        the output is wrong.
+
+    Raises:
+        InputError: The model cannot be read, or the target's core cannot be emulated.
+        HannahError: There is no compiler, or a package is missing.
+    """
+    from hannah_hw.firmware.network import read_network, workload_of
+
+    core = emulated_core(target)
+    given = int8_model(model, calibration)
+    try:
+        network = read_network(given.source)
+        report = price(workload_of(network), target).report(0)
+        if report.unsupported:
+            row = report.unsupported[0]
+            return _refused(name, f"{row.kernel} ({row.kind}): {row.rule}")
+        measured = measure_network(network, target, core, given, compiler=compiler, inputs=inputs)
+    except (UnsupportedError, EvaluationError) as error:
+        return _refused(name, str(error))
+    return compared(name, report, measured)
+
+
+def _refused(name: str, reason: str) -> NetworkComparison:
+    return NetworkComparison(name, {}, (), 0, 0, reason)
+
+
+def compared(name: str, report: CostReport, measured: Measurement) -> NetworkComparison:
+    """The comparison of an estimate with a measurement of the same network."""
+    figures = {}
+    for key in FIGURES:
+        estimated, value = getattr(report, key), measured.value(key)
+        figures[key] = Compared(float(estimated), value, float(estimated) / value - 1.0)
+    rows = {row.name: row for row in report.kernels}
+    kernels = tuple(
+        KernelComparison(
+            name=kernel.name,
+            kernel_class=kernel.kernel_class,
+            function=kernel.function,
+            macs=kernel.macs,
+            estimated_cycles=float(rows[kernel.name].cycles or 0.0),
+            emulated_cycles=kernel.cycles,
+            error=float(rows[kernel.name].cycles or 0.0) / kernel.cycles - 1.0,
+        )
+        for kernel in measured.kernels
+    )
+    return NetworkComparison(name, figures, kernels, measured.macs, measured.checked)
+
+
+def by_class(comparisons: Sequence[NetworkComparison]) -> tuple[ClassSummary, ...]:
+    """Mean and largest absolute error of each kernel class."""
+    errors: dict[str, list[float]] = {}
+    for network in comparisons:
+        for kernel in network.kernels:
+            errors.setdefault(kernel.kernel_class, []).append(abs(kernel.error))
+    return tuple(
+        ClassSummary(name, len(found), float(np.mean(found)), max(found))
+        for name, found in sorted(errors.items())
+    )
+
+
+def largest_errors(comparisons: Sequence[NetworkComparison]) -> dict[str, float]:
+    """Figure -> its largest absolute error over all networks."""
+    found: dict[str, float] = {}
+    for network in comparisons:
+        for key, figure in network.figures.items():
+            found[key] = max(found.get(key, 0.0), abs(figure.error))
+    return found
+
+
+def to_dict(comparisons: Sequence[NetworkComparison]) -> dict[str, Any]:
+    """JSON-able data."""
+    return {
+        "networks": [
+            {**asdict(network), "kernels": [asdict(k) for k in network.kernels]} for network in comparisons
+        ],
+        "classes": [asdict(row) for row in by_class(comparisons)],
+        "largest_errors": largest_errors(comparisons),
+    }

@@ -1,0 +1,334 @@
+"""Measuring a network on an emulated core: its firmware is built, run layer by layer, counted and checked.
+
+The firmware is the project that ``hannah-hw export --to c`` writes. Every input's output, and of the first input every
+layer's, is compared with the integer reference, byte by byte; what differs is an error, never a figure. Two
+measurements agree to the instruction: nothing in an emulated core depends on time.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hannah_hw.cores import CORES, Core, core_named
+from hannah_hw.errors import EvaluationError, InputError, MeasurementError, require
+from hannah_hw.measure.measurement import KernelMeasurement, Measurement, Timing
+from hannah_hw.measure.models import Int8Model, int8_model
+
+if TYPE_CHECKING:
+    from hannah_hw.emulation import Counts, Emulator, Sizes
+    from hannah_hw.firmware.design import Step
+    from hannah_hw.firmware.layers import Network
+    from hannah_hw.firmware.project import Project
+    from hannah_hw.firmware.toolchain import CompilerName
+    from hannah_hw.spaces import Candidate
+    from hannah_hw.targets import Target
+
+Int8Array = NDArray[np.int8]
+
+#: Random inputs that are compared, at least.
+INPUTS: Final = 2
+
+
+def measure_model(
+    model: str | Path | Candidate,
+    target: Target | str,
+    *,
+    core: str | None = None,
+    compiler: str | None = None,
+    calibration: str | Path | NDArray[np.float32] | None = None,
+    flash_reads: bool = False,
+    inputs: int = INPUTS,
+    seed: int = 0,
+) -> Measurement:
+    """Instructions, cycles, RAM and flash of a network on a target's emulated core.
+
+    Args:
+        model: An int8 ONNX file in the QDQ form, or with `calibration` a float32 one; or a candidate, which gets
+            random weights.
+        target: The target, or its name or path.
+        core: Emulate this core in place of the target's.
+        compiler: ``zig`` or ``gcc``; None takes the first that is there.
+        calibration: See `hannah_hw.measure.models.int8_model`.
+        flash_reads: Count data loads from flash also where the target's flash does not make the core wait.
+        inputs: Random inputs whose output is compared with the integer reference.
+        seed: Of the inputs, and of a candidate's weights.
+
+    Raises:
+        InputError: Something that was given is wrong, or the core cannot be emulated.
+        UnsupportedError: An operator has no int8 kernel.
+        EvaluationError: It does not fit into the target's RAM or flash; its kind is ``memory``.
+        MeasurementError: The firmware faulted, or its output is wrong.
+        CompilerError: The compiler failed, or lacks a feature of the core.
+        MissingToolError: There is no compiler.
+        MissingExtraError: A package of the extra ``emulate`` is not installed.
+    """
+    from hannah_hw.firmware.network import read_network
+    from hannah_hw.targets import load_target
+
+    if inputs < 1:
+        raise InputError(f"{inputs} inputs were asked for; at least 1 is needed")
+    target = load_target(target) if isinstance(target, str) else target
+    chosen = emulated_core(target, core)
+    given = int8_model(model, calibration, seed=seed)
+    network = read_network(given.source)
+    return measure_network(
+        network, target, chosen, given, compiler=compiler, flash_reads=flash_reads, inputs=inputs, seed=seed
+    )
+
+
+def measure_network(
+    network: Network,
+    target: Target,
+    core: Core,
+    given: Int8Model,
+    *,
+    compiler: str | None = None,
+    flash_reads: bool = False,
+    inputs: int = INPUTS,
+    seed: int = 0,
+) -> Measurement:
+    """See `measure_model`; the network was read from `given`."""
+    from hannah_hw.emulation import Emulator
+    from hannah_hw.firmware.build import build
+    from hannah_hw.firmware.project import generate
+    from hannah_hw.firmware.toolchain import find
+
+    timing = Timing(target, core)
+    chosen = find(core, compiler_name(compiler))
+    with tempfile.TemporaryDirectory(prefix="hannah-hw-") as folder:
+        project = generate(network, core, folder=Path(folder), target=target, name="network")
+        emulator = Emulator(build(project, chosen).elf, core)
+    firmware = _Firmware(project, network, emulator, given.where)
+    rng = np.random.default_rng(seed)
+    reads = flash_reads or timing.needs_flash_reads
+    layers = firmware.run_by_layer(random_inputs(network, rng), flash_reads=reads)
+    whole = [firmware.run(random_inputs(network, rng)) for _ in range(max(1, inputs - 1))]
+    check_sizes(emulator.sizes, emulator.stack_high_water, target)
+    return _measurement(given, timing, firmware, layers, whole, chosen.version)
+
+
+def emulated_core(target: Target, core: str | None = None) -> Core:
+    """The core that a target's firmware is emulated on.
+
+    Args:
+        target: The target.
+        core: Another core to emulate.
+
+    Raises:
+        InputError: It is no core of the catalogue, or has no emulator; or the target's runtime is not built here.
+    """
+    name = core if core is not None else target.core
+    where = "--core" if core is not None else f"{target.name}: core"
+    emulated = [entry.name for entry in CORES.values() if entry.unicorn is not None]
+    if name not in CORES:
+        raise InputError(
+            f"{name!r} is no core that firmware is built for", where=where, allowed=emulated, given=name
+        )
+    chosen = core_named(name)
+    if chosen.unicorn is None:
+        raise InputError(
+            f"there is no emulator for {chosen.title}; estimate, or measure for another core",
+            where=where,
+            allowed=emulated,
+        )
+    return chosen
+
+
+def means_of(target: Target, compiler: str | None = None) -> dict[str, str]:
+    """What measuring on a target is done with, found out before the first model is there.
+
+    Raises:
+        InputError: See `emulated_core`; or the compiler is unknown.
+        MissingToolError: There is no compiler.
+        MissingExtraError: A package of the extra ``emulate`` is not installed.
+    """
+    from hannah_hw.firmware.toolchain import find
+
+    core = emulated_core(target)
+    for package in ("capstone", "elftools"):
+        require(package, "emulate")
+    return {
+        "core": core.title,
+        "compiler": find(core, compiler_name(compiler)).version,
+        "emulator": emulator_version(),
+    }
+
+
+def compiler_name(name: str | None) -> CompilerName | None:
+    """A compiler's name as the toolchain knows it.
+
+    Raises:
+        InputError: There is no such compiler.
+    """
+    from hannah_hw.firmware.toolchain import COMPILERS
+
+    for known in COMPILERS:
+        if name == known:
+            return known
+    if name is not None:
+        raise InputError(f"unknown compiler {name!r}", where="compiler", allowed=COMPILERS, given=name)
+    return None
+
+
+def emulator_version() -> str:
+    """``Unicorn 2.1.4``.
+
+    Raises:
+        MissingExtraError: unicorn is not installed.
+    """
+    return f"Unicorn {require('unicorn', 'emulate').__version__}"
+
+
+def random_inputs(network: Network, rng: np.random.Generator) -> list[Int8Array]:
+    """(height, width, channels) int8 for each graph input, all values equally likely."""
+    shapes = [network.values[index].shape for index in network.inputs]
+    return [rng.integers(-128, 128, shape, dtype=np.int8) for shape in shapes]
+
+
+def check_sizes(sizes: Sizes, stack_bytes: int, target: Target) -> None:
+    """Whether variables and the stack that was measured fit a target's RAM.
+
+    Raises:
+        EvaluationError: They do not; its kind is ``memory``.
+    """
+    needed = sizes.ram_bytes + stack_bytes
+    if needed > target.ram_bytes:
+        raise EvaluationError(
+            f"the firmware needs {needed:,} bytes of RAM, {stack_bytes:,} of them stack, and {target.name} has "
+            f"{target.ram_bytes:,}",
+            kind="memory",
+        )
+
+
+class _Firmware:
+    """Firmware in an emulator, beside the integer reference."""
+
+    def __init__(self, project: Project, network: Network, emulator: Emulator, where: str) -> None:
+        self.project, self.network, self.emulator, self._where = project, network, emulator, where
+        self._arena = emulator.symbols[project.arena_symbol].address
+        emulator.call(f"{project.prefix}_init")
+
+    def run(self, inputs: Sequence[Int8Array]) -> Counts:
+        """One inference; its output is compared.
+
+        Raises:
+            MeasurementError: The output is wrong; names the first layer that differs.
+        """
+        from hannah_hw.firmware import reference
+
+        self._write_inputs(inputs)
+        counts = self.emulator.call(f"{self.project.prefix}_run")
+        for index, expected in zip(self.network.outputs, reference.run(self.network, inputs), strict=True):
+            if self._read(index) != expected.tobytes():
+                self.run_by_layer(inputs)
+                raise self._wrong(f"output {self.network.values[index].name!r}", self._read(index), expected)
+        return counts
+
+    def run_by_layer(self, inputs: Sequence[Int8Array], *, flash_reads: bool = False) -> list[Counts]:
+        """One inference, layer by layer; every layer's result is compared.
+
+        Raises:
+            MeasurementError: A result is wrong.
+        """
+        from hannah_hw.firmware import reference
+
+        self._write_inputs(inputs)
+        values = reference.run_all(self.network, inputs)
+        found = []
+        for symbol, layer in zip(self.project.layer_symbols, self.network.layers, strict=True):
+            found.append(self.emulator.call(symbol, flash_reads=flash_reads))
+            result = self._read(layer.output)
+            if result != values[layer.output].tobytes():
+                raise self._wrong(f"layer {layer.name!r} ({layer.kind})", result, values[layer.output])
+        return found
+
+    def _write_inputs(self, inputs: Sequence[Int8Array]) -> None:
+        for number, data in enumerate(inputs):
+            address = self.emulator.call(f"{self.project.prefix}_input", number).returned
+            self.emulator.write(address, data.tobytes())
+
+    def _read(self, index: int) -> bytes:
+        offset, size = self.project.design.memory.offsets[index], self.network.values[index].size
+        return self.emulator.read(self._arena + offset, size)
+
+    def _wrong(self, what: str, result: bytes, expected: Int8Array) -> MeasurementError:
+        wanted = expected.ravel()
+        differs = np.flatnonzero(np.frombuffer(result, np.int8) != wanted)
+        first = int(differs[0]) if len(differs) else 0
+        return MeasurementError(
+            f"{self._where}: {what} is wrong on {self.emulator.core.title}: {len(differs)} of {len(wanted)} values "
+            f"differ from the integer reference, first value {first} ({np.frombuffer(result, np.int8)[first]} instead "
+            f"of {wanted[first]}); please report this model",
+            kind="wrong-output",
+        )
+
+
+def _measurement(
+    given: Int8Model,
+    timing: Timing,
+    firmware: _Firmware,
+    layers: Sequence[Counts],
+    whole: Sequence[Counts],
+    compiler: str,
+) -> Measurement:
+    """Figures from the counts of each layer and of whole runs."""
+    between = whole[0].by_function[f"{firmware.project.prefix}_run"]
+    totals = {
+        key: sum(getattr(counts, key) for counts in (*layers, between))
+        for key in ("instructions", "cycles", "taken_branches")
+    }
+    counted = [counts.flash_reads for counts in layers if counts.flash_reads is not None]
+    reads = sum(counted) if len(counted) == len(layers) else None
+    sizes, stack = firmware.emulator.sizes, firmware.emulator.stack_high_water
+    arena = firmware.emulator.symbols[firmware.project.arena_symbol].size
+    note = f"variables of the ELF and the deepest stack of {1 + len(whole)} runs, without interrupts"
+    return Measurement(
+        model=given.name,
+        target=timing.target.name,
+        core=timing.core.title,
+        compiler=compiler,
+        emulator=emulator_version(),
+        weights=given.weights,
+        ranges=given.ranges,
+        figures=timing.figures(
+            timing.cycles(totals["cycles"], reads), sizes.ram_bytes + stack, sizes.flash_bytes, note
+        ),
+        kernels=tuple(
+            _kernel(timing, step, counts)
+            for step, counts in zip(firmware.project.design.steps, layers, strict=True)
+        ),
+        instructions=totals["instructions"],
+        core_cycles=totals["cycles"],
+        taken_branches=totals["taken_branches"],
+        flash_reads=reads,
+        memory={"arena": arena, "static": sizes.ram_bytes - arena, "stack": stack},
+        flash={
+            "code": sizes.code_bytes,
+            "constants": sizes.constant_bytes,
+            "other": sizes.flash_bytes - sizes.code_bytes - sizes.constant_bytes,
+        },
+        checked=1 + len(whole),
+    )
+
+
+def _kernel(timing: Timing, step: Step, counts: Counts) -> KernelMeasurement:
+    cycles = timing.cycles(counts.cycles, counts.flash_reads)
+    return KernelMeasurement(
+        name=step.layer.name,
+        kind=step.layer.kind,
+        kernel_class=step.choice.kernel_class.name,
+        function=step.choice.implementation.function,
+        macs=step.layer.columns["macs"],
+        instructions=counts.instructions,
+        core_cycles=counts.cycles,
+        taken_branches=counts.taken_branches,
+        flash_reads=counts.flash_reads,
+        cycles=cycles,
+        latency_s=cycles / timing.target.clock_hz,
+    )
