@@ -249,9 +249,8 @@ class _Firmware:
         return found
 
     def _write_inputs(self, inputs: Sequence[Int8Array]) -> None:
-        for number, data in enumerate(inputs):
-            address = self.emulator.call(f"{self.project.prefix}_input", number).returned
-            self.emulator.write(address, data.tobytes())
+        for index, data in zip(self.network.inputs, inputs, strict=True):
+            self.emulator.write(self._arena + self.project.design.memory.offsets[index], data.tobytes())
 
     def _read(self, index: int) -> bytes:
         offset, size = self.project.design.memory.offsets[index], self.network.values[index].size
