@@ -12,7 +12,11 @@ from hannah_hw.quantities import format_bytes, format_si
 app = typer.Typer(no_args_is_help=True, help="The chips that models can be priced for.")
 
 TargetArgument = Annotated[
-    str, typer.Argument(metavar="TARGET", help="A name of `targets list`, or a path ending in .yaml.")
+    str,
+    typer.Argument(
+        metavar="TARGET",
+        help="A name of `targets list`, or a path ending in .yaml; NAME:RUNTIME takes another runtime.",
+    ),
 ]
 
 
@@ -32,6 +36,8 @@ def list_(as_json: JsonOption = False) -> None:
             "name": target.name,
             "title": target.title,
             "core": target.core,
+            "runtime": target.model.runtime,
+            "runtimes": list(target.model.runtimes),
             "clock_hz": target.clock_hz,
             "ram_bytes": target.ram_bytes,
             "flash_bytes": target.flash_bytes,
@@ -41,7 +47,8 @@ def list_(as_json: JsonOption = False) -> None:
     rows = [
         (
             target.name,
-            target.core,
+            target.processor.title,
+            ", ".join(target.model.runtimes),
             format_si(target.clock_hz, "Hz"),
             format_bytes(target.ram_bytes),
             format_bytes(target.flash_bytes),
@@ -52,7 +59,7 @@ def list_(as_json: JsonOption = False) -> None:
     emit(
         document,
         as_json,
-        lambda: table(("name", "core", "clock", "RAM", "flash", "title"), rows, right=(2, 3, 4)),
+        lambda: table(("name", "core", "runtimes", "clock", "RAM", "flash", "title"), rows, right=(3, 4, 5)),
     )
 
 
@@ -61,6 +68,7 @@ def show(target: TargetArgument, as_json: JsonOption = False) -> None:
     """Show everything a target says, with the source of its figures.
 
     - `hannah-hw targets show stm32l4r5zi`
+    - `hannah-hw targets show stm32l4r5zi:cmsis_nn`
     - `hannah-hw targets show ./my_chip.yaml --json`
     """
     from hannah_hw.targets import describe_target, load_target
@@ -71,7 +79,7 @@ def show(target: TargetArgument, as_json: JsonOption = False) -> None:
 
 @app.command("check")
 def check(target: TargetArgument, as_json: JsonOption = False) -> None:
-    """Check a target file, and the cost model that it refers to.
+    """Check a target file, and the cost models that its runtimes refer to.
 
     A wrong file is named with its line, the field and what is allowed; the exit code is then 2.
 
@@ -82,16 +90,22 @@ def check(target: TargetArgument, as_json: JsonOption = False) -> None:
 
     loaded = load_target(target)
     near = loaded.origin.parent if loaded.origin is not None else None
-    coefficients = load_cost_model(loaded.model.coefficients, near=near)
+    models = {
+        name: load_cost_model(runtime.coefficients, near=near)
+        for name, runtime in loaded.model.runtimes.items()
+    }
+    used = models[loaded.model.runtime]
     document = {
         "target": loaded.name,
         "file": loaded.origin,
+        "runtime": loaded.model.runtime,
         "operators": len(loaded.ops),
-        "cost_model": coefficients.name,
-        "kernel_classes": list(coefficients.classes),
+        "cost_model": used.name,
+        "cost_models": {name: model.name for name, model in models.items()},
+        "kernel_classes": list(used.classes),
         "valid": True,
     }
-    text = f"{loaded.origin}: valid, {len(loaded.ops)} operator rules, cost model {coefficients.name}"
+    text = f"{loaded.origin}: valid, {len(loaded.ops)} operator rules, cost model {used.name}"
     emit(document, as_json, lambda: write(text))
 
 

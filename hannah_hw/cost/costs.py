@@ -36,12 +36,13 @@ class Costs:
         kernel_scratch: (P, K) bytes of scratch memory.
         failed_rules: (P, K) index into ``rules``, -1 where the kernel can run or is inactive.
         rules: Texts of the rules that can fail.
-        arena_bytes: (P,) size of the arena as the target's planner packs it.
-        scratch_bytes: (P,) the largest scratch of a kernel.
+        arena_bytes: (P,) size of the arena of the buffers, as the target's planner packs it.
+        scratch_bytes: (P,) what scratch memory takes beyond that: the largest scratch of a kernel, or by how much the
+            arena grows where scratch lies in it.
         stack_bytes: Stack of the runtime.
         runtime_ram_bytes: Static data of the runtime.
         weight_bytes: (P,) weights and biases.
-        requantisation_bytes: (P,) multipliers and shifts.
+        requantisation_bytes: (P,) multipliers, shifts, and whatever else kernels keep beside weights and biases.
         code_bytes: (P,) code and constants of the runtime and of the kernels used.
     """
 
@@ -56,7 +57,7 @@ class Costs:
     supported: NDArray[np.bool_]
     kernel_cycles: FloatArray
     kernel_classes: NDArray[np.int8]
-    kernel_scratch: NDArray[np.int32]
+    kernel_scratch: NDArray[np.int64]
     failed_rules: NDArray[np.int16]
     rules: tuple[str, ...]
     arena_bytes: NDArray[np.int64]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hannah_hw.cost.report import (
     BufferRow,
@@ -21,12 +22,12 @@ from hannah_hw.cost.report import (
     Memory,
     UnsupportedRow,
 )
-from hannah_hw.workload.arena import liveness_bound, plan_memory
+from hannah_hw.workload.arena import liveness_bound, plan_arena, plan_memory
 from hannah_hw.workload.table import BIT_COLUMNS
 
 if TYPE_CHECKING:
     from hannah_hw.cost.costs import Costs
-    from hannah_hw.workload.table import Buffers
+    from hannah_hw.workload.table import Workload
 
 
 _NO_NETWORK: Final = (
@@ -57,7 +58,7 @@ def explain(costs: Costs, index: int) -> CostReport:
     exists = costs.workload.exists
     if exists is not None and not exists[index]:
         unsupported.append(UnsupportedRow("network", "shape", _NO_NETWORK))
-    memory = _memory(costs, index, candidate.buffers)
+    memory = _memory(costs, index, candidate)
     code = int(costs.code_bytes[index]) if supported else None
     flash = Flash(
         weights=int(costs.weight_bytes[index]),
@@ -67,7 +68,7 @@ def explain(costs: Costs, index: int) -> CostReport:
     )
     total = memory.total
     return CostReport(
-        target=costs.target.name,
+        target=costs.target.label,
         latency_s=float(costs.latency_s[index]) if supported else None,
         energy_j=float(costs.energy_j[index]) if supported else None,
         ram_bytes=total,
@@ -108,9 +109,9 @@ def _kernel_row(costs: Costs, index: int, slot: int, weight_bytes: int) -> Kerne
     )
 
 
-def _memory(costs: Costs, index: int, candidate: Buffers) -> Memory:
-    arena = costs.target.model.arena
-    plan = plan_memory(candidate, arena.planner, alignment=arena.alignment)
+def _memory(costs: Costs, index: int, workload: Workload) -> Memory:
+    arena, candidate = costs.target.model.arena, workload.buffers
+    offsets = _offsets(costs, index, workload)
     supported = bool(costs.supported[index])
     return Memory(
         arena=int(costs.arena_bytes[index]),
@@ -125,13 +126,26 @@ def _memory(costs: Costs, index: int, candidate: Buffers) -> Memory:
                 candidate.names[b],
                 candidate.kinds[b],
                 int(candidate.bytes[0, b]),
-                int(plan.offsets[0, b]),
+                int(offsets[b]),
                 int(candidate.first[0, b]),
                 int(candidate.last[0, b]),
             )
             for b in range(len(candidate))
         ),
     )
+
+
+def _offsets(costs: Costs, index: int, workload: Workload) -> NDArray[np.int64]:
+    """(B,) offsets of the buffers of one candidate."""
+    arena, library = costs.target.model.arena, costs.cost_model.kernels
+    offsets: NDArray[np.int64]
+    if not library.scratch_in_arena:
+        offsets = plan_memory(workload.buffers, arena.planner, alignment=arena.alignment).offsets[0]
+        return offsets
+    in_place, scratch = library.memory(workload.kernels)
+    runs = (costs.kernel_classes[index, costs.workload.kernels.active[index]] >= 0)[None]
+    offsets = plan_arena(workload, in_place & runs, scratch * runs, arena.planner, arena.alignment).offsets[0]
+    return offsets
 
 
 def _figures(costs: Costs, index: int) -> dict[str, Figure]:
@@ -147,7 +161,10 @@ def _figures(costs: Costs, index: int) -> dict[str, Figure]:
         f"{model.title}; {wait.value:g} cycles per flash read ({wait.source}); kernels ±{kernel_band:.1%}, "
         f"device {'unknown' if device is None else f'±{device:.1%}'}"
     )
-    ram = f"arena by {target.model.arena.planner} + largest kernel scratch + stack + runtime data"
+    scratch = (
+        "kernel scratch above live buffers" if model.kernels.scratch_in_arena else "largest kernel scratch"
+    )
+    ram = f"arena by {target.model.arena.planner} + {scratch} + stack + runtime data"
     flash = f"weights + biases + requantisation + code ({model.runtime.code.source})"
     return {
         "latency_s": Figure(float(costs.latency_s[index]), "s", "estimated", timed, basis),

@@ -1,16 +1,17 @@
 """Pricing model kind ``kernels``: a microcontroller that runs one kernel after the other.
 
 cycles of a kernel = scale × Σ coefficient × feature + wait cycles × flash reads; latency = cycles / clock;
-energy = active power × latency. RAM = arena + largest kernel scratch + stack + runtime data; flash = weights +
-4 bytes a bias + 8 bytes a channel for requantisation + code of the runtime, of each call and of each kernel
-class that occurs. The kernel classes are those of 8 bits: a kernel of another width is refused, also by a target
-whose own rules let it pass.
+energy = active power × latency. RAM = arena + scratch + stack + runtime data, where the library says whether the
+scratch memory of kernels lies in the arena above the live buffers or apart from it. Flash = constants of the kernels
++ code of the runtime, of each call and of each kernel class that occurs. Constants are what the class says, else
+weights + 4 bytes a bias + 8 bytes a channel for requantisation. The kernel classes are those of 8 bits: a kernel of
+another width is refused, also by a target whose own rules let it pass.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from hannah_hw.cost.costs import Costs
 from hannah_hw.cost.entries import Entries, WholeColumns
 from hannah_hw.targets.load import legality
 from hannah_hw.targets.schema import Target
-from hannah_hw.workload.arena import plan_memory
+from hannah_hw.workload.arena import plan_arena, plan_memory
 from hannah_hw.workload.table import BIT_COLUMNS, Kernels, Workload
 
 #: Kernels at a time: small enough that arrays are reused memory, not fresh pages, and stay in the cache.
@@ -37,15 +38,11 @@ def price_kernels(workload: Workload, target: Target) -> Costs:
     near: Path | None = target.origin.parent if target.origin is not None else None
     model = load_cost_model(target.model.coefficients, near=near)
     priced = _Pricing(workload.kernels, target, model)
-    choice = target.model.arena
-    arena = plan_memory(
-        workload.buffers, choice.planner, alignment=choice.alignment, offsets=False
-    ).arena_bytes
+    arena, scratch = _memory(workload, priced, target, model)
     supported: NDArray[np.bool_] = np.all(priced.failed < 0, axis=0)
     if workload.exists is not None:
         supported &= workload.exists
     cycles = np.where(supported, priced.cycles.sum(axis=0), np.nan)
-    scratch = priced.scratch.max(axis=0, initial=0).astype(np.float64)
     stack, static = model.runtime.stack.bytes, model.runtime.ram.bytes
     latency = cycles / target.clock_hz
     flash = priced.weights + priced.requantisation + priced.code
@@ -74,6 +71,18 @@ def price_kernels(workload: Workload, target: Target) -> Costs:
     )
 
 
+def _memory(
+    workload: Workload, priced: _Pricing, target: Target, model: CostModel
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """(P,) bytes of the arena of the buffers, and (P,) bytes that scratch memory takes beyond it."""
+    choice = target.model.arena
+    if not model.kernels.scratch_in_arena:
+        plan = plan_memory(workload.buffers, choice.planner, alignment=choice.alignment, offsets=False)
+        return plan.arena_bytes, priced.scratch.max(axis=0, initial=0).astype(np.float64)
+    shared = plan_arena(workload, priced.in_place.T, priced.scratch.T, choice.planner, choice.alignment)
+    return shared.buffer_bytes, (shared.arena_bytes - shared.buffer_bytes).astype(np.float64)
+
+
 class _Pricing:
     """The kernels of P candidates, priced.
 
@@ -86,7 +95,8 @@ class _Pricing:
         active = np.ascontiguousarray(kernels.active.T)
         shape = slots, self._count = active.shape
         self.cycles = np.zeros(shape)
-        self.scratch = np.zeros(shape, np.int32)
+        self.scratch = np.zeros(shape, np.int64)
+        self.in_place = np.zeros(shape, np.bool_)
         self.weights, self.requantisation = np.zeros((2, self._count))
         self.classes = np.full(shape, -1, np.int8)
         self.failed = np.full(shape, -1, np.int16)
@@ -111,7 +121,7 @@ class _Pricing:
 
     def _price(self, kind: str, entries: Entries) -> None:
         """Price kernels of one kind."""
-        self._store_constants(entries)
+        self._store_weights(entries)
         if not self._legality.covers(kind):
             self._refuse(entries, _NO_RULE.format(kind=kind))
             return
@@ -141,6 +151,9 @@ class _Pricing:
         self.classes.reshape(-1)[entries.where] = number
         if entry.scratch is not None:
             self.scratch.reshape(-1)[entries.where] = entry.scratch(entries)
+        if entry.in_place is not None:
+            self.in_place.reshape(-1)[entries.where] = entry.in_place(entries)
+        self._store_requantisation(entry, entries)
         self._seen[number][entries.candidates] = True
 
     def _refuse(self, entries: Entries, rule: str) -> None:
@@ -162,16 +175,23 @@ class _Pricing:
             total += entry.flash_reads(entries) * wait
         return total
 
-    def _store_constants(self, entries: Entries) -> None:
-        """Bytes of weights and biases, and of requantisation constants, of kernels that have any."""
-        runtime = self._model.runtime
-        weights = entries.whole("weights")
-        if weights.any():
-            size = (weights * entries.whole("weight_bits") + 7) >> 3
-            size += entries.whole("bias") * runtime.bias_bytes
-            channels = entries.whole("out_channels") * (weights > 0)
-            candidates = entries.candidates
-            self.weights += np.bincount(candidates, size, self._count)
-            self.requantisation += np.bincount(
-                candidates, channels * runtime.requantisation_bytes, self._count
-            )
+    def _store_weights(self, entries: Entries) -> None:
+        """Bytes of weights and biases."""
+        if entries.whole("weights").any():
+            self.weights += np.bincount(entries.candidates, self._weight_bytes(entries), self._count)
+
+    def _store_requantisation(self, entry: KernelClass, entries: Entries) -> None:
+        """Bytes of constants beyond weights and biases: multipliers, shifts, padding, tables."""
+        if entry.constants is not None:
+            size: NDArray[Any] = entry.constants(entries) - self._weight_bytes(entries)
+        else:
+            weights = entries.whole("weights")
+            if not weights.any():
+                return
+            size = entries.whole("out_channels") * (weights > 0) * self._model.runtime.requantisation_bytes
+        self.requantisation += np.bincount(entries.candidates, size, self._count)
+
+    def _weight_bytes(self, entries: Entries) -> NDArray[np.int64]:
+        """(N,) bytes of weights and biases."""
+        size: NDArray[np.int64] = (entries.whole("weights") * entries.whole("weight_bits") + 7) >> 3
+        return size + entries.whole("bias") * self._model.runtime.bias_bytes

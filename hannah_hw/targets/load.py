@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hannah_hw import catalog
-from hannah_hw.documents import parse_document, read_document
+from hannah_hw.cores import CORES
+from hannah_hw.documents import Document, parse_document, read_document
 from hannah_hw.errors import TargetError
 from hannah_hw.targets.legality import Legality, compile_legality
 from hannah_hw.targets.schema import Target
+
+_RUNTIME: Final = re.compile(r"(?<=.):([A-Za-z0-9_-]*)$")
 
 
 def load_target(name_or_path: str | Path) -> Target:
     """Read a target of the catalogue, or a user's file.
 
     Args:
-        name_or_path: ``stm32l4r5zi``, or a path that ends in ``.yaml``.
+        name_or_path: ``stm32l4r5zi``, or a path that ends in ``.yaml``; ``:RUNTIME`` behind it takes another runtime
+            than the file's own choice, as in ``stm32l4r5zi:cmsis_nn``.
 
     Raises:
         CatalogError: Nothing is found under that name.
-        TargetError: The file is not a target: file, line, field and what is allowed.
+        TargetError: The file is not a target: file, line, field and what is allowed; or it has no such runtime.
     """
-    path = catalog.find("targets", str(name_or_path))
-    target = read_document(path, TargetError).validate(Target, TargetError)
+    name, runtime = split_runtime(str(name_or_path))
+    path = catalog.find("targets", name)
+    target = _validated(read_document(path, TargetError))
     target._origin = path.resolve()
-    return target
+    return target if runtime is None else target.using(runtime)
+
+
+def split_runtime(text: str) -> tuple[str, str | None]:
+    """Name or path of a target, and the runtime behind it or None: ``stm32l4r5zi:cmsis_nn``."""
+    found = _RUNTIME.search(text)
+    return (text, None) if found is None else (text[: found.start()], found[1])
 
 
 def parse_target(text: str, path: str = "<target>") -> Target:
@@ -35,7 +47,18 @@ def parse_target(text: str, path: str = "<target>") -> Target:
     Raises:
         TargetError: The text is not a target.
     """
-    return parse_document(text, path, TargetError).validate(Target, TargetError)
+    return _validated(parse_document(text, path, TargetError))
+
+
+def _validated(document: Document) -> Target:
+    if document.data.get("format") == "hannah-target/1":
+        raise TargetError(
+            "the format hannah-target/1 is no longer read; in hannah-target/2 'core' is one of "
+            f"{', '.join(CORES)}, and what 'model' said of kernels, and 'ops', are fields of model.runtimes.NAME, "
+            "with 'model.runtime: NAME'; `hannah-hw targets show stm32l4r5zi --json` names a file to start from",
+            where=document.where(("format",)),
+        )
+    return document.validate(Target, TargetError)
 
 
 def list_targets() -> list[str]:
@@ -55,7 +78,11 @@ def describe_target(target: Target) -> dict[str, Any]:
     for rule in target.ops:
         for kind in rule.kinds:
             operators.setdefault(kind, []).append(list(rule.when))
-    described = target.model_dump(mode="json", exclude={"ops", "unsupported", "format"})
+    described = target.model_dump(mode="json", exclude={"model", "unsupported", "format"})
+    described["runtime"] = target.model.runtime
+    used = target.model.runtimes[target.model.runtime]
+    described["model"] = {"kind": target.model.kind, **used.model_dump(mode="json", exclude={"ops"})}
+    described["runtimes"] = list(target.model.runtimes)
     described["operators"] = operators
     described["file"] = str(target.origin) if target.origin is not None else None
     return described
@@ -65,5 +92,5 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema of a target file, for editors."""
     schema = Target.model_json_schema(mode="validation")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "hannah-target/1"
+    schema["title"] = "hannah-target/2"
     return schema

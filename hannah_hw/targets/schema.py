@@ -1,4 +1,4 @@
-"""The format ``hannah-target/1``: one YAML file per chip."""
+"""The format ``hannah-target/2``: one YAML file per chip."""
 
 from __future__ import annotations
 
@@ -7,51 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, field_validator
 
+from hannah_hw.cores import CORES, Core, core_named
 from hannah_hw.errors import InputError, TargetError
 from hannah_hw.targets.fields import Bytes, Hertz, Sourced, SourcedWatts, Strict
-from hannah_hw.targets.legality import Predicate
 from hannah_hw.targets.models import Model
-from hannah_hw.workload.table import KERNEL_KINDS
+from hannah_hw.targets.rules import OperatorRule
 
 __all__ = ["FORMAT", "OperatorRule", "Power", "Sourced", "Target"]
 
-FORMAT = "hannah-target/1"
-
-
-class OperatorRule(Strict):
-    """Kernels that the target can run.
-
-    Attributes:
-        match: Kernel kind, or several.
-        when: Conditions over the kernel columns, all of which must hold; see `hannah_hw.targets.legality`.
-    """
-
-    match: str | tuple[str, ...]
-    when: tuple[str, ...] = ()
-
-    @field_validator("when")
-    @classmethod
-    def _parses(cls, conditions: tuple[str, ...]) -> tuple[str, ...]:
-        for condition in conditions:
-            try:
-                Predicate.parse(condition)
-            except InputError as failure:
-                raise ValueError(str(failure)) from failure
-        return conditions
-
-    @field_validator("match")
-    @classmethod
-    def _known(cls, match: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        for kind in (match,) if isinstance(match, str) else match:
-            if kind not in KERNEL_KINDS:
-                problem = TargetError(f"unknown kernel kind {kind!r}", allowed=KERNEL_KINDS, given=kind)
-                raise ValueError(str(problem))
-        return match
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """The kernel kinds it speaks of."""
-        return (self.match,) if isinstance(self.match, str) else self.match
+FORMAT = "hannah-target/2"
 
 
 class Power(Strict):
@@ -71,31 +35,63 @@ class Target(Strict):
         format: `FORMAT`.
         name: Catalogue name.
         title: One line for people.
-        core: The processor core.
+        core: The processor core, a name of `hannah_hw.cores.CORES`.
         document: Where clock and memory sizes are stated.
         clock_hz: Core clock.
         ram_bytes: Data memory.
         flash_bytes: Program memory.
         power: Power figures.
         model: Kind of cost model and its parameters.
-        ops: Which kernels can run; a kernel of a kind without a rule cannot.
         unsupported: What happens to a kernel that cannot run: ``error`` leaves the network without a figure.
     """
 
-    format: Literal["hannah-target/1"]
+    format: Literal["hannah-target/2"]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
     title: str = Field(min_length=1)
-    core: str = Field(min_length=1)
+    core: str
     document: str = Field(min_length=1)
     clock_hz: Hertz
     ram_bytes: Bytes
     flash_bytes: Bytes
     power: Power
     model: Model
-    ops: tuple[OperatorRule, ...] = Field(min_length=1)
     unsupported: Literal["error"]
 
     _origin: Path | None = PrivateAttr(default=None)
+
+    @field_validator("core")
+    @classmethod
+    def _is_a_core(cls, name: str) -> str:
+        try:
+            return core_named(name).name
+        except InputError as failure:
+            raise ValueError(str(failure)) from failure
+
+    @property
+    def processor(self) -> Core:
+        """The core."""
+        return CORES[self.core]
+
+    @property
+    def label(self) -> str:
+        """``NAME:RUNTIME``, which `hannah_hw.targets.load_target` takes."""
+        return f"{self.name}:{self.model.runtime}"
+
+    @property
+    def ops(self) -> tuple[OperatorRule, ...]:
+        """Which kernels can run; a kernel of a kind without a rule cannot."""
+        return self.model.ops
+
+    def using(self, runtime: str) -> Target:
+        """The same chip with another of its runtimes.
+
+        Raises:
+            TargetError: It has no runtime of that name.
+        """
+        try:
+            return self.model_copy(update={"model": self.model.using(runtime)})
+        except ValueError as failure:
+            raise TargetError(str(failure), where=self.name) from failure
 
     @property
     def origin(self) -> Path | None:

@@ -97,7 +97,8 @@ def test_flash_reads_follow_the_loops(target, kind, columns, reads):
     [(1, 16, "conv"), (16, 16, "dw_3x3"), (4, 16, None), (16, 32, None)],
 )
 def test_a_grouped_convolution_is_priced_as_no_other(target, groups, out_channels, kernel_class):
-    permissive = target.model_copy(update={"ops": (OperatorRule(match="conv"),)})
+    model = target.model.model_copy(update={"ops": (OperatorRule(match="conv"),)})
+    permissive = target.model_copy(update={"model": model})
     shape = {"in_channels": 16, "kernel_h": 3, "kernel_w": 3, "out_h": 4, "out_w": 4}
     workload = single("conv", groups=groups, out_channels=out_channels, **shape)
     report = price(workload, permissive).report()

@@ -7,8 +7,11 @@ import yaml
 
 from hannah_hw.cost.libraries import LIBRARIES
 from hannah_hw.errors import CatalogError, TargetError
-from hannah_hw.targets import describe_target, json_schema, list_targets, load_target, parse_target
+from hannah_hw.targets import RULE_SETS, describe_target, json_schema, list_targets, load_target, parse_target
 from hannah_hw.workload import KERNEL_KINDS
+
+NOTHING = {"value": 0, "source": "assumed", "reference": "a test"}
+RUNTIME = ("model", "runtimes", "cmsis_nn")
 
 
 @pytest.fixture
@@ -36,15 +39,19 @@ def test_both_shipped_targets_are_listed():
         (("clock_hz",), "120 MiB", "MiB"),
         (("clock_hz",), 0, "greater than 0"),
         (("ram_bytes",), "lots", "not a number"),
-        (("format",), "hannah-target/9", "hannah-target/1"),
+        (("format",), "hannah-target/9", "hannah-target/2"),
+        (("format",), "hannah-target/1", "no longer read.*model.runtimes"),
+        (("core",), "Cortex-M4", "unknown core 'Cortex-M4'; allowed: m0p, m3, m4"),
         (("model", "kind"), "magic", "kernels"),
         (("power", "active_w", "source"), "guessed", "assumed"),
-        (("ops",), [], "ops"),
-        (("ops",), [{"match": "conv", "when": ["kernal_h <= 3"]}], "kernel_h"),
-        (("ops",), [{"match": "convv"}], "unknown kernel kind 'convv'.*did you mean 'conv'"),
-        (("ops",), [{"match": ["add", "sub"]}], "unknown kernel kind 'sub'"),
-        (("model", "cycle_scale", "value"), 0, "must be positive"),
-        (("model", "flash_wait_cycles", "value"), float("inf"), "finite"),
+        ((*RUNTIME, "ops"), [], "ops"),
+        ((*RUNTIME, "ops"), "cmsis-nn", "unknown operator rules 'cmsis-nn'.*did you mean 'cmsis_nn'"),
+        ((*RUNTIME, "ops"), [{"match": "conv", "when": ["kernal_h <= 3"]}], "kernel_h"),
+        ((*RUNTIME, "ops"), [{"match": "convv"}], "unknown kernel kind 'convv'.*did you mean 'conv'"),
+        ((*RUNTIME, "ops"), [{"match": ["add", "sub"]}], "unknown kernel kind 'sub'"),
+        ((*RUNTIME, "cycle_scale", "value"), 0, "must be positive"),
+        ((*RUNTIME, "flash_wait_cycles", "value"), float("inf"), "finite"),
+        (("model", "runtime"), "cmsis", "unknown runtime 'cmsis'; allowed: .*did you mean 'cmsis_nn'"),
         (("unsupported",), "zero", "error"),
         (("name",), "My Chip", "name"),
     ],
@@ -84,18 +91,52 @@ def test_the_description_is_json_and_complete():
     described = describe_target(load_target("nrf5340"))
     assert json.loads(json.dumps(described))["power"]["active_w"]["source"] == "assumed"
     assert described["operators"]["add"] == [["activation_bits == 8", "output_bits == 8", "operands == 2"]]
+    assert described["runtime"] in described["runtimes"]
+    assert described["model"]["flash_wait_cycles"]["source"] == "fitted"
+
+
+def test_a_runtime_is_chosen_behind_the_name(data, tmp_path):
+    path = tmp_path / "mine.yaml"
+    runtimes = data["model"]["runtimes"]
+    runtimes["other"] = {**runtimes["cmsis_nn"], "flash_wait_cycles": NOTHING, "device_error": 0.5}
+    path.write_text(yaml.safe_dump(data))
+    for name in (str(path), f"{path}:cmsis_nn"):
+        assert load_target(name).model.flash_wait_cycles.value == 5
+        assert load_target(name).label == "stm32l4r5zi:cmsis_nn"
+    other = load_target(f"{path}:other")
+    assert (other.model.flash_wait_cycles.value, other.model.device_error) == (0, 0.5)
+    assert other.label == "stm32l4r5zi:other"
+    assert other.using("cmsis_nn") == load_target(path)
+    for wrong in ("othr", ""):
+        with pytest.raises(TargetError, match=f"unknown runtime '{wrong}'; allowed: cmsis_nn"):
+            load_target(f"{path}:{wrong}")
+
+
+def test_changed_fields_of_a_runtime_are_those_of_the_runtime_in_use():
+    target = load_target("stm32l4r5zi:cmsis_nn")
+    model = target.model.model_copy(update={"device_error": 0.25})
+    assert model.device_error == 0.25
+    assert target.model.device_error != 0.25
+    assert all(
+        model.runtimes[name] == target.model.runtimes[name] for name in model.runtimes if name != "cmsis_nn"
+    )
+    with pytest.raises(TargetError, match="unknown runtime 'x'"):
+        target.using("x")
+
+
+def test_the_processor_is_one_that_firmware_is_built_for():
+    assert load_target("stm32l4r5zi").processor.title == "Cortex-M4"
 
 
 def test_the_json_schema_names_every_field_of_a_shipped_file(data):
     schema = json_schema()
     assert schema["additionalProperties"] is False
     assert set(data) == set(schema["properties"])
+    assert {"KernelRuntime", "OperatorRule"} <= set(schema["$defs"])
     assert set(schema["required"]) == set(data)
 
 
 def test_every_kernel_kind_that_can_be_priced_can_be_matched():
     priced = {kind for library in LIBRARIES.values() for entry in library.classes for kind in entry.kinds}
     assert priced <= set(KERNEL_KINDS)
-    assert {
-        kind for name in list_targets() for rule in load_target(name).ops for kind in rule.kinds
-    } <= priced
+    assert {kind for rules in RULE_SETS.values() for rule in rules for kind in rule.kinds} <= priced

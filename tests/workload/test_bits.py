@@ -203,7 +203,7 @@ def rules_without_bits(target):
         )
         for rule in target.ops
     )
-    return target.model_copy(update={"ops": ops})
+    return target.model_copy(update={"model": target.model.model_copy(update={"ops": ops})})
 
 
 @pytest.mark.parametrize("forgets", [False, True])

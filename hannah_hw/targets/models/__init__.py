@@ -3,8 +3,8 @@
 `Model` is the type of a target's ``model`` field: the union of the kinds, told apart by their ``kind``.
 """
 
-from hannah_hw.targets.models.kernels import KernelsModel
+from hannah_hw.targets.models.kernels import KernelRuntime, KernelsModel
 
 Model = KernelsModel
 
-__all__ = ["KernelsModel", "Model"]
+__all__ = ["KernelRuntime", "KernelsModel", "Model"]
