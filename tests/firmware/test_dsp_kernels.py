@@ -1,0 +1,219 @@
+"""Kernels with weights of cores with the DSP extension, on emulated cores, against plain loops over the window."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+from hannah_hw.firmware import packing_dsp
+from hannah_hw.firmware.implementation import Implementation
+from hannah_hw.firmware.layers import Layer, Network
+from tests.firmware.kernel_calls import EmulatedKernels, single
+
+pytest.importorskip("unicorn")
+pytest.importorskip("ziglang")
+
+SOURCES = tuple(
+    dict.fromkeys(s for ways in packing_dsp.IMPLEMENTATIONS.values() for way in ways for s in way.sources)
+)
+PAIRED, PLAIN = packing_dsp.IMPLEMENTATIONS["conv"]
+WIDE = packing_dsp.IMPLEMENTATIONS_SLOW_FLASH["conv"][0]
+Case = tuple[Network, Layer, np.ndarray]
+
+
+@pytest.fixture(scope="module", params=["m4", "m7", "m33", "m4 gcc"])
+def kernels(request: pytest.FixtureRequest) -> EmulatedKernels:
+    core, *compiler = request.param.split()
+    if compiler and shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("arm-none-eabi-gcc is not on PATH")
+    return EmulatedKernels(core, SOURCES, *compiler)
+
+
+def random_case(
+    rng: np.random.Generator,
+    kind: str,
+    shape: tuple[int, int, int],
+    outputs: int,
+    window: tuple[int, int] = (1, 1),
+    stride: tuple[int, int] = (1, 1),
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0),
+    dilation: tuple[int, int] = (1, 1),
+    groups: int = 1,
+    saturates: bool = True,
+) -> Case:
+    """A layer with random weights; pads are top, left, bottom, right."""
+    height, width, channels = shape
+    out_h = (height + pads[0] + pads[2] - dilation[0] * (window[0] - 1) - 1) // stride[0] + 1
+    out_w = (width + pads[1] + pads[3] - dilation[1] * (window[1] - 1) - 1) // stride[1] + 1
+    depth = channels // groups
+    weights = np.clip(np.round(rng.normal(0, 40, (outputs, *window, depth))), -127, 127).astype(np.int8)
+    scales = np.minimum(rng.uniform(0.3, 3.0, outputs) / (40 * np.sqrt(depth * window[0] * window[1])), 0.49)
+    low, high = (-128, 127) if saturates else sorted(int(v) for v in rng.integers(-128, 128, 2))
+    columns = dict(zip(("pad_top", "pad_left", "pad_bottom", "pad_right"), pads, strict=True))
+    for name, (along_h, along_w) in (("kernel", window), ("stride", stride), ("dilation", dilation)):
+        columns |= {f"{name}_h": along_h, f"{name}_w": along_w}
+    zero_in, zero_out = (int(z) for z in rng.integers(-128, 128, 2))
+    network, layer = single(
+        kind,
+        [shape],
+        (out_h, out_w, outputs),
+        [zero_in],
+        zero_out,
+        scales=scales,
+        low=low,
+        high=high,
+        groups=groups,
+        **columns,
+    )
+    bias = rng.integers(-4000, 4000, outputs).astype(np.int32)
+    layer = dataclasses.replace(layer, weights=weights, bias=bias)
+    x = rng.integers(-128, 128, shape).astype(np.int8)
+    return dataclasses.replace(network, layers=(layer,)), layer, x
+
+
+def plain_loops(network: Network, layer: Layer, x: np.ndarray) -> np.ndarray:
+    """The contract of `hannah_hw.firmware.layers`, pixel by pixel and tap by tap."""
+    c, weights = layer.columns, layer.weights.astype(np.int64)
+    zero_in, zero_out = (network.values[i].zero_point for i in (layer.inputs[0], layer.output))
+    acc = np.zeros((c["out_h"], c["out_w"], len(weights)), np.int64) + layer.bias
+    each, depth = len(weights) // c["groups"], weights.shape[3]
+    for row in range(c["out_h"]):
+        for column in range(c["out_w"]):
+            for i in range(c["kernel_h"]):
+                for j in range(c["kernel_w"]):
+                    y = row * c["stride_h"] - c["pad_top"] + i * c["dilation_h"]
+                    at = column * c["stride_w"] - c["pad_left"] + j * c["dilation_w"]
+                    if 0 <= y < c["in_h"] and 0 <= at < c["in_w"]:
+                        values = (x[y, at].astype(np.int64) - zero_in).reshape(c["groups"], 1, depth)
+                        taps = weights[:, i, j].reshape(c["groups"], each, depth)
+                        acc[row, column] += (values * taps).sum(axis=2).ravel()
+    multipliers = np.array([int(np.floor(s * 2**32 + 0.5)) for s in layer.scales], np.int64)
+    scaled = (acc * multipliers + 2**31) >> 32
+    return np.clip(zero_out + scaled, layer.low, layer.high)
+
+
+def check(kernels: EmulatedKernels, case: Case, way: Implementation, in_place: int | None = None) -> None:
+    network, layer, x = case
+    y = kernels.run(network, layer, way, [x], in_place=in_place)
+    np.testing.assert_array_equal(y, plain_loops(network, layer, x))
+
+
+def random_convolution(rng: np.random.Generator) -> Case:
+    """Any window, stride, padding, dilation and groups."""
+
+    def one(low: int, high: int) -> int:
+        return int(rng.integers(low, high))
+
+    window, stride = (one(1, 6), one(1, 6)), (one(1, 4), one(1, 4))
+    dilation = (1, 1) if one(0, 3) else (one(1, 3), one(1, 3))
+    groups = 1 if one(0, 3) else one(2, 4)
+    pads = (one(0, 3), one(0, 3), one(0, 3), one(0, 3)) if one(0, 2) else (0, 0, 0, 0)
+    shape = tuple(
+        max(one(1, 9), dilation[axis] * (window[axis] - 1) + 1 - pads[axis] - pads[axis + 2])
+        for axis in range(2)
+    )
+    return random_case(
+        rng,
+        "conv",
+        (*shape, groups * one(1, 12)),
+        groups * one(1, 12),
+        window,
+        stride,
+        pads,
+        dilation,
+        groups,
+        bool(one(0, 2)),
+    )
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_convolutions_are_exact(kernels: EmulatedKernels, seed: int) -> None:
+    case = random_convolution(np.random.default_rng(seed))
+    for way in (PAIRED, WIDE, PLAIN):
+        check(kernels, case, way)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pointwise_and_rows_are_exact(kernels: EmulatedKernels, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    height, width, inputs, outputs, stride = (int(n) for n in rng.integers(1, 14, 5))
+    point = random_case(rng, "conv", (height, width, inputs), outputs, stride=(1 + stride % 3, 1 + seed % 2))
+    row = random_case(
+        rng, "conv", (1, width + 6, inputs), outputs, (1, 1 + seed), (1, 1 + seed % 3), (0, 2, 0, 0)
+    )
+    for way in (PAIRED, WIDE, PLAIN):
+        check(kernels, point, way)
+        check(kernels, row, way)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_fully_connected_is_exact(kernels: EmulatedKernels, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    inputs, outputs = int(rng.integers(1, 120)), int(rng.integers(1, 25))
+    case = random_case(rng, "linear", (1, 1, inputs), outputs, saturates=seed % 2 == 0)
+    for way in packing_dsp.IMPLEMENTATIONS["fc"]:
+        check(kernels, case, way)
+
+
+@pytest.mark.parametrize("sign", [(-128, 127), (-128, -127), (127, 127), (127, -127)])
+@pytest.mark.parametrize("depth", [8, 64, 508])
+def test_sums_at_the_proven_bound_are_exact(
+    kernels: EmulatedKernels, sign: tuple[int, int], depth: int
+) -> None:
+    network, layer, x = random_case(np.random.default_rng(0), "conv", (1, 3, depth), 8)
+    x[:] = sign[0]
+    weights = np.full(layer.weights.shape, sign[1], np.int8)
+    weights[::2] *= -1
+    values = (dataclasses.replace(network.values[0], zero_point=0), network.values[1])
+    network = dataclasses.replace(network, values=values)
+    scales = np.full(8, 100 / (128 * 127 * depth))
+    layer = dataclasses.replace(layer, weights=weights, bias=np.zeros(8, np.int32), scales=scales)
+    assert PAIRED.refuses(network, layer) is None
+    for way in (PAIRED, WIDE):
+        check(kernels, (network, layer, x), way)
+
+
+def test_weights_are_not_paired_where_sums_could_not_be_told_apart() -> None:
+    network, layer, _ = random_case(np.random.default_rng(0), "conv", (1, 1, 600), 4)
+    values = (dataclasses.replace(network.values[0], zero_point=0), network.values[1])
+    network = dataclasses.replace(network, values=values)
+    full = np.full(layer.weights.shape, 127, np.int8)
+    # 128 * 127 * 516 is below 2^23 and 128 * 127 * 517 is not.
+    for count, bias, refused in ((516, 0, False), (517, 0, True), (516, 511, False), (516, 512, True)):
+        weights = full * (np.arange(600) < count)
+        bounded = dataclasses.replace(layer, weights=weights.astype(np.int8), bias=np.array([0, -bias, 0, 0]))
+        assert (PAIRED.refuses(network, bounded) is not None) == refused
+    assert PLAIN.refuses(network, dataclasses.replace(layer, weights=full)) is None
+
+
+def test_plain_weights_take_any_bias_and_scale(kernels: EmulatedKernels) -> None:
+    rng = np.random.default_rng(3)
+    for kind, way in (("conv", PLAIN), ("linear", packing_dsp.IMPLEMENTATIONS["fc"][1])):
+        network, layer, x = random_case(rng, kind, (1, 1, 21), 5)
+        wide = dataclasses.replace(
+            layer, bias=rng.integers(-(2**29), 2**29, 5).astype(np.int32), scales=np.full(5, 2.0**-23)
+        )
+        check(kernels, (network, wide, x), way)
+        # Multipliers of 2^32 and more: the kernel shifts accumulators, the packed multiplier has fewer bits.
+        steep = dataclasses.replace(layer, scales=np.array([0.5, 0.75, 2.5, 3.0, 0.125]))
+        assert PAIRED.refuses(network, steep) is not None
+        check(kernels, (network, steep, x), way)
+
+
+def formula(layer: Layer) -> int:
+    """Bytes of constants as `packing_dsp` states them."""
+    c = layer.columns
+    depth = -(-c["kernel_h"] * c["kernel_w"] * (c["in_channels"] // c["groups"]) // 4) * 4
+    return c["groups"] * -(-(c["out_channels"] // c["groups"]) // 4) * 4 * (depth + 8)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_constants_have_the_stated_size(seed: int) -> None:
+    network, layer, _ = random_convolution(np.random.default_rng(seed))
+    for way in (PAIRED, WIDE, PLAIN):
+        packed = way.pack(network, layer)
+        assert len(packed.data) == formula(layer)
+        assert packed == way.pack(network, layer)
