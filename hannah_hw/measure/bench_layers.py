@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hannah_hw.errors import InputError
 from hannah_hw.firmware.layers import Layer, Network, Value
 from hannah_hw.firmware.network.order import loops
 from hannah_hw.measure.sampling import Shape
@@ -98,10 +99,8 @@ def random_call(shape: Shape, seed: int) -> Call:
 def _operand_shapes(shape: Shape) -> list[tuple[int, int, int]]:
     first = shape.input_shape
     if shape.kind == "concat":
-        axis, parts = shape.options["axis"], shape.options["parts"]
-        assert isinstance(axis, int)
-        assert isinstance(parts, tuple)
-        sizes = [[*first[:axis], part, *first[axis + 1 :]] for part in parts]
+        axis = shape.moves.axis
+        sizes = [[*first[:axis], part, *first[axis + 1 :]] for part in shape.moves.parts]
         return [(height, width, channels) for height, width, channels in sizes]
     if shape.kind == "mul" and shape.columns["groups"] > 1:
         return [first, (1, 1, first[2])]
@@ -128,11 +127,13 @@ def _parameters(
 
 def _options(shape: Shape) -> dict[str, int | tuple[int, ...]]:
     """What `Layer.options` says of the shape."""
+    if shape.kind in ("concat", "slice"):
+        options: dict[str, int | tuple[int, ...]] = {"axis": shape.moves.axis}
+        return options | ({"begin": shape.moves.begin} if shape.kind == "slice" else {})
     if shape.kind == "permute":
-        order = shape.options["order"]
-        assert isinstance(order, tuple)
-        size = math.prod(shape.input_shape)
-        found = loops(np.arange(size).reshape(shape.input_shape).transpose(order).ravel())
-        assert found is not None
+        places = np.arange(math.prod(shape.input_shape)).reshape(shape.input_shape)
+        found = loops(places.transpose(shape.moves.order).ravel())
+        if found is None:
+            raise InputError(f"the order {shape.moves.order} of axes is no nest of loops")
         return {"sizes": found[0], "steps": found[1]}
-    return {name: value for name, value in shape.options.items() if name in ("axis", "begin")}
+    return {}

@@ -9,6 +9,7 @@ fraction of a second on an emulator, is left out.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,12 +20,17 @@ from numpy.typing import NDArray
 
 from hannah_hw.cost.classes import Library
 from hannah_hw.errors import InputError
-from hannah_hw.measure.sampling_recipes import PLAIN, RECIPES, WITH_OPTIONS, Draws, Options, UnfitError
+from hannah_hw.measure.sampling_recipes import MOVING, PLAIN, RECIPES, Draws, Moves, UnfitError
 from hannah_hw.workload.table import KERNEL_COLUMNS, Kernels
 
-#: Most multiply-accumulates, or operand elements where there are none, of one sampled kernel.
+#: Most multiply-accumulates, most elements of the first operand and of the result, and most elements that windows
+#: without weights read, of one sampled kernel.
 MOST_MACS: Final = 1_500_000
-MOST_ELEMENTS: Final = 100_000
+#: Fewest multiply-accumulates, or elements that windows read: what is smaller does not matter to any network.
+LEAST_MACS: Final = 100
+LEAST_READS: Final = 32
+MOST_ELEMENTS: Final = 300_000
+MOST_READS: Final = 100_000
 #: Numbers of [0, 1) that one shape is made of.
 _NUMBERS: Final = 24
 #: Hypercubes that are tried before a class counts as one that its recipe does not meet.
@@ -39,14 +45,13 @@ class Shape:
         kernel_class: The class that runs it.
         kind: Kind of the Workload's kernel.
         columns: All of `KERNEL_COLUMNS`.
-        options: What the columns do not say: ``axis`` (0 height, 1 width, 2 channels) and the ``parts`` along it of
-            a concatenation, ``axis`` and ``begin`` of a slice, the ``order`` of a permutation's axes.
+        moves: What the columns do not say.
     """
 
     kernel_class: str
     kind: str
     columns: Mapping[str, int]
-    options: Options = field(default_factory=dict)
+    moves: Moves = field(default_factory=Moves)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -90,7 +95,7 @@ def sample_shapes(kernel_class: str, count: int, *, seed: int, library: Library)
             classes = library.classify(kernel_table(tried))[0].tolist()
             for shape, index in zip(tried, classes, strict=True):
                 if index == names.index(kernel_class):
-                    found.setdefault((*shape.columns.values(), *shape.options.values()), shape)
+                    found.setdefault((*shape.columns.values(), shape.moves), shape)
         if len(found) >= count:
             break
     return list(found.values())[:count]
@@ -105,27 +110,22 @@ def _hypercube(generator: np.random.Generator, count: int) -> NDArray[np.float64
 def _shape(kernel_class: str, numbers: NDArray[np.float64]) -> Shape | None:
     """The shape that the numbers stand for, unless it does not fit or is too much work."""
     draws = Draws(numbers)
-    options: Options = {}
+    moves = Moves()
     try:
         if kernel_class in PLAIN:
             kind, columns = PLAIN[kernel_class](draws)
         else:
-            (kind, columns), options = WITH_OPTIONS[kernel_class](draws)
+            (kind, columns), moves = MOVING[kernel_class](draws)
     except UnfitError:
         return None
-    shape = Shape(kernel_class, kind, columns, options)
-    elements = max(int(np.prod(shape.input_shape)), int(np.prod(shape.output_shape)))
+    shape = Shape(kernel_class, kind, columns, moves)
+    work, least, most = columns["macs"], LEAST_MACS, MOST_MACS
     if not columns["weights"]:
-        elements = max(elements, elements_read(columns))
-    if columns["macs"] > MOST_MACS or elements > (MOST_MACS if columns["weights"] else MOST_ELEMENTS):
-        return None
-    return shape
-
-
-def elements_read(columns: Mapping[str, int]) -> int:
-    """Operand elements that windows read."""
-    window = columns["kernel_h"] * columns["kernel_w"] * columns["out_channels"]
-    return columns["out_h"] * columns["out_w"] * window
+        window = columns["kernel_h"] * columns["kernel_w"]
+        work = max(math.prod(shape.output_shape) * window, math.prod(shape.input_shape))
+        least, most = LEAST_READS, MOST_READS
+    elements = max(math.prod(shape.input_shape), math.prod(shape.output_shape))
+    return shape if least <= work <= most and elements <= MOST_ELEMENTS else None
 
 
 def kernel_table(shapes: Sequence[Shape]) -> Kernels:

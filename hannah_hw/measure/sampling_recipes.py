@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import numpy as np
@@ -15,12 +16,27 @@ T = TypeVar("T")
 Pair = tuple[int, int]
 #: Kind of a kernel and its `KERNEL_COLUMNS`.
 Made = tuple[str, dict[str, int]]
-#: What the columns do not say; see `hannah_hw.measure.sampling.Shape`.
-Options = Mapping[str, int | tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What the columns of a kernel that moves values do not say; axes are 0 height, 1 width, 2 channels.
+
+    Attributes:
+        axis: That of a concatenation or of a slice.
+        parts: Sizes along it of the operands of a concatenation.
+        begin: Where along it a slice begins.
+        order: The operand's axes in the order of a permutation's result.
+    """
+
+    axis: int = 0
+    parts: tuple[int, ...] = ()
+    begin: int = 0
+    order: tuple[int, ...] = ()
 
 
 class UnfitError(Exception):
-    """The numbers give no kernel: a window larger than its image."""
+    """The numbers give no kernel: a window larger than its image, a slice of everything."""
 
 
 class Draws:
@@ -248,26 +264,33 @@ def _moved(
     return kind, _columns(**named, **more)
 
 
-def _concat(draws: Draws) -> tuple[Made, Options]:
+def _concat(draws: Draws) -> tuple[Made, Moves]:
     axis, first = _along(draws)
     count, total = draws.pick((2, 2, 3, 4)), list(first)
     parts = (first[axis], *(draws.size(1, 2 * first[axis]) for _ in range(count - 1)))
     total[axis] = sum(parts)
-    return _moved("concat", first, total, operands=count), {"axis": axis, "parts": parts}
+    return _moved("concat", first, total, operands=count), Moves(axis, parts=parts)
 
 
-def _slice(draws: Draws) -> tuple[Made, Options]:
+def _slice(draws: Draws) -> tuple[Made, Moves]:
     axis, source = _along(draws)
     result = list(source)
     result[axis] = draws.size(1, source[axis])
+    if result[axis] == source[axis]:
+        raise UnfitError
     begin = int(draws.unit() * (source[axis] - result[axis] + 1))
-    return _moved("slice", source, result), {"axis": axis, "begin": begin}
+    return _moved("slice", source, result), Moves(axis, begin=begin)
 
 
-def _permute(draws: Draws) -> tuple[Made, Options]:
-    order = draws.pick(((1, 0, 2), (2, 1, 0), (0, 2, 1), (1, 2, 0), (2, 0, 1)))
+def _permute(draws: Draws) -> tuple[Made, Moves]:
+    # Swapped rows and channels of a sequence, and what a change between channels first and last is in memory.
+    order = draws.pick(((0, 2, 1), (1, 2, 0), (2, 0, 1)))
     _, source = _along(draws)
-    return _moved("permute", source, [source[axis] for axis in order]), {"order": order}
+    if order == (0, 2, 1):
+        source = (1, *source[1:])
+    if sorted(source)[1] == 1:
+        raise UnfitError
+    return _moved("permute", source, [source[axis] for axis in order]), Moves(order=order)
 
 
 PLAIN: Final[Mapping[str, Callable[[Draws], Made]]] = {
@@ -295,10 +318,10 @@ PLAIN: Final[Mapping[str, Callable[[Draws], Made]]] = {
     "pad": _pad,
     "upsample": _upsample,
 }
-WITH_OPTIONS: Final[Mapping[str, Callable[[Draws], tuple[Made, Options]]]] = {
+MOVING: Final[Mapping[str, Callable[[Draws], tuple[Made, Moves]]]] = {
     "concat": _concat,
     "slice": _slice,
     "permute": _permute,
 }
 #: Kernel classes that can be sampled.
-RECIPES: Final = (*PLAIN, *WITH_OPTIONS)
+RECIPES: Final = (*PLAIN, *MOVING)

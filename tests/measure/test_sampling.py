@@ -5,7 +5,7 @@ import pytest
 
 from hannah_hw.cost.libraries import LIBRARIES
 from hannah_hw.errors import InputError
-from hannah_hw.measure.sampling import MOST_ELEMENTS, MOST_MACS, RECIPES, kernel_table, sample_shapes
+from hannah_hw.measure.sampling import MOST_MACS, MOST_READS, RECIPES, kernel_table, sample_shapes
 
 LIBRARY = LIBRARIES["hannah_dsp"]
 NAMES = {entry.name for entry in LIBRARY.classes}
@@ -49,15 +49,15 @@ def test_work_is_counted_by_hand_and_limited(name):
 def test_parts_of_concatenations_and_slices_lie_in_the_result():
     sides = ("h", "w", "channels")
     for shape in sample("concat"):
-        axis = sides[shape.options["axis"]]
-        assert sum(shape.options["parts"]) == shape.columns[f"out_{axis}"]
-        assert shape.options["parts"][0] == shape.columns[f"in_{axis}"]
-        assert len(shape.options["parts"]) == shape.columns["operands"]
+        axis = sides[shape.moves.axis]
+        assert sum(shape.moves.parts) == shape.columns[f"out_{axis}"]
+        assert shape.moves.parts[0] == shape.columns[f"in_{axis}"]
+        assert len(shape.moves.parts) == shape.columns["operands"]
     for shape in sample("slice"):
-        axis = sides[shape.options["axis"]]
-        assert shape.options["begin"] + shape.columns[f"out_{axis}"] <= shape.columns[f"in_{axis}"]
+        axis = sides[shape.moves.axis]
+        assert shape.moves.begin + shape.columns[f"out_{axis}"] <= shape.columns[f"in_{axis}"]
     for shape in sample("permute"):
-        assert shape.output_shape == tuple(shape.input_shape[axis] for axis in shape.options["order"])
+        assert shape.output_shape == tuple(shape.input_shape[axis] for axis in shape.moves.order)
 
 
 def test_sizes_strides_and_paddings_that_networks_have_are_covered():
@@ -79,7 +79,7 @@ def test_sizes_strides_and_paddings_that_networks_have_are_covered():
 
 
 def test_elementwise_operands_are_limited():
-    assert max(np.prod(shape.output_shape) for shape in sample("concat")) <= MOST_ELEMENTS
+    assert max(np.prod(shape.output_shape) for shape in sample("concat")) <= MOST_READS
 
 
 def test_the_same_seed_gives_the_same_shapes_and_another_seed_others():

@@ -5,23 +5,24 @@ Values are bytes with channels last. Functions of one value are read from a tabl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 
 from hannah_hw.cost.classes import KernelClass
-from hannah_hw.cost.entries import BoolArray, Entries, FloatArray
+from hannah_hw.cost.entries import BoolArray, Entries, FloatArray, Formula
+from hannah_hw.cost.libraries.loops import (
+    ELEMENTS,
+    channel_words,
+    copies,
+    named,
+    one,
+    outputs,
+    real,
+    taps_inside,
+)
 from hannah_hw.cost.libraries.selection import is_global, is_unpadded
-
-
-def one(s: Entries) -> FloatArray:
-    """(N,) 1: what a call costs."""
-    return np.ones_like(s["pixels"])
-
-
-def inputs(s: Entries) -> FloatArray:
-    """(N,) elements of the first operand."""
-    return s["in_h"] * s["in_w"] * s["in_channels"]
 
 
 def anywhere(s: Entries) -> BoolArray:
@@ -38,79 +39,153 @@ def _table(s: Entries) -> FloatArray:
     return 256.0 * one(s)
 
 
-_ELEMENTWISE: Final = {"outputs": lambda s: s["outputs"], "calls": one}
+def _rows(s: Entries) -> FloatArray:
+    """(N,) runs of a multiplication: pixels, where the second operand has one value a channel."""
+    return np.where(s["groups"] > 1, s["pixels"], 1.0)
+
+
+def _windows(s: Entries) -> FloatArray:
+    return taps_inside(s, "h") * s["out_w"]
+
+
+def _taps(s: Entries) -> FloatArray:
+    return taps_inside(s, "h") * taps_inside(s, "w")
+
+
+#: Windows of a pooling: rows and taps inside the data, for each word or byte of a pixel.
+_POOLING: Final[Mapping[str, Formula]] = {
+    **named("tap", channel_words(_taps)),
+    **named("row", channel_words(_windows)),
+    **named("result", channel_words(lambda s: s["pixels"])),
+    "odd_rows": lambda s: _windows(s) * (s.whole("out_channels") >> 2) * (s.whole("kernel_w") & 1),
+    "pixels": lambda s: s["pixels"],
+    "calls": one,
+}
+
+
+def _blocks(s: Entries) -> FloatArray:
+    """(N,) pieces that an operand of a concatenation, or the result of a slice, is moved in."""
+    same_width = s.whole("in_w") == s.whole("out_w")
+    same_channels = s.whole("in_channels") == s.whole("out_channels")
+    return np.where(same_channels, np.where(same_width, 1.0, s["in_h"]), s["in_h"] * s["in_w"])
+
+
+def _concat_rest(s: Entries) -> FloatArray:
+    """(N,) bytes behind the words of all pieces; operands behind the first count as equally large."""
+    blocks, others = _blocks(s).astype(np.int64), s.whole("operands") - 1
+    first = s.whole("in_h") * s.whole("in_w") * s.whole("in_channels") // np.maximum(blocks, 1)
+    whole = s.whole("out_h") * s.whole("out_w") * s.whole("out_channels") // np.maximum(blocks, 1)
+    other = (whole - first) // np.maximum(others, 1)
+    return real(blocks * ((first & 3) + others * (other & 3)))
+
+
+def _row_bytes(s: Entries) -> FloatArray:
+    return s["in_w"] * s["in_channels"]
+
+
+def _innermost(s: Entries) -> FloatArray:
+    """(N,) steps of the inner loop of a permutation: the result's channels, or with them its columns.
+
+    A result whose columns and channels are the operand's rows and columns, in their order, is one run.
+    """
+    joined = (
+        (s.whole("out_h") == s.whole("in_channels"))
+        & (s.whole("out_w") == s.whole("in_h"))
+        & (s.whole("out_channels") == s.whole("in_w"))
+    ) | (s.whole("out_channels") == 1)
+    return np.where(joined, s["out_w"], 1.0) * s["out_channels"]
+
 
 #: Shared by `hannah_dsp` and `hannah_portable`, behind their classes with weights.
 COMMON: Final[tuple[KernelClass, ...]] = (
-    KernelClass("add", ("add",), "addition", _ELEMENTWISE, in_place=anywhere),
-    KernelClass("mul", ("mul",), "multiplication", _ELEMENTWISE, in_place=anywhere),
+    KernelClass("add", ("add",), "addition", ELEMENTS, in_place=anywhere),
     KernelClass(
-        "scale",
-        ("scale",),
-        "scaling",
-        _ELEMENTWISE,
-        flash_reads=lambda s: s["outputs"],
-        constants=_table,
+        "mul",
+        ("mul",),
+        "multiplication",
+        {"outputs": outputs, "rows": _rows, "calls": one},
         in_place=anywhere,
     ),
+    KernelClass("scale", ("scale",), "scaling", ELEMENTS, constants=_table, in_place=anywhere),
     KernelClass(
         "global_avg_pool",
         ("avg_pool",),
         "global average pooling",
-        {"inputs": inputs, "outputs": lambda s: s["outputs"], "calls": one},
+        {
+            **named("tap", channel_words(lambda s: s["window"])),
+            **named("result", channel_words(one)),
+            "calls": one,
+        },
         is_global,
     ),
     KernelClass(
         "avg_pool",
         ("avg_pool",),
         "average pooling",
-        {
-            "inputs": lambda s: s["outputs"] * s["window"],
-            "outputs": lambda s: s["outputs"],
-            "pixels": lambda s: s["pixels"],
-            "calls": one,
-        },
-        flash_reads=lambda s: np.where(is_unpadded(s), 0.0, s["pixels"]),
+        _POOLING,
         constants=lambda s: np.where(is_unpadded(s), 0.0, 4.0 * s["window"]),
     ),
-    KernelClass(
-        "max_pool",
-        ("max_pool",),
-        "maximum pooling",
-        {
-            "inputs": lambda s: s["outputs"] * s["window"],
-            "outputs": lambda s: s["outputs"],
-            "taps": lambda s: s["taps"],
-            "calls": one,
-        },
-    ),
+    KernelClass("max_pool", ("max_pool",), "maximum pooling", _POOLING),
     KernelClass(
         "concat",
         ("concat",),
         "concatenation",
-        {"outputs": lambda s: s["outputs"], "calls": lambda s: s["operands"]},
-        flash_reads=lambda s: s["outputs"],
+        {
+            "quads": lambda s: (s["outputs"] - _concat_rest(s)) * 0.25,
+            "rest": _concat_rest,
+            "blocks": lambda s: _blocks(s) * s["operands"],
+            "calls": lambda s: s["operands"],
+        },
         constants=lambda s: s["operands"] * _table(s),
     ),
     KernelClass(
         "softmax",
         ("softmax",),
         "softmax",
-        {"outputs": lambda s: s["outputs"], "pixels": lambda s: s["pixels"], "calls": one},
-        flash_reads=lambda s: s["outputs"],
+        {"outputs": outputs, "pixels": lambda s: s["pixels"], "calls": one},
         constants=lambda s: 4.0 * _table(s),
     ),
     KernelClass(
         "lut",
         ("activation", "sigmoid", "hard_sigmoid", "hard_swish", "quantize"),
         "function of one value",
-        _ELEMENTWISE,
-        flash_reads=lambda s: s["outputs"],
+        ELEMENTS,
         constants=_table,
         in_place=anywhere,
     ),
-    KernelClass("pad", ("pad",), "padding", _ELEMENTWISE),
-    KernelClass("slice", ("slice",), "slice", _ELEMENTWISE),
-    KernelClass("upsample", ("upsample",), "nearest upsampling", _ELEMENTWISE),
-    KernelClass("permute", ("permute",), "permutation", _ELEMENTWISE),
+    KernelClass(
+        "pad",
+        ("pad",),
+        "padding",
+        {
+            **copies(lambda s: s["in_h"], _row_bytes),
+            "zeros": lambda s: s["outputs"] - s["in_h"] * _row_bytes(s),
+            "calls": one,
+        },
+    ),
+    KernelClass(
+        "slice",
+        ("slice",),
+        "slice",
+        {**copies(_blocks, lambda s: s["outputs"] / np.maximum(_blocks(s), 1.0)), "calls": one},
+    ),
+    KernelClass(
+        "upsample",
+        ("upsample",),
+        "nearest upsampling",
+        {
+            **named("pixel", copies(lambda s: s["in_h"] * s["out_w"], lambda s: s["out_channels"])),
+            **named(
+                "row", copies(lambda s: s["out_h"] - s["in_h"], lambda s: s["out_w"] * s["out_channels"])
+            ),
+            "pixels": lambda s: s["in_h"] * s["in_w"],
+            "calls": one,
+        },
+    ),
+    KernelClass(
+        "permute",
+        ("permute",),
+        "permutation",
+        {"outputs": outputs, "runs": lambda s: s["outputs"] / np.maximum(_innermost(s), 1.0), "calls": one},
+    ),
 )
