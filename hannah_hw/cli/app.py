@@ -21,6 +21,7 @@ from hannah_hw.cli import (
     doctor,
     estimate,
     export,
+    measure,
     profile,
     report,
     search,
@@ -51,6 +52,7 @@ app.command("report", rich_help_panel=_JOB)(report.report)
 app.command("export", rich_help_panel=_JOB)(export.export)
 app.command("estimate", rich_help_panel=_MODELS)(estimate.estimate)
 app.command("profile", rich_help_panel=_MODELS)(profile.profile)
+app.command("measure", rich_help_panel=_MODELS)(measure.measure)
 app.command("validate", rich_help_panel=_MODELS)(validate.validate)
 app.command("calibrate", rich_help_panel=_MODELS)(calibrate.calibrate)
 app.add_typer(targets.app, name="targets", rich_help_panel=_CATALOGUES)

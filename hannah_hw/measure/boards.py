@@ -140,6 +140,11 @@ def write_target(target: Target, path: Path) -> None:
         raise InputError("a target is a .yaml file", where=str(path))
     document = target.model_dump(mode="json", exclude_none=True)
     document["name"] = path.stem
+    for runtime in document["model"]["runtimes"].values():
+        beside = target.origin.parent / runtime["coefficients"] if target.origin is not None else None
+        if beside is not None and beside.suffix and beside.is_file():
+            # The new file may lie elsewhere than the one that the path is relative to.
+            runtime["coefficients"] = str(beside.resolve())
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
     parse_target(text, str(path))
     try:

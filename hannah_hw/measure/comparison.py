@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hannah_hw.cost import CostReport, price
-from hannah_hw.errors import EvaluationError, UnsupportedError
-from hannah_hw.measure.emulated import emulated_core, measure_network
+from hannah_hw.errors import EvaluationError, TargetError, UnsupportedError
+from hannah_hw.measure.emulated import RUNTIME, emulated_core, firmware_target, measure_network
 from hannah_hw.measure.measurement import Measurement
 from hannah_hw.measure.models import int8_model
+from hannah_hw.measure.validation import NETWORKS
 
 if TYPE_CHECKING:
     from hannah_hw.spaces import Candidate
@@ -105,7 +106,7 @@ def compare(
     """
     from hannah_hw.firmware.network import read_network, workload_of
 
-    core = emulated_core(target)
+    core, target = emulated_core(target), estimated_target(target)
     given = int8_model(model, calibration)
     try:
         network = read_network(given.source)
@@ -117,6 +118,22 @@ def compare(
     except (UnsupportedError, EvaluationError) as error:
         return _refused(name, str(error))
     return compared(name, report, measured)
+
+
+def estimated_target(target: Target) -> Target:
+    """The target with the runtime whose estimates speak of our firmware.
+
+    Raises:
+        TargetError: It has none.
+    """
+    found = firmware_target(target)
+    if found.model.runtime != RUNTIME:
+        raise TargetError(
+            f"{target.name} has no runtime {RUNTIME!r}: its estimates are of other kernels than the firmware has, so "
+            "there is nothing to compare",
+            where=f"{target.origin or target.name}: model.runtimes",
+        )
+    return found
 
 
 def _refused(name: str, reason: str) -> NetworkComparison:
@@ -143,6 +160,19 @@ def compared(name: str, report: CostReport, measured: Measurement) -> NetworkCom
         for kernel in measured.kernels
     )
     return NetworkComparison(name, figures, kernels, measured.macs, measured.checked)
+
+
+def compare_mlperf_tiny(
+    target: Target, *, compiler: str | None = None, inputs: int = 2
+) -> list[NetworkComparison]:
+    """`compare` for the four MLPerf Tiny networks of the catalogue, with random weights."""
+    from hannah_hw.spaces import load_space
+
+    spaces = {name: load_space(f"mlperf_tiny:{function}") for name, function in NETWORKS.items()}
+    return [
+        compare(name, space.candidate(space.default()), target, compiler=compiler, inputs=inputs)
+        for name, space in spaces.items()
+    ]
 
 
 def by_class(comparisons: Sequence[NetworkComparison]) -> tuple[ClassSummary, ...]:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 Int8Array = NDArray[np.int8]
 
+#: Name of the runtime of a target that is firmware of ours.
+RUNTIME: Final = "hannah"
 #: Random inputs that are compared, at least.
 INPUTS: Final = 2
 
@@ -73,7 +75,7 @@ def measure_model(
 
     if inputs < 1:
         raise InputError(f"{inputs} inputs were asked for; at least 1 is needed")
-    target = load_target(target) if isinstance(target, str) else target
+    target = firmware_target(load_target(target) if isinstance(target, str) else target)
     chosen = emulated_core(target, core)
     given = int8_model(model, calibration, seed=seed)
     network = read_network(given.source)
@@ -138,6 +140,11 @@ def emulated_core(target: Target, core: str | None = None) -> Core:
             allowed=emulated,
         )
     return chosen
+
+
+def firmware_target(target: Target) -> Target:
+    """The target with the runtime of our own kernels in use, where it has one: it is what firmware is made of."""
+    return target.using(RUNTIME) if RUNTIME in target.model.runtimes else target
 
 
 def means_of(target: Target, compiler: str | None = None) -> dict[str, str]:

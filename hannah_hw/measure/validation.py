@@ -22,6 +22,9 @@ NETWORKS: Final[Mapping[str, str]] = {
     "ad": "fc_autoencoder",
 }
 
+#: Name of the runtime that published figures are of.
+PUBLISHED_RUNTIME: Final = "cmsis_nn"
+
 
 @dataclass(frozen=True)
 class ValidationRow:
@@ -46,7 +49,7 @@ class ValidationReport:
     """How well a target's estimates match.
 
     Attributes:
-        target: Name of the target.
+        target: Name of the target and its runtime.
         rows: One per network.
         fitted: What of the target was fitted, so that nobody takes the rows for predictions; sentences.
     """
@@ -84,7 +87,7 @@ def validate(
     """Estimates of a target against figures of whole networks.
 
     Args:
-        target: The target.
+        target: The target; published figures are compared with its runtime `PUBLISHED_RUNTIME`, if it has that.
         reference: A CSV file with the columns ``model`` (path of an ONNX file, relative to the CSV file, or a
             key of ``networks``) and a latency, an energy or both; see `read_reference`. Without it the figures
             published for the target.
@@ -98,6 +101,8 @@ def validate(
     """
     if reference is None:
         references = published(target.name)
+        if PUBLISHED_RUNTIME in target.model.runtimes:
+            target = target.using(PUBLISHED_RUNTIME)
         if networks is None:
             networks = mlperf_tiny_workloads()
     else:
@@ -107,7 +112,7 @@ def validate(
     if unknown:
         raise DataError(f"no network {unknown[0]!r}", allowed=networks, given=unknown[0])
     rows = tuple(_row(entry, price(networks[entry.network], target).report(0)) for entry in references)
-    return ValidationReport(target.name, rows, _statement(target))
+    return ValidationReport(target.label, rows, _statement(target))
 
 
 def reference_networks(

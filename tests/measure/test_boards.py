@@ -40,7 +40,7 @@ def board(target, networks, *, scale=1.0, wait=0.0, watts=0.03, noise=None):
 
 
 def test_wait_cycles_and_power_of_an_exact_board_are_found(networks):
-    target = load_target("stm32l4r5zi")
+    target = load_target("stm32l4r5zi:cmsis_nn")
     fit = fit_device(target, board(target, networks, wait=3.25, watts=0.0421), networks)
     assert fit.flash_wait_cycles == pytest.approx(3.25, rel=1e-9)
     assert fit.cycle_scale == target.model.cycle_scale.value
@@ -51,14 +51,14 @@ def test_wait_cycles_and_power_of_an_exact_board_are_found(networks):
 
 
 def test_a_board_that_is_faster_than_the_core_has_its_scale_fitted(networks):
-    target = load_target("stm32l4r5zi")
+    target = load_target("stm32l4r5zi:cmsis_nn")
     fit = fit_device(target, board(target, networks, scale=0.6), networks)
     assert (fit.cycle_scale, fit.flash_wait_cycles) == (pytest.approx(0.6, rel=1e-9), 0.0)
     assert fit.latency.largest == pytest.approx(0.0, abs=1e-9)
 
 
 def test_the_error_that_is_stated_is_that_of_the_network_left_out(networks):
-    target = load_target("stm32l4r5zi")
+    target = load_target("stm32l4r5zi:cmsis_nn")
     references = board(target, networks, wait=4.0, noise=[1.0, 1.1, 0.95])
     fit = fit_device(target, references, networks)
     for index, name in enumerate(networks):
@@ -81,7 +81,7 @@ def measured(folder, target, networks, **board_is):
 
 
 def test_a_fitted_target_predicts_the_board_and_says_where_it_comes_from(networks, tmp_path):
-    target = load_target("stm32l4r5zi")
+    target = load_target("stm32l4r5zi:cmsis_nn")
     table = measured(tmp_path, target, networks, wait=2.0, watts=0.05)
     found = fit_board(target, table)
     write_target(found.target, tmp_path / "mine.yaml")
@@ -99,7 +99,7 @@ def test_a_fitted_target_predicts_the_board_and_says_where_it_comes_from(network
 
 
 def test_latencies_alone_leave_the_power_as_it_was(networks, tmp_path):
-    target = load_target("stm32l4r5zi")
+    target = load_target("stm32l4r5zi:cmsis_nn")
     table = measured(tmp_path, target, networks, wait=2.0)
     table.write_text("\n".join(line.rsplit(",", 1)[0] for line in table.read_text().splitlines()))
     found = fit_board(target, table)
@@ -109,7 +109,7 @@ def test_latencies_alone_leave_the_power_as_it_was(networks, tmp_path):
 
 
 def test_what_cannot_be_fitted_is_said(networks, tmp_path):
-    target = load_target("stm32l4r5zi")
+    target = load_target("stm32l4r5zi:cmsis_nn")
     one = board(target, networks)[:1]
     with pytest.raises(DataError, match="needs two networks with a latency; given: 1"):
         fit_device(target, one, networks)

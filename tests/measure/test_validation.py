@@ -27,7 +27,7 @@ def networks():
 
 
 def test_networks_cost_what_the_emulated_firmware_costs(networks):
-    target = load_target("stm32l4r5zi")
+    target = load_target("stm32l4r5zi:cmsis_nn")
 
     def cycles(wait, name):
         figure = SourcedNumber(value=wait, source="assumed", reference="test")
@@ -52,13 +52,13 @@ def test_published_latencies_are_met(networks, name, allowed):
 
 
 def test_published_energies_are_met_where_there_are_any(networks):
-    assert validate(load_target("stm32l4r5zi"), networks=networks).max_energy_error < 0.06
+    assert validate(load_target("stm32l4r5zi:cmsis_nn"), networks=networks).max_energy_error < 0.06
     assert validate(load_target("nrf5340"), networks=networks).max_energy_error is None
 
 
 @pytest.mark.parametrize("name", ["stm32l4r5zi", "nrf5340"])
 def test_the_stated_device_error_is_that_of_leaving_one_out(networks, name):
-    target = load_target(name)
+    target = load_target(f"{name}:cmsis_nn")
     fit = fit_device(target, published(name), networks)
     assert fit.latency.largest == pytest.approx(target.model.device_error, abs=6e-4)
     figure = target.model.flash_wait_cycles
@@ -71,7 +71,7 @@ def test_the_users_measurements(tmp_path):
     to_onnx(load_space("mlperf_tiny:fc_autoencoder").candidate({}), tmp_path / "ad.onnx")
     table = tmp_path / "mine.csv"
     table.write_text("model,latency_ms,energy_uj\nad.onnx,10,\n")
-    row = validate(load_target("stm32l4r5zi"), table).rows[0]
+    row = validate(load_target("stm32l4r5zi:cmsis_nn"), table).rows[0]
     assert row.latency_error == pytest.approx(row.predicted_latency_s / 0.010 - 1)
     assert row.energy_error is None
     assert row.source == "mine.csv"
