@@ -178,11 +178,26 @@ def link_host(compiler: Compiler, objects: Sequence[Path], output: Path) -> Path
     try:
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=".linking-") as folder:
             library = Path(folder, output.name)
-            compiler.run(["-shared", *map(str, objects), "-o", str(library)], f"link {output.name}")
+            _link(compiler, ["-shared"], objects, library, output.name)
             library.replace(output)
     except OSError as error:
         raise RunError(f"cannot write {output}: {error}") from error
     return output
+
+
+def _link(
+    compiler: Compiler, flags: Sequence[str], objects: Sequence[Path], output: Path, title: str
+) -> None:
+    """Link, with zig's own run-time library only if something is missing without."""
+    settings = compiler.settings
+    rest = [*flags, *map(str, objects), *settings.libraries, "-o", str(output)]
+    try:
+        compiler.run([*settings.link_flags, *rest], f"link {title}")
+    except CompilerError as error:
+        if compiler.name != "zig" or "undefined symbol" not in error.output:
+            raise
+        own = [flag for flag in settings.link_flags if flag != "-nostdlib"]
+        compiler.run([*own, *rest], f"link {title}")
 
 
 def _explain(error: CompilerError, memory: MemoryMap, title: str) -> None:

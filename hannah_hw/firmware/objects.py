@@ -134,26 +134,32 @@ def _key(compiler: Compiler, options: Iterable[str], source: Path, include: Sequ
         source.name,
     ):
         digest.update(text.encode() + b"\0")
-    for name, content in _texts(source, include):
-        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    for path, content in _files(source, include):
+        digest.update(f"{path.name if path is not None else ''}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
 
-def _texts(source: Path, include: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
-    """A source and all that it includes by ``#include "NAME"``, also in branches that are not compiled.
+def included(source: Path, include: Sequence[Path] = ()) -> list[Path]:
+    """A source and the headers that are there of those it includes by ``#include "NAME"``, and they in turn."""
+    return [path for path, _ in _files(source, include) if path is not None]
 
-    A header that is not found counts as absent: once it is there, the key is another.
+
+def _files(source: Path, include: Sequence[Path]) -> Iterator[tuple[Path | None, bytes]]:
+    """A source and all that it includes by name, also in branches that are not compiled, with their content.
+
+    Yields:
+        Path and content; None and the name of a header that is not there: once it is, the key is another.
     """
     waiting, seen = [source], {source}
     while waiting:
         path = waiting.pop()
         content = path.read_bytes()
-        yield path.name, content
+        yield path, content
         for found in _INCLUDE.findall(content):
             name = os.fsdecode(found)
             header = next((f / name for f in (path.parent, *include) if (f / name).is_file()), None)
             if header is None:
-                yield name, b"absent"
+                yield None, found
             elif header not in seen:
                 seen.add(header)
                 waiting.append(header)

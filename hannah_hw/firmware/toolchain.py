@@ -87,7 +87,9 @@ def settings(name: CompilerName, core: Core | None) -> Settings:
     flags = (*_COMMON, *_BY_COMPILER[name])
     if core is None:
         machine = ("-target", "native") if name == "zig" else ()
-        return Settings(name, core, machine, (*flags, "-fPIC"), (), ())
+        # A library for Python, which has memcpy; zig would build a whole C library first.
+        link_flags = ("-nostdlib",) if name == "zig" else ()
+        return Settings(name, core, machine, (*flags, "-fPIC"), link_flags, ())
     if name == "gcc":
         # Freestanding: of a C library's headers only those that the compiler brings.
         return Settings(name, core, core.gcc[1], (*flags, "-ffreestanding"), _LINKED, ("-lgcc",))

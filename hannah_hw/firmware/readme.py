@@ -1,0 +1,143 @@
+"""The page that comes with a generated project: sizes, inputs and outputs, how to build and use it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hannah_hw.firmware.design import Design
+from hannah_hw.firmware.layers import Value
+from hannah_hw.firmware.linking import MemoryMap
+from hannah_hw.firmware.naming import markdown
+from hannah_hw.firmware.sources import title as core_title
+from hannah_hw.quantities import format_bytes
+
+_LICENCE: Final = (
+    "The kernels, the start-up code and the build files are part of hannah_hw, Apache License 2.0 "
+    "(https://www.apache.org/licenses/LICENSE-2.0). The weights are those of your model, under whatever licence it has."
+)
+_ORDER: Final = (
+    "Values are int8, channels last: value (y, x, c) is at `[(y * width + x) * channels + c]`. A real value is "
+    "`scale * (value - zero_point)`; an input is quantised by"
+)
+_REAL: Final = (
+    "where `real` is what the network was trained with, after any normalisation. An inference overwrites its inputs: "
+    "write all of them before each run. Outputs stay until the next run or the next write to an input."
+)
+
+
+def readme(design: Design, memory: MemoryMap | None, stack_bytes: int, title: str) -> str:
+    """``README.md``.
+
+    Args:
+        design: What the project consists of.
+        memory: The chip's memories; None for the host.
+        stack_bytes: What the stack may grow to.
+        title: The chip, the core or the host.
+    """
+    about = (
+        f"An int8 network as C for {markdown(title)}: {len(design.steps)} layers, {design.macs:,} multiply-accumulates "
+        "an inference. There is no heap and no C library; all state is one static arena."
+    )
+    parts = [
+        [f"# {design.prefix}", "", about, ""],
+        _building(design),
+        _sizes(design, memory, stack_bytes),
+        _using(design),
+        _layers(design),
+        ["## Licence", "", _LICENCE, ""],
+    ]
+    return "\n".join(line for part in parts for line in part)
+
+
+def _building(design: Design) -> list[str]:
+    if design.core is None:
+        lines = [
+            f"make                                     # build/{design.prefix}",
+            "cmake -B build && cmake --build build    # the same with CMake",
+        ]
+        note = "The program reads int8 inputs from standard input and writes int8 outputs to standard output."
+    else:
+        lines = [
+            f"make                      # build/{design.prefix}.elf with {design.core.gcc[0]}gcc",
+            "make COMPILER=zig         # with zig: pip install ziglang",
+            "cmake -B build -DCMAKE_TOOLCHAIN_FILE=toolchain.cmake && cmake --build build",
+        ]
+        note = (
+            f"`features.h` stops the compiler if its flags are not those of {core_title(design.core)}. In firmware of "
+            f"your own, compile `{design.prefix}.c`, `layers.c`, `weights.c` and `kernels/` with the flags of the "
+            "Makefile, and leave `main.c`, `start.c`, `runtime_functions.c` and `link.ld` out: `main.c` is an example, "
+            "and `link.ld` needs the origins of your chip's memories."
+        )
+    return ["## Build", "", "```console", *lines, "```", "", note, ""]
+
+
+def _sizes(design: Design, memory: MemoryMap | None, stack_bytes: int) -> list[str]:
+    plan = design.memory
+    rows = [
+        ("RAM: arena", plan.arena_bytes, "exact; values between layers and scratch memory"),
+        ("flash: weights and other constants", design.constant_bytes, "exact"),
+        ("flash: descriptions of layers", design.description_bytes, "exact"),
+    ]
+    lines = ["## Memory", "", "| | bytes | |", "|---|---:|---|"]
+    lines += [f"| {what} | {size:,} | {note} |" for what, size, note in rows]
+    if memory is not None:
+        lines.insert(5, f"| RAM: stack | {stack_bytes:,} | reserved in `link.ld` |")
+        rest = f"{format_bytes(memory.flash_bytes)} of flash and {format_bytes(memory.ram_bytes)} of RAM"
+        lines += ["", f"`link.ld` has {rest}. Code comes on top; `make size` shows it."]
+    return [*lines, ""]
+
+
+def _using(design: Design) -> list[str]:
+    prefix, network = design.prefix, design.network
+    upper = prefix.upper()
+    return [
+        "## Use",
+        "",
+        "```c",
+        f'#include "{prefix}.h"',
+        "",
+        f"{prefix}_init();                        // once",
+        f"int8_t *input = {prefix}_input(0);      // write the input there, before every run",
+        f"{prefix}_run();",
+        f"const int8_t *output = {prefix}_output(0);",
+        "```",
+        "",
+        "| | name | height x width x channels | scale | zero point |",
+        "|---|---|---|---|---|",
+        *(_value_row(f"input {n}", network.values[index]) for n, index in enumerate(network.inputs)),
+        *(_value_row(f"output {n}", network.values[index]) for n, index in enumerate(network.outputs)),
+        "",
+        _ORDER,
+        "",
+        "```c",
+        f"input[i] = {prefix}_quantise(real, {upper}_INPUT_0_SCALE, {upper}_INPUT_0_ZERO_POINT);",
+        "```",
+        "",
+        _REAL,
+        "",
+    ]
+
+
+def _value_row(what: str, value: Value) -> str:
+    shape = " x ".join(map(str, value.shape))
+    return f"| {what} | {markdown(value.name)} | {shape} | {value.scale:.9g} | {value.zero_point} |"
+
+
+def _layers(design: Design) -> list[str]:
+    lines = [
+        "## Layers",
+        "",
+        "| function | layer | kernel | MACs | constants | in place |",
+        "|---|---|---|---:|---:|---|",
+    ]
+    for k, step in enumerate(design.steps):
+        cells = (
+            f"`{design.prefix}_layer_{k}`",
+            markdown(step.layer.name),
+            f"`{step.choice.implementation.function}` ({step.choice.kernel_class.title})",
+            f"{step.layer.columns['macs']:,}",
+            f"{len(step.packed.data):,}",
+            "yes" if design.memory.in_place[k] else "",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
