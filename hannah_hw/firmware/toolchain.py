@@ -42,6 +42,7 @@ _BY_COMPILER: Final[Mapping[CompilerName, tuple[str, ...]]] = {
 _LINKED: Final = (
     "-nostdlib",
     "-static",
+    "-Wl,-e,hn_reset",
     "-Wl,--gc-sections",
     "-Wl,--build-id=none",
     "-Wl,-z,max-page-size=4",
