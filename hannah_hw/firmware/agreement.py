@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.firmware import reference
-from hannah_hw.firmware.arithmetic import to_steps
+from hannah_hw.firmware.arithmetic import Rounding, to_steps
 from hannah_hw.firmware.layers import Network, Value
 from hannah_hw.firmware.network.reading import read_network
 from hannah_hw.graph import Op
@@ -63,7 +63,7 @@ def agreement(
     source: str | os.PathLike[str] | ModelProto,
     inputs: Iterable[NDArray[np.float32]],
     *,
-    rounding: str = "q32",
+    rounding: Rounding = "q32",
 ) -> list[Agreement]:
     """Compare the layers of an int8 ONNX model with ONNX Runtime.
 
@@ -76,12 +76,10 @@ def agreement(
         ModelError: See `read_network`.
         UnsupportedError: See `read_network`.
     """
-    import dataclasses
-
     import onnx
 
     model = onnx.load(Path(source)) if isinstance(source, str | os.PathLike) else source
-    network = dataclasses.replace(read_network(model), rounding=rounding)
+    network = replace(read_network(model), rounding=rounding)
     names = stored_names(read_onnx(model), network)
     probe = onnx.ModelProto()
     probe.CopyFrom(model)
