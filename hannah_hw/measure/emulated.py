@@ -97,7 +97,7 @@ def measure_network(
 ) -> Measurement:
     """See `measure_model`; the network was read from `given`."""
     from hannah_hw.emulation import Emulator
-    from hannah_hw.firmware.build import build
+    from hannah_hw.firmware.building import build
     from hannah_hw.firmware.project import generate
     from hannah_hw.firmware.toolchain import find
 
