@@ -35,7 +35,7 @@ def single(
     value_scales: tuple[float, ...] = (),
     **facts: object,
 ) -> tuple[Network, Layer]:
-    """A network of one layer; what is no field of `Layer` is a column."""
+    """A network of one layer; whole numbers named as columns are such."""
     scales = value_scales or (1.0,) * (len(shapes) + 1)
     values = [
         Value(f"x{i}", s, scales[i], z) for i, (s, z) in enumerate(zip(shapes, zero_points, strict=True))
@@ -44,7 +44,7 @@ def single(
     (in_h, in_w, in_c), (out_h, out_w, out_c) = shapes[0], out_shape
     columns = {**KERNEL_COLUMNS, "in_h": in_h, "in_w": in_w, "in_channels": in_c}
     columns |= {"out_h": out_h, "out_w": out_w, "out_channels": out_c, "operands": len(shapes)}
-    columns |= {name: facts.pop(name) for name in list(facts) if name in KERNEL_COLUMNS}
+    columns |= {n: facts.pop(n) for n in list(facts) if n in KERNEL_COLUMNS and isinstance(facts[n], int)}
     layer = Layer("layer", kind, tuple(range(len(shapes))), len(shapes), columns, **facts)  # type: ignore[arg-type]
     return Network("one", tuple(values), (layer,), layer.inputs, (layer.output,)), layer
 

@@ -1,0 +1,47 @@
+/* What the portable kernels with weights share.
+
+   Two values in one word: X = 2^16 * x1 + x0 with signed x1, x0. A product w * X holds w * x1 and w * x0, and the sum
+   of two such products is R = 2^16 * B + A with |A| <= 2 * 127 * 128 < 2^15 for weights in [-127, 127]: one multiplication
+   does two. A and B are told apart by rounding: B = (R + 2^15) >> 16. Over all pairs of products, low = sum of R and
+   high = sum of B; then the sum of A is low - 2^16 * high, exact modulo 2^32. */
+#ifndef HN_PORTABLE_H
+#define HN_PORTABLE_H
+#include "hn_math.h"
+
+/* Two sums of products: of the values in the high halves, and of all. */
+typedef struct {
+  int32_t low, high;
+} hn_sums;
+
+HN_INLINE void hn_add_products(hn_sums *s, int32_t products) {
+  s->low = (int32_t)((uint32_t)s->low + (uint32_t)products);
+  s->high += (products + 0x8000) >> 16;
+}
+
+/* The sum over the low halves. */
+HN_INLINE int32_t hn_low_sum(const hn_sums *s) {
+  return (int32_t)((uint32_t)s->low - ((uint32_t)s->high << 16));
+}
+
+HN_INLINE int32_t hn_pair(int32_t low, int32_t high) { return low + (int32_t)((uint32_t)high << 16); }
+
+/* How results are written: see hn_clamp. */
+typedef struct {
+  int32_t base, range, high;
+} hn_result;
+
+HN_INLINE hn_result hn_result_of(const hn_layer *l) {
+  hn_result r = {l->zp_out - l->low, l->high - l->low, l->high};
+  return r;
+}
+
+HN_INLINE int8_t hn_requantise(int32_t acc, int32_t multiplier, const hn_result *r) {
+  return (int8_t)hn_clamp(hn_scale(acc, multiplier), r->base, r->range, r->high);
+}
+
+#if defined(__ARM_ARCH_6M__)
+/* Sums of products of two channels: `quads` times four words of the patch, and weights as hn_portable_conv has them.
+   The result is the address behind the weights. */
+const int8_t *hn_portable_dots(const int32_t *patch, const int8_t *weights, int32_t quads, hn_sums *sums);
+#endif
+#endif
