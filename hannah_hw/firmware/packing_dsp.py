@@ -6,9 +6,9 @@ convolution or a fully connected layer with ``depth`` elements in the window of 
 ``quads`` groups of up to four output channels (over all groups of input channels)::
 
     constants = quads * 4 * (depth + 8)      a bias and a multiplier of four bytes for every channel
-    scratch   = 4 * depth                    convolution; 8 * depth by four pixels, 2 * depth fully connected
-              + 2 * row                      where windows reach into padding or have gaps: a row of two windows,
-                                             rounded up to four
+    scratch   = 4 * depth      convolution by two pixels; 6 * depth where windows reach into padding or have gaps
+                12 * depth     convolution by four pixels
+                2 * depth      fully connected
 
 Depthwise layers: see `hannah_hw.firmware.packing_dsp_depthwise`.
 """
@@ -165,36 +165,35 @@ def _pack_plain(network: Network, layer: Layer) -> Packed:
     return _pack(network, layer, _plain_words, 2, _shift(layer.scales))
 
 
-def _window(layer: Layer) -> tuple[int, int]:
-    """Elements of a window of one group, and of a row of it; both rounded up to four."""
-    c = layer.columns
-    row = c["kernel_w"] * c["in_channels"] // c["groups"]
-    return -(-c["kernel_h"] * row // 4) * 4, -(-row // 4) * 4
-
-
 def _has_copies(layer: Layer) -> bool:
-    """Whether windows reach into padding or have gaps between their columns."""
+    """Whether windows reach into padding or have gaps between their columns, and are copied before they are unpacked."""
     c = layer.columns
     padded = any(c[f"pad_{side}"] for side in ("top", "left", "bottom", "right"))
     return padded or (c["kernel_w"] > 1 and (c["dilation_w"] > 1 or c["groups"] > 1))
 
 
-def _scratch(lanes: int) -> Callable[[Network, Layer], int]:
-    def scratch(_network: Network, layer: Layer) -> int:
-        depth, row = _window(layer)
-        return 2 * lanes * depth + (2 * row if _has_copies(layer) else 0)
+def _depth(layer: Layer) -> int:
+    """Elements of a window of one group, rounded up to four."""
+    c = layer.columns
+    return -(-c["kernel_h"] * c["kernel_w"] * (c["in_channels"] // c["groups"]) // 4) * 4
 
-    return scratch
+
+def _two_lanes(_network: Network, layer: Layer) -> int:
+    return (6 if _has_copies(layer) else 4) * _depth(layer)
+
+
+def _four_lanes(_network: Network, layer: Layer) -> int:
+    return 12 * _depth(layer)
 
 
 def _fc_scratch(_network: Network, layer: Layer) -> int:
     return 2 * (-(-layer.columns["in_channels"] // 4) * 4)
 
 
-_PLAIN: Final = Implementation("hn_conv_plain", CONV_SOURCES, _pack_plain, _scratch(2))
-_CONV: Final = (Implementation("hn_conv_4x2", CONV_SOURCES, _pack_4, _scratch(2), refuses_paired), _PLAIN)
+_PLAIN: Final = Implementation("hn_conv_plain", CONV_SOURCES, _pack_plain, _two_lanes)
+_CONV: Final = (Implementation("hn_conv_4x2", CONV_SOURCES, _pack_4, _two_lanes, refuses_paired), _PLAIN)
 _SLOW_FLASH: Final = (
-    Implementation("hn_conv_2x4", CONV_SOURCES, _pack_2, _scratch(4), refuses_paired),
+    Implementation("hn_conv_2x4", CONV_SOURCES, _pack_2, _four_lanes, refuses_paired),
     _PLAIN,
 )
 _FC: Final = (

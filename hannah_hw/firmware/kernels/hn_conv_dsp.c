@@ -3,7 +3,8 @@
    Order of a window's elements: of each row the whole words, then the tails of all rows, which are what a row has beyond
    words. Constants of a group of input channels: see hn_tiles_dsp.S, with channels padded to four and elements to four.
    p0 is how many groups of input channels there are, p1 a shift of accumulators (unpaired weights only).
-   Scratch: the patch, then a row of a window for each of two lanes where windows reach into padding or have gaps. */
+   Scratch: the patch, then a window of bytes for each lane where windows are copied before: those that reach into
+   padding or have gaps, and with four lanes those that begin in different rows. */
 #include "hn_dsp.h"
 #if HN_DSP
 #include <stddef.h>
@@ -19,10 +20,12 @@ _Static_assert(offsetof(hn_tiles, lane_out_3) == HN_TILES_LANE_OUT_3, "assembly"
 /* A convolution that is being computed. */
 typedef struct {
   const hn_layer *l;
-  const int8_t *x; /* the group's first channel */
-  int32_t channels, pitch;
-  int8_t *rows; /* scratch for a row of two windows */
-  int32_t lanes;
+  const int8_t *x;   /* the first channel of a group */
+  int32_t channels;  /* of the group */
+  int32_t lanes;     /* pixels of a tile */
+  int8_t *copies;    /* scratch for a window of each lane */
+  int32_t row_bytes; /* of a window */
+  int contiguous;    /* whether a row of a window is one run of bytes */
   hn_tiles t;
 } convolution;
 
@@ -37,192 +40,169 @@ HN_NOINLINE corner corner_of(const hn_layer *l, int32_t pixel) {
   return c;
 }
 
-static void set_bytes(int8_t *to, int32_t value, int32_t count) {
+HN_NOINLINE int8_t *set_bytes(int8_t *to, int32_t value, int32_t count) {
+  uint32_t word = ((uint32_t)value & 0xff) * 0x01010101u;
+  _Pragma("GCC unroll 1") for (; count >= 4; count -= 4, to += 4) {
+    hn_store(to, word);
+  }
   while (count-- > 0) {
     *to++ = (int8_t)value;
   }
+  return to;
 }
 
-static void copy_bytes(int8_t *to, const int8_t *from, int32_t count) {
+HN_NOINLINE int8_t *copy_bytes(int8_t *to, const int8_t *from, int32_t count) {
+  for (; count >= 16; count -= 16, to += 16, from += 16) {
+    uint32_t a = hn_load(from), b = hn_load(from + 4), c = hn_load(from + 8), d = hn_load(from + 12);
+    hn_store(to, a);
+    hn_store(to + 4, b);
+    hn_store(to + 8, c);
+    hn_store(to + 12, d);
+  }
   for (; count >= 4; count -= 4, to += 4, from += 4) {
     hn_store(to, hn_load(from));
   }
-  for (; count > 0; count--) {
+  while (count-- > 0) {
     *to++ = *from++;
   }
+  return to;
 }
 
-/* One row of a window, padding included. */
-static void copy_row(const convolution *c, int8_t *to, int32_t y, int32_t x) {
+/* Copy columns of the rows of a window, with the zero point for what lies in the padding. */
+static int8_t *copy_rows(const convolution *c, int8_t *to, corner at, int32_t columns) {
   const hn_layer *l = c->l;
-  int32_t channels = c->channels, gap = l->dilation_w;
-  if ((uint32_t)y >= (uint32_t)l->in_h) {
-    set_bytes(to, l->zp_in, l->kernel_w * channels);
-  } else if (gap == 1 && channels == l->in_c) {
-    int32_t first = x < 0 ? -x : 0, last = x + l->kernel_w > l->in_w ? l->in_w - x : l->kernel_w;
-    first = first < l->kernel_w ? first : l->kernel_w;
-    last = last > first ? last : first;
-    set_bytes(to, l->zp_in, first * channels);
-    copy_bytes(to + first * channels, c->x + (y * l->in_w + x + first) * channels, (last - first) * channels);
-    set_bytes(to + last * channels, l->zp_in, (l->kernel_w - last) * channels);
-  } else {
-    for (int32_t tap = 0; tap < l->kernel_w; tap++, x += gap, to += channels) {
-      if ((uint32_t)x < (uint32_t)l->in_w) {
-        copy_bytes(to, c->x + (y * l->in_w + x) * l->in_c, channels);
-      } else {
-        set_bytes(to, l->zp_in, channels);
+  int32_t channels = c->channels, zero = l->zp_in, before = at.x < 0 ? -at.x : 0;
+  int32_t last = l->in_w - at.x < columns ? l->in_w - at.x : columns;
+  before = before < columns ? before : columns;
+  last = last > before ? last : before;
+  for (int32_t row = l->kernel_h, y = at.y; row > 0; row--, y += l->dilation_h) {
+    const int8_t *from = c->x + (y * l->in_w + at.x) * l->in_c;
+    if ((uint32_t)y >= (uint32_t)l->in_h) {
+      to = set_bytes(to, zero, columns * channels);
+    } else if (c->contiguous) {
+      to = set_bytes(to, zero, before * channels);
+      to = copy_bytes(to, from + before * channels, (last - before) * channels);
+      to = set_bytes(to, zero, (columns - last) * channels);
+    } else {
+      for (int32_t tap = 0, x = at.x; tap < columns; tap++, x += l->dilation_w) {
+        int inside = (uint32_t)x < (uint32_t)l->in_w;
+        to = inside ? copy_bytes(to, from, channels) : set_bytes(to, zero, channels);
+        from += l->dilation_w * l->in_c;
       }
     }
   }
-}
-
-HN_INLINE void fill(const convolution *c, const hn_tiles *t, int32_t *patch) {
-  if (c->lanes == 2) {
-    hn_fill_2(t, patch);
-  } else {
-    hn_fill_4(t, patch);
-  }
-}
-
-/* Two lanes of a patch from windows anywhere. */
-static void fill_anywhere(convolution *c, corner a, corner b, int32_t *patch) {
-  const hn_layer *l = c->l;
-  hn_tiles t = c->t;
-  int32_t height = l->in_h, reach_x = l->in_w - (l->kernel_w - 1) * l->dilation_w;
-  int32_t row_pairs = 2 * c->lanes * t.row_words;
-  int contiguous = (l->dilation_w == 1 || l->kernel_w == 1) && (c->channels == l->in_c || l->kernel_w == 1);
-  int inside_x = contiguous && (uint32_t)a.x < (uint32_t)reach_x && (uint32_t)b.x < (uint32_t)reach_x &&
-                 reach_x > 0;
-  int32_t top = a.y, gap = l->dilation_h;
-  int32_t begin = 0, end = l->kernel_h;
-  while (begin < end && top + begin * gap < 0) {
-    begin++;
-  }
-  while (end > begin && top + (end - 1) * gap >= height) {
-    end--;
-  }
-  int whole = end - begin == l->kernel_h;
-  if (inside_x && ((whole && b.y >= 0 && b.y + (l->kernel_h - 1) * gap < height) || (a.y == b.y && !t.tail))) {
-    /* Rows beyond the image are constant, the others are where they are. */
-    uint32_t zero = ((uint32_t)l->zp_in & 0xffff) * 0x10001;
-    for (int32_t row = 0; row < l->kernel_h; row++) {
-      int32_t *to = patch + row * row_pairs;
-      if (row < begin || row >= end) {
-        for (int32_t i = 2 * t.row_words; i > 0; i--, to += c->lanes) {
-          to[0] = to[1] = (int32_t)zero;
-        }
-      }
-    }
-    if (end > begin) {
-      t.rows = end - begin;
-      t.source = c->x + ((a.y + begin * gap) * l->in_w + a.x) * l->in_c;
-      t.lane_step = ((b.y - a.y) * l->in_w + b.x - a.x) * l->in_c;
-      fill(c, &t, patch + begin * row_pairs);
-    }
-    return;
-  }
-  int32_t row_bytes = l->kernel_w * c->channels, words = row_bytes & ~3, tail = t.tail, tails = 0;
-  int8_t *second = c->rows + ((row_bytes + 3) & ~3);
-  int16_t *rest = (int16_t *)(patch + l->kernel_h * row_pairs);
-  t.rows = 1;
-  t.tail = 0;
-  t.source = c->rows;
-  t.lane_step = second - c->rows;
-  for (int32_t row = 0; row < l->kernel_h; row++) {
-    copy_row(c, c->rows, a.y + row * gap, a.x);
-    copy_row(c, second, b.y + row * gap, b.x);
-    fill(c, &t, patch + row * row_pairs);
-    for (int32_t i = 0; i < tail; i++, tails++) {
-      int16_t *to = rest + 2 * c->lanes * (tails >> 1) + (tails & 1);
-      to[0] = c->rows[words + i];
-      to[2] = second[words + i];
-    }
-  }
+  return to;
 }
 
 /* How many windows from this one on, in the same row of the result, lie side by side in the image. */
-static int32_t windows_inside(const hn_layer *l, corner at, int32_t pixel) {
-  if (at.y < 0 || at.x < 0 || at.y + (l->kernel_h - 1) * l->dilation_h >= l->in_h) {
-    return 0;
-  }
+static int32_t windows_inside(const hn_layer *l, corner at, int32_t left) {
   int32_t room = l->in_w - at.x - (l->kernel_w - 1) * l->dilation_w - 1;
-  if (room < 0) {
+  if (at.y < 0 || at.x < 0 || at.y + (l->kernel_h - 1) * l->dilation_h >= l->in_h || room < 0) {
     return 0;
   }
-  int32_t fit = room / l->stride_w + 1, left = l->out_w - pixel % l->out_w;
+  int32_t fit = room / l->stride_w + 1;
   return fit < left ? fit : left;
+}
+
+/* Where the windows of tiles are: bytes from a row to the next and from a lane to the next. */
+static void place(convolution *c, const int8_t *source, int32_t pitch, int32_t lane_step) {
+  hn_tiles *t = &c->t;
+  t->source = source;
+  t->lane_step = lane_step;
+  t->source_step = c->lanes * lane_step;
+  t->row_skip = pitch - 4 * t->row_words;
+  t->tail_skip = pitch - t->tail;
+  t->rewind = t->rows * pitch - 4 * t->row_words;
+}
+
+/* One tile of up to `lanes` pixels whose windows lie anywhere. */
+static void place_tile(convolution *c, int32_t pixel, int32_t left, int32_t valid, int32_t pitch) {
+  const hn_layer *l = c->l;
+  corner at = corner_of(l, pixel), next = corner_of(l, pixel + valid - 1);
+  int32_t channels = c->channels;
+  if (c->contiguous && c->lanes == 2 && windows_inside(l, at, 1) && windows_inside(l, next, 1)) {
+    const int8_t *source = c->x + (at.y * l->in_w + at.x) * l->in_c;
+    place(c, source, pitch, ((next.y - at.y) * l->in_w + next.x - at.x) * l->in_c);
+  } else if (c->contiguous && c->channels == l->in_c && valid <= left && l->stride_w <= l->kernel_w) {
+    /* Windows in one row overlap. */
+    int32_t columns = l->kernel_w + (valid - 1) * l->stride_w;
+    copy_rows(c, c->copies, at, columns);
+    place(c, c->copies, columns * channels, l->stride_w * channels);
+  } else {
+    int8_t *to = c->copies;
+    for (int32_t lane = 0; lane < valid; lane++) {
+      to = copy_rows(c, to, corner_of(l, pixel + lane), l->kernel_w);
+    }
+    place(c, c->copies, c->row_bytes, l->kernel_h * c->row_bytes);
+  }
 }
 
 /* All pixels of the output channels of one group. */
 static void convolve_group(convolution *c, int8_t *y, void (*run)(hn_tiles *)) {
   const hn_layer *l = c->l;
   hn_tiles *t = &c->t;
-  int32_t lanes = c->lanes, pixels = l->out_h * l->out_w, rows = l->kernel_h;
+  int32_t lanes = c->lanes, pixels = l->out_h * l->out_w, pitch = l->in_w * l->in_c * l->dilation_h;
   /* A 1x1 window of stride 1 sees all pixels as one row. */
-  int flat = rows * l->kernel_w == 1 && l->stride_h == 1 && l->stride_w == 1 && l->out_w == l->in_w &&
-             l->out_h == l->in_h && !(l->pad_top | l->pad_left);
-  int contiguous = (l->dilation_w == 1 || l->kernel_w == 1) && (c->channels == l->in_c || l->kernel_w == 1);
+  int flat = l->kernel_h * l->kernel_w == 1 && l->stride_h == 1 && l->stride_w == 1 && l->out_w == l->in_w &&
+             l->out_h == l->in_h;
+  int32_t width = flat ? pixels : l->out_w, column = 0;
+  corner at = {-l->pad_top, -l->pad_left};
   for (int32_t pixel = 0; pixel < pixels;) {
-    corner at = corner_of(l, pixel);
-    int32_t count = !contiguous ? 0 : flat ? pixels - pixel : windows_inside(l, at, pixel);
+    int32_t left = width - column, valid = pixels - pixel < lanes ? pixels - pixel : lanes;
+    int32_t inside = !c->contiguous ? 0 : flat ? left : windows_inside(l, at, left);
+    int32_t tiles = inside >= lanes ? inside / lanes : 1;
+    t->count = tiles;
     t->out = y + pixel * l->out_c;
-    if (count >= lanes) {
-      t->count = count / lanes;
-      t->source = c->x + (at.y * l->in_w + at.x) * l->in_c;
-      t->rows = rows;
-      pixel += t->count * lanes;
-      run(t);
-      continue;
+    if (inside >= lanes) {
+      place(c, c->x + (at.y * l->in_w + at.x) * l->in_c, pitch, l->stride_w * l->in_c);
+    } else {
+      /* Beyond the last pixel a lane computes whatever there is; the lane before it writes to the same place later. */
+      place_tile(c, pixel, left, valid, pitch);
+      t->lane_out = valid > 1 ? l->out_c : 0;
+      t->lane_out_2 = valid > 2 ? l->out_c : 0;
+      t->lane_out_3 = valid > 3 ? l->out_c : 0;
     }
-    /* One tile whose windows lie anywhere; beyond the last pixel its lanes are copies. */
-    corner corners[4];
-    for (int32_t lane = 0; lane < lanes; lane++) {
-      int32_t which = pixel + lane < pixels ? pixel + lane : pixels - 1;
-      corners[lane] = corner_of(l, which);
-    }
-    hn_tiles saved = *t;
-    fill_anywhere(c, corners[0], corners[1], t->before + 1);
-    if (lanes == 4) {
-      fill_anywhere(c, corners[2], corners[3], t->before + 3);
-    }
-    t->count = 1;
-    t->rows = 0;
-    t->lane_out = pixel + 1 < pixels ? l->out_c : 0;
-    t->lane_out_2 = pixel + 2 < pixels ? l->out_c : 0;
-    t->lane_out_3 = pixel + 3 < pixels ? l->out_c : 0;
     run(t);
-    *t = saved;
-    pixel += lanes;
+    pixel += tiles * lanes;
+    column += tiles * lanes;
+    at.x += tiles * lanes * l->stride_w;
+    while (column >= width) {
+      column -= width;
+      at.x -= width * l->stride_w;
+      at.y += l->stride_h;
+    }
   }
+  t->lane_out = t->lane_out_2 = t->lane_out_3 = l->out_c;
 }
 
-/* lanes: pixels of a tile; whole: channels of a tile less one. */
+/* lanes: pixels of a tile; more: channels of a tile less one. */
 HN_NOINLINE void convolve(const hn_layer *l, const void *constants, const int8_t *x, int8_t *y, void *scratch,
-                        int32_t lanes, int32_t whole, void (*run)(hn_tiles *)) {
+                          int32_t lanes, int32_t more, void (*run)(hn_tiles *)) {
   int32_t groups = l->p0, channels = l->in_c / groups, outputs = l->out_c / groups;
-  int32_t row_bytes = l->kernel_w * channels, pitch = l->in_w * l->in_c * l->dilation_h;
-  int32_t pairs = (l->kernel_h * row_bytes + 3) / 4 * 2;
+  int32_t row_bytes = l->kernel_w * channels, pairs = (l->kernel_h * row_bytes + 3) / 4 * 2;
   int32_t *patch = scratch;
-  convolution c = {.l = l, .x = x, .channels = channels, .lanes = lanes};
-  c.rows = (int8_t *)(patch + lanes * pairs);
+  convolution c;
+  c.l = l;
+  c.x = x;
+  c.channels = channels;
+  c.lanes = lanes;
+  c.copies = (int8_t *)(patch + lanes * pairs);
+  c.row_bytes = row_bytes;
+  c.contiguous = l->kernel_w == 1 || (l->dilation_w == 1 && groups == 1);
   c.t.before = patch - 1;
   c.t.last = patch + lanes * pairs - 1;
   /* The first step is not one of the unrolled ones. */
   c.t.skip = (8 - (pairs - 1) % 8) % 8 * STEP_BYTES;
   c.t.zero = l->zp_out;
-  c.t.whole = outputs & ~whole;
-  c.t.rest = outputs & whole;
   c.t.lane_out = c.t.lane_out_2 = c.t.lane_out_3 = l->out_c;
-  c.t.out_step = lanes * l->out_c;
-  c.t.lane_step = l->stride_w * l->in_c;
-  c.t.source_step = lanes * c.t.lane_step;
+  c.t.whole = outputs & ~more;
+  c.t.rest = outputs & more;
+  c.t.weights = (const int32_t *)constants - 1;
+  c.t.rows = l->kernel_h;
   c.t.row_words = row_bytes >> 2;
   c.t.tail = row_bytes & 3;
-  c.t.row_skip = pitch - (row_bytes & ~3);
-  c.t.tail_skip = pitch - c.t.tail;
-  c.t.rewind = l->kernel_h * pitch - (row_bytes & ~3);
+  c.t.out_step = lanes * l->out_c;
   c.t.shift = l->p1;
-  c.t.weights = (const int32_t *)constants - 1;
   for (int32_t group = 0; group < groups; group++) {
     convolve_group(&c, y + group * outputs, run);
     c.x += channels;
@@ -242,9 +222,7 @@ void hn_conv_4x2(const hn_layer *l, const void *constants, const int8_t *x, cons
 static void tiles_plain(hn_tiles *t) {
   for (; t->count > 0; t->count--, t->source += t->source_step, t->out += t->out_step) {
     const int32_t *weights = t->weights + 1;
-    if (t->rows) {
-      hn_fill_2(t, t->before + 1);
-    }
+    hn_fill_2(t, t->before + 1);
     for (int32_t channel = 0; channel < t->whole + t->rest; channel += 2) {
       int32_t first_a = weights[0], second_a = weights[1], first_b = first_a, second_b = second_a;
       weights += 2;

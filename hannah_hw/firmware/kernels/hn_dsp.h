@@ -35,14 +35,14 @@ typedef struct {
   int32_t skip;           /* bytes of the unrolled steps that the first pass leaves out */
   int32_t zero;           /* zero point of the result */
   int8_t *out;            /* result of the first lane */
-  int32_t lane_out;       /* bytes from a lane's result to the next lane's; 0 where the next lane is a copy */
+  int32_t lane_out;       /* bytes from a lane's result to the next lane's; 0 beyond the last pixel */
   int32_t whole;          /* channels in whole groups */
   int32_t rest;           /* and those in one group that has more */
   const int32_t *weights; /* the word before the stream of constants */
   int32_t count;          /* tiles */
   const int8_t *source;   /* the first lane's window, and how far it is to the next tile's and the next lane's */
   int32_t source_step, lane_step;
-  int32_t rows;           /* of a window; 0: the patch is filled already */
+  int32_t rows;           /* of a window */
   int32_t row_words;      /* whole words of a row, and bytes from behind them to the next row */
   int32_t row_skip;
   int32_t tail;           /* bytes of a row beyond the words, and bytes from behind them to those of the next row */
@@ -53,9 +53,8 @@ typedef struct {
   int32_t shift;          /* of accumulators to the left, before they are scaled; unpaired weights only */
 } hn_tiles;
 
-/* Fill the two lanes of a patch from t->source; the patch of hn_fill_4 has four lanes. */
+/* Fill a patch of two lanes from t->source. */
 void hn_fill_2(const hn_tiles *t, int32_t *patch);
-void hn_fill_4(const hn_tiles *t, int32_t *patch);
 
 /* Compute tiles; t->count and t->source are used up. */
 void hn_tiles_4x2(hn_tiles *t);

@@ -62,8 +62,6 @@
   ldr r4, [r3, #HN_TILES_ROWS]
   ldr r12, [r3, #HN_TILES_ROW_SKIP]
   ldr r5, [r3, #HN_TILES_ROW_WORDS]
-  cmp r4, #0
-  beq.w 9f
   str r5, [sp, #4]
   mov lr, r4
 1:ldr r3, [sp, #4]
@@ -121,18 +119,6 @@
   subs r6, #1
   bne 5b
 9:pop {r3, r4, pc}
-  .endm
-
-  .macro fill_function name, lanes, inner
-  begin \name
-  push {r4-r11, lr}
-  mov r2, r1
-  mov r3, r0
-  ldr r0, [r3, #HN_TILES_SOURCE]
-  ldr r1, [r3, #HN_TILES_LANE_STEP]
-  bl \inner
-  pop {r4-r11, pc}
-  end \name
   .endm
 
 /* ---- What both tiles have in common */
@@ -329,7 +315,16 @@ fill_2:
   fill 2
   end hn_tiles_4x2
 
-  fill_function hn_fill_2, 2, fill_2
+/* hn_fill_2(hn_tiles, patch) */
+  begin hn_fill_2
+  push {r4-r11, lr}
+  mov r2, r1
+  mov r3, r0
+  ldr r0, [r3, #HN_TILES_SOURCE]
+  ldr r1, [r3, #HN_TILES_LANE_STEP]
+  bl fill_2
+  pop {r4-r11, pc}
+  end hn_fill_2
 
 #undef pair01
 #undef pair23
@@ -452,7 +447,7 @@ steps_2x4:
   ssat allc, #8, allc
   ssat lowd, #8, lowd
   ssat alld, #8, alld
-  /* Lanes that are copies of the one before write the same results to the same place. */
+  /* A lane beyond the last pixel writes to the place of the lane before, which is stored later. */
   ldr r3, [sp, #TILES]
   ldr r1, [sp, #OUT]
   ldr r2, [sp, #LANE_OUT]
@@ -462,14 +457,14 @@ steps_2x4:
   add r2, r1
   add r12, r2
   add lr, r12
-  strb alla, [r1, r3]
-  strb lowa, [r1]
-  strb allb, [r2, r3]
-  strb lowb, [r2]
-  strb.w allc, [r12, r3]
-  strb.w lowc, [r12]
   strb.w alld, [lr, r3]
   strb.w lowd, [lr]
+  strb.w allc, [r12, r3]
+  strb.w lowc, [r12]
+  strb allb, [r2, r3]
+  strb lowb, [r2]
+  strb alla, [r1, r3]
+  strb lowa, [r1]
   ldr r2, [sp, #END]
   adds r1, #2
   str r1, [sp, #OUT]
@@ -497,6 +492,4 @@ advance_2x4:
 fill_4:
   fill 4
   end hn_tiles_2x4
-
-  fill_function hn_fill_4, 4, fill_4
 #endif
