@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hannah_hw.cli.boards import AgainstOption, calibrate_board
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.errors import InputError, RunError
 
@@ -32,6 +33,7 @@ def calibrate(
     reference: Annotated[
         str, typer.Option("--reference", help="Where the measurements come from, for the file.")
     ] = "",
+    against: AgainstOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fit the cycles of a kernel library on a core to measurements of single kernels.
@@ -41,7 +43,11 @@ def calibrate(
 
     - `hannah-hw calibrate my_sweep.csv`
     - `hannah-hw calibrate my_sweep.csv --out cost_models/m4/mine.yaml --reference "my board, 2026-01"`
+    - `hannah-hw calibrate stm32l4r5zi --against my_board.csv --out my_board.yaml` fits a chip's wait cycles and power
     """
+    if against is not None:
+        calibrate_board(str(sweep), against, out, as_json)
+        return
     from hannah_hw.cost import load_cost_model
     from hannah_hw.measure.calibration import calibrate as fit
     from hannah_hw.measure.calibration import write_cost_model
