@@ -30,8 +30,12 @@ SOFTMAX_BITS: Final = 18
 
 
 def floor_multiplier(scale: Any, bits: int = Q32) -> IntArray:
-    """``floor(scale * 2^bits + 1/2)``: a factor as a whole number; for int32 it must be below ``2^(31 - bits)``."""
-    return np.floor(np.ldexp(np.asarray(scale, np.float64), bits) + 0.5).astype(np.int64)
+    """``floor(scale * 2^bits + 1/2)``: a factor as a whole number, at most 2^52 either way.
+
+    For int32 it must be below ``2^(31 - bits)``.
+    """
+    whole = np.floor(np.ldexp(np.asarray(scale, np.float64), bits) + 0.5)
+    return np.clip(whole, -(2.0**52), 2.0**52).astype(np.int64)
 
 
 def q32_multipliers(scales: NDArray[np.float64]) -> NDArray[np.int32]:
@@ -133,6 +137,44 @@ def sum_constants(ratios: Any, zero_points: tuple[int, int], zero_out: int) -> S
         if abs(offset) + 128 * (m1 + m2) < 1 << 31:
             return Sum(m1, m2, offset, bits)
     raise UnsupportedError(f"the ratios of scales {tuple(float(r) for r in ratios)} of a sum are too large")
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Constants of a factor and an offset a channel: ``y = clamp((x * m + offset) >> bits)``, exact in int32.
+
+    Attributes:
+        multipliers: (channels,) ``floor(factor * scale_in / scale_out * 2^bits + 1/2)``.
+        offsets: (channels,) ``round(b / scale_out * 2^bits) + (zero_out << bits) + 2^(bits-1) - zero_in * m`` of the
+            real offset b.
+        bits: `ADD_BITS`, or as many fewer as it takes that nothing exceeds int32.
+    """
+
+    multipliers: NDArray[np.int32]
+    offsets: NDArray[np.int32]
+    bits: int
+
+
+def affine_constants(
+    ratios: NDArray[np.float64], offsets: NDArray[np.float64], zero_in: int, zero_out: int
+) -> Affine:
+    """Constants of a factor and an offset a channel.
+
+    Args:
+        ratios: (channels,) factors by which a step of the operand becomes steps of the result.
+        offsets: (channels,) real offsets in steps of the result.
+        zero_in: Zero point of the operand.
+        zero_out: Zero point of the result.
+
+    Raises:
+        UnsupportedError: A factor or an offset is a million steps of the result or more.
+    """
+    for bits in range(ADD_BITS, 0, -1):
+        multipliers = floor_multiplier(ratios, bits)
+        whole = floor_multiplier(offsets + zero_out, bits) + (1 << (bits - 1)) - zero_in * multipliers
+        if (np.abs(whole) + 128 * np.abs(multipliers) < 1 << 31).all():
+            return Affine(multipliers.astype(np.int32), whole.astype(np.int32), bits)
+    raise UnsupportedError("the factors or offsets of a channel are too large for the scale of the result")
 
 
 @dataclass(frozen=True)

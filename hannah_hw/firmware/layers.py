@@ -14,6 +14,7 @@ computes every kind of layer by it; kernels in C must agree bit by bit. The othe
 * ``add``: `arithmetic.Sum` of the two operands' ``scales``;
 * ``mul``: ``acc = (a - zero_a) · (b - zero_b)`` times `arithmetic.multiplier` of ``scales[0]``; the second operand
   has the data's shape, or one value a channel;
+* ``batch_norm``: `arithmetic.Affine` of ``scales``; ``bias`` holds its offsets and ``options`` its ``bits``;
 * ``avg_pool``: `arithmetic.Average` over the values of a window that lie inside the data; ``scales[0]`` is
   ``scale_in / scale_out``;
 * ``max_pool``, ``slice``, ``pad``, ``permute``, ``upsample``: copies; operand and result have the same scale and zero
@@ -72,7 +73,8 @@ class Layer:
         high: Largest output value.
         weights: (out_channels, kernel_h, kernel_w, in_channels / groups) int8 in [-127, 127], or None.
             Fully connected layers have kernel 1x1 and ``in_channels`` in the order of the operand's memory.
-        bias: (out_channels,) int32 accumulator units, the operand's zero point not yet folded in; None without weights.
+        bias: (out_channels,) int32 accumulator units, the operand's zero point not yet folded in; None without weights,
+            but for ``batch_norm``.
         scales: (out_channels,) float64, ``scale_in · scale_weight / scale_out``; for kinds without weights (1,) or
             one per operand, the ratio of operand scale to output scale; see the module.
         table: (256,) int8 results for the operands -128 ... 127, for functions of one value; of a ``concat``

@@ -1,7 +1,8 @@
 """Constants of the kernels without weights, the same in every kernel library.
 
-The sources are ``hn_elementwise.c``, ``hn_pool.c``, ``hn_softmax.c`` and ``hn_copy.c``; each kernel says there what it
-reads from the fields ``p0`` ... ``p7`` and from its constants. All factors come from `hannah_hw.firmware.arithmetic`.
+The sources are ``hn_elementwise.c``, ``hn_affine.c``, ``hn_pool.c``, ``hn_softmax.c`` and ``hn_copy.c``; each kernel
+says there what it reads from the fields ``p0`` ... ``p7`` and from its constants. All factors come from
+`hannah_hw.firmware.arithmetic`.
 """
 
 from __future__ import annotations
@@ -51,6 +52,12 @@ def _pack_mul(network: Network, layer: Layer) -> Packed:
     first, second = operands(network, layer)
     a_channel = int(second.size != first.size)
     return Packed(fields={"p0": factor.value, "p1": arithmetic.Q32 - factor.bits, "p2": a_channel})
+
+
+def _pack_affine(_network: Network, layer: Layer) -> Packed:
+    bits = int(layer.options["bits"])  # type: ignore[arg-type]
+    pairs = np.stack([arithmetic.floor_multiplier(layer.scales, bits), np.asarray(layer.bias)], axis=1)
+    return Packed(pairs.astype("<i4").tobytes(), {"p0": bits})
 
 
 def _pack_table(_network: Network, layer: Layer) -> Packed:
@@ -144,6 +151,7 @@ IMPLEMENTATIONS: Final[Mapping[str, tuple[Implementation, ...]]] = {
         ("mul", "hn_mul", "hn_elementwise.c", _pack_mul),
         ("lut", "hn_lut", "hn_elementwise.c", _pack_table),
         ("scale", "hn_lut", "hn_elementwise.c", _pack_table),
+        ("batch_norm", "hn_affine", "hn_affine.c", _pack_affine),
         ("avg_pool", "hn_avg_pool", "hn_pool.c", _pack_average),
         ("global_avg_pool", "hn_global_avg_pool", "hn_pool.c", _pack_average),
         ("max_pool", "hn_max_pool", "hn_pool.c", _nothing),

@@ -162,6 +162,14 @@ def _added(network: Network, layer: Layer, operands: Sequence[Int8Array]) -> Int
     return arithmetic.saturated(total, layer.low, layer.high)
 
 
+def _affine(_network: Network, layer: Layer, operands: Sequence[Int8Array]) -> Int8Array:
+    """A factor and an offset a channel by `arithmetic.Affine`."""
+    bits = int(layer.options["bits"])  # type: ignore[arg-type]
+    multipliers = arithmetic.floor_multiplier(layer.scales, bits)
+    sums = (operands[0].astype(np.int64) * multipliers + np.asarray(layer.bias)) >> bits
+    return arithmetic.saturated(sums, layer.low, layer.high)
+
+
 def _multiplied(network: Network, layer: Layer, operands: Sequence[Int8Array]) -> Int8Array:
     """A product with data of the same shape, or with one value a channel."""
     a, b = (
@@ -288,6 +296,7 @@ _KINDS: Final[Mapping[str, Callable[[Network, Layer, Sequence[Int8Array]], Int8A
     **dict.fromkeys(("activation", "sigmoid", "hard_sigmoid", "hard_swish", "scale"), _looked_up),
     "add": _added,
     "avg_pool": _averaged,
+    "batch_norm": _affine,
     "concat": _concatenated,
     "max_pool": _largest,
     "mul": _multiplied,

@@ -58,7 +58,7 @@ def quantise_others(model: ModelProto, ranges: Ranges, operators: frozenset[str]
     result = onnx.ModelProto()
     result.CopyFrom(model)
     graph = result.graph
-    emitter = _Nodes({tensor.name: tensor for tensor in graph.initializer})
+    emitter = Pairs({tensor.name: tensor for tensor in graph.initializer})
     nodes = list(graph.node)
     users: dict[str, list[NodeProto]] = {}
     for node in nodes:
@@ -97,8 +97,8 @@ def _is_stored(node: NodeProto, users: list[NodeProto], is_output: bool, operato
     return node.op_type in operators or any(user.op_type in operators for user in users)
 
 
-class _Nodes:
-    """Collects nodes and constants."""
+class Pairs:
+    """Collects pairs of quantise and dequantise nodes, and their constants."""
 
     def __init__(self, constants: dict[str, Any]) -> None:
         self.constants = constants

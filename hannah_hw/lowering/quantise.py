@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from hannah_hw.errors import ModelError
 from hannah_hw.files import write_atomically
 from hannah_hw.lowering.loading import checked, load, name_of, refusing
-from hannah_hw.lowering.mixed import has_own_bits, quantise_others
+from hannah_hw.lowering.mixed import Pairs, has_own_bits, quantise_others
 from hannah_hw.lowering.nodes import array_of
 from hannah_hw.lowering.runtime import calculator, runtime_errors
 
@@ -71,7 +71,7 @@ def quantise_int8(
 
     Args:
         float_model: Path or content of the model. Its batch may be symbolic or fixed. Batch normalisation
-            that is not folded into a convolution stays in float.
+            that is not folded into a convolution is computed in float, between int8 values.
         int8_path: Where the result is written, at once or not at all.
         calibration: (N, ...) inputs, float32; from the training data.
 
@@ -129,8 +129,32 @@ def _quantised(model: Any, ranges: Ranges) -> Any:
     )
     order = [node.name for node in model.graph.node]
     quantizer.quantize_model()
+    _round_normalised(quantizer.model.model.graph, ranges)
     _sort(quantizer.model.model.graph, order)
     return quantizer.model.model
+
+
+def _round_normalised(graph: Any, ranges: Ranges) -> None:
+    """Round what batch normalisations that stand by themselves read and write, where nothing does so far.
+
+    ONNX Runtime's own rule for them would round their factors to one scale for all channels.
+    """
+    taken = {node.input[0] for node in graph.node if node.op_type == "QuantizeLinear"}
+    rounded = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    emitter = Pairs({})
+    for node in graph.node:
+        if node.op_type != "BatchNormalization":
+            continue
+        (source, result) = node.input[0], node.output[0]
+        if source in ranges and source not in rounded | taken:
+            node.input[0] = emitter.pair(source, f"{source}/int8", ranges[source])
+            taken.add(source)
+        if result in ranges and result not in taken:
+            node.output[0] = f"{result}/float"
+            emitter.pair(node.output[0], result, ranges[result])
+            taken.add(result)
+    graph.node.extend(emitter.nodes)
+    graph.initializer.extend(emitter.constants.values())
 
 
 def _by_tensor(model: Any) -> dict[str, list[dict[str, Any]]]:

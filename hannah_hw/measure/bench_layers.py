@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import InputError
+from hannah_hw.firmware import arithmetic
 from hannah_hw.firmware.layers import Layer, Network, Value
 from hannah_hw.firmware.network.order import loops
 from hannah_hw.measure.sampling import Shape
@@ -109,9 +110,13 @@ def _operand_shapes(shape: Shape) -> list[tuple[int, int, int]]:
 
 def _parameters(
     shape: Shape, generator: np.random.Generator
-) -> tuple[Int8Array, NDArray[np.int32], NDArray[np.float64]] | tuple[None, None, None]:
+) -> tuple[Int8Array | None, NDArray[np.int32], NDArray[np.float64]] | tuple[None, None, None]:
     """Weights, biases and scales of a layer that has them."""
     columns = shape.columns
+    if shape.kind == "batch_norm":
+        channels = columns["out_channels"]
+        offsets = generator.integers(-64, 64, channels).astype(np.int32) << arithmetic.ADD_BITS
+        return None, offsets, generator.uniform(-0.9, 0.9, channels)
     if not columns["weights"]:
         return None, None, None
     channels, window = columns["out_channels"], (columns["kernel_h"], columns["kernel_w"])
@@ -130,6 +135,8 @@ def _options(shape: Shape) -> dict[str, int | tuple[int, ...]]:
     if shape.kind in ("concat", "slice"):
         options: dict[str, int | tuple[int, ...]] = {"axis": shape.moves.axis}
         return options | ({"begin": shape.moves.begin} if shape.kind == "slice" else {})
+    if shape.kind == "batch_norm":
+        return {"bits": arithmetic.ADD_BITS}
     if shape.kind == "permute":
         places = np.arange(math.prod(shape.input_shape)).reshape(shape.input_shape)
         found = loops(places.transpose(shape.moves.order).ravel())

@@ -310,6 +310,7 @@ PLAIN: Final[Mapping[str, Callable[[Draws], Made]]] = {
     "add": functools.partial(_elementwise, "add", operands=2),
     "mul": _product,
     "scale": functools.partial(_elementwise, "scale"),
+    "batch_norm": functools.partial(_elementwise, "batch_norm"),
     "avg_pool": functools.partial(_pool, "avg_pool"),
     "global_avg_pool": _global_pool,
     "max_pool": functools.partial(_pool, "max_pool"),

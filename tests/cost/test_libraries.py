@@ -52,7 +52,8 @@ def depthwise(size, stride=1, **columns):
         *((kind, {}, "lut") for kind in ("activation", "sigmoid", "hard_sigmoid", "hard_swish", "quantize")),
         *((kind, {}, kind) for kind in ("add", "mul", "scale", "max_pool", "concat", "softmax", "pad")),
         *((kind, {}, kind) for kind in ("slice", "upsample", "permute")),
-        *((kind, {}, None) for kind in ("layer_norm", "matmul", "batch_norm")),
+        ("batch_norm", {}, "batch_norm"),
+        *((kind, {}, None) for kind in ("layer_norm", "matmul")),
     ],
 )
 def test_our_kernels_are_selected_by_kind_and_shape(library, kind, columns, expected):

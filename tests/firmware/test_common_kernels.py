@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
 from hannah_hw.errors import UnsupportedError
+from hannah_hw.firmware import arithmetic, reference
 from hannah_hw.firmware.packing_common import IMPLEMENTATIONS
 from tests.firmware.kernel_calls import PLACES, Kernels, kernels_at, single
 
-SOURCES = ("hn_elementwise.c", "hn_pool.c", "hn_softmax.c", "hn_copy.c")
+SOURCES = ("hn_elementwise.c", "hn_affine.c", "hn_pool.c", "hn_softmax.c", "hn_copy.c")
 
 
 @pytest.fixture(params=PLACES)
@@ -75,6 +77,34 @@ def test_mul_is_the_rounded_product(kernels: Kernels, seed: int) -> None:
     factor = math.floor(scale * 2.0 ** (32 - shift) + 0.5)
     wanted = zero_out + (acc * factor + (1 << (31 - shift)) >> (32 - shift))
     assert (y == wanted.clip(low, high)).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_channels_have_a_factor_and_an_offset(kernels: Kernels, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(n) for n in rng.integers(1, 9, 3))
+    zero_in, zero_out = (int(z) for z in rng.integers(-128, 128, 2))
+    factors, offsets = rng.normal(0, 2, shape[2]), rng.normal(0, 40, shape[2])
+    constants = arithmetic.affine_constants(factors, offsets, zero_in, zero_out)
+    low, high = clamps(rng)
+    network, layer = single(
+        "batch_norm",
+        [shape],
+        shape,
+        [zero_in],
+        zero_out,
+        scales=factors,
+        options={"bits": constants.bits},
+        low=low,
+        high=high,
+    )
+    layer = dataclasses.replace(layer, bias=constants.offsets)
+    (implementation,) = IMPLEMENTATIONS["batch_norm"]
+    x = int8(rng, *shape)
+    y = kernels.run(network, layer, implementation, [x], in_place=None if seed % 2 else 0)
+    exact = ((x.astype(float) - zero_in) * factors + offsets + zero_out).clip(low, high)
+    assert (np.abs(y - exact) <= 0.5 + 0.01).all()
+    assert (y == reference.run_layer(network, layer, [x])).all()
 
 
 @pytest.mark.parametrize("name", ["lut", "scale"])

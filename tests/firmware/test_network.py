@@ -71,6 +71,9 @@ OPERATORS = {
     "relu6": operators.Relu6(),
     "scale": lambda x: operators.Scale(3.0)(operators.MaxPooling(2)(x)),
     "folded scale": operators.Scale(3.0),
+    "batch normalisation": lambda x: operators.Relu()(
+        blocks.batch_norm(operators.Add()(x, operators.Relu()(x)))
+    ),
     "sum": lambda x: operators.Add()(x, operators.MaxPooling(3)(x)),
     "pools": lambda x: operators.AvgPooling(3, stride=2, padding=1)(operators.MaxPooling(2)(x)),
     "split and concat": lambda x: operators.Concat()(*reversed(blocks.channel_split(x, 3))),
@@ -314,12 +317,11 @@ def test_what_has_no_kernel_is_refused_by_name():
         file.model(file.pair(file.op("Softplus", [x]), 0.1, 0)), r"'Softplus_2' \(Softplus\) cannot be read"
     )
     file = File((2, 4, 4))
-    x = file.pair("x", 0.03, 4)
-    numbers = [file.constant(np.ones(2)) for _ in range(4)]
-    y = file.pair(file.op("BatchNormalization", [x, *numbers]), 0.1, 0)
+    y = convolution(file, file.pair("x", 0.03, 4), 0.03, (3, 2, 1, 1), after=None)
+    numbers = [file.constant(np.ones(3)) for _ in range(4)]
+    y = file.pair(file.op("BatchNormalization", [y, *numbers]), 0.1, 0)
     refused(
-        file.model(y),
-        r"'BatchNormalization_2' \(BatchNormalization, kind batch_norm\) has no integer kernel: fold",
+        file.model(y), r"'BatchNormalization_\d' \(batch_norm\) stands by itself behind 'Conv_4'; fold it"
     )
     file = File((4, 4))
     x = file.pair("x", 0.03, 4)

@@ -108,6 +108,14 @@ COMMON: Final[tuple[KernelClass, ...]] = (
     ),
     KernelClass("scale", ("scale",), "scaling", ELEMENTS, constants=_table, in_place=anywhere),
     KernelClass(
+        "batch_norm",
+        ("batch_norm",),
+        "batch normalisation by itself",
+        {"outputs": outputs, "pixels": lambda s: s["pixels"], "calls": one},
+        constants=lambda s: s["out_channels"] * 8.0,
+        in_place=anywhere,
+    ),
+    KernelClass(
         "global_avg_pool",
         ("avg_pool",),
         "global average pooling",

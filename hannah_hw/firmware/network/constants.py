@@ -159,6 +159,20 @@ class Constants:
         whole = values.astype(np.int64) - middle
         return Levels(whole, scales.astype(np.float32).astype(np.float64), axis % max(values.ndim, 1))
 
+    def real(self, name: str) -> NDArray[np.float64] | None:
+        """The values of a constant, quantised or not; None where it is none."""
+        array = self.array(name)
+        if array is not None:
+            return array.astype(np.float64)
+        levels = self.levels(name)
+        if levels is None:
+            return None
+        shape = [1] * levels.values.ndim
+        if len(levels.scales) > 1:
+            shape[levels.axis] = -1
+        result: NDArray[np.float64] = levels.values * levels.scales.reshape(shape)
+        return result
+
     def _rounded(self, name: str) -> NDArray[Any]:
         """A float constant behind a quantise node, as ONNX rounds it."""
         node = self._producers.get(name)

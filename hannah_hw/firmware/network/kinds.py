@@ -17,7 +17,7 @@ from hannah_hw.firmware.network.order import loops, memory_axis, memory_order, s
 from hannah_hw.firmware.network.stored import RANGES, Stored, clamp_of, number
 from hannah_hw.firmware.network.weights import integer_bias, integer_weights
 from hannah_hw.graph import Op
-from hannah_hw.operators import Concat, Permute, Scale, Slice, Upsample
+from hannah_hw.operators import BatchNorm, Concat, Permute, Scale, Slice, Upsample
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -146,6 +146,27 @@ def _add(kind: str, site: Site) -> Layer:
     return site.layer(kind, scales=ratios)
 
 
+def _batch_norm(kind: str, site: Site) -> Layer:
+    scale, offset, mean, variance = (
+        np.asarray(site.constants.real(name), np.float64) for name in site.node.input[1:5]
+    )
+    statistics = [part.astype(np.float32) for part in (mean, variance, scale, offset)]
+    factor, shift = cast("BatchNorm", site.op).affine(statistics)
+    result = site.result
+    constants = arithmetic.affine_constants(
+        factor * site.first.scale / result.scale,
+        shift / result.scale,
+        site.first.zero_point,
+        result.zero_point,
+    )
+    return site.layer(
+        kind,
+        scales=factor * site.first.scale / result.scale,
+        bias=constants.offsets,
+        options={"bits": constants.bits},
+    )
+
+
 def _mul(kind: str, site: Site) -> Layer:
     product = site.first.scale * site.values[site.inputs[1]].scale / site.result.scale
     arithmetic.multiplier(product)
@@ -260,6 +281,7 @@ _KINDS: Final[Mapping[str, Callable[[str, Site], Layer]]] = {
     **dict.fromkeys((*_CURVES, "activation", "scale"), _curve),
     "add": _add,
     "avg_pool": _average,
+    "batch_norm": _batch_norm,
     "concat": _concat,
     "mul": _mul,
     "permute": _permute,
@@ -268,7 +290,6 @@ _KINDS: Final[Mapping[str, Callable[[str, Site], Layer]]] = {
 
 #: Kinds without a kernel -> why, and what to do.
 _WHY_NOT: Final[Mapping[str, str]] = {
-    "batch_norm": "fold it into the convolution before it, or use a convolution with groups",
     "layer_norm": "it needs floating point; use batch normalisation",
     "matmul": "products of two computed values are not supported; use fully connected layers",
     "quantize": "only int8 values are supported; remove it",

@@ -139,16 +139,16 @@ def _refuse(model: OnnxModel, rows: list[dict[str, int | str]], where: str) -> N
             raise UnsupportedError(
                 f"{where}: {name!r} ({model.sources[name].op_type}) cannot be read: {model.foreign[name]}"
             )
-        reason = why_not(str(row["kind"]))
-        if reason:
-            raise UnsupportedError(
-                f"{where}: {name!r} ({model.sources[name].op_type}, kind {row['kind']}) has no integer kernel: {reason}"
-            )
         widths = {column: row[column] for column in BIT_COLUMNS if row[column] != 8}
         if widths:
             raise UnsupportedError(
                 f"{where}: {name!r} has {', '.join(f'{c} {w}' for c, w in widths.items())}; firmware kernels are int8 "
                 "throughout"
+            )
+        reason = why_not(str(row["kind"]))
+        if reason:
+            raise UnsupportedError(
+                f"{where}: {name!r} ({model.sources[name].op_type}, kind {row['kind']}) has no integer kernel: {reason}"
             )
 
 
