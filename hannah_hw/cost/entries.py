@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from hannah_hw.workload.table import Kernels
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+T = TypeVar("T")
 #: A formula over columns, and a condition.
 Formula = Callable[["Entries"], FloatArray]
 Condition = Callable[["Entries"], BoolArray]
@@ -33,6 +34,7 @@ class Entries:
         self._runs: list[tuple[int, slice, NDArray[np.int64]]] | None = None
         self._whole: dict[str, NDArray[np.int64]] = {}
         self._real: dict[str, FloatArray] = {}
+        self._derived: dict[str, Any] = {}
 
     @classmethod
     def of_first(cls, kernels: Kernels) -> Entries:
@@ -89,6 +91,18 @@ class Entries:
             derive = _DERIVED.get(name)
             self._real[name] = derive(self) if derive is not None else self.whole(name).astype(np.float64)
         return self._real[name]
+
+    def once(self, name: str, derive: Callable[[Entries], T]) -> T:
+        """What a function of the entries gives, computed when it is first asked for.
+
+        Args:
+            name: One for each function.
+            derive: The function.
+        """
+        if name not in self._derived:
+            self._derived[name] = derive(self)
+        result: T = self._derived[name]
+        return result
 
 
 class WholeColumns(dict[str, NDArray[np.int64]]):

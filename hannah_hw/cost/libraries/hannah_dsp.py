@@ -16,7 +16,8 @@ import numpy as np
 
 from hannah_hw.cost.classes import KernelClass, Library
 from hannah_hw.cost.entries import Entries, FloatArray, Formula
-from hannah_hw.cost.libraries.hannah_common import COMMON, anywhere, one, up_to
+from hannah_hw.cost.libraries.hannah_common import COMMON, anywhere, up_to
+from hannah_hw.cost.libraries.loops import one, real
 from hannah_hw.cost.libraries.selection import (
     is_dense,
     is_depthwise,
@@ -24,44 +25,29 @@ from hannah_hw.cost.libraries.selection import (
     is_pointwise,
     is_row,
 )
+from hannah_hw.cost.libraries.tiles import (
+    GEMM,
+    gemm_constants,
+    gemm_scratch,
+    padded_depth,
+    paired,
+    plain,
+    quads,
+)
 
-
-def _depth(s: Entries) -> FloatArray:
-    """(N,) elements of one window of one group, padded to four."""
-    return up_to(4, s["depth"] / s["groups"])
-
-
-def _groups(s: Entries) -> FloatArray:
-    """(N,) groups of four channels over all groups of the convolution."""
-    return s["groups"] * np.ceil(s["out_channels"] / s["groups"] * 0.25)
-
-
-def _pairs(s: Entries) -> FloatArray:
-    """(N,) pairs of pixels."""
-    return np.ceil(s["pixels"] * 0.5)
-
-
-def _gemm_constants(s: Entries) -> FloatArray:
-    return _groups(s) * 4.0 * (_depth(s) + 8.0)
-
-
-def _gemm_reads(s: Entries) -> FloatArray:
-    # A word holds four weights; a group has four biases and their combinations, and four multipliers.
-    return _pairs(s) * _groups(s) * (_depth(s) + 8.0)
-
-
-_GEMM: Final[Mapping[str, Formula]] = {
-    "macs": lambda s: _pairs(s) * _groups(s) * _depth(s) * 8.0,
-    "tiles": lambda s: _pairs(s) * _groups(s),
-    "im2col": lambda s: s["pixels"] * s["depth"],
-    "taps": lambda s: s["taps"],
+_VECTOR: Final[Mapping[str, Formula]] = {
+    "steps": paired(lambda s: s["pixels"] * real(quads(s) * (padded_depth(s) >> 2))),
+    "turns": paired(lambda s: s["pixels"] * real(quads(s) * -(-padded_depth(s) // 16))),
+    "quads": paired(lambda s: s["pixels"] * real(quads(s))),
+    "rest_vectors": paired(lambda s: s["pixels"] * (s.whole("out_channels") & 3 > 0)),
+    "rest_channels": paired(lambda s: s["pixels"] * s["out_rest"]),
+    "plain_steps": plain(lambda s: s["pixels"] * np.ceil(s["out_channels"] * 0.5) * (padded_depth(s) >> 1)),
+    "plain_pairs": plain(lambda s: s["pixels"] * np.ceil(s["out_channels"] * 0.5)),
+    "words": lambda s: s["pixels"] * (s.whole("in_channels") >> 2),
+    "tail_bytes": lambda s: s["pixels"] * s["in_rest"],
     "pixels": lambda s: s["pixels"],
     "calls": one,
 }
-
-
-def _gemm_scratch(s: Entries) -> FloatArray:
-    return 4.0 * _depth(s)
 
 
 def _padded_height(s: Entries) -> FloatArray:
@@ -115,11 +101,11 @@ CLASSES: Final[tuple[KernelClass, ...]] = (
         "conv_1x1",
         ("conv",),
         "1x1 convolution",
-        _GEMM,
+        GEMM,
         is_pointwise,
-        _gemm_reads,
-        _gemm_scratch,
-        _gemm_constants,
+        None,
+        gemm_scratch,
+        gemm_constants,
     ),
     # Channel records: bias, multiplier, rows of taps as 16-bit lanes, at both alignments where the stride is 1.
     _square(3, 1, 8 + 3 * 8),
@@ -139,37 +125,27 @@ CLASSES: Final[tuple[KernelClass, ...]] = (
         lambda s: s["out_channels"] * (8.0 + up_to(4, s["window"])),
         anywhere,
     ),
-    KernelClass(
-        "conv_1xn", ("conv",), "1-D convolution", _GEMM, is_row, _gemm_reads, _gemm_scratch, _gemm_constants
-    ),
-    KernelClass(
-        "conv", ("conv",), "convolution", _GEMM, is_dense, _gemm_reads, _gemm_scratch, _gemm_constants
-    ),
+    KernelClass("conv_1xn", ("conv",), "1-D convolution", GEMM, is_row, None, gemm_scratch, gemm_constants),
+    KernelClass("conv", ("conv",), "convolution", GEMM, is_dense, None, gemm_scratch, gemm_constants),
     KernelClass(
         "conv_grouped",
         ("conv",),
         "grouped convolution",
-        _GEMM,
+        GEMM,
         None,
-        _gemm_reads,
-        _gemm_scratch,
-        _gemm_constants,
+        None,
+        gemm_scratch,
+        gemm_constants,
     ),
     KernelClass(
         "fc",
         ("linear",),
         "fully connected",
-        {
-            "macs": lambda s: s["pixels"] * _groups(s) * _depth(s) * 4.0,
-            "tiles": lambda s: s["pixels"] * _groups(s),
-            "inputs": lambda s: s["pixels"] * s["in_channels"],
-            "pixels": lambda s: s["pixels"],
-            "calls": one,
-        },
+        _VECTOR,
         None,
-        lambda s: s["pixels"] * _groups(s) * (_depth(s) + 8.0),
-        lambda s: 2.0 * _depth(s),
-        _gemm_constants,
+        None,
+        lambda s: real(2 * padded_depth(s)),
+        gemm_constants,
     ),
     *COMMON,
 )
