@@ -1,4 +1,4 @@
-"""``hannah-hw export``: chosen models of a run, as files to take away."""
+"""``hannah-hw export``: chosen models of a run, or one model, as files to take away."""
 
 from __future__ import annotations
 
@@ -12,42 +12,114 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from hannah_hw.cli.export_c import Options, project_of, run_target, summary
 from hannah_hw.cli.output import JsonOption, emit, say, write
 from hannah_hw.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from hannah_hw.report import Candidate, ReportData
 
-FORMATS: Final = ("onnx", "csv")
+FORMATS: Final = ("onnx", "csv", "c")
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory: what `search --out` wrote.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|MODEL.onnx", help="A run directory: what `search --out` wrote; or, for C, a model."
+        ),
+    ],
     pick: Annotated[
         str,
         typer.Option(
             "--pick",
             "-p",
-            help="knee, front, best (lowest first objective), ids, or conditions on the front.",
+            help="Of a run: knee, front, best (lowest first objective), ids, or conditions on the front.",
         ),
     ] = "knee",
-    to: Annotated[str, typer.Option("--to", help="onnx, csv, or both separated by a comma.")] = "onnx",
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", help="onnx, csv, c, or several separated by commas; by default onnx, of a model c."
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write to.")] = Path("export"),
+    target: Annotated[
+        str | None,
+        typer.Option("--target", "-t", help="For C: the chip; by default the run's."),
+    ] = None,
+    core: Annotated[
+        str | None,
+        typer.Option(
+            "--core", help="For C: a core in place of the target's, as in m33; `host` is this machine."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="For C: what names begin with; by default the model's name."),
+    ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            "--calibration",
+            metavar="FILE.npy",
+            help="For C: quantise a float32 MODEL.onnx with these inputs (N, ...).",
+        ),
+    ] = None,
+    build: Annotated[
+        bool, typer.Option("--build", help="For C: build it too, and write measured sizes into its README.")
+    ] = False,
+    compiler: Annotated[
+        str | None,
+        typer.Option(
+            "--compiler", help="Of --build: zig or gcc; by default zig where it is installed, else gcc."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Copy the chosen int8 ONNX models of a run, and a table of their figures.
+    """Write chosen int8 models of a run as ONNX files, as a table of their figures, or as C for a microcontroller.
 
     - `hannah-hw export runs/mnist` copies the knee of the front to `export/`
     - `hannah-hw export runs/mnist --pick front --to onnx,csv --out models`
     - `hannah-hw export runs/mnist --pick "latency < 5 ms and ram <= 32 KiB"`
     - `hannah-hw export runs/mnist --pick 3f2a,90c1` by the beginning of their ids
+    - `hannah-hw export runs/mnist --to c --build` a C project for the run's target, with its README
+    - `hannah-hw export model.onnx --target nrf5340 --name keywords` the same of any int8 model
     """
-    from hannah_hw.report import pick_candidates, read_run
+    whole_run = source.suffix != ".onnx"
+    formats = _formats(to if to is not None else "onnx" if whole_run else "c")
+    options = Options(target, core, name, calibration, build, compiler)
+    options.check("c" in formats, whole_run)
+    if whole_run:
+        _export_run(source, pick, formats, out, options, as_json)
+        return
+    if formats != ["c"]:
+        raise InputError("a model is written as C; onnx and csv are for runs", where="--to", allowed=("c",))
+    project = project_of(source, out, options)
+    emit(
+        {
+            "picked": [source.stem],
+            "files": [project.folder / file for file in project.files],
+            "projects": [project],
+        },
+        as_json,
+        lambda: write(summary(project)),
+    )
 
-    formats = [name.strip() for name in to.split(",") if name.strip()]
-    for name in formats or [to]:
+
+def _formats(text: str) -> list[str]:
+    formats = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    for name in formats or [text]:
         if name not in FORMATS:
             raise InputError(f"unknown format {name!r}", where="--to", allowed=FORMATS, given=name)
+    return formats
+
+
+def _export_run(
+    run: Path, pick: str, formats: Sequence[str], out: Path, options: Options, as_json: bool
+) -> None:
+    from hannah_hw.report import pick_candidates, read_run
+
     data = read_run(run)
     chosen = pick_candidates(data, pick)
     files = {}
@@ -55,26 +127,37 @@ def export(
         files.update(_models(data, chosen))
     if "csv" in formats:
         files["candidates.csv"] = _csv(data, chosen).encode()
+    projects = []
+    if "c" in formats:
+        options = run_target(data, options)
+        projects = [project_of(_artifact(data, candidate), out, options) for candidate in chosen]
     written = _write(out, files)
     for warning in data.warnings:
         say(f"warning: {warning}")
+    lines = [*map(str, written), *map(summary, projects)]
+    written += [project.folder / file for project in projects for file in project.files]
     emit(
-        {"picked": [candidate.id for candidate in chosen], "files": written},
+        {
+            "picked": [candidate.id for candidate in chosen],
+            "files": written,
+            **({"projects": projects} if "c" in formats else {}),
+        },
         as_json,
-        lambda: write("\n".join(str(path) for path in written)),
+        lambda: write("\n".join(lines)),
     )
 
 
 def _models(data: ReportData, chosen: Sequence[Candidate]) -> dict[str, bytes]:
-    files = {}
-    for candidate in chosen:
-        if candidate.artifact is None:
-            raise RunError(
-                f"the ONNX file of {candidate.id} is not in {data.folder / 'artifacts'}; "
-                "resume the run, or pick another candidate"
-            )
-        files[f"{candidate.id}.onnx"] = (data.folder / candidate.artifact).read_bytes()
-    return files
+    return {f"{candidate.id}.onnx": _artifact(data, candidate).read_bytes() for candidate in chosen}
+
+
+def _artifact(data: ReportData, candidate: Candidate) -> Path:
+    if candidate.artifact is None:
+        raise RunError(
+            f"the ONNX file of {candidate.id} is not in {data.folder / 'artifacts'}; "
+            "resume the run, or pick another candidate"
+        )
+    return data.folder / candidate.artifact
 
 
 def _csv(data: ReportData, chosen: Sequence[Candidate]) -> str:

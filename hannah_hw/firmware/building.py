@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hannah_hw.emulation.elf import Sizes, elf_sizes
+from hannah_hw.errors import RunError
+from hannah_hw.files import write_atomically
 from hannah_hw.firmware.linking import emulated_memory, link, link_host, start_objects
 from hannah_hw.firmware.objects import KERNEL_FOLDER, compile_objects
 from hannah_hw.firmware.project import Project
-from hannah_hw.firmware.toolchain import Compiler, CompilerName, find
+from hannah_hw.firmware.readme import Measured, readme
+from hannah_hw.firmware.toolchain import Compiler, find
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Built:
     compiler: Compiler
 
 
-def build(project: Project, compiler: Compiler | CompilerName | None = None) -> Built:
+def build(project: Project, compiler: Compiler | str | None = None) -> Built:
     """Compile and link a project, in its folder ``build``.
 
     Kernels come from the object cache, and only the network's own files are compiled. Firmware is linked where
@@ -35,6 +39,7 @@ def build(project: Project, compiler: Compiler | CompilerName | None = None) -> 
         compiler: The compiler, or its name; by default the first that is there.
 
     Raises:
+        InputError: There is no compiler of that name.
         MissingToolError: There is no compiler.
         CompilerError: It failed, or lacks a feature of the core.
         EvaluationError: The firmware does not fit into the chip's flash or RAM; its kind is ``memory``.
@@ -49,7 +54,10 @@ def build(project: Project, compiler: Compiler | CompilerName | None = None) -> 
         *compile_objects(compiler, [KERNEL_FOLDER / name for name in project.design.sources]),
     ]
     folder = project.folder / "build"
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot make {folder}: {error.strerror or error}") from error
     if core is None or project.memory is None:
         return Built(link_host(compiler, objects, folder / f"lib{prefix}.so"), compiler)
     usual = emulated_memory(core)
@@ -63,3 +71,20 @@ def build(project: Project, compiler: Compiler | CompilerName | None = None) -> 
         title=f"the firmware of {prefix}",
     )
     return Built(elf, compiler)
+
+
+def write_sizes(project: Project, built: Built) -> Sizes:
+    """Write the sizes of built firmware into the project's README.
+
+    Raises:
+        MissingExtraError: pyelftools is not installed.
+        RunError: The file cannot be written.
+    """
+    sizes = elf_sizes(built.elf)
+    measured = Measured(sizes.flash_bytes, sizes.code_bytes, sizes.ram_bytes, built.compiler.version)
+    text = readme(project.design, project.memory, project.stack_bytes, project.title, measured)
+    try:
+        write_atomically(project.folder / "README.md", text.encode())
+    except OSError as error:
+        raise RunError(f"cannot write to {project.folder}: {error.strerror or error}") from error
+    return sizes

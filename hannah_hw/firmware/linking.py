@@ -139,21 +139,7 @@ def link(
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=".linking-") as folder:
             script, elf = Path(folder, "link.ld"), Path(folder, "firmware.elf")
             script.write_text(linker_script(memory, stack_bytes, title), encoding="utf-8")
-            rest = [
-                *flags,
-                f"-Wl,-T,{script}",
-                *map(str, objects),
-                *compiler.settings.libraries,
-                "-o",
-                str(elf),
-            ]
-            try:
-                compiler.run([*compiler.settings.link_flags, *rest], f"link {title}")
-            except CompilerError as error:
-                if compiler.name != "zig" or "undefined symbol" not in error.output:
-                    raise
-                own = [flag for flag in compiler.settings.link_flags if flag != "-nostdlib"]
-                compiler.run([*own, *rest], f"link {title}")
+            _link(compiler, [*flags, f"-Wl,-T,{script}"], objects, elf, title)
             elf.replace(output)
     except CompilerError as error:
         _explain(error, memory, title)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hannah_hw.cores import Core
+from hannah_hw.cost import price
 from hannah_hw.errors import RunError
 from hannah_hw.files import write_atomically
 from hannah_hw.firmware import readme, sources
@@ -24,14 +25,17 @@ from hannah_hw.firmware.linking import (
     linker_script,
     start_sources,
 )
+from hannah_hw.firmware.network import workload_of
 from hannah_hw.firmware.objects import KERNEL_FOLDER, feature_assertions, included
 from hannah_hw.firmware.toolchain import settings
 
 if TYPE_CHECKING:
     from hannah_hw.targets import Target
 
-#: Where a Cortex-M or a RISC-V core has its memories where a target does not say; sizes are the target's.
+#: Bytes of flash and RAM where no target says them.
 _SIZES: Final = (1 << 20, 256 << 10)
+#: What targets call the runtime that a project is.
+_RUNTIME: Final = "hannah"
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ def generate(
         EvaluationError: The network does not fit into the target's RAM; its kind is ``memory``.
         RunError: A file cannot be written.
     """
-    arena = target.model.arena if target is not None else None
+    own = own_runtime(target) if target is not None else None
+    arena = own.model.arena if own is not None else None
     design = make_design(
         network,
         core,
@@ -124,11 +129,24 @@ def generate(
         "weights.c": sources.weights(design),
         **_main(design),
         **built_by,
-        "README.md": readme.readme(design, memory, stack_bytes, title),
+        "README.md": readme.readme(design, memory, stack_bytes, title, code_bytes=_code_bytes(design, own)),
     }
     contents = {path: text.encode() for path, text in texts.items()} | _copies(design)
     _write(folder, contents)
     return Project(folder, design, memory, stack_bytes, title, tuple(sorted(contents)))
+
+
+def own_runtime(target: Target) -> Target:
+    """The target with the runtime of our own kernels in use, where it has that runtime."""
+    return target.using(_RUNTIME) if _RUNTIME in target.model.runtimes else target
+
+
+def _code_bytes(design: Design, target: Target | None) -> float | None:
+    """The code's size as the target's cost model estimates it; None where it has none of our kernels."""
+    if target is None or target.model.runtime != _RUNTIME or design.core is not target.processor:
+        return None
+    costs = price(workload_of(design.network), target)
+    return float(costs.code_bytes[0]) if costs.supported[0] else None
 
 
 def chip_memory(core: Core, target: Target | None) -> MemoryMap:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from hannah_hw.firmware.design import Design
@@ -25,7 +26,31 @@ _REAL: Final = (
 )
 
 
-def readme(design: Design, memory: MemoryMap | None, stack_bytes: int, title: str) -> str:
+@dataclass(frozen=True)
+class Measured:
+    """Sizes of built firmware.
+
+    Attributes:
+        flash_bytes: All that is stored in flash.
+        code_bytes: The code in it.
+        ram_bytes: Static data, without the stack.
+        compiler: What built it.
+    """
+
+    flash_bytes: int
+    code_bytes: int
+    ram_bytes: int
+    compiler: str
+
+
+def readme(
+    design: Design,
+    memory: MemoryMap | None,
+    stack_bytes: int,
+    title: str,
+    measured: Measured | None = None,
+    code_bytes: float | None = None,
+) -> str:
     """``README.md``.
 
     Args:
@@ -33,6 +58,8 @@ def readme(design: Design, memory: MemoryMap | None, stack_bytes: int, title: st
         memory: The chip's memories; None for the host.
         stack_bytes: What the stack may grow to.
         title: The chip, the core or the host.
+        measured: Sizes, once it was built.
+        code_bytes: An estimate of the code's size, where there is one.
     """
     about = (
         f"An int8 network as C for {markdown(title)}: {len(design.steps)} layers, {design.macs:,} multiply-accumulates "
@@ -41,7 +68,7 @@ def readme(design: Design, memory: MemoryMap | None, stack_bytes: int, title: st
     parts = [
         [f"# {design.prefix}", "", about, ""],
         _building(design),
-        _sizes(design, memory, stack_bytes),
+        _sizes(design, memory, stack_bytes, measured, code_bytes),
         _using(design),
         _layers(design),
         ["## Licence", "", _LICENCE, ""],
@@ -71,19 +98,34 @@ def _building(design: Design) -> list[str]:
     return ["## Build", "", "```console", *lines, "```", "", note, ""]
 
 
-def _sizes(design: Design, memory: MemoryMap | None, stack_bytes: int) -> list[str]:
-    plan = design.memory
-    rows = [
-        ("RAM: arena", plan.arena_bytes, "exact; values between layers and scratch memory"),
+def _sizes(
+    design: Design,
+    memory: MemoryMap | None,
+    stack_bytes: int,
+    measured: Measured | None,
+    code_bytes: float | None,
+) -> list[str]:
+    flash = design.constant_bytes + design.description_bytes
+    rows: list[tuple[str, float, str]] = [
+        ("RAM: arena", design.memory.arena_bytes, "exact; values between layers and scratch memory"),
         ("flash: weights and other constants", design.constant_bytes, "exact"),
         ("flash: descriptions of layers", design.description_bytes, "exact"),
     ]
-    lines = ["## Memory", "", "| | bytes | |", "|---|---:|---|"]
-    lines += [f"| {what} | {size:,} | {note} |" for what, size, note in rows]
     if memory is not None:
-        lines.insert(5, f"| RAM: stack | {stack_bytes:,} | reserved in `link.ld` |")
-        rest = f"{format_bytes(memory.flash_bytes)} of flash and {format_bytes(memory.ram_bytes)} of RAM"
-        lines += ["", f"`link.ld` has {rest}. Code comes on top; `make size` shows it."]
+        rows.insert(1, ("RAM: stack", stack_bytes, "reserved in `link.ld`"))
+    if measured is not None:
+        by = f"measured, {markdown(measured.compiler)}"
+        rows.append(("flash: code", measured.code_bytes, by))
+        rows.append(("**flash**", measured.flash_bytes, by))
+        rows.append(("**RAM** without the stack", measured.ram_bytes, by))
+    elif code_bytes is not None:
+        rows.append(("flash: code", code_bytes, "estimated"))
+        rows.append(("**flash**", flash + code_bytes, "estimated"))
+    lines = ["## Memory", "", "| | bytes | |", "|---|---:|---|"]
+    lines += [f"| {what} | {size:,.0f} | {note} |" for what, size, note in rows]
+    if memory is not None:
+        chip = f"{format_bytes(memory.flash_bytes)} of flash and {format_bytes(memory.ram_bytes)} of RAM"
+        lines += ["", f"`link.ld` is made for {chip}; `make size` shows what a build needs."]
     return [*lines, ""]
 
 

@@ -160,12 +160,12 @@ class CompilerError(RunError):
         super().__init__(":\n".join([message, "\n".join(lines[:_QUOTED]) + more]) if lines else message)
 
 
-def find(core: Core | None, prefer: CompilerName | None = None) -> Compiler:
+def find(core: Core | None, prefer: str | None = None) -> Compiler:
     """A compiler for a core: zig where it is installed, else the GNU compiler.
 
     Args:
         core: The core; None is the host, where the order is ``gcc``, ``cc``, zig.
-        prefer: Take this one or fail.
+        prefer: Take this one of `COMPILERS` or fail.
 
     Raises:
         InputError: `prefer` is no compiler.
@@ -173,11 +173,11 @@ def find(core: Core | None, prefer: CompilerName | None = None) -> Compiler:
     """
     if prefer is not None and prefer not in COMPILERS:
         raise InputError(f"unknown compiler {prefer!r}", allowed=COMPILERS, given=prefer)
-    order: tuple[CompilerName, ...] = ("zig", "gcc") if core is not None else ("gcc", "zig")
-    for name in order if prefer is None else (prefer,):
-        found = _zig(core) if name == "zig" else _gcc(core)
-        if found is not None:
-            return found
+    for name in ("zig", "gcc") if core is not None else ("gcc", "zig"):
+        if prefer in (None, name):
+            found = _zig(core) if name == "zig" else _gcc(core)
+            if found is not None:
+                return found
     wanted = {
         "zig": "pip install 'hannah-hw[emulate]' (zig)",
         "gcc": f"the package {_DEBIAN[core.gcc[0] if core is not None else '']} of Debian or Ubuntu",

@@ -1,0 +1,189 @@
+"""``hannah-hw export --to c``: models as C projects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from hannah_hw.cores import CORES, Core, core_named
+from hannah_hw.errors import EvaluationError, InputError, UnsupportedError
+from hannah_hw.quantities import format_bytes
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from hannah_hw.report import ReportData
+    from hannah_hw.targets import Target
+
+#: The name of this machine among cores.
+HOST: Final = "host"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options that C projects alone have; see the verb."""
+
+    target: str | None
+    core: str | None
+    name: str | None
+    calibration: str | None
+    build: bool
+    compiler: str | None
+
+    def check(self, c: bool, whole_run: bool) -> None:
+        """Refuse options that would do nothing.
+
+        Args:
+            c: Whether C is written.
+            whole_run: Whether the models are those of a run.
+
+        Raises:
+            InputError: Such an option was given, or a model has neither target nor core.
+        """
+        given = {
+            "--target": self.target,
+            "--core": self.core,
+            "--name": self.name,
+            "--calibration": self.calibration,
+            "--build": self.build,
+            "--compiler": self.compiler,
+        }
+        for option, value in given.items():
+            if value and not c:
+                raise InputError(f"{option} is for C; add --to c", where=option)
+        if self.compiler and not self.build:
+            raise InputError("it is what --build compiles with; add --build", where="--compiler")
+        if self.calibration and whole_run:
+            raise InputError("models of a run are int8 already; leave it out", where="--calibration")
+        if c and not whole_run and not self.target and not self.core:
+            raise InputError("name a chip with --target, or --core", where="--to c", allowed=(*CORES, HOST))
+        if self.core is not None and self.core not in (*CORES, HOST):
+            raise InputError(
+                f"unknown core {self.core!r}", where="--core", allowed=(*CORES, HOST), given=self.core
+            )
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A project that was written.
+
+    Attributes:
+        model: The model's file.
+        folder: Where the project is.
+        files: Its files, relative to the folder.
+        prefix: Beginning of its public names.
+        chip: The chip or core that it is for.
+        arena_bytes: Its arena.
+        constant_bytes: Its weights and other constants.
+        elf: The built program; None if it was not built.
+        flash_bytes: Of the built program; None for the host, or if it was not built.
+        ram_bytes: The same, without the stack.
+        stack_bytes: What the linker script reserves for the stack.
+        compiler: What built it.
+    """
+
+    model: Path
+    folder: Path
+    files: tuple[str, ...]
+    prefix: str
+    chip: str
+    arena_bytes: int
+    constant_bytes: int
+    elf: Path | None
+    flash_bytes: int | None
+    ram_bytes: int | None
+    stack_bytes: int
+    compiler: str | None
+
+
+def run_target(data: ReportData, options: Options) -> Options:
+    """The options with the run's target, unless a target or a core was given."""
+    if options.target or options.core:
+        return options
+    chosen = data.config.get("target")
+    return replace(options, target=str(chosen.get("name") if isinstance(chosen, dict) else chosen))
+
+
+def project_of(model: Path, out: Path, options: Options) -> Exported:
+    """Write the project of a model into a folder of its own.
+
+    Args:
+        model: An ONNX file.
+        out: Where that folder is made.
+        options: The options.
+
+    Raises:
+        ModelError: The file cannot be read, or is float32 without a calibration.
+        UnsupportedError: A layer that no kernel runs.
+        EvaluationError: It does not fit into the target's memories.
+        RunError: A file cannot be written, or the compiler failed.
+        MissingToolError: There is no compiler to build it with.
+    """
+    from hannah_hw.firmware.building import build, write_sizes
+    from hannah_hw.firmware.naming import identifier
+    from hannah_hw.firmware.network import read_network
+    from hannah_hw.firmware.project import generate
+    from hannah_hw.targets import load_target
+
+    target = load_target(options.target) if options.target is not None else None
+    network = read_network(_int8(model, options.calibration))
+    try:
+        project = generate(
+            network,
+            _core(options.core, target),
+            folder=out / identifier(model.stem),
+            target=target,
+            name=options.name if options.name is not None else model.stem,
+        )
+        built = build(project, options.compiler) if options.build else None
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{model}: {error}") from error
+    except EvaluationError as error:
+        raise EvaluationError(f"{model}: {error}", kind=error.kind) from error
+    sizes = write_sizes(project, built) if built is not None and project.memory is not None else None
+    return Exported(
+        model=model,
+        folder=project.folder,
+        files=project.files,
+        prefix=project.prefix,
+        chip=project.title,
+        arena_bytes=project.design.memory.arena_bytes,
+        constant_bytes=project.design.constant_bytes,
+        elf=built.elf if built is not None else None,
+        flash_bytes=sizes.flash_bytes if sizes is not None else None,
+        ram_bytes=sizes.ram_bytes if sizes is not None else None,
+        stack_bytes=project.stack_bytes,
+        compiler=built.compiler.version if built is not None else None,
+    )
+
+
+def summary(project: Exported) -> str:
+    """A project in one line."""
+    if project.flash_bytes is None or project.ram_bytes is None:
+        sizes = (
+            f"arena {format_bytes(project.arena_bytes)}, weights and other constants "
+            f"{format_bytes(project.constant_bytes)}"
+        )
+    else:
+        sizes = (
+            f"flash {format_bytes(project.flash_bytes)}, RAM {format_bytes(project.ram_bytes)} and "
+            f"{format_bytes(project.stack_bytes)} of stack"
+        )
+    return f"{project.folder}: {project.chip}; {sizes}"
+
+
+def _core(name: str | None, target: Target | None) -> Core | None:
+    if name == HOST:
+        return None
+    if name is not None or target is None:
+        return core_named(name or "")
+    return target.processor
+
+
+def _int8(model: Path, calibration: str | None) -> Path | ModelProto:
+    if calibration is None:
+        return model
+    from hannah_hw.measure.models import int8_model
+
+    return int8_model(model, calibration).source
