@@ -14,7 +14,7 @@ from hannah_hw.firmware.packing_portable import IMPLEMENTATIONS
 from hannah_hw.workload.table import Kernels as KernelTable
 from tests.firmware.kernel_calls import Kernels, kernels_at, single
 
-SOURCES = ("hn_portable_conv.c", "hn_portable_armv6m.c", "hn_portable_dw.c")
+SOURCES = ("hn_portable_conv.c", "hn_portable_dots.c", "hn_portable_dw.c")
 PLACES = ("host", "host, no long product", "m0p", "m3", "rv32imc")
 
 

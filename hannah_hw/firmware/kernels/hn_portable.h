@@ -13,9 +13,12 @@ typedef struct {
   int32_t low, high;
 } hn_sums;
 
+/* Compilers that know that addition is associative collect many products before they add them, in more registers than
+   there are. */
 HN_INLINE void hn_add_products(hn_sums *s, int32_t products) {
   s->low = (int32_t)((uint32_t)s->low + (uint32_t)products);
   s->high += (products + 0x8000) >> 16;
+  __asm__ volatile("" : "+r"(s->low), "+r"(s->high));
 }
 
 /* The sum over the low halves. */
@@ -39,9 +42,7 @@ HN_INLINE int8_t hn_requantise(int32_t acc, int32_t multiplier, const hn_result 
   return (int8_t)hn_clamp(hn_scale(acc, multiplier), r->base, r->range, r->high);
 }
 
-#if defined(__ARM_ARCH_6M__)
-/* Sums of products of two channels: `quads` times four words of the patch, and weights as hn_portable_conv has them.
-   The result is the address behind the weights. */
+/* Sums of products of two channels: of `quads` times four words of the patch, and of weights as hn_portable_conv has
+   them. The result is the address behind the weights. */
 const int8_t *hn_portable_dots(const int32_t *patch, const int8_t *weights, int32_t quads, hn_sums *sums);
-#endif
 #endif

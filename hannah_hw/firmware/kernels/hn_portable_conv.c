@@ -80,21 +80,6 @@ HN_NOINLINE void fill_patch(const hn_layer *l, const runs *r, int32_t *patch, co
   }
 }
 
-#if !defined(__ARM_ARCH_6M__)
-HN_INLINE const int8_t *hn_portable_dots(const int32_t *x, const int8_t *w, int32_t quads, hn_sums *sums) {
-  hn_sums a = {0, 0}, b = {0, 0};
-  for (; quads > 0; quads--, x += 4, w += 8) {
-    hn_add_products(&a, w[0] * x[0] + w[1] * x[1]);
-    hn_add_products(&b, w[2] * x[0] + w[3] * x[1]);
-    hn_add_products(&a, w[4] * x[2] + w[5] * x[3]);
-    hn_add_products(&b, w[6] * x[2] + w[7] * x[3]);
-  }
-  sums[0] = a;
-  sums[1] = b;
-  return w;
-}
-#endif
-
 /* All channels of two pixels. The stream holds for two channels each: biases; for every two elements of a window the
    weights of the first channel, then those of the second; multipliers. The result of the second pixel is written
    first: where y1 is y0, it is dropped. */
