@@ -31,6 +31,7 @@ from hannah_hw.measure.comparison import NetworkComparison, compare, compare_mlp
 from hannah_hw.measure.emulated import measure_model
 from hannah_hw.measure.models import int8_model
 from hannah_hw.measure.validation import NETWORKS
+from hannah_hw.spaces import Candidate
 from hannah_hw.targets import Target
 
 #: What a figure's error is called in the table.
@@ -75,7 +76,7 @@ def candidates(
     space = load_space(name)
     found, reasons = [], Counter()
     for row_ in space.sample_population(count, seed=seed):
-        candidate = space.candidate(row_)
+        candidate = Candidate(space, row_)
         try:
             comparison = compare(candidate.id, candidate, target, compiler=compiler)
         except HannahError as error:
