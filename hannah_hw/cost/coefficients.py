@@ -46,15 +46,19 @@ class ClassModel(Strict):
 
     Attributes:
         cycles: Feature -> cycles per unit of it, for all features of the library's class.
+        flash_reads: Feature -> data reads from flash per unit of it; empty where the library's formula gives them.
         source: Kind of origin.
         reference: Origin in words.
         error: Its error.
+        flash_reads_error: That of the reads.
     """
 
     cycles: dict[str, _NonNegative]
+    flash_reads: dict[str, _NonNegative] = Field(default_factory=dict)
     source: Source
     reference: str
     error: FitError
+    flash_reads_error: FitError | None = None
 
 
 class Bytes(Strict):
@@ -63,6 +67,18 @@ class Bytes(Strict):
     bytes: Annotated[int, Field(ge=0)]
     source: Source
     reference: str
+
+
+class CodePart(Strict):
+    """Code and tables that kernels of several classes need.
+
+    Attributes:
+        classes: The classes.
+        bytes: Of flash, once if any kernel is of one of them.
+    """
+
+    classes: tuple[str, ...]
+    bytes: Annotated[int, Field(ge=0)]
 
 
 class Runtime(Strict):
@@ -74,6 +90,7 @@ class Runtime(Strict):
         code: Code and constants that every firmware has.
         code_per_kernel: Code that calls one kernel, and its parameters.
         code_by_class: Kernel class -> code and constants of its kernels, present once if any kernel is of it.
+        code_shared: What several classes need, beyond what each has for itself.
         bias_bytes: Per bias element, where the library does not say how many bytes a kernel's constants take.
         requantisation_bytes: Per output channel of a kernel with weights, also there: multiplier and shift.
         ram_error: Relative half width of a network's RAM, or None when unknown.
@@ -85,10 +102,29 @@ class Runtime(Strict):
     code: Bytes
     code_per_kernel: Bytes
     code_by_class: dict[str, Bytes]
+    code_shared: tuple[CodePart, ...] = ()
     bias_bytes: int = 4
     requantisation_bytes: int = 8
     ram_error: _NonNegative | None = None
     flash_error: _NonNegative | None = None
+
+
+class Provenance(Strict):
+    """What a cost model was measured with, so that anybody can tell whether it is of these sources.
+
+    Attributes:
+        kernels: Hash of the kernels' sources, see `hannah_hw.measure.provenance`.
+        compiler: Its name and version.
+        emulator: The same.
+        timing: The cycle table.
+        seed: Of the sampled shapes.
+    """
+
+    kernels: str
+    compiler: str
+    emulator: str
+    timing: str
+    seed: int
 
 
 class CostModel(Strict):
@@ -101,6 +137,7 @@ class CostModel(Strict):
         library: Key of `hannah_hw.cost.libraries.LIBRARIES`: whose classes it prices.
         reference: How the underlying figures were taken.
         sweep: File of the measurements beside this one, or None.
+        provenance: What the measurements were made with, where hannah-hw calibrate made them.
         classes: Kernel class -> its cycles.
         runtime: Its memory.
     """
@@ -111,6 +148,7 @@ class CostModel(Strict):
     library: str
     reference: str
     sweep: str | None = None
+    provenance: Provenance | None = None
     classes: dict[str, ClassModel]
     runtime: Runtime
 
@@ -139,12 +177,15 @@ class CostModel(Strict):
                     f"class {name!r} has the features {', '.join(fitted.cycles)}; "
                     f"this version computes {', '.join(self.kernels[name].features)}: run hannah-hw calibrate again"
                 )
+            if fitted.flash_reads and set(fitted.flash_reads) != known[name]:
+                raise ValueError(f"flash_reads of class {name!r} must have the features of its cycles")
             if name not in self.runtime.code_by_class:
                 raise ValueError(f"runtime.code_by_class does not say how much code the class {name!r} takes")
-        for name in self.runtime.code_by_class:
+        shared = [name for part in self.runtime.code_shared for name in part.classes]
+        for name in (*self.runtime.code_by_class, *shared):
             if name not in known:
                 raise ValueError(
-                    f"unknown kernel class {name!r} in runtime.code_by_class; allowed: {', '.join(known)}"
+                    f"unknown kernel class {name!r} in the code of the runtime; allowed: {', '.join(known)}"
                 )
         return self
 

@@ -79,7 +79,9 @@ def _memory(
     if not model.kernels.scratch_in_arena:
         plan = plan_memory(workload.buffers, choice.planner, alignment=choice.alignment, offsets=False)
         return plan.arena_bytes, priced.scratch.max(axis=0, initial=0).astype(np.float64)
-    shared = plan_arena(workload, priced.in_place.T, priced.scratch.T, choice.planner, choice.alignment)
+    shared = plan_arena(
+        workload, priced.in_place.T, priced.scratch.T, choice.planner, choice.alignment, offsets=False
+    )
     return shared.buffer_bytes, (shared.arena_bytes - shared.buffer_bytes).astype(np.float64)
 
 
@@ -118,6 +120,10 @@ class _Pricing:
             size = model.runtime.code_by_class.get(entry.name)
             if size is not None:
                 self.code += seen * float(size.bytes)
+        names = [entry.name for entry in self._library.classes]
+        for part in model.runtime.code_shared:
+            needed = self._seen[[names.index(name) for name in part.classes]].any(axis=0)
+            self.code += needed * float(part.bytes)
 
     def _price(self, kind: str, entries: Entries) -> None:
         """Price kernels of one kind."""
@@ -166,12 +172,12 @@ class _Pricing:
         """(N,) cycles with wait states."""
         scale, wait = self._target.model.cycle_scale.value, self._target.model.flash_wait_cycles.value
         total = np.zeros(len(entries))
-        cycles = self._model.classes[entry.name].cycles
+        fitted = self._model.classes[entry.name]
         for name, feature in entry.features.items():
-            coefficient = cycles[name]
+            coefficient = fitted.cycles[name] * scale + fitted.flash_reads.get(name, 0.0) * wait
             if coefficient:
-                total += feature(entries) * (coefficient * scale)
-        if entry.flash_reads is not None and wait:
+                total += feature(entries) * coefficient
+        if entry.flash_reads is not None and wait and not fitted.flash_reads:
             total += entry.flash_reads(entries) * wait
         return total
 

@@ -21,6 +21,7 @@ from hannah_hw.errors import InputError, MeasurementError, RunError
 from hannah_hw.files import write_atomically
 from hannah_hw.firmware import reference
 from hannah_hw.firmware.calls import layer_calls, pack_fields
+from hannah_hw.firmware.implementation import Implementation
 from hannah_hw.firmware.libraries import choose, library
 from hannah_hw.firmware.linking import link, start_objects
 from hannah_hw.firmware.objects import KERNEL_FOLDER, cache_folder, compile_objects
@@ -30,6 +31,8 @@ from hannah_hw.measure.bench_layers import Call, Int8Array
 #: What result and scratch memory hold before a call, so that a byte that a kernel does not write shows.
 _UNWRITTEN: Final = b"\x55"
 _ALIGNMENT: Final = 16
+#: What the table of all kernels is called in the firmware.
+TABLE: Final = "hn_bench_kernels"
 #: RAM that a call has. Counting reads from flash copies it four times, so it is no larger than layers need.
 _RAM_BYTES: Final = 1 << 20
 
@@ -164,14 +167,23 @@ def core_of(compiler: Compiler) -> Core:
 
 
 def bench_firmware(compiler: Compiler) -> Path:
-    """The firmware with all kernels of the core's library, linked once and kept.
+    """The firmware with all kernels of the core's library; see `firmware_of`."""
+    kernels = library(core_of(compiler)).values()
+    return firmware_of(compiler, [entry for implementations in kernels for entry in implementations])
+
+
+def firmware_of(compiler: Compiler, kernels: Sequence[Implementation]) -> Path:
+    """A firmware that keeps kernels without calling them, linked once and kept.
+
+    Args:
+        compiler: For the core.
+        kernels: The kernels.
 
     Raises:
         InputError: The compiler is one for the host.
-        CompilerError: It does not compile or link.
+        CompilerError: A kernel does not compile or link.
     """
     core = core_of(compiler)
-    kernels = [entry for implementations in library(core).values() for entry in implementations]
     sources = sorted({source for kernel in kernels for source in kernel.sources})
     functions = sorted({kernel.function for kernel in kernels})
     folder = cache_folder() / "bench"
@@ -182,24 +194,20 @@ def bench_firmware(compiler: Compiler) -> Path:
         if not main.is_file():
             write_atomically(main, text)
     except OSError as error:
-        raise RunError(f"cannot prepare the benchmark of all kernels: {error}") from error
+        raise RunError(f"cannot prepare a benchmark of kernels: {error}") from error
     objects = [
         *start_objects(compiler),
         *compile_objects(compiler, [main, *(KERNEL_FOLDER / source for source in sources)]),
     ]
     key = hashlib.sha256("\n".join(path.name for path in objects).encode()).hexdigest()
     elf = folder / f"{core.name}-{compiler.name}-{key[:24]}.elf"
-    return elf if elf.is_file() else link(compiler, objects, elf, title="the benchmark of all kernels")
+    return elf if elf.is_file() else link(compiler, objects, elf, title="a benchmark of kernels")
 
 
 def _main(functions: Sequence[str]) -> str:
-    """A program that could call any kernel, so that the linker keeps all of them."""
-    return "\n".join(
-        [
-            '#include "hn.h"',
-            f"hn_kernel {', '.join(functions)};",
-            f"static hn_kernel *volatile const kernels[] = {{{', '.join(functions)}}};",
-            "int main(void) { return kernels[0] == 0; }",
-            "",
-        ]
-    )
+    """A program that could call any of the kernels, so that the linker keeps them."""
+    lines = ['#include "hn.h"']
+    if functions:
+        lines += [f"hn_kernel {', '.join(functions)};"]
+        lines += [f"static hn_kernel *volatile const {TABLE}[] = {{{', '.join(functions)}}};"]
+    return "\n".join([*lines, f"int main(void) {{ return {f'{TABLE}[0] == 0' if functions else '0'}; }}", ""])
