@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +22,7 @@ from hannah_hw.measure.measurement import KernelMeasurement, Measurement, Timing
 from hannah_hw.measure.models import Int8Model, int8_model
 
 if TYPE_CHECKING:
-    from hannah_hw.emulation import Counts, Emulator, Sizes
+    from hannah_hw.emulation import Counts, Emulator, MemoryMap, Sizes
     from hannah_hw.firmware.design import Step
     from hannah_hw.firmware.layers import Network
     from hannah_hw.firmware.project import Project
@@ -33,6 +34,7 @@ Int8Array = NDArray[np.int8]
 
 #: Name of the runtime of a target that is firmware of ours.
 RUNTIME: Final = "hannah"
+_PAGE: Final = 4096
 #: Random inputs that are compared, at least.
 INPUTS: Final = 2
 
@@ -96,7 +98,7 @@ def measure_network(
     seed: int = 0,
 ) -> Measurement:
     """See `measure_model`; the network was read from `given`."""
-    from hannah_hw.emulation import Emulator
+    from hannah_hw.emulation import Emulator, elf_sizes
     from hannah_hw.firmware.building import build
     from hannah_hw.firmware.project import generate
     from hannah_hw.firmware.toolchain import find
@@ -105,7 +107,8 @@ def measure_network(
     chosen = find(core, compiler_name(compiler))
     with tempfile.TemporaryDirectory(prefix="hannah-hw-") as folder:
         project = generate(network, core, folder=Path(folder), target=target, name="network")
-        emulator = Emulator(build(project, chosen).elf, core)
+        elf = build(project, chosen).elf
+        emulator = Emulator(elf, core, _small_memory(core, elf_sizes(elf)))
     firmware = _Firmware(project, network, emulator, given.where)
     rng = np.random.default_rng(seed)
     reads = flash_reads or timing.needs_flash_reads
@@ -113,6 +116,18 @@ def measure_network(
     whole = [firmware.run(random_inputs(network, rng)) for _ in range(max(1, inputs - 1))]
     check_sizes(emulator.sizes, emulator.stack_high_water, target)
     return _measurement(given, timing, firmware, layers, whole, chosen.version)
+
+
+def _small_memory(core: Core, sizes: Sizes) -> MemoryMap:
+    """Memories as large as a program needs: counting reads of flash copies the RAM around every call."""
+    from hannah_hw.emulation import Region, memory_map
+
+    usual = memory_map(core)
+    needed = (
+        sizes.ram_bytes + sum(sizes.sections.get(name, 0) for name in (".stack", ".heap")) + usual.stack_bytes
+    )
+    pages = -(-needed // _PAGE) + 1
+    return replace(usual, ram=Region(usual.ram.start, min(pages * _PAGE, usual.ram.size)))
 
 
 def emulated_core(target: Target, core: str | None = None) -> Core:
