@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from hannah_hw.errors import InputError
 from hannah_hw.workload import packing
+from hannah_hw.workload.arena_sizes import arena_sizes
 from hannah_hw.workload.in_place import Merged, merge
 from hannah_hw.workload.table import Buffers, Workload
 
@@ -124,6 +125,8 @@ def greedy_first_fit(
     return _place(sizes, first, last, alignment, offsets, best=False)
 
 
+#: Planners that `hannah_hw.workload.packing` has: whether the gap is the best one.
+_PACKED: Final = {"greedy_best_fit": True, "greedy_first_fit": False}
 #: Planners by the name that a target file uses.
 PLANNERS: Final[Mapping[str, Planner]] = {
     "greedy_best_fit": greedy_best_fit,
@@ -181,6 +184,8 @@ def plan_arena(
     scratch: IntArray,
     planner: str = "greedy_best_fit",
     alignment: int = DEFAULT_ALIGNMENT,
+    *,
+    offsets: bool = True,
 ) -> ArenaPlan:
     """The memory plan of a runtime with one arena.
 
@@ -194,10 +199,16 @@ def plan_arena(
         scratch: (P, K) bytes of scratch memory.
         planner: A key of `PLANNERS`.
         alignment: Bytes, a power of two.
+        offsets: False leaves offsets and ``in_place`` without columns and is faster.
 
     Raises:
         InputError: Unknown planner, or an alignment that is not a power of two.
     """
+    if not offsets and planner in _PACKED and alignment & (alignment - 1) == 0:
+        sizes = arena_sizes(workload, in_place, scratch, alignment, best=_PACKED[planner])
+        if sizes is not None:
+            none = np.zeros((workload.size, 0), np.int64)
+            return ArenaPlan(none, none, sizes.buffer_bytes, sizes.arena_bytes, none.astype(np.bool_))
     apart = merge(workload, np.zeros_like(in_place))
     plan = _planned(workload, apart, scratch, planner, alignment)
     merged = merge(workload, in_place)

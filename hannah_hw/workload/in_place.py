@@ -3,11 +3,13 @@
 Kernel k of a candidate writes over a buffer that it reads where the kernel allows it, the buffer's last use is k, it
 is no output of the network, and both are of the same size. That k reads a buffer follows from the lifetimes: the last
 use of a buffer other than k's own is k only if k reads it. The network's input may be overwritten. Where both operands
-qualify, the one written first is taken. Chains are one buffer: its lifetime is that of all of them together.
+qualify, the one written last is taken: its chain lives shorter, which leaves the planner more freedom. Chains are one
+buffer: its lifetime is that of all of them together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,13 +27,21 @@ class Merged:
 
     Attributes:
         buffers: Those that begin a chain live as long as it; the others have no bytes.
-        roots: (P, B) index of the buffer that begins each buffer's chain: its own where it is no part of one.
         in_place: (P, K) whether the kernel writes over an operand.
     """
 
     buffers: Buffers
-    roots: IntArray
     in_place: BoolArray
+    _roots: Mapping[int, NDArray[np.int16]]
+
+    @property
+    def roots(self) -> IntArray:
+        """(P, B) index of the buffer that begins each buffer's chain: its own where it is no part of one."""
+        roots = np.empty(self.buffers.bytes.shape, np.int64)
+        roots[:] = np.arange(len(self.buffers))
+        for buffer, root in self._roots.items():
+            roots[:, buffer] = root
+        return roots
 
 
 def merge(workload: Workload, allowed: BoolArray) -> Merged:
@@ -43,30 +53,31 @@ def merge(workload: Workload, allowed: BoolArray) -> Merged:
     """
     buffers, active = workload.buffers, workload.kernels.active
     owners = {name: index for index, name in enumerate(buffers.names)}
-    sizes, lasts = buffers.bytes.copy(order="K"), buffers.last.copy(order="K")
-    roots = np.empty(sizes.shape[::-1], np.int64).T
-    roots[:] = np.arange(len(buffers))
-    in_place = np.zeros(active.shape[::-1], np.bool_).T
+    count = len(buffers.bytes)
+    # Tables are (B, P) here: each step treats one buffer of all candidates.
+    bytes_, before = buffers.bytes.T, buffers.last.T
+    sizes, lasts = np.array(bytes_, order="C"), np.array(before, order="C")
+    in_place = np.zeros(active.shape[::-1], np.bool_)
+    roots: dict[int, NDArray[np.int16]] = {}
     for k, name in enumerate(workload.kernels.names):
         own = owners.get(name)
-        if own is None:
-            continue
         free = allowed[:, k] & active[:, k]
-        if not free.any():
+        if own is None or not free.any():
             continue
-        bytes_ = buffers.bytes[:, own]
-        for operand in np.flatnonzero(workload.reads[k]):
-            takes = free & (buffers.last[:, operand] == k) & (buffers.bytes[:, operand] == bytes_)
-            takes &= ~buffers.output[:, operand]
-            takes &= bytes_ > 0
-            rows = np.flatnonzero(takes)
-            if operand == own or not len(rows):
+        for operand in np.flatnonzero(workload.reads[k])[::-1].tolist():
+            takes = before[operand] == k
+            takes &= free
+            if operand == own or not takes.any():
                 continue
-            root = roots[rows, operand]
-            roots[rows, own] = root
-            lasts[rows, root] = np.maximum(lasts[rows, root], buffers.last[rows, own])
-            sizes[rows, own] = 0
-            in_place[rows, k] = True
+            takes &= (bytes_[operand] == bytes_[own]) & ~buffers.output[:, operand]
+            rows = np.flatnonzero(takes)
+            if own not in roots:
+                roots[own] = np.full(count, own, np.int16)
+            root = roots[operand][rows] if operand in roots else operand
+            roots[own][rows] = root
+            lasts[root, rows] = np.maximum(lasts[root, rows], before[own][rows])
+            sizes[own][rows] = 0
+            in_place[k] |= takes
             free &= ~takes
-    merged = Buffers(buffers.names, buffers.kinds, sizes, buffers.first, lasts, buffers.output)
-    return Merged(merged, roots, in_place)
+    merged = Buffers(buffers.names, buffers.kinds, sizes.T, buffers.first, lasts.T, buffers.output)
+    return Merged(merged, in_place.T, roots)

@@ -7,6 +7,8 @@ lifetimes. The loops go over ranks of buffers; each step treats all candidates.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -26,6 +28,8 @@ _INDEX_MAX: Final = (1 << _INDEX_BITS) - 1
 _END_SHIFT: Final = 2 * _FIELD
 _OFFSET_SHIFT: Final = 2 * _FIELD + _SPACE_BITS
 _GUARDS: Final = (1 << _TIME_BITS) | (1 << (_FIELD + _TIME_BITS))
+#: A word by time of a buffer that never lives.
+_ABSENT: Final = _NEVER << (_INDEX_BITS + _TIME_BITS + _SPACE_BITS)
 _CHUNK: Final = 3072
 #: Up to this many neighbours are sorted by a network of exchanges, more by NumPy.
 _NETWORK: Final = 8
@@ -62,7 +66,9 @@ def place(
         lanes = slice(start, start + _CHUNK)
         held = counts[order[lanes]]
         if held[-1]:
-            where, top = _place_packed(table[: held[-1], lanes], held, pool, buffers if offsets else 0, best)
+            where, top, _ = _place_packed(
+                table[: held[-1], lanes], held, pool, buffers if offsets else 0, best
+            )
             arena[order[lanes]] = top << shift
             if offsets:
                 placed[order[lanes]] = where << shift
@@ -82,6 +88,103 @@ def peaks(sizes: IntArray, first: IntArray, last: IntArray) -> IntArray:
     return peak
 
 
+@dataclass(frozen=True)
+class Moments:
+    """What is live whenever a buffer of some candidates begins to live: C candidates, N buffers by time.
+
+    Attributes:
+        lanes: (C,) the candidates.
+        index: (N, C) which buffer begins.
+        absent: (N, C) whether there is none; the rest is then without meaning.
+        tops: (N, C) highest end of a live buffer, in alignment units, as the two below.
+        live: (N, C) sum of the sizes of live buffers.
+        arena: (C,) highest end of all buffers.
+    """
+
+    lanes: IntArray
+    index: IntArray
+    absent: NDArray[np.bool_]
+    tops: IntArray
+    live: IntArray
+    arena: IntArray
+
+
+def moments(
+    sizes: IntArray,
+    first: IntArray,
+    last: IntArray,
+    shift: int,
+    present: NDArray[np.bool_],
+    *,
+    best: bool,
+) -> Iterator[Moments]:
+    """Place buffers, and look at the moments when each begins to live; some candidates at a time.
+
+    Args:
+        sizes: (P, B) bytes.
+        first: (P, B) first kernel.
+        last: (P, B) last kernel.
+        shift: Of the alignment.
+        present: (P, B) which buffers there are; those without bytes begin like others and take no place.
+        best: Best fit, else first fit.
+    """
+    count = len(sizes)
+    table, order, counts = _compact(sizes, first, last, shift, present)
+    pool = _Pool(min(count, _CHUNK), len(table))
+    for start in range(0, count, _CHUNK):
+        lanes = slice(start, start + _CHUNK)
+        held = counts[order[lanes]]
+        if not held[-1]:
+            continue
+        part = table[:, lanes]
+        part = np.ascontiguousarray(part[: int((part != _ABSENT).any(axis=1).sum())])
+        placed, begun = _with_bytes(part, int(held[-1]))
+        _, arena, words = _place_packed(placed, held, pool, 0, best)
+        reach = (len(words) - len(placed)) // 2
+        index = part >> (_SPACE_BITS + _TIME_BITS)
+        begin = index >> _INDEX_BITS
+        index &= _INDEX_MAX
+        # The buffers that are live when one begins are among the last ones that began: no two that meet lie further
+        # apart than `reach`.
+        tops, live = np.zeros_like(part), np.zeros_like(part)
+        begun += (reach - 1) * part.shape[1]
+        met, field = np.empty_like(part), np.empty_like(part)
+        for _ in range(reach + 1):
+            np.take(words, begun, out=met, mode="clip")
+            np.right_shift(met, _FIELD, out=field)
+            np.bitwise_and(field, _NEVER, out=field)
+            # 0 for a buffer whose last kernel lies before, else all bits.
+            np.subtract(field, begin, out=field)
+            np.right_shift(field, 63, out=field)
+            np.invert(field, out=field)
+            np.bitwise_and(met, field, out=met)
+            np.right_shift(met, _OFFSET_SHIFT, out=field)
+            np.right_shift(met, _END_SHIFT, out=met)
+            np.bitwise_and(met, _SPACE_MAX, out=met)
+            np.maximum(tops, met, out=tops)
+            np.subtract(met, field, out=met)
+            np.add(live, met, out=live)
+            begun -= part.shape[1]
+        yield Moments(order[lanes], index, begin == _NEVER, tops, live, arena)
+
+
+def _with_bytes(by_time: IntArray, rows: int) -> tuple[IntArray, IntArray]:
+    """The words (N, C) of buffers that take bytes, without gaps, and where the others stand among them.
+
+    Returns:
+        (rows, C) words, and (N, C) places: ``C`` times the number of buffers with bytes that began by the time that
+        each begins, plus the column.
+    """
+    count = by_time.shape[1]
+    has = (by_time & _SPACE_MAX) != 0
+    begun = has.cumsum(axis=0, dtype=np.int64)
+    begun *= count
+    begun += np.arange(count, dtype=np.int64)
+    table = np.full(rows * count, _ABSENT, np.int64)
+    table[begun[has] - count] = by_time[has]
+    return table.reshape(rows, count), begun
+
+
 def _total_units(sizes: IntArray, alignment: int) -> int:
     """At least the largest number of alignment units of a candidate; exact where a quick bound is too large."""
     bound = (int(sizes.max()) // alignment + 1) * sizes.shape[1]
@@ -89,14 +192,21 @@ def _total_units(sizes: IntArray, alignment: int) -> int:
 
 
 def _compact(
-    sizes: IntArray, first: IntArray, last: IntArray, shift: int
+    sizes: IntArray, first: IntArray, last: IntArray, shift: int, present: NDArray[np.bool_] | None = None
 ) -> tuple[IntArray, IntArray, IntArray]:
     """The buffers that candidates have, as words by time, candidates with few buffers first.
+
+    Args:
+        sizes: (P, B) bytes.
+        first: (P, B) first kernel.
+        last: (P, B) last kernel.
+        shift: Of the alignment.
+        present: (P, B) which buffers to list, also without bytes; None: those with bytes.
 
     Returns:
         (N, P) words of first, index, last and size in units of 2 ** shift bytes, rounded up, ascending; absent
         ones, at the end, never live. The order
-        of the candidates (P,), and the number of buffers of each candidate in the original order (P,).
+        of the candidates (P,), and the number of buffers with bytes of each candidate in the original order (P,).
     """
     count, buffers = sizes.shape
     by_buffer, padding = sizes.T, (1 << shift) - 1
@@ -105,7 +215,11 @@ def _compact(
     order = np.argsort(counts, kind="stable")
     lane = np.empty(count, np.int64)
     lane[order] = np.arange(count)
-    table = np.full((int(counts.max()), count), _NEVER << (_INDEX_BITS + _TIME_BITS + _SPACE_BITS), np.int64)
+    rows = int(counts.max())
+    if present is not None:
+        has = np.ascontiguousarray(present.T)
+        rows = int(has.sum(axis=0).max())
+    table = np.full((rows, count), _ABSENT, np.int64)
     flat = table.reshape(-1)
     begins, ends = first.T, last.T
     for buffer in range(buffers):
@@ -149,15 +263,15 @@ class _Pool:
 
 def _place_packed(
     by_time: IntArray, counts: IntArray, pool: _Pool, buffers: int, best: bool
-) -> tuple[IntArray, IntArray]:
-    """Offsets (C, buffers) and arena (C,) in alignment units.
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Offsets (C, buffers) and arena (C,) in alignment units, and the placed words by time, with empty margins.
 
     A buffer can only meet those up to ``reach`` places before or after it in time, which for chains is one and
     for residual networks two or three. Each is placed among these few.
 
     Args:
         by_time: (N, C) words of `_compact`.
-        counts: (C,) number of buffers, ascending.
+        counts: (C,) number of buffers with bytes, ascending.
         pool: Working memory.
         buffers: Columns of the offsets; 0: only the arena is wanted.
         best: Best fit, else first fit.
@@ -193,7 +307,7 @@ def _place_packed(
     top = np.zeros(count, np.int64)
     place_ = np.zeros(count, np.int64)
     word_ = np.empty(count, np.int64)
-    for rank in range(present):
+    for rank in range(int(counts[-1])):
         # Candidates with fewer buffers are done; they come first.
         lanes = slice(int(np.searchsorted(counts, rank, side="right")), None)
         wanted, spot, place, word = sizes[rank, lanes], places[rank, lanes], place_[lanes], word_[lanes]
@@ -221,7 +335,7 @@ def _place_packed(
         slots = (order >> (2 * _TIME_BITS + _INDEX_BITS)) & _INDEX_MAX
         held = np.nonzero(sizes)
         result[held[1], slots[held]] = chosen[held]
-    return result, top
+    return result, top, grid.reshape(-1, count)
 
 
 def _by_size(by_time: IntArray, pool: _Pool) -> tuple[IntArray, int]:
