@@ -7,6 +7,8 @@ host whatever ``cc`` is. The flags matter more than the compiler:
   a header that stops when a feature macro is not what the core has.
 * Loops that copy are not to become calls of ``memcpy`` (``-fno-builtin`` for clang,
   ``-fno-tree-loop-distribute-patterns`` for GCC): an inner loop of four bytes would call a function.
+* clang unrolls loops at ``-O2``, which GCC does not: whole networks' code is a third larger by it and 0 to 2 % faster
+  (ResNet-8 and DS-CNN on M0+, M3 and M4). A loop that is worth it says ``#pragma GCC unroll``.
 * Neither brings a C library, and the firmware needs none: what compilers call on their own is in
   ``templates/runtime_functions.c``, beside GCC's ``-lgcc``. zig would build its run-time library when it first
   meets a CPU, which takes half a minute; only firmware that needs more than our functions waits for it.
@@ -36,7 +38,13 @@ TIMEOUT_S: Final = 180.0
 #: What every object is compiled with.
 _COMMON: Final = ("-std=c11", "-O2", "-g0", "-Wall", "-Wextra", "-ffunction-sections", "-fdata-sections")
 _BY_COMPILER: Final[Mapping[CompilerName, tuple[str, ...]]] = {
-    "zig": ("-fno-builtin", "-fno-sanitize=all", "-fno-stack-protector", "-fno-unwind-tables"),
+    "zig": (
+        "-fno-builtin",
+        "-fno-unroll-loops",
+        "-fno-sanitize=all",
+        "-fno-stack-protector",
+        "-fno-unwind-tables",
+    ),
     "gcc": ("-fno-tree-loop-distribute-patterns", "-fno-stack-protector", "-fno-asynchronous-unwind-tables"),
 }
 _LINKED: Final = (
