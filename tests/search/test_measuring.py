@@ -5,11 +5,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hannah_hw.errors import ConfigError, EvaluationError, RunError
+from hannah_hw.errors import ConfigError, EvaluationError, MissingToolError, RunError
+from hannah_hw.measure.emulated import measure_model
+from hannah_hw.report import read_run, render_page
+from hannah_hw.report.measurements import largest_differences
+from hannah_hw.search import run_search
 from hannah_hw.search.config import load_config
 from hannah_hw.search.measuring import measure_front
 from hannah_hw.search.rundir import MEASUREMENTS, RunDirectory
 from hannah_hw.search.tasks import InProcess, Outcome
+from hannah_hw.spaces import load_space
+from hannah_hw.targets import load_target
 
 FRONT = [{"id": f"c{index}", "assignment": {"width": index}} for index in range(5)]
 
@@ -142,3 +148,60 @@ def test_what_is_measured_does_not_change_the_question(tmp_path):
         load_config(path, ["measure.emulate=all"])
     with pytest.raises(ConfigError, match="did you mean 'emulate'"):
         load_config(path, ["measure.emulat=front"])
+
+
+def test_the_front_of_a_search_is_measured_again_and_again_the_same(tmp_path):
+    for package in ("unicorn", "capstone", "elftools", "ziglang"):
+        pytest.importorskip(package)
+    path = tmp_path / "c.yaml"
+    text = CONFIG.replace("space: ds_cnn", "space: tc_resnet").replace("evaluations: 4", "evaluations: 3")
+    path.write_text(text + "constraints: {macs: '<= 300 k'}\nmeasure: {emulate: front}\n")
+    result = run_search(path, tmp_path / "run")
+    assert [record["id"] for record in result.measured] == [record["id"] for record in result.front]
+    assert {record["status"] for record in result.measured} == {"ok"}
+    space, target = load_space("tc_resnet"), load_target("stm32l4r5zi")
+    first = result.front[0]
+    measured = measure_model(space.candidate(first["assignment"]), target).to_dict()
+    assert result.measured[0]["measurement"] == json.loads(json.dumps(measured))
+    assert (result.measured[0]["measurement"]["weights"], result.measured[0]["status"]) == ("random", "ok")
+    log = tmp_path / "run" / MEASUREMENTS
+    whole = log.read_bytes()
+    log.write_bytes(whole[: len(whole) // 2])
+    run_search(None, tmp_path / "run", resume=True)
+    assert log.read_bytes() == whole
+    facts = load_config(tmp_path / "run" / "config.yaml").resolved["measure"]
+    assert facts["core"] == "Cortex-M4"
+    assert facts["emulator"].startswith("Unicorn")
+    data = read_run(tmp_path / "run")
+    page = render_page(data)
+    assert set(data.measured) == {record["id"] for record in result.front}
+    assert "Measured on an emulated core" in page
+    for key, worst in largest_differences(data).items():
+        expected = [
+            abs(record["metrics"][key] / found["measurement"]["figures"][key]["value"] - 1)
+            for record, found in zip(result.front, result.measured, strict=True)
+        ]
+        assert worst == pytest.approx(max(expected))
+
+
+def test_a_finished_run_is_measured_later_and_one_that_was_not_asked_for_is_not(tmp_path):
+    for package in ("unicorn", "capstone", "elftools", "ziglang"):
+        pytest.importorskip(package)
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG.replace("evaluations: 4", "evaluations: 1"))
+    plain = run_search(path, tmp_path / "run")
+    assert (plain.measured, (tmp_path / "run" / MEASUREMENTS).exists()) == ([], False)
+    assert "Measured on" not in render_page(read_run(tmp_path / "run"))
+    later = run_search(None, tmp_path / "run", resume=True, overrides=["measure.emulate=front"])
+    assert later.records == plain.records
+    assert len(later.measured) == len(plain.front) == 1
+
+
+def test_what_measuring_lacks_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    pytest.importorskip("unicorn")
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG + "measure: {emulate: front, compiler: gcc}\n")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(MissingToolError, match="no C compiler gcc for Cortex-M4"):
+        run_search(path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
