@@ -28,7 +28,7 @@ class Core:
         gcc: Compiler prefix and machine flags.
         features: Macros that the build asserts, with the value they must have; None: must be undefined.
         unicorn: Name of the CPU model in Unicorn, or None where Unicorn has none.
-        timing: Key of the cycle table in `hannah_hw.emulation.cycles`.
+        timing: Key of the cycle table in `hannah_hw.emulation.cycles`, or None where only instructions are counted.
         timing_error: Relative half width of what the cycle table leaves open on this core (dual issue, caches,
             undocumented pipelines), without flash waits.
     """
@@ -41,7 +41,7 @@ class Core:
     gcc: tuple[str, tuple[str, ...]]
     features: Mapping[str, int | None]
     unicorn: str | None
-    timing: str
+    timing: str | None
     timing_error: float
 
 
@@ -110,6 +110,18 @@ CORES: Final[Mapping[str, Core]] = {
             "CORTEX_M33",
             "cortex_m33",
             0.15,
+        ),
+        Core(
+            "m55",
+            "Cortex-M55",
+            "arm",
+            "portable",
+            (_HARD, "cortex_m55+mve_fp+fp_armv8d16"),
+            ("arm-none-eabi-", ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard")),
+            {"__ARM_FEATURE_MVE": 3, "__ARM_FEATURE_DSP": 1},
+            None,
+            None,
+            0.5,
         ),
         Core(
             "rv32imc",

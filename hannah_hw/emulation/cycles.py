@@ -14,7 +14,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hannah_hw.cores import Core
 from hannah_hw.emulation.instructions import KINDS
+from hannah_hw.errors import InputError
 
 _LOAD: Final = KINDS.index("load")
 
@@ -84,6 +86,17 @@ TIMINGS: Final[Mapping[str, Timing]] = {
         taken=2,
     ),
 }
+
+
+def timing_of(core: Core) -> Timing:
+    """How long instructions take on a core.
+
+    Raises:
+        InputError: There is no table for it.
+    """
+    if core.timing is None:
+        raise InputError(f"there is no cycle table for {core.title}", given=core.name)
+    return TIMINGS[core.timing]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hannah_hw.cores import Core
 from hannah_hw.emulation.counts import Counts, FunctionCounts
-from hannah_hw.emulation.cycles import TIMINGS, CycleTable
+from hannah_hw.emulation.cycles import CycleTable, timing_of
 from hannah_hw.emulation.elf import Program, Sizes, Symbol, read_elf
 from hannah_hw.emulation.hooks import HOOK_BLOCK, add_hook
 from hannah_hw.emulation.instructions import KINDS, Instructions
@@ -54,7 +54,7 @@ class Emulator:
         self._machine = Machine(self._program, core, self._memory, self._code)
         add_hook(self._machine.engine, HOOK_BLOCK, "hannah_block", self._machine.counters)
         self._instructions = Instructions(core.isa, *self._code)
-        self._table = CycleTable(TIMINGS[core.timing])
+        self._table = CycleTable(timing_of(core))
         self._owners, self._owner_names = _owners(self._program, *self._code)
         self.symbols: Mapping[str, Symbol] = self._program.symbols
         self.sizes: Sizes = self._program.sizes

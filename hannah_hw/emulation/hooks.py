@@ -1,27 +1,14 @@
-"""The hooks in C: compiled once for this machine, kept in the cache folder, loaded with ctypes.
-
-In Python a hook costs about a microsecond a block, which is ten times what the emulation of the block costs.
-"""
+"""The hooks in C and Unicorn's C interface, by which they are called."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
-import importlib.metadata
-import shutil
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from hannah_hw.emulation.compiling import compiled
 from hannah_hw.errors import RunError, require
-from hannah_hw.files import cache_folder
-
-_SOURCE: Final = Path(__file__).with_name("hooks.c")
-_FLAGS: Final = ("-O2", "-shared", "-fPIC", "-std=c11")
-_TIMEOUT_S: Final = 120.0
 
 HOOK_CODE: Final = 4
 HOOK_BLOCK: Final = 8
@@ -86,19 +73,7 @@ def hooks() -> ctypes.CDLL:
         MissingExtraError: There is neither a C compiler on PATH nor ziglang.
         RunError: They could not be compiled.
     """
-    command, version = _compiler()
-    key = hashlib.sha256(
-        _SOURCE.read_bytes() + repr((command, version, _FLAGS, sys.platform)).encode()
-    ).hexdigest()
-    try:
-        library = cache_folder() / f"hooks-{key[:16]}.so"
-        if not library.exists():
-            _compile(command, library)
-    except OSError as error:
-        raise RunError(
-            f"cannot keep the compiled hooks: {error}; name a folder that can be written in HANNAH_HW_CACHE"
-        ) from error
-    return ctypes.CDLL(str(library))
+    return ctypes.CDLL(str(compiled(Path(__file__).with_name("hooks.c"))))
 
 
 def unicorn_library() -> Any:
@@ -139,35 +114,3 @@ def add_hook(engine: Any, kind: int, name: str, context: ctypes.Structure) -> No
     )
     if status:
         raise RunError(f"Unicorn refused the hook {name} with status {status}")
-
-
-def _compiler() -> tuple[tuple[str, ...], str]:
-    """A C compiler for this machine and what tells its versions apart without running it."""
-    for name in ("cc", "gcc", "clang"):
-        path = shutil.which(name)
-        if path:
-            status = Path(path).resolve().stat()
-            return (path,), f"{status.st_size} {status.st_mtime_ns}"
-    require("ziglang", "emulate")
-    return (sys.executable, "-m", "ziglang", "cc"), importlib.metadata.version("ziglang")
-
-
-def _compile(command: tuple[str, ...], library: Path) -> None:
-    """Compile beside the library's place and rename, so that processes may share a cache."""
-    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
-        made = Path(folder) / library.name
-        try:
-            result = subprocess.run(
-                [*command, *_FLAGS, "-o", str(made), str(_SOURCE)],
-                capture_output=True,
-                text=True,
-                timeout=_TIMEOUT_S,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise RunError(f"cannot compile the emulator's hooks with {command[0]}: {error}") from error
-        if result.returncode:
-            raise RunError(
-                f"{' '.join(command)} cannot compile the emulator's hooks:\n{result.stderr.strip()}"
-            )
-        made.replace(library)

@@ -180,7 +180,9 @@ class Machine:
 
 def _engine(unicorn: Any, core: Core) -> Any:
     if core.unicorn is None:
-        raise InputError(f"{core.title} cannot be emulated with Unicorn")
+        raise InputError(
+            f"Unicorn has no {core.title}; hannah_hw.emulation.qemu counts instructions where QEMU has it"
+        )
     if core.isa == "riscv32":
         return unicorn.Uc(unicorn.UC_ARCH_RISCV, unicorn.UC_MODE_RISCV32)
     # With UC_MODE_MCLASS Unicorn 2.1.4 ignores the model that is asked for and takes a Cortex-M33, which runs

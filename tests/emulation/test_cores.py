@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from hannah_hw.cores import CORES, core_named
-from hannah_hw.emulation.cycles import TIMINGS
+from hannah_hw.emulation.cycles import TIMINGS, timing_of
 from hannah_hw.errors import InputError
 
 
@@ -46,7 +46,8 @@ def test_features(compiler, name):
         else:
             assert int(given[macro], 0) == value, macro
     # What the kernels and the instruction counts depend on, said by name once more.
-    assert ("__ARM_FEATURE_DSP" in given) == (core.kernels == "dsp")
+    assert ("__ARM_FEATURE_DSP" in given) == (core.kernels == "dsp" or name == "m55")
+    assert given.get("__ARM_FEATURE_MVE") == ("3" if name == "m55" else None)
     hard_float = {"m4", "m7", "m33", "m55"}
     assert ("__ARM_FP" in given) == (name in hard_float)
     assert ("__ARM_PCS_VFP" in given) == (name in hard_float)
@@ -61,8 +62,11 @@ def test_names_of_cpus_alone_leave_features_off():
 
 def test_every_core_has_a_timing_with_its_source():
     for core in CORES.values():
-        assert TIMINGS[core.timing].source
         assert 0 < core.timing_error < 1
+        if core.unicorn is not None:
+            assert timing_of(core).source
+    with pytest.raises(InputError, match="no cycle table for Cortex-M55"):
+        timing_of(CORES["m55"])
     assert "assumed" in TIMINGS["cortex_m7"].source
 
 

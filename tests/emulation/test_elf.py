@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from hannah_hw.emulation import elf_sizes, memory_map
 from hannah_hw.cores import CORES
+from hannah_hw.emulation import elf_sizes, memory_map
 from hannah_hw.emulation.elf import read_elf
 from hannah_hw.errors import InputError
 

@@ -126,7 +126,7 @@ def test_constants_written_into_flash_are_what_is_read(assemble):
 
 
 def test_several_words_from_an_odd_address_are_a_fault(assemble):
-    # Cores of Armv7-M load single words from anywhere, but LDM and LDRD only from multiples of 4; Unicorn does not mind.
+    # Armv7-M loads single words from anywhere, but LDM and LDRD only from multiples of 4; Unicorn does not mind.
     emulator = Emulator(assemble("m4", f="ldr r1, [r0]\nldrd r2, r3, [r0]\nbx lr"), CORES["m4"])
     emulator.call("f", RAM, flash_reads=True)
     with pytest.raises(MeasurementError, match=r"no multiple of 4, in f\+0x2"):

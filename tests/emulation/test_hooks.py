@@ -1,9 +1,12 @@
 """The hooks in C are compiled once, kept, and compiled anew when their source changes."""
 
+import ctypes
 import sys
+from pathlib import Path
 
 import pytest
 
+from hannah_hw.emulation import compiling
 from hannah_hw.emulation import hooks as module
 from hannah_hw.errors import MissingExtraError, RunError
 
@@ -18,6 +21,9 @@ def compile_anew():
     return module.hooks.__wrapped__()
 
 
+SOURCE = Path(module.__file__).with_name("hooks.c")
+
+
 def test_compiled_once(cache):
     compile_anew()
     (made,) = cache.iterdir()
@@ -29,27 +35,24 @@ def test_compiled_once(cache):
 def test_another_source_is_another_library(cache, tmp_path, monkeypatch):
     first = compile_anew()
     changed = tmp_path / "hooks.c"
-    changed.write_text(module._SOURCE.read_text() + "\nint answer(void) { return 42; }\n")
-    monkeypatch.setattr(module, "_SOURCE", changed)
-    assert compile_anew().answer() == 42
+    changed.write_text(SOURCE.read_text() + "\nint answer(void) { return 42; }\n")
+    assert ctypes.CDLL(str(compiling.compiled(changed))).answer() == 42
     assert not hasattr(first, "answer")
     assert len(list(cache.iterdir())) == 2
 
 
 def test_zig_compiles_where_there_is_no_other_compiler(cache, monkeypatch):
-    monkeypatch.setattr(module.shutil, "which", lambda name: None)
+    monkeypatch.setattr(compiling.shutil, "which", lambda _: None)
     assert compile_anew().hannah_block is not None
 
 
 def test_what_can_go_wrong(cache, tmp_path, monkeypatch):
     broken = tmp_path / "hooks.c"
     broken.write_text("this is no C")
+    with pytest.raises(RunError, match=r"cannot compile hooks\.c:\n.*error"):
+        compiling.compiled(broken)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_SOURCE", broken)
-        with pytest.raises(RunError, match="cannot compile the emulator's hooks"):
-            compile_anew()
-    with monkeypatch.context() as patch:
-        patch.setattr(module.shutil, "which", lambda name: None)
+        patch.setattr(compiling.shutil, "which", lambda _: None)
         patch.setitem(sys.modules, "ziglang", None)
         with pytest.raises(MissingExtraError, match="ziglang"):
             compile_anew()
