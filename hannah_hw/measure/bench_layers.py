@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hannah_hw.errors import InputError
 from hannah_hw.firmware import arithmetic
+from hannah_hw.firmware.arithmetic import affine_constants
 from hannah_hw.firmware.layers import Layer, Network, Value
 from hannah_hw.firmware.network.order import loops
 from hannah_hw.measure.sampling import Shape
@@ -77,6 +78,11 @@ def random_call(shape: Shape, seed: int) -> Call:
         for number, (size, zero) in enumerate(zip(shapes, zeros, strict=True))
     ]
     weights, bias, multipliers = _parameters(shape, generator)
+    options = _options(shape)
+    if shape.kind == "batch_norm":
+        factors, shifts = generator.uniform(0.3, 0.9, (2, shape.columns["out_channels"]))
+        affine = affine_constants(factors, 100 * (shifts - 0.6), zero_in, zero_out)
+        bias, multipliers, options = affine.offsets, factors, {"bits": affine.bits}
     layer = Layer(
         name=shape.kernel_class,
         kind=shape.kind,
@@ -87,7 +93,7 @@ def random_call(shape: Shape, seed: int) -> Call:
         bias=bias,
         scales=ratios if multipliers is None else multipliers,
         table=generator.integers(-128, 128, 256).astype(np.int8) if shape.kind in _TABLES else None,
-        options=_options(shape),
+        options=options,
     )
     result = Value("result", shape.output_shape, scale_out, zero_out)
     network = Network(

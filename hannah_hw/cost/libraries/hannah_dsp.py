@@ -15,8 +15,9 @@ from typing import Final
 import numpy as np
 
 from hannah_hw.cost.classes import KernelClass, Library
-from hannah_hw.cost.entries import Entries, FloatArray, Formula
-from hannah_hw.cost.libraries.hannah_common import COMMON, anywhere, up_to
+from hannah_hw.cost.entries import Formula
+from hannah_hw.cost.libraries import planes
+from hannah_hw.cost.libraries.hannah_common import COMMON
 from hannah_hw.cost.libraries.loops import one, real
 from hannah_hw.cost.libraries.selection import (
     is_dense,
@@ -50,48 +51,24 @@ _VECTOR: Final[Mapping[str, Formula]] = {
 }
 
 
-def _padded_height(s: Entries) -> FloatArray:
-    return s["in_h"] + s["pad_top"] + s["pad_bottom"]
-
-
-def _padded_width(s: Entries) -> FloatArray:
-    return up_to(4, s["in_w"] + s["pad_left"] + s["pad_right"])
-
-
-_PLANE: Final[Mapping[str, Formula]] = {
-    "macs": lambda s: s["out_channels"] * s["out_h"] * up_to(4, s["out_w"]) * s["window"],
-    "outputs": lambda s: s["outputs"],
-    "inputs": lambda s: s["in_channels"] * s["in_h"] * s["in_w"],
-    "plane": lambda s: s["in_channels"] * _padded_height(s) * _padded_width(s),
-    "rows": lambda s: s["out_channels"] * s["out_h"],
-    "channels": lambda s: s["out_channels"],
-    "calls": one,
-}
-
-
-def _plane_scratch(s: Entries) -> FloatArray:
-    return 2.0 * _padded_height(s) * _padded_width(s)
-
-
-def _square(size: int, stride: int, record: int) -> KernelClass:
+def _square(size: int, stride: int) -> KernelClass:
     """A depthwise kernel of one window and stride.
 
     Args:
         size: Height and width of the window.
         stride: Both strides.
-        record: Bytes of constants of a channel.
     """
     suffix = "" if stride == 1 else f"_s{stride}"
+    record = 8.0 + 4.0 * size * planes.PAIRS[size, stride]
     return KernelClass(
         f"dw_{size}x{size}{suffix}",
         ("conv",),
         f"depthwise {size}x{size} convolution" + ("" if stride == 1 else f", stride {stride}"),
-        _PLANE,
+        planes.SQUARE,
         is_depthwise_square(size, stride),
-        flash_reads=lambda s: s["out_channels"] * s["out_h"] * np.ceil(s["out_w"] * 0.25) * (record / 4),
-        scratch=_plane_scratch,
+        scratch=planes.scratch(planes.square_plane),
         constants=lambda s: s["out_channels"] * record,
-        in_place=anywhere,
+        in_place=planes.in_place(planes.square_plane),
     )
 
 
@@ -107,23 +84,16 @@ CLASSES: Final[tuple[KernelClass, ...]] = (
         gemm_scratch,
         gemm_constants,
     ),
-    # Channel records: bias, multiplier, rows of taps as 16-bit lanes, at both alignments where the stride is 1.
-    _square(3, 1, 8 + 3 * 8),
-    _square(3, 2, 8 + 3 * 8),
-    _square(5, 1, 8 + 5 * 16),
-    _square(5, 2, 8 + 5 * 12),
-    _square(7, 1, 8 + 7 * 32),
-    _square(7, 2, 8 + 7 * 16),
+    *(_square(size, stride) for size, stride in planes.PAIRS),
     KernelClass(
         "dw",
         ("conv",),
         "depthwise convolution",
-        _PLANE,
+        planes.ANY,
         is_depthwise,
-        lambda s: s["outputs"] * s["window"] + 2.0 * s["out_channels"],
-        _plane_scratch,
-        lambda s: s["out_channels"] * (8.0 + up_to(4, s["window"])),
-        anywhere,
+        scratch=planes.scratch(planes.any_plane),
+        constants=lambda s: s["out_channels"] * (8.0 + 4.0 * s["kernel_h"] * planes.any_pairs(s)),
+        in_place=planes.in_place(planes.any_plane),
     ),
     KernelClass("conv_1xn", ("conv",), "1-D convolution", GEMM, is_row, None, gemm_scratch, gemm_constants),
     KernelClass("conv", ("conv",), "convolution", GEMM, is_dense, None, gemm_scratch, gemm_constants),
