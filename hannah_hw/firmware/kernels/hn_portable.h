@@ -1,9 +1,9 @@
 /* What the portable kernels with weights share.
 
    Two values in one word: X = 2^16 * x1 + x0 with signed x1, x0. A product w * X holds w * x1 and w * x0, and the sum
-   of two such products is R = 2^16 * B + A with |A| <= 2 * 127 * 128 < 2^15 for weights in [-127, 127]: one multiplication
-   does two. A and B are told apart by rounding: B = (R + 2^15) >> 16. Over all pairs of products, low = sum of R and
-   high = sum of B; then the sum of A is low - 2^16 * high, exact modulo 2^32. */
+   of two such products is R = 2^16 * B + A with |A| <= 2 * 127 * 128 < 2^15 for weights in [-127, 127]: one
+   multiplication does two. A and B are told apart by rounding: B = (R + 2^15) >> 16. Over all pairs of products, low =
+   sum of R and high = sum of B; then the sum of A is low - 2^16 * high, exact modulo 2^32. */
 #ifndef HN_PORTABLE_H
 #define HN_PORTABLE_H
 #include "hn_math.h"
@@ -45,4 +45,8 @@ HN_INLINE int8_t hn_requantise(int32_t acc, int32_t multiplier, const hn_result 
 /* Sums of products of two channels: of `quads` times four words of the patch, and of weights as hn_portable_conv has
    them. The result is the address behind the weights. */
 const int8_t *hn_portable_dots(const int32_t *patch, const int8_t *weights, int32_t quads, hn_sums *sums);
+
+/* Sums of products of four channels: of `quads` times four inputs, at least four, and of the weights of two channels
+   and, sums[0] bytes behind them, of two more. */
+void hn_portable_fc_dots(const int8_t *x, const int8_t *weights, int32_t quads, int32_t *sums);
 #endif

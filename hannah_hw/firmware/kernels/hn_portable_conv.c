@@ -131,28 +131,34 @@ void hn_portable_fc(const hn_layer *l, const void *constants, const int8_t *x, c
                     void *scratch) {
   (void)x2;
   (void)scratch;
-  const int32_t features = l->in_c, skip = 2 * (l->p1 - (features & ~1));
+  const int32_t features = l->in_c, whole = features & ~3, stream = 16 + 2 * l->p1;
   const hn_result result = hn_result_of(l);
   for (int32_t rows = l->out_h * l->out_w; rows > 0; rows--, x += features) {
     const int8_t *w = constants;
-    for (int32_t channels = l->out_c; channels > 0; channels -= 2) {
-      const int32_t *biases = (const int32_t *)w;
-      int32_t a = biases[0], b = biases[1];
-      const int8_t *from = x;
-      w += 8;
-      for (int32_t n = features >> 1; n > 0; n--, w += 4, from += 2) {
-        a += w[0] * from[0] + w[1] * from[1];
-        b += w[2] * from[0] + w[3] * from[1];
+    for (int32_t channels = l->out_c; channels > 0; channels -= 4, w += 2 * stream) {
+      /* The last two channels may be alone; then they are computed twice. */
+      const int32_t pairs = channels > 2 ? 2 : 1;
+      int32_t sums[4] = {pairs > 1 ? stream : 0, 0, 0, 0};
+      if (whole)
+        hn_portable_fc_dots(x, w + 8, whole >> 2, sums);
+      else
+        sums[0] = 0;
+      for (int32_t pair = 0; pair < pairs; pair++) {
+        const int8_t *part = w + pair * stream;
+        const int32_t *biases = (const int32_t *)part, *multipliers = (const int32_t *)(part + 8 + 2 * l->p1);
+        const int8_t *rest = part + 8 + 2 * whole;
+        int32_t a = biases[0] + sums[2 * pair], b = biases[1] + sums[2 * pair + 1];
+        for (int32_t k = whole; k < features; k += 2, rest += 4) {
+          a += rest[0] * x[k];
+          b += rest[2] * x[k];
+          if (k + 1 < features) {
+            a += rest[1] * x[k + 1];
+            b += rest[3] * x[k + 1];
+          }
+        }
+        *y++ = hn_requantise(a, multipliers[0], &result);
+        if (channels - 2 * pair > 1) *y++ = hn_requantise(b, multipliers[1], &result);
       }
-      if (features & 1) {
-        a += w[0] * from[0];
-        b += w[2] * from[0];
-      }
-      w += skip;
-      const int32_t *multipliers = (const int32_t *)w;
-      w += 8;
-      *y++ = hn_requantise(a, multipliers[0], &result);
-      if (channels > 1) *y++ = hn_requantise(b, multipliers[1], &result);
     }
   }
 }

@@ -1,4 +1,5 @@
-/* The inner loop of convolutions: sums of products of two channels and two pixels (hn_portable.h).
+/* The inner loops of convolutions, sums of products of two channels and two pixels, and of fully connected layers, of
+   four channels (hn_portable.h).
 
    Written in assembly, so that its time does not depend on the compiler; in C where there is none for a core. */
 #include "hn_portable.h"
@@ -85,6 +86,79 @@ __asm__(
     "  .size hn_portable_dots, . - hn_portable_dots\n"
     "  .text\n");
 
+/* r0 input, r1 and r2 weights, r3 four of them, r4 and r6 two inputs, r5 products, r7 zero, r8 to r11 sums, r12 end of
+   the weights, lr sums. */
+__asm__(
+    "  .macro HN_TWO_INPUTS weights, a, b\n"
+    "  ldmia \\weights!, {r3}\n"
+    "  sxtb  r5, r3\n"
+    "  muls  r5, r4, r5\n"
+    "  add   \\a, r5\n"
+    "  lsls  r5, r3, #16\n"
+    "  asrs  r5, r5, #24\n"
+    "  muls  r5, r6, r5\n"
+    "  add   \\a, r5\n"
+    "  lsls  r5, r3, #8\n"
+    "  asrs  r5, r5, #24\n"
+    "  muls  r5, r4, r5\n"
+    "  add   \\b, r5\n"
+    "  asrs  r3, r3, #24\n"
+    "  muls  r3, r6, r3\n"
+    "  add   \\b, r3\n"
+    "  .endm\n"
+    "  .macro HN_LOAD_INPUTS\n"
+    "  ldrsb r4, [r0, r7]\n"
+    "  adds  r0, r0, #1\n"
+    "  ldrsb r6, [r0, r7]\n"
+    "  adds  r0, r0, #1\n"
+    "  .endm\n"
+    "  .section .text.hn_portable_fc_dots, \"ax\", %progbits\n"
+    "  .balign 4\n"
+    "  .global hn_portable_fc_dots\n"
+    "  .type hn_portable_fc_dots, %function\n"
+    "  .thumb_func\n"
+    "hn_portable_fc_dots:\n"
+    "  push  {r4, r5, r6, r7, lr}\n"
+    "  mov   r4, r8\n"
+    "  mov   r5, r9\n"
+    "  mov   r6, r10\n"
+    "  mov   r7, r11\n"
+    "  push  {r4, r5, r6, r7}\n"
+    "  mov   lr, r3\n"
+    "  lsls  r2, r2, #3\n"
+    "  adds  r2, r2, r1\n"
+    "  mov   r12, r2\n"
+    "  ldr   r2, [r3]\n"
+    "  adds  r2, r2, r1\n"
+    "  movs  r7, #0\n"
+    "  mov   r8, r7\n"
+    "  mov   r9, r7\n"
+    "  mov   r10, r7\n"
+    "  mov   r11, r7\n"
+    "1:\n"
+    "  HN_LOAD_INPUTS\n"
+    "  HN_TWO_INPUTS r1, r8, r9\n"
+    "  HN_TWO_INPUTS r2, r10, r11\n"
+    "  HN_LOAD_INPUTS\n"
+    "  HN_TWO_INPUTS r1, r8, r9\n"
+    "  HN_TWO_INPUTS r2, r10, r11\n"
+    "  cmp   r1, r12\n"
+    "  bne   1b\n"
+    "  mov   r3, lr\n"
+    "  mov   r4, r8\n"
+    "  mov   r5, r9\n"
+    "  mov   r6, r10\n"
+    "  mov   r7, r11\n"
+    "  stmia r3!, {r4, r5, r6, r7}\n"
+    "  pop   {r4, r5, r6, r7}\n"
+    "  mov   r8, r4\n"
+    "  mov   r9, r5\n"
+    "  mov   r10, r6\n"
+    "  mov   r11, r7\n"
+    "  pop   {r4, r5, r6, r7, pc}\n"
+    "  .size hn_portable_fc_dots, . - hn_portable_fc_dots\n"
+    "  .text\n");
+
 #elif defined(__ARM_ARCH) && __ARM_ARCH_ISA_THUMB == 2
 /* r0 patch, r1 weights, r4 and r5 two words of the patch, r2, r6, r7 and lr weights and products, r8 to r11 sums, r12
    end of the weights. A shift leaves the last bit that it shifts out in the carry, so that adding with carry rounds.
@@ -140,6 +214,53 @@ __asm__(
     "  stmia r3!, {r8, r9, r10, r11}\n"
     "  pop   {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n"
     "  .size hn_portable_dots, . - hn_portable_dots\n"
+    "  .text\n");
+
+/* r0 input, r1 and r12 weights, r3 their end, r4 and r5 two inputs, r2, r6, r7 and lr weights, r8 to r11 sums. */
+__asm__(
+    "  .macro HN_TWO_INPUTS weights, at, a, b\n"
+    "  ldrsb r6, [\\weights, #\\at]\n"
+    "  ldrsb r7, [\\weights, #\\at + 1]\n"
+    "  ldrsb r2, [\\weights, #\\at + 2]\n"
+    "  ldrsb lr, [\\weights, #\\at + 3]\n"
+    "  mla   \\a, r6, r4, \\a\n"
+    "  mla   \\a, r7, r5, \\a\n"
+    "  mla   \\b, r2, r4, \\b\n"
+    "  mla   \\b, lr, r5, \\b\n"
+    "  .endm\n"
+    "  .section .text.hn_portable_fc_dots, \"ax\", %progbits\n"
+    "  .balign 4\n"
+    "  .global hn_portable_fc_dots\n"
+    "  .type hn_portable_fc_dots, %function\n"
+    "  .thumb_func\n"
+    "hn_portable_fc_dots:\n"
+    "  push  {r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}\n"
+    "  ldr   r12, [r3]\n"
+    "  add   r12, r12, r1\n"
+    "  add   r3, r1, r2, lsl #3\n"
+    "  mov   r8, #0\n"
+    "  mov   r9, #0\n"
+    "  mov   r10, #0\n"
+    "  mov   r11, #0\n"
+    "  .balign 4\n"
+    "1:\n"
+    "  ldrsb r4, [r0]\n"
+    "  ldrsb r5, [r0, #1]\n"
+    "  HN_TWO_INPUTS r1, 0, r8, r9\n"
+    "  HN_TWO_INPUTS r12, 0, r10, r11\n"
+    "  ldrsb r4, [r0, #2]\n"
+    "  ldrsb r5, [r0, #3]\n"
+    "  HN_TWO_INPUTS r1, 4, r8, r9\n"
+    "  HN_TWO_INPUTS r12, 4, r10, r11\n"
+    "  adds  r0, #4\n"
+    "  add   r12, #8\n"
+    "  adds  r1, #8\n"
+    "  cmp   r1, r3\n"
+    "  bne   1b\n"
+    "  pop   {r3}\n"
+    "  stmia r3!, {r8, r9, r10, r11}\n"
+    "  pop   {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n"
+    "  .size hn_portable_fc_dots, . - hn_portable_fc_dots\n"
     "  .text\n");
 
 #elif defined(__riscv) && __riscv_xlen == 32
@@ -203,6 +324,57 @@ __asm__(
     "  .size hn_portable_dots, . - hn_portable_dots\n"
     "  .text\n");
 
+/* a0 input, a1 and t6 weights, a2 their end, a3 sums, a4 to a7 sums, t0 and t1 two inputs, t2 to t5 weights and
+   products. */
+__asm__(
+    "  .macro HN_TWO_INPUTS weights, at, a, b\n"
+    "  lb   t2, \\at(\\weights)\n"
+    "  lb   t3, \\at + 1(\\weights)\n"
+    "  lb   t4, \\at + 2(\\weights)\n"
+    "  lb   t5, \\at + 3(\\weights)\n"
+    "  mul  t2, t2, t0\n"
+    "  mul  t3, t3, t1\n"
+    "  mul  t4, t4, t0\n"
+    "  mul  t5, t5, t1\n"
+    "  add  \\a, \\a, t2\n"
+    "  add  \\b, \\b, t4\n"
+    "  add  \\a, \\a, t3\n"
+    "  add  \\b, \\b, t5\n"
+    "  .endm\n"
+    "  .section .text.hn_portable_fc_dots, \"ax\", @progbits\n"
+    "  .balign 4\n"
+    "  .global hn_portable_fc_dots\n"
+    "  .type hn_portable_fc_dots, @function\n"
+    "hn_portable_fc_dots:\n"
+    "  slli a2, a2, 3\n"
+    "  add  a2, a2, a1\n"
+    "  lw   t6, 0(a3)\n"
+    "  add  t6, t6, a1\n"
+    "  li   a4, 0\n"
+    "  li   a5, 0\n"
+    "  li   a6, 0\n"
+    "  li   a7, 0\n"
+    "1:\n"
+    "  lb   t0, 0(a0)\n"
+    "  lb   t1, 1(a0)\n"
+    "  HN_TWO_INPUTS a1, 0, a4, a5\n"
+    "  HN_TWO_INPUTS t6, 0, a6, a7\n"
+    "  lb   t0, 2(a0)\n"
+    "  lb   t1, 3(a0)\n"
+    "  HN_TWO_INPUTS a1, 4, a4, a5\n"
+    "  HN_TWO_INPUTS t6, 4, a6, a7\n"
+    "  addi a0, a0, 4\n"
+    "  addi t6, t6, 8\n"
+    "  addi a1, a1, 8\n"
+    "  bne  a1, a2, 1b\n"
+    "  sw   a4, 0(a3)\n"
+    "  sw   a5, 4(a3)\n"
+    "  sw   a6, 8(a3)\n"
+    "  sw   a7, 12(a3)\n"
+    "  ret\n"
+    "  .size hn_portable_fc_dots, . - hn_portable_fc_dots\n"
+    "  .text\n");
+
 #else
 const int8_t *hn_portable_dots(const int32_t *x, const int8_t *w, int32_t quads, hn_sums *sums) {
   hn_sums a = {0, 0}, b = {0, 0};
@@ -215,5 +387,20 @@ const int8_t *hn_portable_dots(const int32_t *x, const int8_t *w, int32_t quads,
   sums[0] = a;
   sums[1] = b;
   return w;
+}
+
+void hn_portable_fc_dots(const int8_t *x, const int8_t *w, int32_t quads, int32_t *sums) {
+  const int8_t *v = w + sums[0];
+  int32_t a = 0, b = 0, c = 0, d = 0;
+  for (int32_t n = 2 * quads; n > 0; n--, x += 2, w += 4, v += 4) {
+    a += w[0] * x[0] + w[1] * x[1];
+    b += w[2] * x[0] + w[3] * x[1];
+    c += v[0] * x[0] + v[1] * x[1];
+    d += v[2] * x[0] + v[3] * x[1];
+  }
+  sums[0] = a;
+  sums[1] = b;
+  sums[2] = c;
+  sums[3] = d;
 }
 #endif

@@ -114,13 +114,15 @@ HN_INLINE void depthwise(const hn_layer *l, const void *constants, const int8_t 
   const int8_t *stream = constants;
   for (int32_t channel = l->in_c; channel > 0; channel--, x++, y++, stream += 8 + taps) {
     const int32_t bias = ((const int32_t *)stream)[0], multiplier = ((const int32_t *)stream)[1];
+    /* With the bias in both halves from the begin on. */
+    const int32_t both = hn_pair(bias, bias);
     fill_plane(l, &p, x, words);
     int8_t *out = y;
     for (int32_t oy = 0; oy < p.rows; oy++) {
       const int32_t *from = words + oy * l->stride_h * p.pitch;
       const int32_t missing = oy + 1 == p.rows && p.missing_rows ? p.cols : p.missing_cols;
       for (int32_t left = p.cols; left > 0; left -= 2, from += 2 * stride) {
-        four s = {{0, 0}, {0, 0}};
+        four s = {{both, bias}, {both, bias}};
         const int8_t *w = stream + 8;
         if (size == 3) {
           add_3x3(&s, from, w, p.pitch, stride);
@@ -129,12 +131,12 @@ HN_INLINE void depthwise(const hn_layer *l, const void *constants, const int8_t 
           for (int32_t n = height; n > 0; n--, row += row_step, w += width)
             add_row(&s, row, w, width, dilation, stride);
         }
-        if (left > missing) out[p.other] = hn_requantise(bias + s.left.high, multiplier, &result);
-        *out = hn_requantise(bias + hn_low_sum(&s.left), multiplier, &result);
+        if (left > missing) out[p.other] = hn_requantise(s.left.high, multiplier, &result);
+        *out = hn_requantise(hn_low_sum(&s.left), multiplier, &result);
         out += next;
         if (left > 1) {
-          if (left - 1 > missing) out[p.other] = hn_requantise(bias + s.right.high, multiplier, &result);
-          *out = hn_requantise(bias + hn_low_sum(&s.right), multiplier, &result);
+          if (left - 1 > missing) out[p.other] = hn_requantise(s.right.high, multiplier, &result);
+          *out = hn_requantise(hn_low_sum(&s.right), multiplier, &result);
           out += next;
         }
       }
