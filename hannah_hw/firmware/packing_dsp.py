@@ -25,8 +25,13 @@ from hannah_hw.firmware.arithmetic import floor_multiplier
 from hannah_hw.firmware.implementation import Implementation, Packed
 from hannah_hw.firmware.layers import Layer, Network
 from hannah_hw.firmware.packing_dsp_depthwise import DEPTHWISE
-
-IntArray = NDArray[np.int64]
+from hannah_hw.firmware.packing_dsp_values import (
+    IntArray,
+    accumulator_shift,
+    folded_bias,
+    little_endian,
+    weight_rows,
+)
 
 #: Channels of the largest tile; constants are padded to them.
 _CHANNELS: Final = 4
@@ -35,24 +40,6 @@ _PAIRED_BOUND: Final = 1 << 23
 
 CONV_SOURCES: Final = ("hn_conv_dsp.c", "hn_tiles_dsp.S", "hn_restrict_dsp.c")
 FC_SOURCES: Final = ("hn_fc_dsp.c", "hn_fc_dsp.S", "hn_restrict_dsp.c")
-
-
-def weight_rows(layer: Layer) -> IntArray:
-    """(out_channels, elements of a window) weights."""
-    weights = np.asarray(layer.weights, np.int64)
-    return weights.reshape(len(weights), -1)
-
-
-def folded_bias(network: Network, layer: Layer) -> IntArray:
-    """(out_channels,) biases of the sums over raw operands: the zero point of the operand folded in."""
-    zero = network.values[layer.inputs[0]].zero_point
-    result: IntArray = np.asarray(layer.bias, np.int64) - zero * weight_rows(layer).sum(axis=1)
-    return result
-
-
-def little_endian(values: NDArray[np.generic] | list[int]) -> bytes:
-    """Whole numbers as 32-bit words."""
-    return (np.asarray(values, np.int64) & 0xFFFF_FFFF).astype("<u4").tobytes()
 
 
 def element_order(rows: int, row_bytes: int) -> IntArray:
@@ -73,14 +60,6 @@ def element_order(rows: int, row_bytes: int) -> IntArray:
     return np.concatenate([words, tails, np.full(-len(tails) % 4, -1, np.int64)])
 
 
-def _shift(scales: NDArray[np.float64]) -> int:
-    """Bits that accumulators are shifted to the left by, so that all multipliers are below 2^31."""
-    shift = 0
-    while (floor_multiplier(scales, 32 - shift) >= 1 << 31).any():
-        shift += 1
-    return shift
-
-
 def refuses_paired(network: Network, layer: Layer) -> str | None:
     """Why a kernel with paired weights cannot run a layer: sums that it could not tell apart, or large scales."""
     weights = weight_rows(layer)
@@ -89,7 +68,7 @@ def refuses_paired(network: Network, layer: Layer) -> str | None:
         return f"a sum may reach {largest}, and weights are paired only below {_PAIRED_BOUND}"
     if (weights < -127).any():
         return "a weight is -128, which has no room in a pair"
-    if _shift(layer.scales):
+    if accumulator_shift(layer.scales):
         return f"a ratio of scales is {float(layer.scales.max()):g}, which is not below 0.5"
     return None
 
@@ -162,11 +141,11 @@ def _pack_2(network: Network, layer: Layer) -> Packed:
 
 
 def _pack_plain(network: Network, layer: Layer) -> Packed:
-    return _pack(network, layer, _plain_words, 2, _shift(layer.scales))
+    return _pack(network, layer, _plain_words, 2, accumulator_shift(layer.scales))
 
 
 def _has_copies(layer: Layer) -> bool:
-    """Whether windows reach into padding or have gaps between their columns, and are copied before they are unpacked."""
+    """Whether windows reach into padding or have gaps between their columns, and are copied before all else."""
     c = layer.columns
     padded = any(c[f"pad_{side}"] for side in ("top", "left", "bottom", "right"))
     return padded or (c["kernel_w"] > 1 and (c["dilation_w"] > 1 or c["groups"] > 1))

@@ -75,21 +75,20 @@ def random_case(
 
 
 def plain_loops(network: Network, layer: Layer, x: np.ndarray) -> np.ndarray:
-    """The contract of `hannah_hw.firmware.layers`, pixel by pixel and tap by tap."""
+    """The contract of `hannah_hw.firmware.layers`, pixel by pixel."""
     c, weights = layer.columns, layer.weights.astype(np.int64)
     zero_in, zero_out = (network.values[i].zero_point for i in (layer.inputs[0], layer.output))
-    acc = np.zeros((c["out_h"], c["out_w"], len(weights)), np.int64) + layer.bias
+    sides = ((c["pad_top"], c["pad_bottom"]), (c["pad_left"], c["pad_right"]), (0, 0))
+    padded = np.pad(x.astype(np.int64) - zero_in, sides)
+    acc = np.zeros((c["out_h"], c["out_w"], len(weights)), np.int64)
     each, depth = len(weights) // c["groups"], weights.shape[3]
+    kernels = weights.reshape(-1, each, *weights.shape[1:])
     for row in range(c["out_h"]):
         for column in range(c["out_w"]):
-            for i in range(c["kernel_h"]):
-                for j in range(c["kernel_w"]):
-                    y = row * c["stride_h"] - c["pad_top"] + i * c["dilation_h"]
-                    at = column * c["stride_w"] - c["pad_left"] + j * c["dilation_w"]
-                    if 0 <= y < c["in_h"] and 0 <= at < c["in_w"]:
-                        values = (x[y, at].astype(np.int64) - zero_in).reshape(c["groups"], 1, depth)
-                        taps = weights[:, i, j].reshape(c["groups"], each, depth)
-                        acc[row, column] += (values * taps).sum(axis=2).ravel()
+            top, left = row * c["stride_h"], column * c["stride_w"]
+            window = padded[top :: c["dilation_h"], left :: c["dilation_w"]][: c["kernel_h"], : c["kernel_w"]]
+            split = window.reshape(*window.shape[:2], -1, depth).transpose(2, 0, 1, 3)
+            acc[row, column] = layer.bias + (kernels * split[:, None]).sum(axis=(2, 3, 4)).ravel()
     multipliers = np.array([int(np.floor(s * 2**32 + 0.5)) for s in layer.scales], np.int64)
     scaled = (acc * multipliers + 2**31) >> 32
     return np.clip(zero_out + scaled, layer.low, layer.high)
@@ -217,3 +216,84 @@ def test_constants_have_the_stated_size(seed: int) -> None:
         packed = way.pack(network, layer)
         assert len(packed.data) == formula(layer)
         assert packed == way.pack(network, layer)
+
+
+SQUARES = [(size, stride) for size in (3, 5, 7) for stride in (1, 2)]
+
+
+def random_depthwise(
+    rng: np.random.Generator, window: tuple[int, int], stride: tuple[int, int], gaps: bool = False
+) -> Case:
+    """Any padding and size; images may be higher than what a plane of scratch memory holds."""
+    dilation = tuple(int(n) for n in rng.integers(1, 3, 2)) if gaps else (1, 1)
+    pads = (
+        tuple(int(n) for n in rng.integers(0, max(window), 4))
+        if rng.random() < 0.5
+        else (window[0] // 2, window[1] // 2) * 2
+    )
+    shape = [
+        max(int(rng.integers(1, 28)), dilation[axis] * (window[axis] - 1) + 1 - pads[axis] - pads[axis + 2])
+        for axis in range(2)
+    ]
+    channels = int(rng.integers(2, 5))
+    return random_case(
+        rng,
+        "conv",
+        (shape[0], shape[1], channels),
+        channels,
+        window,
+        stride,
+        pads,
+        dilation,
+        channels,
+        bool(rng.random() < 0.5),
+    )
+
+
+@pytest.mark.parametrize(("size", "stride"), SQUARES)
+@pytest.mark.parametrize("seed", range(3))
+def test_square_depthwise_is_exact(kernels: EmulatedKernels, size: int, stride: int, seed: int) -> None:
+    case = random_depthwise(np.random.default_rng(seed), (size, size), (stride, stride))
+    name = f"dw_{size}x{size}" + ("" if stride == 1 else "_s2")
+    for way in packing_dsp.IMPLEMENTATIONS[name]:
+        check(kernels, case, way)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_depthwise_is_exact(kernels: EmulatedKernels, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    window, stride = (tuple(int(n) for n in rng.integers(1, most, 2)) for most in (8, 4))
+    check(kernels, random_depthwise(rng, window, stride, seed % 2 == 1), packing_dsp.IMPLEMENTATIONS["dw"][0])
+
+
+@pytest.mark.parametrize("size", [3, 5, 7])
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (5, 1), (3, 2), (4, 3), (2, 4), (6, 9), (37, 45), (100, 6)]
+)
+def test_depthwise_results_may_lie_on_the_operand(
+    kernels: EmulatedKernels, size: int, height: int, width: int
+) -> None:
+    rng = np.random.default_rng(height)
+    above, left = (int(n) for n in rng.integers(0, size, 2))
+    pads = (above, left, size - 1 - above, size - 1 - left)
+    case = random_case(rng, "conv", (height, width, 3), 3, (size, size), pads=pads, groups=3)
+    for way in packing_dsp.IMPLEMENTATIONS[f"dw_{size}x{size}"]:
+        check(kernels, case, way, in_place=0)
+
+
+def test_a_plane_takes_no_more_scratch_than_stated() -> None:
+    for height, width, wanted in ((16, 16, 2 * 18 * 18), (48, 48, 2 * 50 * 20), (300, 3, 2 * 6 * 170)):
+        network, layer, _ = random_case(
+            np.random.default_rng(0), "conv", (height, width, 2), 2, (3, 3), pads=(1, 1, 1, 1), groups=2
+        )
+        assert packing_dsp.IMPLEMENTATIONS["dw_3x3"][0].scratch(network, layer) == wanted
+
+
+def test_records_of_channels_have_the_stated_size() -> None:
+    words = {(3, 1): 2, (3, 2): 2, (5, 1): 4, (5, 2): 3, (7, 1): 6, (7, 2): 4}
+    for (size, stride), pairs in words.items():
+        case = random_depthwise(np.random.default_rng(1), (size, size), (stride, stride))
+        network, layer, x = case
+        name = f"dw_{size}x{size}" + ("" if stride == 1 else "_s2")
+        packed = packing_dsp.IMPLEMENTATIONS[name][0].pack(network, layer)
+        assert len(packed.data) == x.shape[2] * (8 + 4 * size * pairs)
