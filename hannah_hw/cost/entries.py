@@ -63,6 +63,10 @@ class Entries:
         """Those where the mask (N,) holds."""
         return Entries(self._kernels, self.where[mask], self.slots[mask])
 
+    def at(self, places: NDArray[np.int64]) -> Entries:
+        """Those at some places, ascending."""
+        return Entries(self._kernels, self.where[places], self.slots[places])
+
     def _by_slot(self) -> list[tuple[int, slice, NDArray[np.int64]]]:
         """Each slot that occurs: its number, the entries of it, and their candidates."""
         if self._runs is None:

@@ -11,7 +11,7 @@ another width is refused, also by a target whose own rules let it pass.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from hannah_hw.cost.classes import KernelClass
 from hannah_hw.cost.coefficients import CostModel, load_cost_model
 from hannah_hw.cost.costs import Costs
+from hannah_hw.cost.distinct import distinct
 from hannah_hw.cost.entries import Entries, WholeColumns
 from hannah_hw.targets.load import legality
 from hannah_hw.targets.schema import Target
 from hannah_hw.workload.arena import plan_arena, plan_memory
 from hannah_hw.workload.table import BIT_COLUMNS, Kernels, Workload
 
-#: Kernels at a time: small enough that arrays are reused memory, not fresh pages, and stay in the cache.
-_BLOCK: Final = 8192
 _UNPRICED: Final = "{kind}: the cost model {model} has no coefficients for the kernel class {name}"
 _NO_RULE: Final = "{kind}: the target has no rule for this operator"
 _WIDTH: Final = "{kind}: the kernels of the cost model {model} have {column} == 8"
@@ -88,116 +87,147 @@ def _memory(
 class _Pricing:
     """The kernels of P candidates, priced.
 
-    Work goes by kernel kind over the kernels that are active, wherever in the table they are: most slots of a
-    search space are inactive in most candidates. Tables are (K, P); see `Costs` for what they hold.
+    Work goes by kernel kind over the distinct kernels that are active, wherever in the table they are. Tables are
+    (K, P); see `Costs` for what they hold.
     """
 
     def __init__(self, kernels: Kernels, target: Target, model: CostModel) -> None:
         self._target, self._model, self._library = target, model, model.kernels
-        active = np.ascontiguousarray(kernels.active.T)
-        shape = slots, self._count = active.shape
+        count = len(kernels.active)
+        shape = (len(kernels), count)
         self.cycles = np.zeros(shape)
         self.scratch = np.zeros(shape, np.int64)
         self.in_place = np.zeros(shape, np.bool_)
-        self.weights, self.requantisation = np.zeros((2, self._count))
+        self.weights, self.requantisation = np.zeros((2, count))
         self.classes = np.full(shape, -1, np.int8)
         self.failed = np.full(shape, -1, np.int16)
         self._legality = legality(target.ops)
         self.rules = list(self._legality.rules)
         self._widths = [column for column in BIT_COLUMNS if not kernels.always(column, 8)]
-        self._seen = np.zeros((len(self._library.classes), self._count), np.bool_)
+        seen = np.zeros((len(self._library.classes), count), np.bool_)
         for kind in dict.fromkeys(kernels.kinds):
-            mine = [k for k in range(slots) if kernels.kinds[k] == kind]
-            places = [np.flatnonzero(active[k]) + k * self._count for k in mine]
-            where = np.concatenate(places)
-            slot = np.repeat(mine, [len(p) for p in places])
-            for start in range(0, len(where), _BLOCK):
-                block = slice(start, start + _BLOCK)
-                self._price(kind, Entries(kernels, where[block], slot[block]))
-        calls = active.sum(axis=0) * float(model.runtime.code_per_kernel.bytes)
+            found = distinct(kernels, kind)
+            if not len(found.where):
+                continue
+            prices = self._price(kind, found.entries)
+            for table, column in (
+                (self.cycles, prices.cycles),
+                (self.scratch, prices.scratch),
+                (self.in_place, prices.in_place),
+                (self.classes, prices.classes),
+                (self.failed, prices.failed),
+            ):
+                table.reshape(-1)[found.where] = column[found.which]
+            for total, column in (
+                (self.weights, prices.weights),
+                (self.requantisation, prices.requantisation),
+            ):
+                if column.any():
+                    np.add(total, np.bincount(found.candidates, column[found.which], count), out=total)
+            for number, _ in self._library.of_kind(kind):
+                mine = prices.classes == number
+                if mine.any():
+                    seen[number][found.candidates[mine[found.which]]] = True
+        calls = kernels.active.sum(axis=1) * float(model.runtime.code_per_kernel.bytes)
         self.code = calls + float(model.runtime.code.bytes)
-        for entry, seen in zip(self._library.classes, self._seen, strict=True):
+        for entry, used in zip(self._library.classes, seen, strict=True):
             size = model.runtime.code_by_class.get(entry.name)
             if size is not None:
-                self.code += seen * float(size.bytes)
-        names = [entry.name for entry in self._library.classes]
-        for part in model.runtime.code_shared:
-            needed = self._seen[[names.index(name) for name in part.classes]].any(axis=0)
-            self.code += needed * float(part.bytes)
+                self.code += used * float(size.bytes)
 
-    def _price(self, kind: str, entries: Entries) -> None:
-        """Price kernels of one kind."""
-        self._store_weights(entries)
+    def _price(self, kind: str, entries: Entries) -> _Prices:
+        """Price distinct kernels of one kind."""
+        prices = _Prices(entries, self._weight_bytes(entries))
+        places = np.arange(len(entries))
         if not self._legality.covers(kind):
-            self._refuse(entries, _NO_RULE.format(kind=kind))
-            return
+            self._refuse(prices, places, _NO_RULE.format(kind=kind))
+            return prices
         failed = self._legality.failed(kind, WholeColumns(entries))
         if failed is not None:
-            self.failed.reshape(-1)[entries.where] = failed
-            self.cycles.reshape(-1)[entries.where[failed >= 0]] = np.nan
-            entries = entries.select(failed < 0)
+            prices.failed[:] = failed
+            prices.cycles[failed >= 0] = np.nan
+            places = places[failed < 0]
         for column in self._widths:
-            other = entries.whole(column) != 8
+            other = entries.whole(column)[places] != 8
             if other.any():
-                self._refuse(
-                    entries.select(other), _WIDTH.format(kind=kind, model=self._model.name, column=column)
-                )
-                entries = entries.select(~other)
-        for number, entry, chosen in self._library.selected(kind, entries):
+                text = _WIDTH.format(kind=kind, model=self._model.name, column=column)
+                self._refuse(prices, places[other], text)
+                places = places[~other]
+        legal = entries if len(places) == len(entries) else entries.at(places)
+        for number, entry, chosen in self._library.selected(kind, legal):
+            # Places ascend, so where kernels lie tells which they are.
+            mine = np.searchsorted(entries.where, chosen.where)
             if entry is None:
-                self._refuse(chosen, _NO_KERNEL.format(kind=kind))
+                self._refuse(prices, mine, _NO_KERNEL.format(kind=kind))
+            elif entry.name not in self._model.classes:
+                text = _UNPRICED.format(kind=kind, model=self._model.name, name=entry.name)
+                self._refuse(prices, mine, text)
             else:
-                self._price_class(kind, number, entry, chosen)
+                self._price_class(prices, mine, number, entry, chosen)
+        return prices
 
-    def _price_class(self, kind: str, number: int, entry: KernelClass, entries: Entries) -> None:
-        if entry.name not in self._model.classes:
-            self._refuse(entries, _UNPRICED.format(kind=kind, model=self._model.name, name=entry.name))
-            return
-        self.cycles.reshape(-1)[entries.where] = self._cycles(entry, entries)
-        self.classes.reshape(-1)[entries.where] = number
+    def _price_class(
+        self, prices: _Prices, places: NDArray[np.int64], number: int, entry: KernelClass, entries: Entries
+    ) -> None:
+        prices.cycles[places] = self._cycles(entry, entries)
+        prices.classes[places] = number
         if entry.scratch is not None:
-            self.scratch.reshape(-1)[entries.where] = entry.scratch(entries)
+            prices.scratch[places] = entry.scratch(entries)
         if entry.in_place is not None:
-            self.in_place.reshape(-1)[entries.where] = entry.in_place(entries)
-        self._store_requantisation(entry, entries)
-        self._seen[number][entries.candidates] = True
+            prices.in_place[places] = entry.in_place(entries)
+        if entry.constants is not None:
+            prices.requantisation[places] = entry.constants(entries) - prices.weights[places]
+        else:
+            channels = entries.whole("out_channels") * (entries.whole("weights") > 0)
+            prices.requantisation[places] = channels * self._model.runtime.requantisation_bytes
 
-    def _refuse(self, entries: Entries, rule: str) -> None:
+    def _refuse(self, prices: _Prices, places: NDArray[np.int64], rule: str) -> None:
         if rule not in self.rules:
             self.rules.append(rule)
-        self.failed.reshape(-1)[entries.where] = self.rules.index(rule)
-        self.cycles.reshape(-1)[entries.where] = np.nan
+        prices.failed[places] = self.rules.index(rule)
+        prices.cycles[places] = np.nan
 
     def _cycles(self, entry: KernelClass, entries: Entries) -> NDArray[np.float64]:
         """(N,) cycles with wait states."""
         scale, wait = self._target.model.cycle_scale.value, self._target.model.flash_wait_cycles.value
         total = np.zeros(len(entries))
-        fitted = self._model.classes[entry.name]
+        cycles = self._model.classes[entry.name].cycles
         for name, feature in entry.features.items():
-            coefficient = fitted.cycles[name] * scale + fitted.flash_reads.get(name, 0.0) * wait
+            coefficient = cycles[name]
             if coefficient:
-                total += feature(entries) * coefficient
-        if entry.flash_reads is not None and wait and not fitted.flash_reads:
+                total += feature(entries) * (coefficient * scale)
+        if entry.flash_reads is not None and wait:
             total += entry.flash_reads(entries) * wait
         return total
-
-    def _store_weights(self, entries: Entries) -> None:
-        """Bytes of weights and biases."""
-        if entries.whole("weights").any():
-            self.weights += np.bincount(entries.candidates, self._weight_bytes(entries), self._count)
-
-    def _store_requantisation(self, entry: KernelClass, entries: Entries) -> None:
-        """Bytes of constants beyond weights and biases: multipliers, shifts, padding, tables."""
-        if entry.constants is not None:
-            size: NDArray[Any] = entry.constants(entries) - self._weight_bytes(entries)
-        else:
-            weights = entries.whole("weights")
-            if not weights.any():
-                return
-            size = entries.whole("out_channels") * (weights > 0) * self._model.runtime.requantisation_bytes
-        self.requantisation += np.bincount(entries.candidates, size, self._count)
 
     def _weight_bytes(self, entries: Entries) -> NDArray[np.int64]:
         """(N,) bytes of weights and biases."""
         size: NDArray[np.int64] = (entries.whole("weights") * entries.whole("weight_bits") + 7) >> 3
-        return size + entries.whole("bias") * self._model.runtime.bias_bytes
+        return size + np.where(size > 0, entries.whole("bias") * self._model.runtime.bias_bytes, 0)
+
+
+class _Prices:
+    """What N kernels of one kind cost.
+
+    Args:
+        entries: The kernels.
+        weights: (N,) bytes of weights and biases.
+
+    Attributes:
+        weights: The same.
+        requantisation: (N,) bytes of constants beyond them: multipliers, shifts, padding, tables.
+        cycles: (N,) with wait states; NaN for one that cannot run.
+        scratch: (N,) bytes.
+        in_place: (N,) whether the result may lie on an operand.
+        classes: (N,) index of the class that runs it, or -1.
+        failed: (N,) index of the rule that it fails, or -1.
+    """
+
+    def __init__(self, entries: Entries, weights: NDArray[np.int64]) -> None:
+        count = len(entries)
+        self.weights = weights
+        self.requantisation, self.cycles = np.zeros((2, count))
+        self.scratch = np.zeros(count, np.int64)
+        self.in_place = np.zeros(count, np.bool_)
+        self.classes = np.full(count, -1, np.int8)
+        self.failed = np.full(count, -1, np.int16)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hannah_hw.cost import CostReport, load_cost_model, price
+from hannah_hw.cost.distinct import distinct
 from hannah_hw.measure.sweep import read_sweep, sweep_kernels
 from hannah_hw.targets import OperatorRule, SourcedNumber, load_target
 from hannah_hw.workload import KERNEL_COLUMNS, Buffers, Kernels, Workload
@@ -202,3 +203,25 @@ def test_error_bands_combine_as_documented(target):
     assert report.figures["latency_s"].error == pytest.approx(latency)
     assert report.figures["energy_j"].error == pytest.approx(math.hypot(latency, target.power.active_w.error))
     assert {figure.source for figure in report.figures.values()} == {"estimated"}
+
+
+def test_kernels_that_are_the_same_are_found_and_no_others():
+    workload = population(300, seed=9)
+    kernels = workload.kernels
+    for kind in set(kernels.kinds):
+        found = distinct(kernels, kind)
+        slots = found.where // workload.size
+        assert sorted(found.where) == sorted(
+            k * workload.size + p
+            for k in range(len(kernels))
+            if kernels.kinds[k] == kind
+            for p in np.flatnonzero(kernels.active[:, k])
+        )
+        rows = [
+            tuple(int(kernels[name][p, k]) for name in KERNEL_COLUMNS)
+            for p, k in zip(found.candidates, slots, strict=True)
+        ]
+        assert len(found.entries) == len(set(rows))
+        for name in KERNEL_COLUMNS:
+            values = [row[list(KERNEL_COLUMNS).index(name)] for row in rows]
+            np.testing.assert_array_equal(found.entries.whole(name)[found.which], values)
