@@ -169,6 +169,8 @@ def affine_constants(
     Raises:
         UnsupportedError: A factor or an offset is a million steps of the result or more.
     """
+    if not (np.isfinite(ratios) & np.isfinite(offsets)).all():
+        raise UnsupportedError("the factor or the offset of a channel is not finite")
     for bits in range(ADD_BITS, 0, -1):
         multipliers = floor_multiplier(ratios, bits)
         whole = floor_multiplier(offsets + zero_out, bits) + (1 << (bits - 1)) - zero_in * multipliers
@@ -274,7 +276,8 @@ def softmax_constants(scale: float, scale_out: float, classes: int) -> Exponenti
 
 def to_steps(values: Any, scale: float, zero_point: int) -> Int8Array:
     """Real values as int8, as ONNX's QuantizeLinear does: ``saturate(round_half_even(x / scale) + zero_point)``."""
-    steps = np.rint(np.asarray(values, np.float32) / np.float32(scale)) + np.float32(zero_point)
+    with np.errstate(over="ignore"):  # what is infinite saturates
+        steps = np.rint(np.asarray(values, np.float32) / np.float32(scale)) + np.float32(zero_point)
     return saturated(steps)
 
 

@@ -207,6 +207,8 @@ class _Reader:
         code, scale, *zero = (array_of(self.constants[name]) for name in node.input)
         if code.dtype.kind == "f":  # what a quantise node before this one passed on
             return constant
+        if any(array.size != 1 for array in (scale, *zero)):
+            raise ModelError(f"{node.name!r} has other than one scale for one number", where=self.where)
         number = (code.astype(np.float64) - sum(z.astype(np.float64) for z in zero)) * scale
         return numpy_helper.from_array(np.asarray(number, np.float32))
 

@@ -189,6 +189,8 @@ class Slice(Op):
             )
         axis = axis_of(int(along.item()), shape, "Slice")
         every: Any = shape[axis]
+        if starts.size != 1 or ends.size != 1:
+            raise ModelError(f"a Slice from {starts.tolist()} to {ends.tolist()} along one axis is not valid")
         begin, end, _ = slice(int(starts.item()), int(ends.item())).indices(every)
         result: Node = cls(axis, begin, end - begin)(node.operands[0])
         return result
@@ -306,7 +308,7 @@ class ZeroPad(Op):
         mode = node.attributes.get("mode", "constant")
         if mode != "constant" or (value is not None and value.any()) or len(node.operands) != 1:
             raise ModelError(f"padding of mode {mode!r} with {value} is not supported; only zeros are")
-        if pads is None or len(pads) != 2 * rank or node.values(3) is not None:
+        if pads is None or pads.shape != (2 * rank,) or node.values(3) is not None:
             raise ModelError("a Pad is read where its pads are one constant input for all dimensions")
         begin, end = pads[:rank].tolist(), pads[rank:].tolist()
         if any((*begin[:2], *end[:2])):

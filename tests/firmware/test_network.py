@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from hannah_hw import SearchSpace, blocks, load_space, operators, to_onnx
-from hannah_hw.errors import DataError, ModelError, UnsupportedError
+from hannah_hw.errors import DataError, HannahError, ModelError, UnsupportedError
 from hannah_hw.firmware import reference
 from hannah_hw.firmware.agreement import agreement, integer_session
 from hannah_hw.firmware.network import dequantise, quantise_input, read_network, workload_of
@@ -430,3 +430,58 @@ def test_orders_that_are_no_loops():
     assert loops(np.array([0, 2, 1])) is None
     assert loops(np.array([1, 0])) is None
     assert loops(np.array([0, 1, 3, 5])) is None
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """An int8 file with most kinds of kernels."""
+    x = blocks.conv2d(data(3, 8, 8), 8, 3, bias=True)
+    x = operators.Concat()(*reversed(blocks.channel_split(blocks.squeeze_excite(x, 4), 3)))
+    x = blocks.conv_transpose2d(operators.ZeroPad(1)(x), 4, 3, groups=2)
+    x = operators.Relu()(blocks.batch_norm(operators.Add()(x, operators.HardSwish()(x))))
+    candidate = SearchSpace(operators.Softmax()(blocks.linear(operators.MaxPooling(2)(x), 5))).candidate({})
+    path = tmp_path_factory.mktemp("sound") / "q.onnx"
+    quantised(candidate, path, module=randomised(candidate))
+    return onnx.load(path)
+
+
+def damage(model, rng):
+    """Change a constant, an attribute or an input of a node."""
+    graph = model.graph
+    tensor = graph.initializer[rng.integers(len(graph.initializer))]
+    node = graph.node[rng.integers(len(graph.node))]
+    array, what = numpy_helper.to_array(tensor), int(rng.integers(6))
+    if what == 0:
+        array = array.astype(rng.choice([np.int8, np.uint8, np.int32, np.int64, np.float64]))
+    elif what == 1:
+        array = np.resize(array, [int(size) for size in rng.integers(0, 4, rng.integers(0, 4))])
+    elif what == 2 and array.dtype.kind == "f":
+        array = np.full_like(array, rng.choice([0, -1, np.nan, np.inf, 1e30, 1e-40]))
+    elif what == 3 and node.attribute:
+        attribute = node.attribute[rng.integers(len(node.attribute))]
+        if attribute.ints:
+            attribute.ints[rng.integers(len(attribute.ints))] = int(rng.integers(-3, 5))
+        else:
+            attribute.i = int(rng.integers(-3, 9))
+    elif what == 4:
+        names = [name for other in graph.node for name in other.output]
+        node.input[rng.integers(len(node.input))] = names[rng.integers(len(names))]
+    elif what == 5:
+        del node.input[-1]
+    tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+def test_damaged_files_are_read_or_refused(sound):
+    rng, read = np.random.default_rng(0), 0
+    for _ in range(60):
+        model = onnx.ModelProto()
+        model.CopyFrom(sound)
+        damage(model, rng)
+        try:
+            network = read_network(model)
+        except HannahError:
+            continue
+        read += 1
+        reference.run(network, [np.zeros(network.values[index].shape, np.int8) for index in network.inputs])
+    assert 5 < read < 55

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import ModelError, UnsupportedError
+from hannah_hw.graph.bits import LEAST_SCALE
 from hannah_hw.lowering.nodes import array_of
 
 if TYPE_CHECKING:
@@ -89,7 +90,11 @@ class Constants:
         if scale is None or zero is None:
             raise ModelError(f"the scale or the zero point of {node.name!r} is computed", where=self.where)
         scales = scale.astype(np.float64).ravel()
-        if not (np.isfinite(scales) & (scales > 0)).all():
+        if not scales.size or zero.size not in (1, scales.size):
+            raise ModelError(
+                f"{node.name!r} has {scales.size} scales and {zero.size} zero points", where=self.where
+            )
+        if not ((scales >= LEAST_SCALE) & (scales <= 1.0 / LEAST_SCALE)).all():
             raise ModelError(
                 f"the scale of {node.name!r} is not a positive number; quantise the model again",
                 where=self.where,

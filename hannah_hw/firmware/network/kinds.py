@@ -151,7 +151,8 @@ def _batch_norm(kind: str, site: Site) -> Layer:
         np.asarray(site.constants.real(name), np.float64) for name in site.node.input[1:5]
     )
     statistics = [part.astype(np.float32) for part in (mean, variance, scale, offset)]
-    factor, shift = cast("BatchNorm", site.op).affine(statistics)
+    with np.errstate(invalid="ignore", divide="ignore"):  # a variance that is none; refused below
+        factor, shift = cast("BatchNorm", site.op).affine(statistics)
     result = site.result
     constants = arithmetic.affine_constants(
         factor * site.first.scale / result.scale,

@@ -81,7 +81,13 @@ def integer_weights(
             f"{where}: the weight {name!r} of {node.name!r} has scales along axis {levels.axis}; kernels take one "
             "scale, or one for each output channel"
         )
-    return weights, np.tile(levels.scales, outputs // len(levels.scales))
+    scales = np.tile(levels.scales, max(outputs // len(levels.scales), 1))
+    if len(scales) != outputs:
+        raise ModelError(
+            f"the weight {name!r} of {node.name!r} has {len(levels.scales)} scales for {outputs} output channels",
+            where=where,
+        )
+    return weights, scales
 
 
 def integer_bias(
@@ -102,7 +108,9 @@ def integer_bias(
     """
     whole = np.zeros(len(weights), np.int64)
     if len(node.input) > 2 and node.input[2]:
-        whole = np.rint(_bias_steps(constants, node, scales)).astype(np.int64)
+        steps = np.rint(_bias_steps(constants, node, scales))
+        # Far beyond int32, and False for what is no number.
+        whole = np.where(np.abs(steps) < 1 << 40, steps, 1 << 40).astype(np.int64)
     farthest = max(127 - grid.zero_point, grid.zero_point + 128)
     largest = np.abs(whole) + farthest * np.abs(weights.astype(np.int64)).sum((1, 2, 3))
     if (largest >= 1 << 31).any():
@@ -114,14 +122,19 @@ def integer_bias(
 
 
 def _bias_steps(constants: Constants, node: NodeProto, scales: NDArray[np.float64]) -> NDArray[np.float64]:
-    name, wanted = node.input[2], scales.shape
+    name = node.input[2]
     levels = constants.levels(name)
+    array = levels.values if levels is not None else constants.array(name)
+    if array is None:
+        raise ModelError(f"the bias {name!r} of {node.name!r} is computed", where=constants.where)
+    if array.size != len(scales) or (levels is not None and len(levels.scales) not in (1, array.size)):
+        raise ModelError(
+            f"the bias {name!r} of {node.name!r} has the shape {array.shape}; it has {len(scales)} output channels",
+            where=constants.where,
+        )
+    values = array.astype(np.float64).ravel()
     if levels is not None:
-        values = np.broadcast_to(levels.values.ravel(), wanted).astype(np.float64)
         if np.allclose(levels.scales, scales, rtol=_SAME_SCALE, atol=0.0):
             return values
         return values * levels.scales / scales
-    array = constants.array(name)
-    if array is None:
-        raise ModelError(f"the bias {name!r} of {node.name!r} is computed", where=constants.where)
-    return np.broadcast_to(array.astype(np.float64).ravel(), wanted) / scales
+    return values / scales
