@@ -28,7 +28,8 @@ from hannah_hw.firmware.network import read_network
 from hannah_hw.firmware.project import generate
 from hannah_hw.lowering import to_onnx
 from hannah_hw.lowering.quantise import quantise_int8
-from hannah_hw.measure.emulated import _Firmware, measure_model, random_inputs
+from hannah_hw.measure.emulated import measure_model
+from hannah_hw.measure.running import Firmware, random_inputs
 from hannah_hw.spaces import load_space
 from hannah_hw.targets import load_target
 
@@ -84,7 +85,7 @@ def model(float_model):
 def firmware(model, tmp_path_factory):
     core, network = core_named("m4"), read_network(model)
     project = generate(network, core, folder=tmp_path_factory.mktemp("project"), target=load_target(TARGET))
-    return _Firmware(project, network, Emulator(build(project).elf, core), str(model))
+    return Firmware(project, Emulator(build(project).elf, core), str(model))
 
 
 def test_two_measurements_agree_to_the_instruction(model):
