@@ -60,7 +60,7 @@ class _Scales:
     @classmethod
     def of(cls, networks: Sequence[NetworkComparison]) -> _Scales:
         points = [kernel for network in networks for kernel in network.kernels]
-        sizes = [*(point.emulated_cycles for point in points), *map(_cycles, networks), 10.0]
+        sizes = [*(point.emulated_cycles for point in points), *map(_cycles, networks)] or [1.0, 1e6]
         errors = [*(point.error for point in points), *map(_error, networks)]
         low, high = (math.log10(max(pick(sizes), 1.0)) for pick in (min, max))
         reach = max(_LEAST_REACH, 1.05 * max(map(abs, errors), default=0.0))
@@ -120,7 +120,7 @@ def _axes(scales: _Scales) -> Iterator[str]:
         at, kind = scales.y(error), "grid" if error else "zero"
         yield (
             f'<line class="{kind}" x1="{_LEFT}" x2="{right}" y1="{at:.1f}" y2="{at:.1f}"/>'
-            f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{100 * error:+g} %</text>'
+            f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{f"{100 * error:+g}" if error else 0} %</text>'
         )
     for power in range(math.ceil(scales.low), math.floor(scales.high) + 1):
         at = scales.x(10.0**power)

@@ -106,7 +106,8 @@ def measured_section(run: ReportData) -> str:
     """The section of the page: each measured candidate, estimate against measurement; empty without any."""
     if not run.measured:
         return ""
-    shown = {c.id: c for c in run.candidates if c.id in run.measured}
+    front = [run.candidates[i] for i in run.front]
+    shown = {c.id: c for c in (*front, *run.candidates) if c.id in run.measured}
     keys = [key for key in COMPARED if any(key in run.measured[name].figures for name in shown)]
     heads = "".join(
         f'<th scope="col">{_escape(axis(key).label)}, estimated</th><th scope="col">emulated</th>'
@@ -126,7 +127,9 @@ def measured_section(run: ReportData) -> str:
             f"{cells}</tr>"
         )
     means = dict.fromkeys(
-        ", ".join(measured.means.values()) for measured in run.measured.values() if measured.means
+        ", ".join(f"{key}: {text}" for key, text in measured.means.items())
+        for measured in run.measured.values()
+        if measured.means
     )
     return (
         '<section class="card" aria-labelledby="h-measured"><h2 id="h-measured">Measured on an emulated core</h2>'
@@ -149,7 +152,7 @@ def _cells(key: str, estimated: float | None, measured: Measured) -> str:
 
 def _note(run: ReportData) -> str:
     largest = ", ".join(
-        f"{axis(key).label.lower()} {100 * value:.1f} %" for key, value in largest_differences(run).items()
+        f"{axis(key).label} {100 * value:.1f} %" for key, value in largest_differences(run).items()
     )
     return (
         "Each model was built as firmware, run instruction by instruction, and its output compared with the integer "

@@ -66,7 +66,7 @@ def test_differences_and_failures_are_in_the_page(run):
     assert section.count("-9.1 %") == len(data.front) - 1
     assert section.count("+0.0 %") == len(data.front) - 1
     assert "memory: needs &lt;more&gt; RAM" in section
-    assert "Cortex-M4, zig 0, the model" in section
+    assert "core: Cortex-M4, compiler: zig 0, weights: the model" in section
 
 
 def test_the_script_gets_what_it_draws(run):
