@@ -1,9 +1,7 @@
 """Sizes of arenas that hold buffers, results over operands and scratch memory, for whole populations at once.
 
-The definition is `hannah_hw.workload.arena.plan_arena`; here only sizes are computed, from the words of
-`hannah_hw.workload.packing`. Buffers lie in a table by time. A buffer that is merged into another keeps its place
-there without bytes, since its kernel still runs at that time and asks for scratch memory. What is live at a kernel is
-then among the few places before it.
+The definition is `hannah_hw.workload.arena.plan_arena`; here only sizes are computed, moment by moment: a kernel runs when the buffer
+that it writes begins to live.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from hannah_hw.workload import packing
 from hannah_hw.workload.in_place import merge
+from hannah_hw.workload.moments import moments
 from hannah_hw.workload.table import Buffers, Workload
 
 IntArray = NDArray[np.int64]
@@ -105,14 +104,17 @@ def _sizes(
     *,
     best: bool,
 ) -> tuple[ArenaSizes, IntArray]:
-    """Sizes with merged buffers, and (P,) bytes that no plan without merging can go below."""
+    """Sizes with merged buffers, and (P,) bytes that no plan without merging can go below; 0 without."""
     buffers = workload.buffers
     count, inputs = len(merged.bytes), len(buffers) - scratch.shape[1]
     shift = alignment.bit_length() - 1
     arena, total, least = np.zeros((3, count), np.int64)
     asked, sizes = (np.ascontiguousarray(table.T).reshape(-1) for table in (scratch, buffers.bytes))
     over = None if in_place is None else np.ascontiguousarray(in_place.T).reshape(-1)
-    for part in packing.moments(merged.bytes, merged.first, merged.last, shift, buffers.bytes > 0, best=best):
+    present = buffers.bytes > 0
+    for part in moments(
+        merged.bytes, merged.first, merged.last, shift, present, best=best, sums=over is not None
+    ):
         # What begins is the buffer of a kernel, which asks for scratch memory, or an input, which does not.
         kernel = (part.index >= inputs) & ~part.absent
         place = part.index * count + part.lanes
@@ -122,10 +124,11 @@ def _sizes(
         reached = (part.tops << shift) + wanted
         arena[part.lanes] = held
         total[part.lanes] = np.maximum(held, (reached * (wanted > 0)).max(axis=0))
-        live = part.live << shift
-        if over is not None:
-            # Without merging, both the operand and the result are live at this kernel.
-            twice = over.take(slot, mode="clip") & kernel
-            live += ((sizes.take(place, mode="clip") + (alignment - 1)) & -alignment) * twice
-        least[part.lanes] = (live + wanted).max(axis=0)
+        if over is None:
+            continue
+        # Without merging, both the operand and the result are live at a kernel that writes over its operand.
+        twice = over.take(slot, mode="clip") & kernel
+        live = (part.live << shift) + wanted
+        live += ((sizes.take(place, mode="clip") + (alignment - 1)) & -alignment) * twice
+        least[part.lanes] = live.max(axis=0)
     return ArenaSizes(arena, total), least
