@@ -381,6 +381,16 @@ def test_values_and_weights_that_are_not_int8_are_refused():
         refused(file.model(file.pair(y, 0.1, 0)), reason, error)
 
 
+@pytest.mark.parametrize(
+    ("bits", "message"), [(4, "output_bits 4; firmware kernels are int8"), (8, "bits of its own")]
+)
+def test_values_with_bits_of_their_own_are_refused(bits, message, tmp_path):
+    x = blocks.quantize(blocks.conv2d(data(2, 6, 6), 3, 3), bits)
+    quantised(SearchSpace(blocks.linear(x, 4)).candidate({}), tmp_path / "q.onnx")
+    with pytest.raises(UnsupportedError, match=message):
+        read_network(tmp_path / "q.onnx")
+
+
 def test_scales_that_no_multiplier_holds_and_sums_beyond_int32_are_refused():
     file = File((2, 4, 4))
     refused(

@@ -293,5 +293,5 @@ _KINDS: Final[Mapping[str, Callable[[str, Site], Layer]]] = {
 _WHY_NOT: Final[Mapping[str, str]] = {
     "layer_norm": "it needs floating point; use batch normalisation",
     "matmul": "products of two computed values are not supported; use fully connected layers",
-    "quantize": "only int8 values are supported; remove it",
+    "quantize": "firmware reads models whose values are quantised by QuantizeLinear, all to int8",
 }

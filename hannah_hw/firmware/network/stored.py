@@ -75,6 +75,11 @@ def stored_values(order: Sequence[Node], kernels: frozenset[str], where: str) ->
             buffer.views.append(node)
         elif isinstance(node, Scale | Relu | Relu6):
             buffer.folded.append(node)
+        elif row.part == "quantize":
+            raise UnsupportedError(
+                f"{where}: {node.id!r} keeps its value with bits of its own; firmware reads models whose values are "
+                "quantised by QuantizeLinear, all to int8"
+            )
         else:
             raise UnsupportedError(
                 f"{where}: {node.id!r} ({row.kind}) stands by itself behind {buffer.owner.id!r}; fold it into the "
