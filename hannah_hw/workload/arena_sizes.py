@@ -1,7 +1,7 @@
 """Sizes of arenas that hold buffers, results over operands and scratch memory, for whole populations at once.
 
-The definition is `hannah_hw.workload.arena.plan_arena`; here only sizes are computed, moment by moment: a kernel runs when the buffer
-that it writes begins to live.
+The definition is `hannah_hw.workload.arena.plan_arena`; here only sizes are computed, moment by moment: a kernel runs
+when the buffer that it writes begins to live.
 """
 
 from __future__ import annotations
