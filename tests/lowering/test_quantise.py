@@ -336,3 +336,31 @@ def test_batch_of_a_model_whose_reshapes_copy_it_is_freed(samples):
     model = to_onnx(candidate)
     assert free_batch(model) is None
     assert session(model).run(None, {"input": np.zeros((7, 6, 4, 4), np.float32)})[0].shape == (7, 6, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "name", ["hard swish", "product", "squeeze and excite", "pool", "norm", "shuffle", "padding"]
+)
+def test_every_value_between_kernels_is_rounded(name, tmp_path):
+    pooled = operators.AvgPooling(2, stride=2)(data(3, 8, 8))
+    own = {
+        "pool": lambda: blocks.conv2d(operators.MaxPooling(2)(pooled), 8, 3),
+        "norm": lambda: operators.Relu()(
+            blocks.batch_norm(operators.Add()(pooled, operators.Sigmoid()(pooled)))
+        ),
+    }
+    x = own[name]() if name in own else OPERATORS[name](blocks.conv2d(data(3, 8, 8), 8, 3))
+    candidate = SearchSpace(operators.Softmax()(blocks.linear(x, 5))).candidate({})
+    inputs = np.random.default_rng(0).normal(size=(8, 3, 8, 8)).astype(np.float32)
+    float_model = to_onnx(candidate, module=randomised(candidate))
+    result, constants = quantised(float_model, tmp_path / "q.onnx", inputs)
+    writers = {output: node.op_type for node in result.graph.node for output in node.output}
+    for node in result.graph.node:
+        if node.op_type != "QuantizeLinear":
+            read = {writers.get(value, "input") for value in node.input if value and value not in constants}
+            assert read <= {"DequantizeLinear" if node.op_type != "DequantizeLinear" else "QuantizeLinear"}, (
+                node
+            )
+    truth = session(float_model).run(None, {"input": inputs[:1]})[0]
+    ours = session(tmp_path / "q.onnx").run(None, {"input": inputs[:1]})[0]
+    assert np.abs(ours - truth).max() < 0.05
