@@ -22,26 +22,51 @@ HN_INLINE int32_t *pair_run(int32_t *patch, const int8_t *a, const int8_t *b, in
   return patch;
 }
 
-/* A run of one window into the low (shift 0) or the high half of the patch; zero points where it is outside. */
-HN_INLINE int32_t *half_run(int32_t *patch, const int8_t *x, int32_t n, int32_t shift, int32_t zero, int outside) {
-  for (; n > 0; n--, patch++) {
-    int32_t value = outside ? zero : *x++;
-    *patch = shift ? hn_pair(*patch, value) : value;
+/* A run of one window into the low or the high half of the patch; x is NULL where it lies outside of the data. */
+HN_NOINLINE int32_t *half_run(int32_t *patch, const int8_t *x, int32_t n, int32_t zero, int high) {
+  if (!x) {
+    for (; n > 0; n--, patch++) *patch = high ? hn_pair(*patch, zero) : zero;
+  } else if (high) {
+    for (; n >= 4; n -= 4, patch += 4, x += 4) {
+      patch[0] = hn_pair(patch[0], x[0]);
+      patch[1] = hn_pair(patch[1], x[1]);
+      patch[2] = hn_pair(patch[2], x[2]);
+      patch[3] = hn_pair(patch[3], x[3]);
+    }
+    for (; n > 0; n--, patch++) *patch = hn_pair(*patch, *x++);
+  } else {
+    for (; n >= 4; n -= 4, patch += 4, x += 4) {
+      patch[0] = x[0];
+      patch[1] = x[1];
+      patch[2] = x[2];
+      patch[3] = x[3];
+    }
+    for (; n > 0; n--) *patch++ = *x++;
   }
   return patch;
 }
 
 /* One window at (top, left), where it may reach into the padding. */
-HN_NOINLINE void fill_half(const hn_layer *l, int32_t *patch, const int8_t *x, int32_t top, int32_t left,
-                           int32_t shift) {
-  const int32_t depth = l->p3;
-  for (int32_t ky = 0; ky < l->kernel_h; ky++) {
-    int32_t row = top + ky * l->dilation_h;
-    const int8_t *source = x + row * l->in_w * l->in_c;
-    for (int32_t kx = 0; kx < l->kernel_w; kx++) {
-      int32_t column = left + kx * l->dilation_w;
-      int outside = (uint32_t)row >= (uint32_t)l->in_h || (uint32_t)column >= (uint32_t)l->in_w;
-      patch = half_run(patch, source + column * l->in_c, depth, shift, l->zp_in, outside);
+HN_NOINLINE void fill_half(const hn_layer *l, const runs *r, int32_t *patch, const int8_t *x, int32_t top,
+                           int32_t left, int high) {
+  const int32_t zero = l->zp_in, depth = l->p3;
+  for (int32_t ky = l->kernel_h; ky > 0; ky--, top += l->dilation_h) {
+    const int8_t *row = (uint32_t)top < (uint32_t)l->in_h ? x + (top * l->in_w + left) * l->in_c : 0;
+    if (r->taps == 1) {
+      int32_t before = left < 0 ? -left * depth : 0, behind = (left + l->kernel_w - l->in_w) * depth;
+      if (!row || before > r->size) before = r->size;
+      if (behind < 0) behind = 0;
+      if (behind > r->size - before) behind = r->size - before;
+      const int32_t inside = r->size - before - behind;
+      if (before) patch = half_run(patch, 0, before, zero, high);
+      if (inside) patch = half_run(patch, row + before, inside, zero, high);
+      if (behind) patch = half_run(patch, 0, behind, zero, high);
+    } else {
+      int32_t column = left;
+      for (int32_t kx = l->kernel_w; kx > 0; kx--, column += l->dilation_w) {
+        int inside = row && (uint32_t)column < (uint32_t)l->in_w;
+        patch = half_run(patch, inside ? row + (column - left) * l->in_c : 0, depth, zero, high);
+      }
     }
   }
 }
@@ -67,8 +92,8 @@ HN_INLINE pixel next_pixel(const hn_layer *l, const pixel *p, int32_t *left_in_r
 HN_NOINLINE void fill_patch(const hn_layer *l, const runs *r, int32_t *patch, const int8_t *x, const pixel *a,
                             const pixel *b) {
   if (!(a->inside && b->inside)) {
-    fill_half(l, patch, x, a->top, a->left, 0);
-    fill_half(l, patch, x, b->top, b->left, 16);
+    fill_half(l, r, patch, x, a->top, a->left, 0);
+    fill_half(l, r, patch, x, b->top, b->left, 1);
     return;
   }
   const int8_t *first = x + (a->top * l->in_w + a->left) * l->in_c;

@@ -54,16 +54,16 @@ HN_NOINLINE void fill_plane(const hn_layer *l, const plane *p, const int8_t *x, 
     const int32_t other = row + p->below;
     const int8_t *a = (uint32_t)row < (uint32_t)l->in_h ? x + row * row_step : 0;
     const int8_t *b = (uint32_t)other < (uint32_t)l->in_h ? x + other * row_step : 0;
-    const int32_t left = -l->pad_left, right = p->pitch - l->pad_left - l->in_w;
-    if (a && b && !p->beside && right >= 0) {
+    if (a && b && !p->beside) {
       const int32_t zeros = hn_pair(l->zp_in, l->zp_in), step = l->in_c;
+      const int32_t rest = p->pitch - l->pad_left, inside = rest < l->in_w ? rest : l->in_w;
       int32_t *word = to;
-      for (int32_t n = -left; n > 0; n--) *word++ = zeros;
-      for (int32_t n = l->in_w; n > 0; n--, a += step, b += step) *word++ = hn_pair(*a, *b);
-      for (int32_t n = right; n > 0; n--) *word++ = zeros;
+      for (int32_t n = l->pad_left; n > 0; n--) *word++ = zeros;
+      for (int32_t n = inside; n > 0; n--, a += step, b += step) *word++ = hn_pair(*a, *b);
+      for (int32_t n = rest - inside; n > 0; n--) *word++ = zeros;
     } else {
-      fill_row(l, a, to, p->pitch, left, 0);
-      fill_row(l, b, to, p->pitch, left + p->beside, 1);
+      fill_row(l, a, to, p->pitch, -l->pad_left, 0);
+      fill_row(l, b, to, p->pitch, p->beside - l->pad_left, 1);
     }
   }
 }
