@@ -7,7 +7,7 @@ instructions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,9 @@ KINDS: Final = (
     "fp_divide",
     "fp_store",
 )
+#: Kinds that read memory, and all that access it.
+_LOADING: Final = frozenset({"load", "load_pair", "load_multiple", "table_branch"})
+_MOVING: Final = _LOADING | {"store", "store_pair", "store_multiple", "fp_store"}
 _CODE: Final[Mapping[str, int]] = {kind: code for code, kind in enumerate(KINDS)}
 
 #: Beginnings of mnemonics -> kind, the longest that fits.
@@ -113,7 +116,7 @@ class Instructions:
             mode = capstone.CS_MODE_RISCV32 | capstone.CS_MODE_RISCVC
             self._decoder = capstone.Cs(capstone.CS_ARCH_RISCV, mode)
         self.arm, self._start, self._bytes = isa == "arm", start, code
-        self._kinds: dict[int, int] = {}
+        self._kinds: dict[str, int] = {}
         size = len(code) // 2 + 1
         self.length: NDArray[np.int64] = np.zeros(size, np.int64)
         self.kind: NDArray[np.int64] = np.zeros(size, np.int64)
@@ -125,25 +128,26 @@ class Instructions:
 
         Args:
             starts: Halfword index of each block's begin.
-            executed: (halfwords,) whether a halfword was executed.
+            executed: (halfwords,) whether a halfword was executed; the last, behind the code, was not.
 
         Raises:
             MeasurementError: Something executed is no instruction that capstone knows.
         """
-        for first in starts[self.length[starts] == 0]:
-            # A block may have run into another that is known already, or ended at a halfword never executed.
-            index = int(first)
-            last = index
-            while last < len(executed) and executed[last]:
-                last += 1
-            for instruction in self._decoder.disasm(
-                self._bytes[2 * index : 2 * last], self._start + 2 * index
+        for first in starts.tolist():
+            if self.length[first]:
+                continue
+            # A block may run into another that is known already; code that was not executed ends it.
+            index = first
+            last = first + int(np.argmin(executed[first:]))
+            address = self._start + 2 * first
+            for at, size, mnemonic, operands in self._decoder.disasm_lite(
+                self._bytes[2 * first : 2 * last], address
             ):
-                index = (instruction.address - self._start) // 2
+                index = (at - self._start) // 2
                 if self.length[index]:
                     break
-                self._note(index, instruction)
-                index += instruction.size // 2
+                self._note(index, size // 2, mnemonic, operands)
+                index += size // 2
             else:
                 if index < last:
                     raise MeasurementError(
@@ -151,18 +155,23 @@ class Instructions:
                         kind="fault",
                     )
 
-    def _note(self, index: int, instruction: Any) -> None:
-        code = self._kinds.get(instruction.id)
+    def _note(self, index: int, length: int, mnemonic: str, operands: str) -> None:
+        code = self._kinds.get(mnemonic)
         if code is None:
-            name = self._decoder.insn_name(instruction.id) or instruction.mnemonic
-            code = self._kinds[instruction.id] = _CODE[_arm_kind(name) if self.arm else _riscv_kind(name)]
-        self.length[index] = instruction.size // 2
-        self.kind[index] = code
+            code = self._kinds[mnemonic] = _CODE[self._kind_of(index, length, mnemonic)]
         kind = KINDS[code]
-        if kind.startswith(("load", "store")) or kind in ("fp_store", "table_branch"):
-            self.words[index] = _words(kind, instruction.op_str)
-            if kind.startswith("load") or kind == "table_branch":
-                self.loads[index] = (instruction.mnemonic, instruction.op_str)
+        self.length[index], self.kind[index] = length, code
+        if kind in _MOVING:
+            self.words[index] = _words(kind, operands)
+            if kind in _LOADING:
+                self.loads[index] = (mnemonic, operands)
+
+    def _kind_of(self, index: int, length: int, mnemonic: str) -> str:
+        """The kind of an instruction, by its name without condition and width, which only a slow decoding tells."""
+        content = self._bytes[2 * index : 2 * (index + length)]
+        for instruction in self._decoder.disasm(content, self._start + 2 * index):
+            mnemonic = self._decoder.insn_name(instruction.id) or mnemonic
+        return _arm_kind(mnemonic) if self.arm else _riscv_kind(mnemonic)
 
 
 def _arm_kind(mnemonic: str) -> str:

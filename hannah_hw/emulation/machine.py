@@ -82,20 +82,23 @@ class Machine:
     def _load(self) -> None:
         flash, ram, read_execute = self._memory.flash, self._memory.ram, 5
         self.engine.mem_map(flash.start, flash.size, read_execute)
-        self.engine.mem_map(ram.start, ram.size)
-        # What the stack must not grow into.
-        self._guard = Region(ram.end - self._memory.stack_bytes - _PAGE, _PAGE)
-        self.engine.mem_protect(self._guard.start, self._guard.size, 0)
+        # A page that the stack must not grow into lies between it and data.
+        stack = Region(ram.end - self._memory.stack_bytes, self._memory.stack_bytes)
+        self._guard = Region(stack.start - _PAGE, _PAGE)
+        data = Region(ram.start, self._guard.start - ram.start)
+        self.engine.mem_map(data.start, data.size)
+        self.engine.mem_map(self._guard.start, _PAGE, 0)
+        self.engine.mem_map(stack.start, stack.size)
         self.engine.mem_map(self._memory.exit, _PAGE, read_execute)
         if self._core.isa == "arm":
             self.engine.mem_map(*_SYSTEM_CONTROL_SPACE)
         for segment in self._program.segments:
             for address in {segment.load_address, segment.address}:
                 size = len(segment.data) if address != segment.address else segment.memory_size
-                if not any(region.holds(address, size) for region in (flash, ram)):
+                if not any(region.holds(address, size) for region in (flash, data)):
                     raise InputError(
                         f"the program has {size} bytes at {address:#x}, outside of flash "
-                        f"{flash.start:#x}..{flash.end:#x} and RAM {ram.start:#x}..{ram.end:#x}"
+                        f"{flash.start:#x}..{flash.end:#x} and of RAM below the stack, {data.start:#x}..{data.end:#x}"
                     )
                 self.engine.mem_write(address, segment.data)
 
