@@ -105,7 +105,7 @@ static int32_t windows_inside(const hn_layer *l, corner at, int32_t left) {
 }
 
 /* Where the windows of tiles are: bytes from a row to the next and from a lane to the next. */
-static void place(convolution *c, const int8_t *source, int32_t pitch, int32_t lane_step) {
+HN_NOINLINE void place(convolution *c, const int8_t *source, int32_t pitch, int32_t lane_step) {
   hn_tiles *t = &c->t;
   t->source = source;
   t->lane_step = lane_step;
@@ -116,7 +116,7 @@ static void place(convolution *c, const int8_t *source, int32_t pitch, int32_t l
 }
 
 /* One tile of up to `lanes` pixels whose windows lie anywhere. */
-static void place_tile(convolution *c, int32_t pixel, int32_t left, int32_t valid, int32_t pitch) {
+HN_NOINLINE HN_SMALL void place_tile(convolution *c, int32_t pixel, int32_t left, int32_t valid, int32_t pitch) {
   const hn_layer *l = c->l;
   corner at = corner_of(l, pixel), next = corner_of(l, pixel + valid - 1);
   int32_t channels = c->channels;
@@ -138,7 +138,7 @@ static void place_tile(convolution *c, int32_t pixel, int32_t left, int32_t vali
 }
 
 /* All pixels of the output channels of one group. */
-static void convolve_group(convolution *c, int8_t *y, void (*run)(hn_tiles *)) {
+static HN_SMALL void convolve_group(convolution *c, int8_t *y, void (*run)(hn_tiles *)) {
   const hn_layer *l = c->l;
   hn_tiles *t = &c->t;
   int32_t lanes = c->lanes, pixels = l->out_h * l->out_w, pitch = l->in_w * l->in_c * l->dilation_h;
@@ -175,9 +175,17 @@ static void convolve_group(convolution *c, int8_t *y, void (*run)(hn_tiles *)) {
   t->lane_out = t->lane_out_2 = t->lane_out_3 = l->out_c;
 }
 
-/* lanes: pixels of a tile; more: channels of a tile less one. */
-HN_NOINLINE void convolve(const hn_layer *l, const void *constants, const int8_t *x, int8_t *y, void *scratch,
-                          int32_t lanes, int32_t more, void (*run)(hn_tiles *)) {
+/* Which tiles compute a convolution. */
+typedef struct {
+  void (*run)(hn_tiles *);
+  int32_t lanes; /* pixels of a tile */
+  int32_t more;  /* channels of a tile less one */
+} way;
+
+/* The kernels below pass what they are in the place of the second operand, which there is none. */
+HN_NOINLINE HN_SMALL void convolve(const hn_layer *l, const void *constants, const int8_t *x, const way *w, int8_t *y,
+                                   void *scratch) {
+  int32_t lanes = w->lanes, more = w->more;
   int32_t groups = l->p0, channels = l->in_c / groups, outputs = l->out_c / groups;
   int32_t row_bytes = l->kernel_w * channels, pairs = (l->kernel_h * row_bytes + 3) / 4 * 2;
   int32_t *patch = scratch;
@@ -192,7 +200,7 @@ HN_NOINLINE void convolve(const hn_layer *l, const void *constants, const int8_t
   c.t.before = patch - 1;
   c.t.last = patch + lanes * pairs - 1;
   /* The first step is not one of the unrolled ones. */
-  c.t.skip = (8 - (pairs - 1) % 8) % 8 * STEP_BYTES;
+  c.t.skip = ((1 - pairs) & 7) * STEP_BYTES;
   c.t.zero = l->zp_out;
   c.t.lane_out = c.t.lane_out_2 = c.t.lane_out_3 = l->out_c;
   c.t.whole = outputs & ~more;
@@ -204,7 +212,7 @@ HN_NOINLINE void convolve(const hn_layer *l, const void *constants, const int8_t
   c.t.out_step = lanes * l->out_c;
   c.t.shift = l->p1;
   for (int32_t group = 0; group < groups; group++) {
-    convolve_group(&c, y + group * outputs, run);
+    convolve_group(&c, y + group * outputs, w->run);
     c.x += channels;
     c.t.weights += (outputs + 3) / 4 * (8 + 2 * pairs);
   }
@@ -213,8 +221,9 @@ HN_NOINLINE void convolve(const hn_layer *l, const void *constants, const int8_t
 
 void hn_conv_4x2(const hn_layer *l, const void *constants, const int8_t *x, const int8_t *x2, int8_t *y,
                  void *scratch) {
+  static const way tiles = {hn_tiles_4x2, 2, 3};
   (void)x2;
-  convolve(l, constants, x, y, scratch, 2, 3, hn_tiles_4x2);
+  convolve(l, constants, x, &tiles, y, scratch);
 }
 
 /* Tiles of 2 channels by 2 pixels with plain weights: for four elements of the window a word for each channel, whose
@@ -236,12 +245,13 @@ static void tiles_plain(hn_tiles *t) {
         second_a = hn_dot(odd, pair[2], hn_dot(even, pair[0], second_a));
         second_b = hn_dot(odd, pair[3], hn_dot(even, pair[1], second_b));
       }
+      /* The lane beyond the last pixel first: it has the same place. */
       int8_t *a = t->out + channel, *b = a + t->lane_out;
-      *b = (int8_t)hn_requantise(hn_shifted(first_b, t->shift), weights[0], t->zero);
-      *a = (int8_t)hn_requantise(hn_shifted(first_a, t->shift), weights[0], t->zero);
+      *b = hn_result(first_b, t->shift, weights[0], t->zero);
+      *a = hn_result(first_a, t->shift, weights[0], t->zero);
       if (channel + 1 < t->whole + t->rest) {
-        b[1] = (int8_t)hn_requantise(hn_shifted(second_b, t->shift), weights[1], t->zero);
-        a[1] = (int8_t)hn_requantise(hn_shifted(second_a, t->shift), weights[1], t->zero);
+        b[1] = hn_result(second_b, t->shift, weights[1], t->zero);
+        a[1] = hn_result(second_a, t->shift, weights[1], t->zero);
       }
       weights += 2;
     }
@@ -250,13 +260,15 @@ static void tiles_plain(hn_tiles *t) {
 
 void hn_conv_plain(const hn_layer *l, const void *constants, const int8_t *x, const int8_t *x2, int8_t *y,
                    void *scratch) {
+  static const way tiles = {tiles_plain, 2, 3};
   (void)x2;
-  convolve(l, constants, x, y, scratch, 2, 3, tiles_plain);
+  convolve(l, constants, x, &tiles, y, scratch);
 }
 
 void hn_conv_2x4(const hn_layer *l, const void *constants, const int8_t *x, const int8_t *x2, int8_t *y,
                  void *scratch) {
+  static const way tiles = {hn_tiles_2x4, 4, 1};
   (void)x2;
-  convolve(l, constants, x, y, scratch, 4, 1, hn_tiles_2x4);
+  convolve(l, constants, x, &tiles, y, scratch);
 }
 #endif

@@ -90,10 +90,14 @@ HN_INLINE int32_t hn_requantise(int32_t acc, int32_t multiplier, int32_t zero) {
   return result;
 }
 
-/* acc * 2^shift; what overflows saturates, as its result does. */
-HN_INLINE int32_t hn_shifted(int32_t acc, int32_t shift) {
-  int32_t most = INT32_MAX >> shift;
-  return (acc > most ? most : acc < -most ? -most : acc) * (1 << shift);
-}
+/* The result of an accumulator that is shifted to the left before; what overflows saturates, as its result does. */
+int8_t hn_result(int32_t acc, int32_t shift, int32_t multiplier, int32_t zero);
+
+/* Functions that take little time and need not be long. */
+#ifdef __clang__
+#define HN_SMALL __attribute__((minsize))
+#else
+#define HN_SMALL __attribute__((optimize("Os")))
+#endif
 #endif
 #endif

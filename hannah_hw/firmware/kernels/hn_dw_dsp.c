@@ -31,7 +31,7 @@ HN_NOINLINE void set_plane(int16_t *to, int32_t value, int32_t count) {
 }
 
 /* Rows [begin, end) of the plane; row 0 is row `top` of the image. */
-static void fill_plane(const depthwise *d, const int8_t *x, int32_t top, int32_t begin, int32_t end) {
+static HN_SMALL void fill_plane(const depthwise *d, const int8_t *x, int32_t top, int32_t begin, int32_t end) {
   const hn_layer *l = d->l;
   int32_t first = top + begin < 0 ? -top : begin, last = top + end > l->in_h ? l->in_h - top : end;
   first = first < end ? first : end;
@@ -49,7 +49,7 @@ static void fill_plane(const depthwise *d, const int8_t *x, int32_t top, int32_t
 }
 
 /* Rows of outputs, the last of which may not write behind their end. */
-static void compute_rows(depthwise *d, const int32_t *record, int8_t *out, int32_t count) {
+static HN_SMALL void compute_rows(depthwise *d, const int32_t *record, int8_t *out, int32_t count) {
   const hn_layer *l = d->l;
   const int16_t *plane = d->plane;
   int32_t fast = count > d->careful ? count - d->careful : 0;
@@ -83,7 +83,7 @@ static void compute_rows(depthwise *d, const int32_t *record, int8_t *out, int32
 }
 
 /* words: of a record; pitch: values of a row of the plane; reach: rows of a window. */
-HN_NOINLINE void convolve(const hn_layer *l, const int32_t *record, const int8_t *x, int8_t *y, void *scratch,
+HN_NOINLINE HN_SMALL void convolve(const hn_layer *l, const int32_t *record, const int8_t *x, int8_t *y, void *scratch,
                           int32_t words, int32_t pitch, int32_t reach,
                           void (*compute)(depthwise *, const int32_t *, int8_t *, int32_t),
                           hn_dw_kernel *kernel) {
@@ -129,18 +129,25 @@ HN_NOINLINE void convolve(const hn_layer *l, const int32_t *record, const int8_t
 }
 
 /* A square window of one stride. */
-static void convolve_square(const hn_layer *l, const void *constants, const int8_t *x, int8_t *y, void *scratch,
-                            int32_t words, hn_dw_kernel *kernel) {
+typedef struct {
+  hn_dw_kernel *kernel;
+  int32_t words; /* of a record */
+} square;
+
+/* The kernels below pass what they are in the place of the second operand, which there is none. */
+HN_NOINLINE HN_SMALL void convolve_square(const hn_layer *l, const void *constants, const int8_t *x, const square *w,
+                                          int8_t *y, void *scratch) {
   int32_t last = ((l->out_w + 3) & ~3) - 1, stride = l->stride_w;
   int32_t pitch = last * stride + l->kernel_w + stride - 1;
-  convolve(l, constants, x, y, scratch, words, pitch, l->kernel_h, compute_rows, kernel);
+  convolve(l, constants, x, y, scratch, w->words, pitch, l->kernel_h, compute_rows, w->kernel);
 }
 
 #define SQUARE(name, words)                                                                                          \
   void hn_dw_##name(const hn_layer *l, const void *constants, const int8_t *x, const int8_t *x2, int8_t *y,          \
                     void *scratch) {                                                                                 \
+    static const square window = {hn_dw_rows_##name, words};                                                         \
     (void)x2;                                                                                                        \
-    convolve_square(l, constants, x, y, scratch, words, hn_dw_rows_##name);                                          \
+    convolve_square(l, constants, x, &window, y, scratch);                                                           \
   }
 
 SQUARE(3x3, 2 + 3 * 2)
@@ -152,7 +159,7 @@ SQUARE(7x7_s2, 2 + 7 * 4)
 
 /* Any window. Record: bias, multiplier, for each row of the window its taps as pairs of 16-bit values; where columns have
    gaps between them, a pair is one tap and 0. */
-static void compute_any(depthwise *d, const int32_t *record, int8_t *out, int32_t count) {
+static HN_SMALL void compute_any(depthwise *d, const int32_t *record, int8_t *out, int32_t count) {
   const hn_layer *l = d->l;
   int32_t pairs = l->dilation_w == 1 ? (l->kernel_w + 1) >> 1 : l->kernel_w;
   int32_t gap = l->dilation_w == 1 ? 2 : l->dilation_w, stride = l->stride_w;
@@ -174,7 +181,7 @@ static void compute_any(depthwise *d, const int32_t *record, int8_t *out, int32_
       }
       int32_t results[4] = {y0, y1, y2, y3};
       for (int32_t i = 0; i < (left < 4 ? left : 4); i++, out += l->in_c) {
-        *out = (int8_t)hn_requantise(hn_shifted(results[i], l->p1), record[1], d->rows.zero);
+        *out = hn_result(results[i], l->p1, record[1], d->rows.zero);
       }
     }
   }

@@ -9,6 +9,10 @@
 #define ZERO 4
 #define OUT 8
 #define END 12
+#define REST 16
+#define SAVED_OUT 20 /* where a partial group's results belong, while they go to SPILL; else 0 */
+#define SPILL 24
+#define FRAME 32
 
 #define weights r0
 #define vector r1
@@ -53,16 +57,17 @@
   .type hn_fc_groups, %function
 hn_fc_groups:
   push {r4-r11, lr}
-  ldr begin, [r1]
-  ldr last, [r1, #4]
-  ldr r2, [r1, #8]
-  ldr r3, [r1, #12]
-  ldr r4, [r1, #16]
-  ldr r5, [r1, #20]
-  adr.w r6, steps_fc
-  add r2, r6
-  orr r2, r2, #1 /* Thumb */
-  push {r2-r5}
+  sub sp, #FRAME
+  ldm r1, {r2-r8}
+  mov begin, r2
+  mov last, r3
+  adr.w r9, steps_fc
+  add r4, r4, r9
+  orr r4, r4, #1 /* Thumb */
+  movs r9, #0
+  stm sp, {r4-r9}
+  cmp r6, r7
+  beq.w rest_fc
 group_fc:
   ldr.w low01, [weights, #4]
   ldr.w all01, [weights, #8]
@@ -104,7 +109,24 @@ steps_fc:
   str r1, [sp, #OUT]
   cmp r1, r2
   bne.w group_fc
-  add sp, #16
+rest_fc:
+  ldr r2, [sp, #REST]
+  cbz r2, 3f
+  ldr r3, [sp, #SAVED_OUT]
+  cbnz r3, 1f
+  ldr r6, [sp, #OUT]
+  str r6, [sp, #SAVED_OUT]
+  add r1, sp, #SPILL
+  adds r2, r1, #4
+  str r1, [sp, #OUT]
+  str r2, [sp, #END]
+  b.w group_fc
+1:add r1, sp, #SPILL
+2:ldrb r0, [r1], #1
+  strb r0, [r3], #1
+  subs r2, #1
+  bne 2b
+3:add sp, #FRAME
   pop {r4-r11, pc}
   .size hn_fc_groups, . - hn_fc_groups
 

@@ -3,16 +3,17 @@
 #include "hn_dsp.h"
 #if HN_DSP
 
-/* Layout known to hn_fc_dsp.S. */
+/* The operand, and where its results belong; the assembly reads the fields in this order. */
 typedef struct {
   const int32_t *before, *last; /* the word before the pairs, and the last */
   int32_t skip;                 /* bytes of the unrolled steps that the first pass leaves out */
   int32_t zero;
-  int8_t *out, *end;
+  int8_t *out, *end; /* of the channels in whole groups */
+  int32_t rest;      /* channels behind them */
 } hn_vector;
 
-/* Channels from out to end, four at a time; weights is the word before the stream. Returns where the stream goes on. */
-const int32_t *hn_fc_groups(const int32_t *weights, const hn_vector *vector);
+/* All channels; weights is the word before the stream. */
+void hn_fc_groups(const int32_t *weights, const hn_vector *vector);
 void hn_fc_unpack(const int8_t *x, int32_t *pairs, int32_t words);
 
 /* Bytes of code of a step, which takes four elements. */
@@ -29,33 +30,15 @@ static void unpack(const int8_t *x, int32_t *pairs, int32_t count) {
 
 void hn_fc(const hn_layer *l, const void *constants, const int8_t *x, const int8_t *x2, int8_t *y, void *scratch) {
   (void)x2;
-  int32_t *pairs = scratch, steps = (l->in_c + 3) >> 2, rest = l->out_c & 3;
-  hn_vector vector = {
-      .before = pairs - 1,
-      .last = pairs + 2 * steps - 1,
-      .skip = (4 - steps % 4) % 4 * STEP_BYTES,
-      .zero = l->zp_out,
-  };
-  int8_t *out = y;
-  for (int32_t pixel = l->out_h * l->out_w; pixel > 0; pixel--, x += l->in_c) {
-    const int32_t *weights = (const int32_t *)constants - 1;
+  int32_t *pairs = scratch, steps = (l->in_c + 3) >> 2, rest = l->out_c & 3, pixels = l->out_h * l->out_w;
+  hn_vector vector = {pairs - 1, pairs + 2 * steps - 1, (-steps & 3) * STEP_BYTES, l->zp_out, y, y, rest};
+  for (int32_t pixel = pixels; pixel > 0; pixel--, x += l->in_c) {
     unpack(x, pairs, l->in_c);
-    vector.out = out;
-    vector.end = out += l->out_c - rest;
-    if (vector.out != vector.end) {
-      weights = hn_fc_groups(weights, &vector);
-    }
-    if (rest) {
-      int8_t four[4];
-      vector.out = four;
-      vector.end = four + 4;
-      hn_fc_groups(weights, &vector);
-      for (int32_t i = 0; i < rest; i++) {
-        *out++ = four[i];
-      }
-    }
+    vector.end = vector.out + l->out_c - rest;
+    hn_fc_groups((const int32_t *)constants - 1, &vector);
+    vector.out += l->out_c;
   }
-  hn_restrict(y, (int32_t)(out - y), l->low, l->high);
+  hn_restrict(y, pixels * l->out_c, l->low, l->high);
 }
 
 /* Two channels at a time, from plain weights; p1 is a shift of accumulators to the left. */
@@ -75,9 +58,9 @@ void hn_fc_plain(const hn_layer *l, const void *constants, const int8_t *x, cons
         first = hn_dot(hn_odd_bytes(a), pair[1], hn_dot(hn_even_bytes(a), pair[0], first));
         second = hn_dot(hn_odd_bytes(b), pair[1], hn_dot(hn_even_bytes(b), pair[0], second));
       }
-      *out++ = (int8_t)hn_requantise(hn_shifted(first, l->p1), weights[0], l->zp_out);
+      *out++ = hn_result(first, l->p1, weights[0], l->zp_out);
       if (channel + 1 < l->out_c) {
-        *out++ = (int8_t)hn_requantise(hn_shifted(second, l->p1), weights[1], l->zp_out);
+        *out++ = hn_result(second, l->p1, weights[1], l->zp_out);
       }
       weights += 2;
     }
