@@ -49,45 +49,49 @@ def test_a_load_that_is_branched_to_is_not_pipelined(assemble):
     assert counts.cycles == 2 + (1 + 3 * 2) + 4 + (4 + 3 * 2) + (1 + 2)
 
 
-@pytest.mark.parametrize(
-    ("core", "instruction", "cycles"),
-    [
-        ("m0p", "muls r0, r1, r0", 1),
-        ("m3", "mul r0, r1, r2", 1),
-        ("m3", "mla r0, r1, r2, r3", 2),
-        ("m3", "mls r0, r1, r2, r3", 2),
-        ("m3", "smull r0, r3, r1, r2", 5),
-        ("m3", "umlal r0, r3, r1, r2", 7),
-        ("m3", "udiv r0, r1, r2", 7),
-        ("m4", "mla r0, r1, r2, r3", 1),
-        ("m4", "smull r0, r3, r1, r2", 1),
-        ("m4", "smlal r0, r3, r1, r2", 1),
-        ("m4", "smlad r0, r1, r2, r3", 1),
-        ("m4", "smmlar r0, r1, r2, r3", 1),
-        ("m4", "smlabb r0, r1, r2, r3", 1),
-        ("m4", "ssat r0, #8, r1", 1),
-        ("m4", "sdiv r0, r1, r2", 7),
-        ("m4", "ldrd r2, r3, [sp]", 3),
-        ("m4", "strd r2, r3, [sp, #-8]", 3),
-        ("m4", "stmdb sp, {r0-r3}", 5),
-        ("m4", "ldmdb sp, {r0-r3}", 5),
-        ("m4", "vldr s0, [sp]", 2),
-        ("m4", "vldr d0, [sp]", 3),
-        ("m4", "vstr s0, [sp, #-4]", 2),
-        ("m4", "vldmdb r2!, {s0-s3}", 5),
-        ("m4", "vadd.f32 s0, s1, s2", 1),
-        ("m4", "vmla.f32 s0, s1, s2", 3),
-        ("m4", "vfma.f32 s0, s1, s2", 3),
-        ("m4", "vdiv.f32 s0, s1, s2", 14),
-        ("m4", "vsqrt.f32 s0, s1", 14),
-        ("m4", "nop", 1),
-    ],
-)
-def test_single_instructions(assemble, core, instruction, cycles):
-    # The loads read the two words that the first instruction writes below the stack pointer.
-    body = f"push {{r2, r3}}\n{instruction}\nadd sp, #8\nbx lr"
-    emulator = Emulator(assemble(core, f=body), CORES[core])
-    counts = emulator.call("f", 1, 3, 0x2000_0100, 5)
+SINGLE = [
+    ("m0p", "muls r0, r1, r0", 1),
+    ("m3", "mul r0, r1, r2", 1),
+    ("m3", "mla r0, r1, r2, r3", 2),
+    ("m3", "mls r0, r1, r2, r3", 2),
+    ("m3", "smull r0, r3, r1, r2", 5),
+    ("m3", "umlal r0, r3, r1, r2", 7),
+    ("m3", "udiv r0, r1, r2", 7),
+    ("m4", "mla r0, r1, r2, r3", 1),
+    ("m4", "smull r0, r3, r1, r2", 1),
+    ("m4", "smlal r0, r3, r1, r2", 1),
+    ("m4", "smlad r0, r1, r2, r3", 1),
+    ("m4", "smmlar r0, r1, r2, r3", 1),
+    ("m4", "smlabb r0, r1, r2, r3", 1),
+    ("m4", "ssat r0, #8, r1", 1),
+    ("m4", "sdiv r0, r1, r2", 7),
+    ("m4", "ldrd r2, r3, [sp]", 3),
+    ("m4", "strd r2, r3, [sp, #-8]", 3),
+    ("m4", "stmdb sp, {r0-r3}", 5),
+    ("m4", "ldmdb sp, {r0-r3}", 5),
+    ("m4", "vldr s0, [sp]", 2),
+    ("m4", "vldr d0, [sp]", 3),
+    ("m4", "vstr s0, [sp, #-4]", 2),
+    ("m4", "vldmdb r2!, {s0-s3}", 5),
+    ("m4", "vadd.f32 s0, s1, s2", 1),
+    ("m4", "vmla.f32 s0, s1, s2", 3),
+    ("m4", "vfma.f32 s0, s1, s2", 3),
+    ("m4", "vdiv.f32 s0, s1, s2", 14),
+    ("m4", "vsqrt.f32 s0, s1", 14),
+    ("m4", "nop", 1),
+]
+
+
+@pytest.mark.parametrize("row", range(len(SINGLE)), ids=[f"{row[0]}-{row[1]}" for row in SINGLE])
+def test_single_instructions(assemble, row):
+    core, _, cycles = SINGLE[row]
+    # All of a core are one program, linked once. Loads read what is written below the stack pointer.
+    bodies = {
+        f"f{i}": f"push {{r2, r3}}\n{instruction}\nadd sp, #8\nbx lr"
+        for i, (name, instruction, _) in enumerate(SINGLE)
+        if name == core
+    }
+    counts = Emulator(assemble(core, **bodies), CORES[core]).call(f"f{row}", 1, 3, 0x2000_0100, 5)
     assert counts.instructions == 4
     assert counts.cycles == 3 + cycles + 1 + (1 + (1 if core == "m0p" else 2))
 
