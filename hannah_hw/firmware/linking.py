@@ -11,6 +11,7 @@ from typing import Final
 
 from hannah_hw.cores import Core
 from hannah_hw.errors import EvaluationError, InputError, RunError
+from hannah_hw.firmware.naming import comment
 from hannah_hw.firmware.objects import compile_objects
 from hannah_hw.firmware.toolchain import Compiler, CompilerError
 
@@ -76,7 +77,7 @@ def linker_script(memory: MemoryMap, stack_bytes: int, title: str) -> str:
     if stack_bytes < 1:
         raise InputError(f"a stack of {stack_bytes} bytes; give a positive size")
     values = {
-        "TITLE": title.replace("*/", "* /"),
+        "TITLE": comment(title),
         "FLASH_ORIGIN": f"0x{memory.flash_origin:08x}",
         "FLASH_BYTES": memory.flash_bytes,
         "RAM_ORIGIN": f"0x{memory.ram_origin:08x}",

@@ -36,12 +36,13 @@ def identifier(name: str) -> str:
 
 def comment(text: str) -> str:
     """A text inside of a C comment or a line of a document: printable ASCII on one line."""
-    shown = "".join(c if " " <= c <= "~" else "?" for c in text)
+    shown = "".join(c if " " <= c <= "~" else "_" for c in text)
     # Trigraphs are read before comments are; a backslash at a line's end joins lines.
-    return shown.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").replace("\\", "/")
+    plain = re.sub(r"\?(?=\?)", "? ", shown.replace("\\", "!"))
+    return plain.replace("*/", "* /").replace("/*", "/ *")
 
 
 def markdown(text: str) -> str:
     """A text as a cell of a Markdown table: shown literally, whatever it holds."""
-    plain = comment(text).replace("`", "'").replace("|", "/").replace("<", "(").replace(">", ")")
-    return f"`{plain}`"
+    plain = text.replace("`", "'").replace("|", "!").replace("<", "(").replace(">", ")")
+    return f"`{comment(plain)}`"

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from hannah_hw.firmware.layers import Network
 from hannah_hw.lowering.quantise import quantise_int8
 
 
@@ -120,3 +121,8 @@ def temporal(path: Path) -> Path:
 
 
 MODELS = {"pooled": pooled, "plain": plain, "residual": residual, "temporal": temporal}
+
+
+def random_inputs(network: Network, seed: int) -> list[np.ndarray]:
+    generator = np.random.default_rng(seed)
+    return [generator.integers(-128, 128, network.values[i].shape).astype(np.int8) for i in network.inputs]
