@@ -106,7 +106,7 @@ def measure_network(
     timing = Timing(target, core)
     chosen = find(core, compiler_name(compiler))
     with tempfile.TemporaryDirectory(prefix="hannah-hw-") as folder:
-        project = generate(network, core, folder=Path(folder), target=target, name="network")
+        project = generate(network, core, folder=Path(folder), target=target, name=given.name)
         elf = build(project, chosen).elf
         emulator = Emulator(elf, core, _small_memory(core, elf_sizes(elf)))
     firmware = Firmware(project, emulator, given.where)
