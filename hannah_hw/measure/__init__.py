@@ -1,8 +1,19 @@
-"""Measuring instead of estimating: ONNX Runtime on this machine, calibration and validation of estimates."""
+"""Measuring instead of estimating: firmware on emulated cores, ONNX Runtime here, calibration and validation."""
 
 from hannah_hw.measure.calibration import calibrate
+from hannah_hw.measure.emulated import measure_model
 from hannah_hw.measure.host import open_session
+from hannah_hw.measure.measurement import Measurement
 from hannah_hw.measure.profile import ProfileReport, profile_model
 from hannah_hw.measure.validation import ValidationReport, validate
 
-__all__ = ["ProfileReport", "ValidationReport", "calibrate", "open_session", "profile_model", "validate"]
+__all__ = [
+    "Measurement",
+    "ProfileReport",
+    "ValidationReport",
+    "calibrate",
+    "measure_model",
+    "open_session",
+    "profile_model",
+    "validate",
+]
