@@ -11,7 +11,8 @@ import pytest
 from hannah_hw.firmware import packing_dsp
 from hannah_hw.firmware.implementation import Implementation
 from hannah_hw.firmware.layers import Layer, Network
-from tests.firmware.kernel_calls import EmulatedKernels, single
+from tests.firmware.dsp_cases import Case, random_case, random_convolution, random_depthwise
+from tests.firmware.kernel_calls import EmulatedKernels
 
 pytest.importorskip("unicorn")
 pytest.importorskip("ziglang")
@@ -21,7 +22,6 @@ SOURCES = tuple(
 )
 PAIRED, PLAIN = packing_dsp.IMPLEMENTATIONS["conv"]
 WIDE = packing_dsp.IMPLEMENTATIONS_SLOW_FLASH["conv"][0]
-Case = tuple[Network, Layer, np.ndarray]
 
 
 @pytest.fixture(scope="module", params=["m4", "m7", "m33", "m4 gcc"])
@@ -30,48 +30,6 @@ def kernels(request: pytest.FixtureRequest) -> EmulatedKernels:
     if compiler and shutil.which("arm-none-eabi-gcc") is None:
         pytest.skip("arm-none-eabi-gcc is not on PATH")
     return EmulatedKernels(core, SOURCES, *compiler)
-
-
-def random_case(
-    rng: np.random.Generator,
-    kind: str,
-    shape: tuple[int, int, int],
-    outputs: int,
-    window: tuple[int, int] = (1, 1),
-    stride: tuple[int, int] = (1, 1),
-    pads: tuple[int, int, int, int] = (0, 0, 0, 0),
-    dilation: tuple[int, int] = (1, 1),
-    groups: int = 1,
-    saturates: bool = True,
-) -> Case:
-    """A layer with random weights; pads are top, left, bottom, right."""
-    height, width, channels = shape
-    out_h = (height + pads[0] + pads[2] - dilation[0] * (window[0] - 1) - 1) // stride[0] + 1
-    out_w = (width + pads[1] + pads[3] - dilation[1] * (window[1] - 1) - 1) // stride[1] + 1
-    depth = channels // groups
-    weights = np.clip(np.round(rng.normal(0, 40, (outputs, *window, depth))), -127, 127).astype(np.int8)
-    scales = np.minimum(rng.uniform(0.3, 3.0, outputs) / (40 * np.sqrt(depth * window[0] * window[1])), 0.49)
-    low, high = (-128, 127) if saturates else sorted(int(v) for v in rng.integers(-128, 128, 2))
-    columns = dict(zip(("pad_top", "pad_left", "pad_bottom", "pad_right"), pads, strict=True))
-    for name, (along_h, along_w) in (("kernel", window), ("stride", stride), ("dilation", dilation)):
-        columns |= {f"{name}_h": along_h, f"{name}_w": along_w}
-    zero_in, zero_out = (int(z) for z in rng.integers(-128, 128, 2))
-    network, layer = single(
-        kind,
-        [shape],
-        (out_h, out_w, outputs),
-        [zero_in],
-        zero_out,
-        scales=scales,
-        low=low,
-        high=high,
-        groups=groups,
-        **columns,
-    )
-    bias = rng.integers(-4000, 4000, outputs).astype(np.int32)
-    layer = dataclasses.replace(layer, weights=weights, bias=bias)
-    x = rng.integers(-128, 128, shape).astype(np.int8)
-    return dataclasses.replace(network, layers=(layer,)), layer, x
 
 
 def plain_loops(network: Network, layer: Layer, x: np.ndarray) -> np.ndarray:
@@ -98,34 +56,6 @@ def check(kernels: EmulatedKernels, case: Case, way: Implementation, in_place: i
     network, layer, x = case
     y = kernels.run(network, layer, way, [x], in_place=in_place)
     np.testing.assert_array_equal(y, plain_loops(network, layer, x))
-
-
-def random_convolution(rng: np.random.Generator) -> Case:
-    """Any window, stride, padding, dilation and groups."""
-
-    def one(low: int, high: int) -> int:
-        return int(rng.integers(low, high))
-
-    window, stride = (one(1, 6), one(1, 6)), (one(1, 4), one(1, 4))
-    dilation = (1, 1) if one(0, 3) else (one(1, 3), one(1, 3))
-    groups = 1 if one(0, 3) else one(2, 4)
-    pads = (one(0, 3), one(0, 3), one(0, 3), one(0, 3)) if one(0, 2) else (0, 0, 0, 0)
-    shape = tuple(
-        max(one(1, 9), dilation[axis] * (window[axis] - 1) + 1 - pads[axis] - pads[axis + 2])
-        for axis in range(2)
-    )
-    return random_case(
-        rng,
-        "conv",
-        (*shape, groups * one(1, 12)),
-        groups * one(1, 12),
-        window,
-        stride,
-        pads,
-        dilation,
-        groups,
-        bool(one(0, 2)),
-    )
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -219,35 +149,6 @@ def test_constants_have_the_stated_size(seed: int) -> None:
 
 
 SQUARES = [(size, stride) for size in (3, 5, 7) for stride in (1, 2)]
-
-
-def random_depthwise(
-    rng: np.random.Generator, window: tuple[int, int], stride: tuple[int, int], gaps: bool = False
-) -> Case:
-    """Any padding and size; images may be higher than what a plane of scratch memory holds."""
-    dilation = tuple(int(n) for n in rng.integers(1, 3, 2)) if gaps else (1, 1)
-    pads = (
-        tuple(int(n) for n in rng.integers(0, max(window), 4))
-        if rng.random() < 0.5
-        else (window[0] // 2, window[1] // 2) * 2
-    )
-    shape = [
-        max(int(rng.integers(1, 28)), dilation[axis] * (window[axis] - 1) + 1 - pads[axis] - pads[axis + 2])
-        for axis in range(2)
-    ]
-    channels = int(rng.integers(2, 5))
-    return random_case(
-        rng,
-        "conv",
-        (shape[0], shape[1], channels),
-        channels,
-        window,
-        stride,
-        pads,
-        dilation,
-        channels,
-        bool(rng.random() < 0.5),
-    )
 
 
 @pytest.mark.parametrize(("size", "stride"), SQUARES)

@@ -1,7 +1,8 @@
 /* Convolutions on cores with the DSP extension: which windows are copied how, around the tiles of hn_tiles_dsp.S.
 
-   Order of a window's elements: of each row the whole words, then the tails of all rows, which are what a row has beyond
-   words. Constants of a group of input channels: see hn_tiles_dsp.S, with channels padded to four and elements to four.
+   Order of a window's elements: of each row the whole words, then the tails of all rows, which are what a row has
+   beyond words. Constants of a group of input channels: see hn_tiles_dsp.S, with channels padded to four and elements
+   to four.
    p0 is how many groups of input channels there are, p1 a shift of accumulators (unpaired weights only).
    Scratch: the patch, then a window of bytes for each lane where windows are copied before: those that reach into
    padding or have gaps, and with four lanes those that begin in different rows. */

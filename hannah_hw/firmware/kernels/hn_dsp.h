@@ -1,8 +1,8 @@
 /* What the kernels for cores with the DSP extension share; C and assembly both read it.
 
-   Convolution: the windows of two or four neighbouring pixels ("lanes") are copied to a patch of 16-bit pairs. A pair is
-   two elements of a window in one word; the words of all lanes for the same pair lie next to each other. Then a tile of
-   channels by lanes is computed at a time, from the patch and one stream of constants. */
+   Convolution: the windows of two or four neighbouring pixels ("lanes") are copied to a patch of 16-bit pairs. A pair
+   is two elements of a window in one word; the words of all lanes for the same pair lie next to each other. Then a tile
+   of channels by lanes is computed at a time, from the patch and one stream of constants. */
 #ifndef HN_DSP_H
 #define HN_DSP_H
 

@@ -1,14 +1,14 @@
 /* Depthwise convolution on cores with the DSP extension: one channel as a plane of 16-bit values, padding included.
 
-   hn_dw_rows_KxK[_s2](record, plane, out, rows) computes rows of outputs, four at a time. Two neighbouring values of the
-   plane are a word, and SMLAD takes two taps of a row; at stride 1 the odd outputs begin in the middle of a word, so
-   that their taps are paired differently, and a tap that is left over takes one half of a word (SMLABT, SMLATB).
+   hn_dw_rows_KxK[_s2](record, plane, out, rows) computes rows of outputs, four at a time. Two neighbouring values of
+   the plane are a word, and SMLAD takes two taps of a row; at stride 1 the odd outputs begin in the middle of a word,
+   so that their taps are paired differently, and a tap that is left over takes one half of a word (SMLABT, SMLATB).
    Record of a channel: bias, multiplier, then for each row of the window pairs of taps as 16-bit values:
      3x3, either stride: (0,1) (1,2)
      5x5: (0,1) (2,3) (1,2) (3,4)               stride 2: (0,1) (2,3) (3,4)
      7x7: (0,1) (2,3) (4,5) (1,2) (3,4) (5,6)   stride 2: (0,1) (2,3) (4,5) (5,6)
-   A row that is no multiple of four outputs writes up to three more, which belong to the next rows and are written again
-   with them; the caller sees to the last rows. */
+   A row that is no multiple of four outputs writes up to three more, which belong to the next rows and are written
+   again with them; the caller sees to the last rows. */
 #include "hn_dw_dsp.h"
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
   .syntax unified

@@ -157,8 +157,8 @@ SQUARE(5x5_s2, 2 + 5 * 3)
 SQUARE(7x7, 2 + 7 * 6)
 SQUARE(7x7_s2, 2 + 7 * 4)
 
-/* Any window. Record: bias, multiplier, for each row of the window its taps as pairs of 16-bit values; where columns have
-   gaps between them, a pair is one tap and 0. */
+/* Any window. Record: bias, multiplier, for each row of the window its taps as pairs of 16-bit values; where columns
+   have gaps between them, a pair is one tap and 0. */
 static HN_SMALL void compute_any(depthwise *d, const int32_t *record, int8_t *out, int32_t count) {
   const hn_layer *l = d->l;
   int32_t pairs = l->dilation_w == 1 ? (l->kernel_w + 1) >> 1 : l->kernel_w;

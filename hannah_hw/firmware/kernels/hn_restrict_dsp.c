@@ -1,5 +1,5 @@
-/* Results of the slow paths: a second pass over those whose range is not that of int8 (activations that a quantiser puts
-   into the range, as ReLU with the zero point -128, need none), and accumulators with any scale. */
+/* Results of the slow paths: a second pass over those whose range is not that of int8 (activations that a quantiser
+   puts into the range, as ReLU with the zero point -128, need none), and accumulators with any scale. */
 #include "hn_dsp.h"
 #if HN_DSP
 /* Bytewise maximum: SSUB8 leaves in the GE flags where a >= b, and SEL takes a there. */

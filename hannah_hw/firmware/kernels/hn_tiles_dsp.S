@@ -1,7 +1,7 @@
 /* Tiles of a convolution on cores with the DSP extension: 4 channels by 2 pixels, or 2 channels by 4 pixels.
 
-   Paired weights. A 16-bit lane of a weight word holds 256 * wB + wA, the weights of two channels for one element of the
-   window; a word holds two elements. With the pair x of the patch,
+   Paired weights. A 16-bit lane of a weight word holds 256 * wB + wA, the weights of two channels for one element of
+   the window; a word holds two elements. With the pair x of the patch,
        all += SMLAD(word, x)              so that in the end  all = 256 * B + A   (mod 2^32)
        low += SMLAD(SXTB16(word), x)                          low = A
    and B = (all - low) >> 8 is exact while |B| < 2^23, which the packer proves. One instruction unpacks four weights.
