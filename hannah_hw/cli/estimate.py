@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 def estimate(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A model, float32 or int8 QDQ.")],
     target: Annotated[
-        str, typer.Option("--target", "-t", help="A name of `targets list`, or a path ending in .yaml.")
+        str,
+        typer.Option(
+            "--target",
+            "-t",
+            help="A name of `targets list` or a .yaml file; :RUNTIME behind it takes another one.",
+        ),
     ],
     shape: ShapeOption = None,
     as_json: JsonOption = False,
@@ -30,6 +35,7 @@ def estimate(
     named with the rule that it fails; there are then no totals, and the exit code is 1.
 
     - `hannah-hw estimate model.onnx --target stm32l4r5zi`
+    - `hannah-hw estimate model.onnx --target stm32l4r5zi:cmsis_nn`
     - `hannah-hw estimate model.onnx -t ./my_chip.yaml --json`
     - `hannah-hw estimate dynamic.onnx -t nrf5340 --shape input=1,3,96,96`
     """

@@ -23,7 +23,12 @@ CompilerOption = Annotated[
 def measure(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An int8 model in the QDQ form.")],
     target: Annotated[
-        str, typer.Option("--target", "-t", help="A name of `targets list`, or a path ending in .yaml.")
+        str,
+        typer.Option(
+            "--target",
+            "-t",
+            help="A name of `targets list` or a .yaml file; :RUNTIME behind it takes another one.",
+        ),
     ],
     core: Annotated[
         str | None, typer.Option("--core", help="Emulate this core in place of the target's, as in m33.")

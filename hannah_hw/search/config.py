@@ -23,11 +23,12 @@ from pydantic_core import PydanticCustomError
 
 from hannah_hw import catalog
 from hannah_hw.documents import Document, read_document
-from hannah_hw.errors import CatalogError, ConfigError, InputError
+from hannah_hw.errors import CatalogError, ConfigError, InputError, TargetError
 from hannah_hw.quantities import parse_quantity
 from hannah_hw.search.algorithms import ALGORITHMS
 from hannah_hw.search.metrics import METRICS, Constraint, Goals, parse_constraint
 from hannah_hw.search.overrides import Section, override
+from hannah_hw.targets import load_target, split_runtime
 
 Direction = Literal["min", "max"]
 
@@ -130,7 +131,7 @@ class SearchConfig(_Strict):
     Attributes:
         version: Version of the format.
         space: The search space.
-        target: The chip: a catalogue name or a path.
+        target: The chip: a catalogue name or a path; ``:RUNTIME`` behind it takes another of its runtimes.
         data: A data set; needed when an objective or a constraint is about the error.
         objectives: At least one.
         constraints: Any number.
@@ -219,9 +220,11 @@ def validate_config(document: Document, folder: Path | None = None) -> SearchCon
         _check_training(config.training, document)
     if folder is None:
         return config
-    _check_name("targets", config.target, document.where(("target",)), folder)
+    _check_target(config.target, document.where(("target",)), folder)
     _check_name("search_spaces", config.space.name.partition(":")[0], document.where(("space",)), folder)
-    changes: dict[str, Any] = {"target": _absolute(config.target, folder)}
+    name, runtime = split_runtime(config.target)
+    behind = "" if runtime is None else f":{runtime}"
+    changes: dict[str, Any] = {"target": _absolute(name, folder) + behind}
     changes["space"] = config.space.model_copy(update={"name": _absolute(config.space.name, folder)})
     if config.data is not None:
         changes["data"] = _absolute(config.data, folder)
@@ -234,6 +237,17 @@ def _check_name(kind: str, name: str, where: str, folder: Path) -> None:
         catalog.find(kind, name, near=folder)
     except CatalogError as error:
         raise ConfigError(str(error), where=where) from error
+
+
+def _check_target(target: str, where: str, folder: Path) -> None:
+    """So does a runtime that the target does not have."""
+    name, runtime = split_runtime(target)
+    _check_name("targets", name, where, folder)
+    if runtime is not None:
+        try:
+            load_target(f"{catalog.find('targets', name, near=folder)}:{runtime}")
+        except TargetError as error:
+            raise ConfigError(str(error), where=where) from error
 
 
 def _check_training(training: Mapping[str, Any], document: Document) -> None:

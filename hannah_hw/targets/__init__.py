@@ -2,7 +2,14 @@
 
 from hannah_hw.targets.fields import Sourced, SourcedNumber, SourcedWatts
 from hannah_hw.targets.legality import Legality, Predicate, compile_legality
-from hannah_hw.targets.load import describe_target, json_schema, list_targets, load_target, parse_target
+from hannah_hw.targets.load import (
+    describe_target,
+    json_schema,
+    list_targets,
+    load_target,
+    parse_target,
+    split_runtime,
+)
 from hannah_hw.targets.models import KernelRuntime, KernelsModel
 from hannah_hw.targets.rules import RULE_SETS, OperatorRule
 from hannah_hw.targets.schema import Target
@@ -24,4 +31,5 @@ __all__ = [
     "list_targets",
     "load_target",
     "parse_target",
+    "split_runtime",
 ]

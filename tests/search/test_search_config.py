@@ -6,6 +6,7 @@ import pytest
 from hannah_hw.errors import ConfigError
 from hannah_hw.search.config import dump_config, load_config
 from hannah_hw.search.metrics import parse_constraint
+from hannah_hw.targets import load_target
 
 GOOD = """\
 version: 1
@@ -74,6 +75,10 @@ def test_units_become_base_units_and_defaults_are_filled_in(write):
         (("space: ds_cnn", "space: ds_cn"), ["config.yaml:2:1 space", "did you mean 'ds_cnn'"]),
         (("space: ds_cnn", "space: mine/space.py"), ["config.yaml:2:1 space", "no file 'mine/space.py' in"]),
         (("stm32l4r5zi", "stm32l4r5z"), ["config.yaml:3:1 target", "did you mean 'stm32l4r5zi'"]),
+        (
+            ("stm32l4r5zi", "stm32l4r5zi:cmsis"),
+            ["config.yaml:3:1 target", "unknown runtime 'cmsis'", "did you mean 'cmsis_nn'"],
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_place(write, change, parts):
@@ -133,6 +138,10 @@ def test_paths_are_found_beside_the_configuration(write, tmp_path):
     config = load_config(write(text))
     assert config.space.name == str(tmp_path / "mine.py")
     assert config.target == str(tmp_path / "chip.yaml")
+    (tmp_path / "chip.yaml").write_text(load_target("stm32l4r5zi").origin.read_text())
+    other = load_config(write(text), ["target=chip.yaml:cmsis_nn"])
+    assert other.target == f"{tmp_path / 'chip.yaml'}:cmsis_nn"
+    assert load_config(write(), ["target=stm32l4r5zi:cmsis_nn"]).target == "stm32l4r5zi:cmsis_nn"
     named = load_config(write(text), ["space.name=mine.py:small"])
     assert named.space.name == f"{tmp_path / 'mine.py'}:small"
 
