@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from hannah_hw.errors import ModelError
 from hannah_hw.files import write_atomically
+from hannah_hw.lowering.least_ranges import widened
 from hannah_hw.lowering.loading import checked, load, name_of, refusing
 from hannah_hw.lowering.mixed import Pairs, has_own_bits, quantise_others
 from hannah_hw.lowering.nodes import array_of
@@ -86,7 +87,7 @@ def quantise_int8(
     with refusing(where):
         model = onnx.shape_inference.infer_shapes(model)
     _name_nodes(model)
-    ranges = collect_ranges(model, calibration, where=where)
+    ranges = widened(model.graph, collect_ranges(model, calibration, where=where))
     with refusing(where):
         if has_own_bits(model):
             result = quantise_others(model, ranges, frozenset(_OPERATORS))
