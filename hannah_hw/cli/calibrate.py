@@ -2,37 +2,66 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hannah_hw.cli.boards import AgainstOption, calibrate_board
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
-from hannah_hw.errors import InputError, RunError
+from hannah_hw.errors import InputError
 
 if TYPE_CHECKING:
-    from hannah_hw.measure.calibration import Calibration
+    from hannah_hw.cost import CostModel
+    from hannah_hw.measure.calibration import FitRow
+    from hannah_hw.measure.sweep import SweepRow
 
 
 def calibrate(
-    sweep: Annotated[
-        Path, typer.Argument(metavar="SWEEP", help="Measured kernels: a CSV file, or a JSON list of objects.")
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="CORE|SWEEP",
+            help="A core, such as m4, whose kernels are measured on an emulator; or measured kernels: a CSV file, "
+            "or a JSON list of objects.",
+        ),
     ],
     base: Annotated[
         str,
         typer.Option(
-            "--base", help="Cost model that gives what the sweep does not cover: a name or a .yaml file."
+            "--base",
+            help="Of a sweep: cost model that gives what the sweep does not cover, a name or a .yaml file.",
         ),
     ] = "m4/cmsis_nn",
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="The cost model to write (.yaml); the sweep is kept beside it."),
+        typer.Option(
+            "--out",
+            "-o",
+            help="The cost model to write (.yaml); the measurements are kept beside it. Of a core also a folder of "
+            "cost models, where it becomes CORE/hannah.yaml.",
+        ),
     ] = None,
     reference: Annotated[
-        str, typer.Option("--reference", help="Where the measurements come from, for the file.")
+        str, typer.Option("--reference", help="Of a sweep: where the measurements come from, for the file.")
     ] = "",
+    shapes: Annotated[
+        int | None,
+        typer.Option("--shapes", help="Of a core: shapes of each kernel class for the fit.  [default: 150]"),
+    ] = None,
+    held_out: Annotated[
+        int | None,
+        typer.Option(
+            "--held-out", help="Of a core: other shapes of each class, which judge it.  [default: 200]"
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of a core: which shapes are drawn.")] = 0,
+    compiler: Annotated[
+        str | None,
+        typer.Option("--compiler", help="Of a core: zig or gcc.  [default: the first that is there]"),
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Of a core: emulators at once.", min=1)] = 1,
     against: AgainstOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -41,39 +70,78 @@ def calibrate(
     Every kernel class is fitted on its own; its error is that of shapes that the fit did not see. Without
     --out the fit is only shown. A target uses the file by its path or, in a catalogue folder, by its name.
 
-    - `hannah-hw calibrate my_sweep.csv`
+    - `hannah-hw calibrate m4` measures our own kernels on an emulated Cortex-M4
+    - `hannah-hw calibrate m4 --out cost_models` writes cost_models/m4/hannah.yaml
     - `hannah-hw calibrate my_sweep.csv --out cost_models/m4/mine.yaml --reference "my board, 2026-01"`
     - `hannah-hw calibrate stm32l4r5zi --against my_board.csv --out my_board.yaml` fits a chip's wait cycles and power
     """
+    from hannah_hw.cores import CORES
+
     if against is not None:
-        calibrate_board(str(sweep), against, out, as_json)
-        return
+        calibrate_board(what, against, out, as_json)
+    elif what in CORES:
+        _of_core(what, out, shapes, held_out, seed, compiler, jobs, as_json)
+    elif not Path(what).is_file() and not Path(what).suffix:
+        raise InputError(f"{what!r} is neither a core nor a file", allowed=CORES, given=what)
+    else:
+        _of_sweep(Path(what), base, out, reference, as_json)
+
+
+def _of_core(
+    name: str,
+    out: Path | None,
+    shapes: int | None,
+    held_out: int | None,
+    seed: int,
+    compiler: str | None,
+    jobs: int,
+    as_json: bool,
+) -> None:
+    from hannah_hw.cores import core_named
+    from hannah_hw.firmware.toolchain import find
+    from hannah_hw.measure.calibration_core import RUNTIME, calibrate_core
+    from hannah_hw.measure.sweep_bench import FITTED, HELD_OUT
+
+    def progress(done: int, everything: int) -> None:
+        if done * 10 // everything != (done - 1) * 10 // everything:
+            say(f"{done} of {everything} shapes measured")
+
+    found = calibrate_core(
+        find(core_named(name), compiler),
+        fitted=FITTED if shapes is None else shapes,
+        held_out=HELD_OUT if held_out is None else held_out,
+        seed=seed,
+        processes=jobs,
+        progress=progress,
+    )
+    path = None
+    if out is not None:
+        path = out if out.suffix == ".yaml" else out / name / f"{RUNTIME}.yaml"
+    _finish(found.model, found.sweep, found.fits, path, as_json)
+
+
+def _of_sweep(sweep: Path, base: str, out: Path | None, reference: str, as_json: bool) -> None:
     from hannah_hw.cost import load_cost_model
     from hannah_hw.measure.calibration import calibrate as fit
-    from hannah_hw.measure.calibration import write_cost_model
-    from hannah_hw.measure.sweep import read_sweep, write_sweep
+    from hannah_hw.measure.sweep import read_sweep
 
     if out is not None and out.suffix != ".yaml":
         raise InputError("a cost model is a .yaml file", where=f"--out {out}")
     rows = read_sweep(sweep)
     found = fit(rows, load_cost_model(base), reference=reference or sweep.name)
-    model = found.model
+    model = found.model if out is None else found.model.model_copy(update={"name": out.stem})
+    _finish(model, rows, found.rows, out, as_json)
+
+
+def _finish(
+    model: CostModel, rows: Sequence[SweepRow], fits: Sequence[FitRow], out: Path | None, as_json: bool
+) -> None:
+    """Write the files if there is a path, and show the fit."""
     if out is not None:
-        kept = out.with_suffix(".sweep.csv")
-        model = model.model_copy(update={"name": out.stem, "sweep": kept.name})
-        part = kept.with_name(f".{kept.name}.{os.getpid()}.part")
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                part.write_text(write_sweep(list(dict.fromkeys(rows))), encoding="utf-8")
-                write_cost_model(model, out)
-                part.replace(kept)
-            finally:
-                part.unlink(missing_ok=True)
-        except OSError as failure:
-            raise RunError(f"cannot write {kept}: {failure}") from failure
-        say(f"wrote {out} and {kept}")
-    document = {
+        from hannah_hw.measure.calibration import write_calibration
+
+        say(f"wrote {out} and {write_calibration(model, rows, out)}")
+    document: dict[str, Any] = {
         "file": out,
         "rows": len(rows),
         "model": model.model_dump(mode="json"),
@@ -84,21 +152,24 @@ def calibrate(
                 "predicted_cycles": row.predicted,
                 "held_out_cycles": row.held_out,
             }
-            for row in found.rows
+            for row in fits
         ],
     }
-    emit(document, as_json, lambda: _render(found))
+    emit(document, as_json, lambda: _render(model, dict.fromkeys(row.kernel_class for row in fits)))
 
 
-def _render(found: Calibration) -> None:
-    covered = dict.fromkeys(row.kernel_class for row in found.rows)
+def _render(model: CostModel, covered: Sequence[str] | dict[str, None]) -> None:
     rows = []
     for name in covered:
-        error = found.model.classes[name].error
-        mean, largest = (None if value is None else f"{value:.1%}" for value in (error.mean, error.max))
-        rows.append((name, error.n, mean, largest, f"± {error.band:.1%}", error.method))
-    headers = ("class", "shapes", "held-out mean", "held-out max", "band", "how")
-    table(headers, rows, right=(1, 2, 3, 4))
-    rest = sorted(set(found.model.classes) - set(covered))
+        fitted = model.classes[name]
+        error, reads = fitted.error, fitted.flash_reads_error
+        shares = [error.mean, error.max, *((reads.mean, reads.max) if reads is not None else (None, None))]
+        mean, largest, reads_mean, reads_max = (None if v is None else f"{v:.1%}" for v in shares)
+        rows.append(
+            (name, error.n, mean, largest, reads_mean, reads_max, f"± {error.band:.1%}", error.method)
+        )
+    headers = ("class", "shapes", "held-out mean", "max", "flash reads mean", "max", "band", "how")
+    table(headers, rows, right=(1, 2, 3, 4, 5, 6))
+    rest = sorted(set(model.classes) - set(covered))
     if rest:
         write(f"not in the sweep, taken from the base: {', '.join(rest)}")

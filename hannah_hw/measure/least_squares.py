@@ -55,10 +55,17 @@ def nnls(matrix: FloatArray, target: FloatArray) -> FloatArray:
     return solution
 
 
-def ridge_nnls(matrix: FloatArray, target: FloatArray, prior: FloatArray, strength: float) -> FloatArray:
+def ridge_nnls(
+    matrix: FloatArray,
+    target: FloatArray,
+    prior: FloatArray,
+    strength: float,
+    *,
+    scale: FloatArray | None = None,
+) -> FloatArray:
     """Non-negative least squares in relative error, drawn towards a prior.
 
-    Minimises Σ ((matrix @ x - target) / target)² + strength · Σ ((x - prior) / prior)²; a coefficient whose
+    Minimises Σ ((matrix @ x - target) / scale)² + strength · Σ ((x - prior) / prior)²; a coefficient whose
     prior is 0 is left free.
 
     Args:
@@ -66,12 +73,14 @@ def ridge_nnls(matrix: FloatArray, target: FloatArray, prior: FloatArray, streng
         target: (N,), positive.
         prior: (F,), non-negative.
         strength: Weight of the prior: at 1e-4, doubling a coefficient weighs as much as 1 % error on one row.
+        scale: (N,), positive; None: the target.
     """
-    rows = matrix / target[:, None]
+    units = target if scale is None else scale
+    rows = matrix / units[:, None]
     known = np.flatnonzero(prior > 0)
     pull = np.zeros((len(known), matrix.shape[1]))
     pull[np.arange(len(known)), known] = np.sqrt(strength) / prior[known]
     return nnls(
         np.concatenate([rows, pull]),
-        np.concatenate([np.ones(len(target)), np.full(len(known), np.sqrt(strength))]),
+        np.concatenate([target / units, np.full(len(known), np.sqrt(strength))]),
     )

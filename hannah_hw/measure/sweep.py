@@ -50,6 +50,7 @@ class SweepRow:
         operands: Data inputs; None: 2 for an addition, else 1.
         pad_top: None: as little padding as the output's size takes, shared by both sides.
         flash_reads: Data reads from flash; None when unknown.
+        stack_bytes: Deepest stack of the kernel; None when unknown.
         held_out: 1 for a shape that judges the fit and is not part of it.
     """
 
@@ -76,6 +77,7 @@ class SweepRow:
     pad_left: int | None = None
     pad_right: int | None = None
     flash_reads: int | None = None
+    stack_bytes: int | None = None
     held_out: int = 0
 
 
@@ -84,7 +86,7 @@ COLUMNS: Final = tuple(field.name for field in fields(SweepRow))
 _OPTIONAL: Final = {field.name: field.default for field in fields(SweepRow)[COLUMNS.index("groups") :]}
 _SIDES: Final = ("pad_top", "pad_bottom", "pad_left", "pad_right")
 #: Columns that may be 0.
-_ANY: Final = {"instructions", "scratch_bytes", "flash_reads", "held_out", *_SIDES}
+_ANY: Final = {"instructions", "scratch_bytes", "flash_reads", "stack_bytes", "held_out", *_SIDES}
 
 
 def read_sweep(path: str | Path) -> list[SweepRow]:

@@ -137,5 +137,6 @@ def sweep_row(shape: Shape, sample: Sample, *, held_out: bool) -> SweepRow:
         cycles=sample.cycles,
         scratch_bytes=sample.scratch_bytes,
         flash_reads=sample.flash_reads,
+        stack_bytes=sample.stack_bytes,
         held_out=int(held_out),
     )
