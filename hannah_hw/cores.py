@@ -115,7 +115,7 @@ CORES: Final[Mapping[str, Core]] = {
             "m55",
             "Cortex-M55",
             "arm",
-            "portable",
+            "dsp",
             (_HARD, "cortex_m55+mve_fp+fp_armv8d16"),
             ("arm-none-eabi-", ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard")),
             {"__ARM_FEATURE_MVE": 3, "__ARM_FEATURE_DSP": 1},

@@ -33,7 +33,8 @@ class Counts:
         taken_branches: Branches taken, calls and returns included.
         flash_reads: Loads from flash, an instruction that loads several words as that many; None where they were
             not asked for.
-        by_function: Function -> its share, without what it calls; code outside of any function is ``""``.
+        by_function: Function -> its share, without what it calls; code outside of any function is ``""``,
+            and local functions that have one name share an entry.
         by_kind: `hannah_hw.emulation.instructions.KINDS` -> instructions executed.
         stack_bytes: The deepest use of the stack.
         returned: The first result register.

@@ -99,7 +99,8 @@ class Program:
     Attributes:
         isa: ``arm`` or ``riscv32``.
         segments: What is loaded.
-        symbols: Name -> symbol; of equal names the first global one.
+        symbols: Name -> symbol; of equal names a global one, else the first.
+        functions: (address, size, name) in the order of addresses; names of local ones may repeat.
         code: (address, bytes) of every section of instructions.
         sizes: Its sizes.
     """
@@ -107,6 +108,7 @@ class Program:
     isa: str
     segments: tuple[Segment, ...]
     symbols: Mapping[str, Symbol]
+    functions: tuple[tuple[int, int, str], ...]
     code: tuple[tuple[int, bytes], ...]
     sizes: Sizes
 
@@ -162,10 +164,14 @@ def _program(file: Any, where: str) -> Program:
         if segment["p_type"] == "PT_LOAD" and segment["p_memsz"]
     )
     sections = [s for s in file.iter_sections() if s["sh_flags"] & _ALLOC and s["sh_size"]]
+    symbols = _symbols(file)
+    functions = {(symbol.address, symbol.size, name) for name, symbol in symbols if symbol.kind == "function"}
     return Program(
         isa,
         segments,
-        _symbols(file),
+        # Of equal names the last one stays.
+        dict(reversed(symbols)),
+        tuple(sorted(functions)),
         tuple((s["sh_addr"], s.data()) for s in sections if s["sh_flags"] & _EXECUTE),
         Sizes(
             flash_bytes=sum(len(segment.data) for segment in segments),
@@ -179,23 +185,18 @@ def _program(file: Any, where: str) -> Program:
     )
 
 
-def _symbols(file: Any) -> dict[str, Symbol]:
+def _symbols(file: Any) -> list[tuple[str, Symbol]]:
+    """Names and symbols, global ones first."""
     table = file.get_section_by_name(".symtab")
-    symbols: dict[str, Symbol] = {}
     if table is None:
-        return symbols
+        return []
     kinds = {"STT_FUNC": "function", "STT_OBJECT": "object", "STT_NOTYPE": "label"}
-    local_last = sorted(table.iter_symbols(), key=lambda symbol: symbol["st_info"]["bind"] == "STB_LOCAL")
-    for symbol in local_last:
-        kind = kinds.get(symbol["st_info"]["type"])
+    symbols = []
+    for entry in sorted(table.iter_symbols(), key=lambda entry: entry["st_info"]["bind"] == "STB_LOCAL"):
+        kind = kinds.get(entry["st_info"]["type"])
         # "$t", "$d" and the like mark what is code and what is data; they name nothing.
-        if (
-            kind is None
-            or not symbol.name
-            or symbol.name.startswith("$")
-            or symbol["st_shndx"] == "SHN_UNDEF"
-        ):
+        if kind is None or not entry.name or entry.name.startswith("$") or entry["st_shndx"] == "SHN_UNDEF":
             continue
-        address = symbol["st_value"] & ~1 if kind == "function" else symbol["st_value"]
-        symbols.setdefault(symbol.name, Symbol(address, symbol["st_size"], kind))
+        address = entry["st_value"] & ~1 if kind == "function" else entry["st_value"]
+        symbols.append((entry.name, Symbol(address, entry["st_size"], kind)))
     return symbols

@@ -194,19 +194,17 @@ def _flash_code(program: Program, memory: MemoryMap) -> tuple[int, bytes]:
 def _owners(program: Program, start: int, code: bytes) -> tuple[NDArray[np.int64], list[str]]:
     """The function that each halfword belongs to, as an index into names; 0 is none.
 
-    A function without a size, as in assembly that does not give one, reaches to the next.
+    A function without a size, as in assembly that does not give one, reaches to the next. Local functions of several
+    sources that have one name are counted together.
     """
-    functions = sorted(
-        (symbol.address, symbol.size, name)
-        for name, symbol in program.symbols.items()
-        if symbol.kind == "function"
-    )
+    functions = program.functions
     owners = np.zeros(len(code) // 2 + 1, np.int64)
     names = [""]
     for i, (address, size, name) in enumerate(functions):
         following = functions[i + 1][0] if i + 1 < len(functions) else start + len(code)
         end = address + size if size else following
         if start <= address < start + len(code):
-            owners[(address - start) // 2 : (end - start + 1) // 2] = len(names)
-            names.append(name)
+            if name not in names:
+                names.append(name)
+            owners[(address - start) // 2 : (end - start + 1) // 2] = names.index(name)
     return owners, names

@@ -157,15 +157,11 @@ class Machine:
 
     def function_at(self, address: int) -> str:
         """``function+offset`` of an address, for messages."""
-        functions = sorted(
-            (symbol.address, name)
-            for name, symbol in self._program.symbols.items()
-            if symbol.kind == "function" and symbol.address <= address
-        )
-        index = bisect.bisect_right(functions, (address + 1, "")) - 1
+        functions = self._program.functions
+        index = bisect.bisect_right(functions, address, key=lambda function: function[0]) - 1
         if index < 0:
             return f"{address:#x}"
-        begin, name = functions[index]
+        begin, _, name = functions[index]
         return f"{name}+{address - begin:#x} (pc {address:#x})"
 
     def _pc(self) -> int:

@@ -120,9 +120,7 @@ class QemuEmulator:
         self._regions = (Region(memory.flash.start, flash_bytes), Region(memory.ram.start, ram_bytes))
         self._flash, self._ram = bytearray(flash_bytes), bytearray(ram_bytes)
         self._load(program)
-        self._functions = sorted(
-            (symbol.address, name) for name, symbol in program.symbols.items() if symbol.kind == "function"
-        )
+        self._functions = program.functions
 
     def _load(self, program: Program) -> None:
         for segment in program.segments:
@@ -239,8 +237,8 @@ class QemuEmulator:
         return self.symbols[where].address
 
     def _function_at(self, address: int) -> str:
-        index = bisect.bisect_right(self._functions, (address + 1, "")) - 1
-        return self._functions[index][1] if index >= 0 else ""
+        index = bisect.bisect_right(self._functions, address, key=lambda function: function[0]) - 1
+        return self._functions[index][2] if index >= 0 else ""
 
     def _run(self, ram: bytes, entry: int, timeout_s: float) -> tuple[bytes, NDArray[np.int64]]:
         """Run the board until the caller has written RAM.

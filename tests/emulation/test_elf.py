@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from hannah_hw.cores import CORES
-from hannah_hw.emulation import elf_sizes, memory_map
+from hannah_hw.emulation import Emulator, elf_sizes, memory_map
 from hannah_hw.emulation.elf import read_elf
 from hannah_hw.errors import InputError
 
@@ -36,6 +36,24 @@ def test_symbols(build):
     assert (zeros.kind, zeros.size) == ("object", 1000)
     assert memory.ram.holds(zeros.address, zeros.size)
     assert not any(name.startswith("$") for name in program.symbols)
+
+
+def test_local_functions_may_have_one_name(build):
+    # As static functions of two sources have; a third, global one of the same name is the symbol.
+    functions = "".join(
+        f".type {name}, %function\n{name}: bx lr\n.size {name}, . - {name}\n"
+        for name in ("one", "two", "six")
+    )
+    content = bytearray(build("m4", f".global two\n{functions}", ".s").read_bytes())
+    for name in (b"\0one\0", b"\0two\0", b"\0six\0"):
+        assert content.count(name) == 1
+        content = content.replace(name, b"\0one\0")
+    program = read_elf(bytes(content))
+    assert [name for _, _, name in program.functions] == ["one"] * 3
+    assert [address for address, _, _ in program.functions] == [0, 2, 4]
+    assert program.symbols["one"].address == 2
+    counts = Emulator(bytes(content), CORES["m4"]).call("one")
+    assert counts.by_function["one"].instructions == counts.instructions == 1
 
 
 def test_a_chip_that_is_too_small(build):
