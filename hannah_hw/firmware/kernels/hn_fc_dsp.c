@@ -19,7 +19,7 @@ void hn_fc_unpack(const int8_t *x, int32_t *pairs, int32_t words);
 /* Bytes of code of a step, which takes four elements. */
 #define STEP_BYTES 72
 
-static void unpack(const int8_t *x, int32_t *pairs, int32_t count) {
+HN_NOINLINE void unpack(const int8_t *x, int32_t *pairs, int32_t count) {
   int32_t words = count >> 2;
   hn_fc_unpack(x, pairs, words);
   int16_t *rest = (int16_t *)(pairs + 2 * words);

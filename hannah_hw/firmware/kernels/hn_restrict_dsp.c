@@ -21,7 +21,7 @@ int8_t hn_result(int32_t acc, int32_t shift, int32_t multiplier, int32_t zero) {
   return (int8_t)hn_requantise(acc, multiplier, zero);
 }
 
-void hn_restrict(int8_t *y, int32_t count, int32_t low, int32_t high) {
+HN_SMALL void hn_restrict(int8_t *y, int32_t count, int32_t low, int32_t high) {
   if (low <= -128 && high >= 127) {
     return;
   }
