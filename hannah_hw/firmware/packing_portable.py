@@ -18,7 +18,7 @@ from hannah_hw.firmware.layers import Layer, Network
 from hannah_hw.firmware.packing_common import no_scratch
 
 _CONV: Final = ("hn_portable_conv.c", "hn_portable_dots.c")
-_DEPTHWISE: Final = ("hn_portable_dw.c",)
+_DEPTHWISE: Final = ("hn_portable_dw.c", "hn_portable_dots.c")
 
 
 def up_to(multiple: int, count: int) -> int:

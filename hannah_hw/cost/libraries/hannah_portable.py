@@ -61,13 +61,14 @@ def _inside(s: Entries, axis: str) -> tuple[Whole, Whole]:
     stride, count = s.whole(f"stride_{axis}"), s.whole(f"out_{axis}")
     reach = (s.whole(f"kernel_{axis}") - 1) * s.whole(f"dilation_{axis}") - before
     first = -(-before // stride)
-    end = np.clip((s.whole(f"in_{axis}") - 1 - reach) // stride + 1, 0, count)
+    end: Whole = np.clip((s.whole(f"in_{axis}") - 1 - reach) // stride + 1, 0, count)
     return np.minimum(first, end), end
 
 
 def _pairs_between(first: Whole, end: Whole) -> Whole:
     """Pairs (2i, 2i + 1) of whole numbers in [first, end)."""
-    return np.maximum(end // 2 - (first + 1) // 2, 0)
+    pairs: Whole = np.maximum(end // 2 - (first + 1) // 2, 0)
+    return pairs
 
 
 def _plain_pairs(s: Entries) -> FloatArray:
@@ -137,9 +138,14 @@ def _half_rows(s: Entries) -> FloatArray:
     return np.where(_is_line(s), s["out_h"], np.ceil(s["out_h"] * 0.5))
 
 
+def _columns(s: Entries) -> FloatArray:
+    """(N,) columns of results in one half."""
+    return np.where(_is_line(s), np.ceil(s["out_w"] * 0.5), s["out_w"])
+
+
 def _half_cols(s: Entries) -> FloatArray:
     """(N,) columns of results in one half, rounded up to two."""
-    return up_to(2, np.where(_is_line(s), np.ceil(s["out_w"] * 0.5), s["out_w"]))
+    return up_to(2, _columns(s))
 
 
 def _plane_rows(s: Entries) -> FloatArray:
@@ -183,6 +189,9 @@ _PLANE: Final[Mapping[str, Formula]] = {
     "full_rows": _full_rows,
     "partial_words": lambda s: _partial_rows(s) * _plane_cols(s),
     "partial_rows": _partial_rows,
+    # Assembly for Armv6-M computes one column at a time, and eight in a call.
+    "columns": lambda s: s["out_channels"] * _half_rows(s) * _columns(s),
+    "eights": lambda s: s["out_channels"] * _half_rows(s) * np.ceil(_columns(s) * 0.125),
     "rows": lambda s: s["out_channels"] * _half_rows(s),
     "channels": lambda s: s["out_channels"],
     "calls": one,

@@ -49,4 +49,16 @@ const int8_t *hn_portable_dots(const int32_t *patch, const int8_t *weights, int3
 /* Sums of products of four channels: of `quads` times four inputs, at least four, and of the weights of two channels
    and, sums[0] bytes behind them, of two more. */
 void hn_portable_fc_dots(const int8_t *x, const int8_t *weights, int32_t quads, int32_t *sums);
+
+#if defined(__ARM_ARCH_6M__)
+/* A depthwise convolution of 3x3: what its sums begin with, its weights, and in bytes how far it is from behind a row
+   of the window to the next row, and from behind the window to that of the next column. */
+typedef struct {
+  hn_sums first;
+  int32_t weights[9], to_row, to_column;
+} hn_taps_3x3;
+
+/* Sums of neighbouring columns, at least one. */
+void hn_portable_row_3x3(const int32_t *words, const hn_taps_3x3 *taps, int32_t columns, hn_sums *sums);
+#endif
 #endif

@@ -103,6 +103,9 @@ HN_INLINE void add_3x3(four *s, const int32_t *x, const int8_t *w, int32_t pitch
   hn_add_products(&s->right, w[8] * z[stride + 2]);
 }
 
+/* Columns whose sums are kept on the stack, where assembly computes them. */
+#define COLUMNS 8
+
 /* Channels one after the other; `size` and `stride_w` are constants where they are not 0. */
 HN_INLINE void depthwise(const hn_layer *l, const void *constants, const int8_t *x, int8_t *y, int32_t *words,
                          int32_t size, int32_t stride_w) {
@@ -118,9 +121,29 @@ HN_INLINE void depthwise(const hn_layer *l, const void *constants, const int8_t 
     const int32_t both = hn_pair(bias, bias);
     fill_plane(l, &p, x, words);
     int8_t *out = y;
+#if defined(__ARM_ARCH_6M__)
+    hn_taps_3x3 window = {{both, bias}, {0}, 4 * (p.pitch - 3), 4 * (stride - 2 * p.pitch - 3)};
+    if (size == 3)
+      for (int32_t k = 0; k < 9; k++) window.weights[k] = stream[8 + k];
+#endif
     for (int32_t oy = 0; oy < p.rows; oy++) {
       const int32_t *from = words + oy * l->stride_h * p.pitch;
       const int32_t missing = oy + 1 == p.rows && p.missing_rows ? p.cols : p.missing_cols;
+#if defined(__ARM_ARCH_6M__)
+      if (size == 3) {
+        for (int32_t left = p.cols; left > 0;) {
+          hn_sums sums[COLUMNS];
+          const int32_t columns = left < COLUMNS ? left : COLUMNS;
+          hn_portable_row_3x3(from, &window, columns, sums);
+          from += columns * stride;
+          for (const hn_sums *s = sums; s < sums + columns; s++, left--, out += next) {
+            if (left > missing) out[p.other] = hn_requantise(s->high, multiplier, &result);
+            *out = hn_requantise(hn_low_sum(s), multiplier, &result);
+          }
+        }
+        continue;
+      }
+#endif
       for (int32_t left = p.cols; left > 0; left -= 2, from += 2 * stride) {
         four s = {{both, bias}, {both, bias}};
         const int8_t *w = stream + 8;
