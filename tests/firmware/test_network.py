@@ -404,6 +404,32 @@ def test_scales_that_no_multiplier_holds_and_sums_beyond_int32_are_refused():
     refused(file.model(file.pair(y, 1.0, 0)), "sums of 'Conv_3' can reach .* more than int32 holds")
 
 
+@pytest.mark.parametrize("kind", [TensorProto.INT8, TensorProto.UINT8])
+def test_pairs_without_zero_points(kind):
+    """The type is that of an attribute, of what a pair reads, or of the graph's input."""
+    scale = numpy_helper.from_array(np.float32(0.1), "scale")
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "scale"], ["x"], name="first"),
+        helper.make_node("Sigmoid", ["x"], ["s"], name="sigmoid"),
+        helper.make_node("QuantizeLinear", ["s", "scale"], ["t"], name="second", output_dtype=kind),
+        helper.make_node("DequantizeLinear", ["t", "scale"], ["y"], name="third"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("q", kind, [1, 256])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 256])],
+        [scale],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    network = read_network(model)
+    assert {value.zero_point for value in network.values} == {0 if kind == TensorProto.INT8 else -128}
+    every = np.arange(256).astype(np.uint8).view(helper.tensor_dtype_to_np_dtype(kind)).reshape(1, 256)
+    steps = (every.astype(int) - (0 if kind == TensorProto.INT8 else 128)).astype(np.int8).reshape(1, 1, 256)
+    ours = dequantise(network, reference.run(network, [steps]))[0]
+    np.testing.assert_array_equal(ours.reshape(1, 256), unoptimised(model).run(None, {"q": every})[0])
+
+
 def test_inputs_and_outputs_in_real_numbers():
     file = File((2, 3, 4))
     y = convolution(file, file.pair("x", 0.5, 4), 0.5, (3, 2, 1, 1))

@@ -57,10 +57,16 @@ class Constants:
     """
 
     def __init__(self, model: ModelProto, where: str) -> None:
+        from onnx import helper
+
         self.where = where
         self._tensors: dict[str, Any] = {tensor.name: tensor for tensor in model.graph.initializer}
         self._producers: dict[str, NodeProto] = {}
         self.pairs: list[NodeProto] = []
+        self._inputs = {
+            value.name: np.dtype(helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+            for value in model.graph.input
+        }
         for node in model.graph.node:
             self._producers.update((output, node) for output in node.output)
             if node.op_type in (_QUANTISE, _DEQUANTISE):
@@ -84,9 +90,7 @@ class Constants:
     def _grid_arrays(self, node: NodeProto) -> tuple[NDArray[np.float64], NDArray[Any], int]:
         """Scales, zero points of the file's type, and the axis of a quantise or dequantise node."""
         scale = self.array(node.input[1])
-        zero: NDArray[Any] | None = np.zeros(1, np.uint8)
-        if len(node.input) > 2 and node.input[2]:
-            zero = self.array(node.input[2])
+        zero = self.array(node.input[2]) if _has_zero(node) else np.zeros(1, self._type(node))
         if scale is None or zero is None:
             raise ModelError(f"the scale or the zero point of {node.name!r} is computed", where=self.where)
         scales = scale.astype(np.float64).ravel()
@@ -101,6 +105,21 @@ class Constants:
             )
         axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
         return scales, zero.ravel(), axis
+
+    def _type(self, node: NodeProto) -> np.dtype[Any]:
+        """The integer type of a quantise or dequantise node without a zero point."""
+        from onnx import TensorProto, helper
+
+        if node.op_type == _QUANTISE:
+            wanted = next(
+                (a.i for a in node.attribute if a.name == "output_dtype" and a.i), TensorProto.UINT8
+            )
+            return np.dtype(helper.tensor_dtype_to_np_dtype(wanted))
+        source = self._producers.get(node.input[0])
+        if source is None or source.op_type != _QUANTISE:
+            return self._inputs.get(node.input[0], np.dtype(np.uint8))
+        zero = self.array(source.input[2]) if _has_zero(source) else None
+        return self._type(source) if zero is None else zero.dtype
 
     def grids(self, values: Mapping[str, Node]) -> dict[int, Grid]:
         """For the id() of each node of the graph whose value is kept as int8, what its numbers stand for.
@@ -148,7 +167,7 @@ class Constants:
         values = self.array(node.input[0])
         if values is None:
             values = self._rounded(node.input[0])
-        if len(node.input) < 3 or not node.input[2]:
+        if not _has_zero(node):
             zeros = np.zeros(1, values.dtype)
         if len(scales) > 1 and (not -values.ndim <= axis < values.ndim or values.shape[axis] != len(scales)):
             raise ModelError(
@@ -197,3 +216,8 @@ class Constants:
         offset = zeros.reshape(shape if len(zeros) > 1 else [1] * source.ndim).astype(np.float32)
         result: NDArray[Any] = np.clip(steps + offset, limits.min, limits.max).astype(zeros.dtype)
         return result
+
+
+def _has_zero(node: NodeProto) -> bool:
+    """Whether a quantise or dequantise node names a zero point."""
+    return len(node.input) > 2 and bool(node.input[2])
