@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from hannah_hw.cli.export_c import Options, project_of, run_target, summary
+from hannah_hw.cli.options import ShapeOption, parse_shapes
 from hannah_hw.cli.output import JsonOption, emit, say, write
 from hannah_hw.errors import InputError, RunError
 
@@ -75,6 +76,7 @@ def export(
             "--compiler", help="Of --build: zig or gcc; by default zig where it is installed, else gcc."
         ),
     ] = None,
+    shape: ShapeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write chosen int8 models of a run as ONNX files, as a table of their figures, or as C for a microcontroller.
@@ -88,13 +90,16 @@ def export(
     """
     whole_run = source.suffix != ".onnx"
     formats = _formats(to if to is not None else "onnx" if whole_run else "c")
-    options = Options(target, core, name, calibration, build, compiler)
+    if not whole_run and formats != ["c"]:
+        raise InputError("a model is written as C; onnx and csv are for runs", where="--to", allowed=("c",))
+    shapes = parse_shapes(shape)
+    if isinstance(shapes, tuple):
+        raise InputError("name the input: --shape NAME=1,3,96,96", where="--shape")
+    options = Options(target, core, name, calibration, build, compiler, shapes)
     options.check("c" in formats, whole_run)
     if whole_run:
         _export_run(source, pick, formats, out, options, as_json)
         return
-    if formats != ["c"]:
-        raise InputError("a model is written as C; onnx and csv are for runs", where="--to", allowed=("c",))
     project = project_of(source, out, options)
     emit(
         {

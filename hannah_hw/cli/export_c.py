@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -30,6 +32,7 @@ class Options:
     calibration: str | None
     build: bool
     compiler: str | None
+    shapes: Mapping[str, tuple[int, ...]] | None = None
 
     def check(self, c: bool, whole_run: bool) -> None:
         """Refuse options that would do nothing.
@@ -48,14 +51,16 @@ class Options:
             "--calibration": self.calibration,
             "--build": self.build,
             "--compiler": self.compiler,
+            "--shape": self.shapes,
         }
         for option, value in given.items():
             if value and not c:
-                raise InputError(f"{option} is for C; add --to c", where=option)
+                raise InputError("it is for C; add --to c", where=option)
         if self.compiler and not self.build:
             raise InputError("it is what --build compiles with; add --build", where="--compiler")
-        if self.calibration and whole_run:
-            raise InputError("models of a run are int8 already; leave it out", where="--calibration")
+        for option in ("--calibration", "--shape"):
+            if given[option] and whole_run:
+                raise InputError("models of a run are int8 and have shapes; leave it out", where=option)
         if c and not whole_run and not self.target and not self.core:
             raise InputError("name a chip with --target, or --core", where="--to c", allowed=(*CORES, HOST))
         if self.core is not None and self.core not in (*CORES, HOST):
@@ -98,11 +103,17 @@ class Exported:
 
 
 def run_target(data: ReportData, options: Options) -> Options:
-    """The options with the run's target, unless a target or a core was given."""
+    """The options with the run's target, the file it was searched for where that is still there."""
     if options.target or options.core:
         return options
-    chosen = data.config.get("target")
-    return replace(options, target=str(chosen.get("name") if isinstance(chosen, dict) else chosen))
+    from hannah_hw.targets import split_runtime
+
+    chosen, used = str(data.config.get("target")), data.resolved.get("target")
+    file = used.get("file") if isinstance(used, dict) else None
+    if isinstance(file, str) and Path(file).is_file():
+        runtime = split_runtime(chosen)[1]
+        chosen = file if runtime is None else f"{file}:{runtime}"
+    return replace(options, target=chosen)
 
 
 def project_of(model: Path, out: Path, options: Options) -> Exported:
@@ -121,18 +132,17 @@ def project_of(model: Path, out: Path, options: Options) -> Exported:
         MissingToolError: There is no compiler to build it with.
     """
     from hannah_hw.firmware.building import build, write_sizes
-    from hannah_hw.firmware.naming import identifier
     from hannah_hw.firmware.network import read_network
     from hannah_hw.firmware.project import generate
     from hannah_hw.targets import load_target
 
     target = load_target(options.target) if options.target is not None else None
-    network = read_network(_int8(model, options.calibration))
+    network = read_network(_int8(model, options.calibration), shapes=options.shapes)
     try:
         project = generate(
             network,
             _core(options.core, target),
-            folder=out / identifier(model.stem),
+            folder=out / (re.sub(r"[^A-Za-z0-9_-]+", "_", model.stem).strip("_") or "network"),
             target=target,
             name=options.name if options.name is not None else model.stem,
         )
