@@ -39,9 +39,19 @@ KINDS: Final = (
     "fp_divide",
     "fp_store",
 )
-#: Kinds that read memory, and all that access it.
-_LOADING: Final = frozenset({"load", "load_pair", "load_multiple", "table_branch"})
-_MOVING: Final = _LOADING | {"store", "store_pair", "store_multiple", "fp_store"}
+#: Kinds that access memory.
+_MOVING: Final = frozenset(
+    {
+        "load",
+        "load_pair",
+        "load_multiple",
+        "table_branch",
+        "store",
+        "store_pair",
+        "store_multiple",
+        "fp_store",
+    }
+)
 _CODE: Final[Mapping[str, int]] = {kind: code for code, kind in enumerate(KINDS)}
 
 #: Beginnings of mnemonics -> kind, the longest that fits.
@@ -101,7 +111,8 @@ class Instructions:
         length: (halfwords,) halfwords of the instruction, 0 where none is known to begin.
         kind: (halfwords,) index into `KINDS`.
         words: (halfwords,) words that it loads or stores; 0 where it does not access memory.
-        loads: Halfword index of every load -> (mnemonic, operands) as capstone writes them.
+        accesses: Halfword index of every load, and of every store that needs an aligned address -> (mnemonic, operands)
+            as capstone writes them.
 
     Raises:
         MissingExtraError: capstone is not installed.
@@ -121,7 +132,7 @@ class Instructions:
         self.length: NDArray[np.int64] = np.zeros(size, np.int64)
         self.kind: NDArray[np.int64] = np.zeros(size, np.int64)
         self.words: NDArray[np.int64] = np.zeros(size, np.int64)
-        self.loads: dict[int, tuple[str, str]] = {}
+        self.accesses: dict[int, tuple[str, str]] = {}
 
     def decode(self, starts: NDArray[np.int64], executed: NDArray[np.bool_]) -> None:
         """Learn the instructions of blocks; what is known is skipped.
@@ -163,8 +174,8 @@ class Instructions:
         self.length[index], self.kind[index] = length, code
         if kind in _MOVING:
             self.words[index] = _words(kind, operands)
-            if kind in _LOADING:
-                self.loads[index] = (mnemonic, operands)
+            if kind != "store":
+                self.accesses[index] = (mnemonic, operands)
 
     def _kind_of(self, index: int, length: int, mnemonic: str) -> str:
         """The kind of an instruction, by its name without condition and width, which only a slow decoding tells."""

@@ -3,7 +3,8 @@
 A hook of memory accesses would be the plain way; with one, Unicorn 2.1.4 computes wrong results near IT blocks. So a
 hook of instructions looks at each load before it executes, and works out from registers where it is going to read.
 Unicorn does not call it before an instruction whose condition fails. That the run leaves the same memory behind as one
-without the hook is checked every time.
+without the hook is checked every time. So is the alignment of accesses of several words, to which Unicorn is
+indifferent and a chip is not.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _ARM: Final = re.compile(
     r"\[(?P<base>\w+)(?:, #(?P<offset>-?\w+))?(?:, (?P<index>[a-z]\w*)(?:, lsl #(?P<shift>\d+))?)?\]"
 )
 _RISCV: Final = re.compile(r"(?P<offset>-?\w+)?\((?P<base>\w+)\)")
-#: Loads that need an aligned address even on cores that load words from anywhere.
-_ALIGNED: Final = ("load_pair", "load_multiple")
+#: Kinds that need an aligned address even on cores that load and store words anywhere (Armv7-M ARM, A3.2.1).
+_ALIGNED: Final = ("load_pair", "load_multiple", "store_pair", "store_multiple", "fp_store")
 
 
 class LoadCounter:
@@ -80,7 +81,7 @@ class LoadCounter:
             (halfwords,) words read from flash by the load that begins there.
 
         Raises:
-            MeasurementError: A load is not aligned as the core needs it, or the run computed something else.
+            MeasurementError: An access is not aligned as the core needs it, or the run computed something else.
         """
         self._learn()
         self._reads[:] = 0
@@ -94,7 +95,8 @@ class LoadCounter:
                 raise
             where = self.machine.function_at(at)
             raise MeasurementError(
-                f"a load of several words from an address that is no multiple of 4, in {where}", kind="fault"
+                f"an access that needs an address that is a multiple of 4 and has none, in {where}",
+                kind="fault",
             ) from error
         if self.machine.memory != after:
             raise MeasurementError(
@@ -104,31 +106,31 @@ class LoadCounter:
         return self._reads * self._instructions.words
 
     def _learn(self) -> None:
-        """Find out where the loads that were decoded since the last run read."""
-        loads = list(self._instructions.loads.items())
-        for index, (mnemonic, text) in loads[self._known :]:
+        """Find out what the accesses that were decoded since the last run refer to."""
+        accesses = list(self._instructions.accesses.items())
+        for index, (mnemonic, text) in accesses[self._known :]:
             self._operands[index + 1] = self._operand(index, mnemonic, text)
             self._entries[index] = index + 1
-        self._known = len(loads)
+        self._known = len(accesses)
 
     def _operand(self, index: int, mnemonic: str, text: str) -> Operand:
-        """Where a load reads.
+        """The memory that an access refers to.
 
         Raises:
             MeasurementError: The operand has a form that is not known.
         """
         words = int(self._instructions.words[index])
         kind = KINDS[int(self._instructions.kind[index])]
-        alignment = 3 if kind in _ALIGNED else 0
-        if mnemonic.startswith(("pop", "vpop")):
+        alignment = 3 if kind in _ALIGNED or mnemonic.startswith("vldr") else 0
+        if mnemonic.startswith(("pop", "vpop", "push", "vpush")):
             return Operand(base=self._registers["sp"], alignment=alignment)
-        if kind == "load_multiple":
+        if kind in ("load_multiple", "store_multiple"):
             base = text.partition(",")[0].rstrip("!")
-            before = 4 * words if mnemonic.startswith(("ldmdb", "vldmdb")) else 0
+            before = 4 * words if mnemonic.startswith(("ldmdb", "vldmdb", "stmdb", "vstmdb")) else 0
             return Operand(base=self._registers[base], offset=-before & 0xFFFF_FFFF, alignment=alignment)
         match = (_ARM if self._instructions.arm else _RISCV).search(text)
         if match is None:
-            raise MeasurementError(f"no rule where {mnemonic} {text} reads", kind="emulator")
+            raise MeasurementError(f"no rule what {mnemonic} {text} refers to", kind="emulator")
         parts = match.groupdict()
         base, offset = parts["base"], int(parts["offset"] or "0", 0)
         if base == "pc":

@@ -125,9 +125,22 @@ def test_constants_written_into_flash_are_what_is_read(assemble):
         assert (counts.returned, counts.flash_reads) == (value, 1)
 
 
-def test_several_words_from_an_odd_address_are_a_fault(assemble):
-    # Armv7-M loads single words from anywhere, but LDM and LDRD only from multiples of 4; Unicorn does not mind.
-    emulator = Emulator(assemble("m4", f="ldr r1, [r0]\nldrd r2, r3, [r0]\nbx lr"), CORES["m4"])
-    emulator.call("f", RAM, flash_reads=True)
-    with pytest.raises(MeasurementError, match=r"no multiple of 4, in f\+0x2"):
-        emulator.call("f", RAM + 2, flash_reads=True)
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        "ldrd r2, r3, [r0]",
+        "ldm r0, {r1, r2}",
+        "ldmdb r0, {r1, r2}",
+        "strd r2, r3, [r0], #8",
+        "stm r0!, {r1, r2}",
+        "vldr s0, [r0, #4]",
+        "vstr s0, [r0]",
+        "vstmia r0!, {s0, s1}",
+    ],
+)
+def test_accesses_that_a_chip_wants_aligned(assemble, instruction):
+    # Armv7-M loads and stores single words anywhere, but not several at once; Unicorn does not mind.
+    emulator = Emulator(assemble("m4", f=f"ldr r1, [r0]\n{instruction}\nbx lr"), CORES["m4"])
+    emulator.call("f", RAM + 16, flash_reads=True)
+    with pytest.raises(MeasurementError, match=r"a multiple of 4 and has none, in f\+0x2"):
+        emulator.call("f", RAM + 18, flash_reads=True)
