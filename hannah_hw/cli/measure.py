@@ -114,7 +114,7 @@ def _render(found: Measurement) -> None:
 
 def _render_kernels(found: Measurement) -> None:
     counted = found.flash_reads is not None
-    headers = ["kernel", "function", "MACs", "instructions", "cycles", "cycles/MAC", "branches"]
+    headers = ["kernel", "function", "MACs", "instructions", "core cycles", "cycles/MAC", "branches"]
     headers += ["flash reads"] * counted + ["latency", "share"]
     rows = []
     for row in found.kernels:

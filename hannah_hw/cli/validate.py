@@ -82,7 +82,7 @@ def validate(
         ([], []) if against is not None else _emulated(chip, model or (), calibration, compiler)
     )
     report = _against(chip, against, wanted=not model, alone=not emulation)
-    if report is None and not emulation:
+    if not emulation and (report is None or out is not None):
         raise RunError("; ".join(notes))
     for note in notes:
         say(f"warning: {note}")
