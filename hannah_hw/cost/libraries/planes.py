@@ -60,6 +60,8 @@ class Plane:
         strips: Strips of rows.
         kernel_rows: Rows of outputs computed by tiles.
         careful_rows: Rows of outputs computed one by one.
+        tiled_strips: Strips that have rows computed by tiles.
+        careful_strips: Strips that have rows computed one by one.
         rows: Rows of the image that are copied.
         columns: Columns of them.
         zeros: Pairs of values set to the zero point for each channel.
@@ -80,6 +82,8 @@ class Plane:
         last = height - (self.strips - 1) * strip
         self.careful_rows = (self.strips - 1) * np.minimum(strip, careful) + np.minimum(last, careful)
         self.kernel_rows = height - self.careful_rows
+        self.tiled_strips = (self.strips - 1) * (strip > careful) + (last > careful)
+        self.careful_strips = self.strips * (careful > 0)
         needed = (height - 1) * stride + reach
         self.rows = np.clip(np.minimum(s.whole("in_h"), needed - s.whole("pad_top")), 0, None)
         self.columns = np.clip(np.minimum(s.whole("in_w"), pitch - s.whole("pad_left")), 0, None)
@@ -129,6 +133,8 @@ SQUARE: Final[Mapping[str, Formula]] = {
     "tiles": lambda s: (_KERNEL_ROWS(s) + _CAREFUL_ROWS(s)) * _tiles(s),
     "rows": _KERNEL_ROWS,
     "careful_rows": _CAREFUL_ROWS,
+    "tiled_strips": lambda s: real(square_plane(s).tiled_strips) * s["out_channels"],
+    "careful_strips": lambda s: real(square_plane(s).careful_strips) * s["out_channels"],
     "careful_wide_rows": lambda s: _CAREFUL_ROWS(s) * (s.whole("out_w") >= 4),
     "careful_bytes": lambda s: _CAREFUL_ROWS(s) * (s.whole("out_w") & 3),
     **_features(square_plane),
