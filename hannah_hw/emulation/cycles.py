@@ -2,7 +2,9 @@
 
 ``P``, the refill of the pipeline after a branch, is documented as one to three cycles, depending on alignment and width
 of the instruction that is branched to; the tables here take two. Divisions and long products of a Cortex-M3 take
-longer for larger operands; what is taken is said with each table.
+longer for larger operands; what is taken is said with each table. Not in the sums, and so part of `Core.timing_error`:
+the cycle that a Cortex-M3 or M4 waits where an address depends on the result of the instruction before, folded IT
+instructions, and a cycle less for a load whose condition fails.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ instructions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +118,7 @@ class Instructions:
         MissingExtraError: capstone is not installed.
     """
 
-    def __init__(self, isa: Literal["arm", "riscv32"] | str, start: int, code: bytes) -> None:
+    def __init__(self, isa: str, start: int, code: bytes) -> None:
         capstone = require("capstone", "emulate")
         if isa == "arm":
             mode = capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS | capstone.CS_MODE_V8
