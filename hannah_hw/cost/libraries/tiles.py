@@ -95,20 +95,20 @@ class _Row:
     Attributes:
         in_runs: Tiles in runs.
         runs: Runs, 0 or 1.
-        together: Other tiles of windows of this row.
+        before: Other tiles of windows of this row, in front of those in runs.
+        behind: And behind them.
         takes: Windows, 0 or 1, that the last tile takes from the next row.
     """
 
     def __init__(self, left: Whole, inside: Whole, width: Whole, taken: int) -> None:
         inside = np.where(left >= taken, inside, inside - taken)
         left = np.maximum(left - taken, 0)
-        before = -(-left // 2)
+        self.before = before = -(-left // 2)
         # An odd window before those inside shares its tile with the first of them.
         self.in_runs = np.maximum(inside - (2 * before - left), 0) // 2
         self.runs = (self.in_runs > 0).astype(np.int64)
-        behind = np.maximum(width - taken - 2 * before - 2 * self.in_runs, 0)
-        self.together = before + behind // 2
-        self.takes = behind & 1
+        rest = np.maximum(width - taken - 2 * before - 2 * self.in_runs, 0)
+        self.behind, self.takes = rest // 2, rest & 1
 
 
 class Tiles:
@@ -118,8 +118,10 @@ class Tiles:
         in_runs: Tiles in runs.
         runs: Runs, of any length.
         placed: Tiles by themselves that need no copy.
-        edges: Those whose windows reach into padding at the left or right only, in one row of the result.
+        left: Those whose windows reach into padding at the left, and neither above nor below.
+        right: The same at the right.
         outside: Those of rows of the result whose windows reach into padding above or below.
+        single: 1 where the last pixel has a tile of its own that is copied.
         split: Those of windows at the end of a row and at the begin of the next, or with columns between them.
         scattered: Those whose windows have gaps.
     """
@@ -148,12 +150,25 @@ class Tiles:
         beyond = height - rows
         self.in_runs = np.where(gaps, 0, np.where(flat, pixels // 2, over_rows("in_runs")))
         self.runs = np.where(gaps, 0, np.where(flat, pixels > 1, over_rows("runs"))).astype(np.int64)
+        # Without padding at the sides windows of two rows need no copy, and so an odd last one, of a row inside.
         self.placed = np.where(gaps | padded, 0, np.where(flat, pixels & 1, split))
-        apart = gaps | flat | (s.whole("stride_w") > s.whole("kernel_w"))
-        self.edges = np.where(apart, 0, over_rows("together"))
+        apart = gaps | flat | (s.whole("stride_w") > s.whole("kernel_w")) | (s.whole("groups") > 1)
+        odd_last = (pixels & 1) * (padded | (beyond > 0))
+        self.left = np.where(apart, 0, over_rows("before"))
+        self.right = np.where(apart, 0, over_rows("behind"))
+        self.single = np.where(apart, 0, odd_last)
         self.outside = np.where(apart, 0, beyond * (width // 2))
         self.scattered = np.where(gaps, total, 0)
-        rest = total - self.in_runs - self.placed - self.edges - self.outside - self.scattered
+        rest = (
+            total
+            - self.in_runs
+            - self.placed
+            - self.left
+            - self.right
+            - self.single
+            - self.outside
+            - self.scattered
+        )
         self.split = np.maximum(rest, 0)
 
 
@@ -204,26 +219,39 @@ class _Copies:
     """
 
     def __init__(self, s: Entries) -> None:
-        tiles, height, channels = _tiles(s), s.whole("kernel_h"), group_channels(s)
+        tiles, height, channels, width = (
+            _tiles(s),
+            s.whole("kernel_h"),
+            group_channels(s),
+            s.whole("kernel_w"),
+        )
         both, one_window = _copied_columns(s) * channels, row_bytes(s)
-        beyond = np.maximum(s.whole("out_h") - _inside(s, "h")[1], 1)
+        rows_outside = s.whole("out_h") - _inside(s, "h")[1]
         # Rows of windows above and below the image, of each row of the result that has any.
-        empty = (s.whole("out_h") * height - taps_inside(s, "h").astype(np.int64)) / beyond
-        edge = np.minimum(s.whole("pad_left"), s.whole("kernel_w")) * channels
-        edge_bytes, split_bytes = (edge & 3) + (both - edge & 3), (edge & 3) + (one_window - edge & 3)
+        empty = (s.whole("out_h") * height - taps_inside(s, "h").astype(np.int64)) / np.maximum(
+            rows_outside, 1
+        )
+        split = tiles.split * 2 - (s.whole("out_h") * s.whole("out_w") & 1) * (tiles.single == 0)
+        split = np.where(tiles.split > 0, split, 0)
         # Windows apart from each other are those of rows above and below, too, where all are apart.
-        share = np.where(tiles.outside > 0, 0.0, beyond * s.whole("out_w") / np.maximum(2 * tiles.split, 1))
-        zero = (tiles.outside + 2 * tiles.split * np.minimum(share, 1.0)) * np.minimum(empty, height)
-        self.rows = tiles.edges * height + tiles.outside * height - zero + 2 * tiles.split * height
+        share = np.where(tiles.outside > 0, 0.0, rows_outside * s.whole("out_w") / np.maximum(split, 1))
+        zero = (tiles.outside + split * np.minimum(share, 1.0)) * np.minimum(empty, height)
+        windows = tiles.left + tiles.right + tiles.outside + tiles.single
+        self.rows = (windows + split) * height - zero
         self.zero_rows = zero
-        self.words = (tiles.edges + tiles.outside) * height * (both >> 2) + 2 * tiles.split * height * (
-            one_window >> 2
+        before = np.minimum(s.whole("pad_left"), width) * channels
+        last = (s.whole("out_w") - 1) * s.whole("stride_w") - s.whole("pad_left")
+        reach = (width - 1) * s.whole("dilation_w") + 1
+        behind = np.clip(last + reach - s.whole("in_w"), 0, width) * channels
+        parts = (
+            (tiles.left, before, both - before),
+            (tiles.right, behind, both - behind),
+            (tiles.outside, 0 * both, both),
+            (tiles.single, behind, one_window - behind),
+            (split, np.maximum(before, behind), one_window - np.maximum(before, behind)),
         )
-        self.bytes = (
-            tiles.edges * height * edge_bytes
-            + tiles.outside * height * (both & 3)
-            + 2 * tiles.split * height * split_bytes
-        )
+        self.words = sum(count * height * ((a >> 2) + (b >> 2)) for count, a, b in parts)
+        self.bytes = sum(count * height * ((a & 3) + (b & 3)) for count, a, b in parts)
 
 
 def _copies(s: Entries) -> _Copies:
@@ -266,7 +294,7 @@ GEMM: Final[Mapping[str, Formula]] = {
     "tail_bytes": lambda s: _filled(s) * (row_bytes(s) & 3),
     "runs": _of_tiles("runs"),
     "placed": _of_tiles("placed"),
-    "together": lambda s: real(_tiles(s).edges + _tiles(s).outside),
+    "together": lambda s: real(_tiles(s).left + _tiles(s).right + _tiles(s).outside + _tiles(s).single),
     "split": _of_tiles("split"),
     "copied_rows": lambda s: _copies(s).rows * s["groups"],
     "zero_rows": lambda s: _copies(s).zero_rows * s["groups"],
@@ -278,6 +306,9 @@ GEMM: Final[Mapping[str, Formula]] = {
     "scattered_bytes": _scattered(lambda s: _window_taps(s) * (group_channels(s) & 3)),
     "scattered_zeros": _scattered(
         lambda s: taps_inside(s, "h") * (s["out_w"] * s["kernel_w"] - taps_inside(s, "w"))
+    ),
+    "scattered_zero_words": _scattered(
+        lambda s: (s["pixels"] * s["window"] - _window_taps(s)) * (group_channels(s) >> 2)
     ),
     "scattered_zero_rows": _scattered(
         lambda s: (s["out_h"] * s["kernel_h"] - taps_inside(s, "h")) * s["out_w"]
