@@ -191,12 +191,12 @@ class _Pricing:
         """(N,) cycles with wait states."""
         scale, wait = self._target.model.cycle_scale.value, self._target.model.flash_wait_cycles.value
         total = np.zeros(len(entries))
-        cycles = self._model.classes[entry.name].cycles
+        fitted = self._model.classes[entry.name]
         for name, feature in entry.features.items():
-            coefficient = cycles[name]
+            coefficient = fitted.cycles[name] * scale + fitted.flash_reads.get(name, 0.0) * wait
             if coefficient:
-                total += feature(entries) * (coefficient * scale)
-        if entry.flash_reads is not None and wait:
+                total += feature(entries) * coefficient
+        if entry.flash_reads is not None and wait and not fitted.flash_reads:
             total += entry.flash_reads(entries) * wait
         return total
 
