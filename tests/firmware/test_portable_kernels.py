@@ -15,7 +15,8 @@ from hannah_hw.workload.table import Kernels as KernelTable
 from tests.firmware.kernel_calls import Kernels, kernels_at, single
 
 SOURCES = ("hn_portable_conv.c", "hn_portable_dots.c", "hn_portable_dw.c")
-PLACES = ("host", "host, no long product", "m0p", "m3", "rv32imc")
+#: Cores with the DSP extension run them where no faster kernel takes the weights.
+PLACES = ("host", "host, no long product", "m0p", "m3", "m4", "rv32imc")
 
 
 @pytest.fixture(params=PLACES)

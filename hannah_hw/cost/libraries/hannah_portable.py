@@ -42,6 +42,12 @@ def _channel_pairs(s: Entries) -> FloatArray:
     return s["groups"] * np.ceil(s["out_channels"] / s["groups"] * 0.5)
 
 
+def _lone_pairs(s: Entries) -> FloatArray:
+    """(N,) groups of the convolution whose pairs of channels are odd in number."""
+    pairs = -(-(s.whole("out_channels") // s.whole("groups")) // 2)
+    return s["groups"] * (pairs & 1)
+
+
 def _pixel_pairs(s: Entries) -> FloatArray:
     return np.ceil(s["pixels"] * 0.5)
 
@@ -108,7 +114,10 @@ def _outside(s: Entries) -> FloatArray:
 
 _GEMM: Final[Mapping[str, Formula]] = {
     "macs": lambda s: _pixel_pairs(s) * _channel_pairs(s) * _depth(s) * 4.0,
+    # RV32 computes four channels at a time; this is what two that are left of a group cost more.
+    "lone_macs": lambda s: _pixel_pairs(s) * _lone_pairs(s) * _depth(s) * 4.0,
     "tiles": lambda s: _pixel_pairs(s) * _channel_pairs(s),
+    "lone_tiles": lambda s: _pixel_pairs(s) * _lone_pairs(s),
     "results": lambda s: _pixel_pairs(s) * s["out_channels"],
     "plain_quads": lambda s: _plain_pairs(s) * s["groups"] * _runs(s)[0] * (_runs(s)[1] >> 2),
     "plain_rest": lambda s: _plain_pairs(s) * s["groups"] * _runs(s)[0] * (_runs(s)[1] & 3),

@@ -43,8 +43,16 @@ HN_INLINE int8_t hn_requantise(int32_t acc, int32_t multiplier, const hn_result 
 }
 
 /* Sums of products of two channels: of `quads` times four words of the patch, and of weights as hn_portable_conv has
-   them. The result is the address behind the weights. */
-const int8_t *hn_portable_dots(const int32_t *patch, const int8_t *weights, int32_t quads, hn_sums *sums);
+   them. */
+void hn_portable_dots(const int32_t *patch, const int8_t *weights, int32_t quads, hn_sums *sums);
+
+#if defined(__riscv) && __riscv_xlen == 32
+/* The same of four channels: a core with many registers reads the patch half as often. */
+#define HN_FOUR_CHANNELS 1
+void hn_portable_dots_4(const int32_t *patch, const int8_t *weights, int32_t quads, hn_sums *sums);
+#else
+#define HN_FOUR_CHANNELS 0
+#endif
 
 /* Sums of products of four channels: of `quads` times four inputs, at least four, and of the weights of two channels
    and, sums[0] bytes behind them, of two more. */

@@ -110,16 +110,26 @@ HN_NOINLINE void fill_patch(const hn_layer *l, const runs *r, int32_t *patch, co
    first: where y1 is y0, it is dropped. */
 HN_NOINLINE void tiles(const int8_t *w, const int32_t *patch, int32_t quads, int32_t channels, int8_t *y0, int8_t *y1,
                        const hn_result *result) {
-  for (; channels > 0; channels -= 2, y0 += 2, y1 += 2) {
-    const int32_t *biases = (const int32_t *)w;
-    hn_sums sums[2];
-    w = hn_portable_dots(patch, w + 8, quads, sums);
-    const int32_t *multipliers = (const int32_t *)w;
-    w += 8;
-    y1[0] = hn_requantise(biases[0] + sums[0].high, multipliers[0], result);
-    if (channels > 1) y1[1] = hn_requantise(biases[1] + sums[1].high, multipliers[1], result);
-    y0[0] = hn_requantise(biases[0] + hn_low_sum(&sums[0]), multipliers[0], result);
-    if (channels > 1) y0[1] = hn_requantise(biases[1] + hn_low_sum(&sums[1]), multipliers[1], result);
+  hn_sums sums[4];
+  const hn_sums *s = sums;
+  int32_t ready = 0; /* channels whose sums are there */
+  for (; channels > 0; channels -= 2, y0 += 2, y1 += 2, ready -= 2, s += 2) {
+    const int32_t *biases = (const int32_t *)w, *multipliers = (const int32_t *)(w + 8 + 8 * quads);
+    if (!ready) {
+      s = sums;
+#if HN_FOUR_CHANNELS
+      ready = channels > 2 ? 4 : 2;
+      (ready == 4 ? hn_portable_dots_4 : hn_portable_dots)(patch, w + 8, quads, sums);
+#else
+      ready = 2;
+      hn_portable_dots(patch, w + 8, quads, sums);
+#endif
+    }
+    w += 16 + 8 * quads;
+    y1[0] = hn_requantise(biases[0] + s[0].high, multipliers[0], result);
+    if (channels > 1) y1[1] = hn_requantise(biases[1] + s[1].high, multipliers[1], result);
+    y0[0] = hn_requantise(biases[0] + hn_low_sum(&s[0]), multipliers[0], result);
+    if (channels > 1) y0[1] = hn_requantise(biases[1] + hn_low_sum(&s[1]), multipliers[1], result);
   }
 }
 
