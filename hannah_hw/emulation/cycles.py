@@ -4,7 +4,7 @@
 of the instruction that is branched to; the tables here take two. Divisions and long products of a Cortex-M3 take
 longer for larger operands; what is taken is said with each table. Not in the sums, and so part of `Core.timing_error`:
 the cycle that a Cortex-M3 or M4 waits where an address depends on the result of the instruction before, folded IT
-instructions, and a cycle less for a load whose condition fails.
+instructions, a cycle less for a load whose condition fails, and a cycle more for a load right behind a store.
 """
 
 from __future__ import annotations

@@ -147,10 +147,12 @@ def test_unaligned_words(build):
     assert Emulator(build("m4", BAD), CORES["m4"]).call("word", at).returned == 0
 
 
-def test_undefined_instructions(assemble):
-    emulator = Emulator(assemble("m4", f="nop\nudf #0"), CORES["m4"])
-    with pytest.raises(MeasurementError, match=r"in f\+"):
-        emulator.call("f")
+@pytest.mark.parametrize("instruction", ["udf #0", "bkpt #0", "svc #0", "wfi", "bx r0", "ldr pc, [r1]"])
+def test_what_does_not_return_is_a_fault(assemble, instruction):
+    emulator = Emulator(assemble("m4", f=f"nop\n{instruction}\nbx lr"), CORES["m4"])
+    with pytest.raises(MeasurementError) as caught:
+        emulator.call("f", 0x3000_0001, memory_map(CORES["m4"]).ram.start, limit=10_000)
+    assert caught.value.kind == "fault"
 
 
 def test_the_stack(build, assemble):
