@@ -33,12 +33,14 @@ class MemoryMap:
         flash_bytes: Its size.
         ram_origin: First address of the data memory.
         ram_bytes: Its size.
+        placed: Whether the origins are the chip's, and not just usual ones.
     """
 
     flash_origin: int
     flash_bytes: int
     ram_origin: int
     ram_bytes: int
+    placed: bool = True
 
 
 #: The memories of emulated cores: larger than those of any chip, so that whatever is to be measured fits.

@@ -6,7 +6,7 @@ The same network gives the same bytes: nothing in a project depends on time, pla
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -150,10 +150,18 @@ def _code_bytes(design: Design, target: Target | None) -> float | None:
 
 
 def chip_memory(core: Core, target: Target | None) -> MemoryMap:
-    """The memories of a chip; where only the core is known, usual ones."""
+    """The memories of a chip; what is not known is that of emulated cores, with usual sizes."""
     usual = emulated_memory(core)
-    flash, ram = (target.flash_bytes, target.ram_bytes) if target is not None else _SIZES
-    return MemoryMap(usual.flash_origin, flash, usual.ram_origin, ram)
+    if target is None:
+        return replace(usual, flash_bytes=_SIZES[0], ram_bytes=_SIZES[1], placed=False)
+    flash, ram = target.flash_origin, target.ram_origin
+    return MemoryMap(
+        usual.flash_origin if flash is None else flash,
+        target.flash_bytes,
+        usual.ram_origin if ram is None else ram,
+        target.ram_bytes,
+        placed=flash is not None and ram is not None,
+    )
 
 
 def _main(design: Design) -> dict[str, str]:

@@ -92,8 +92,7 @@ def _building(design: Design) -> list[str]:
         note = (
             f"`features.h` stops the compiler if its flags are not those of {core_title(design.core)}. In firmware of "
             f"your own, compile `{design.prefix}.c`, `layers.c`, `weights.c` and `kernels/` with the flags of the "
-            "Makefile, and leave `main.c`, `start.c`, `runtime_functions.c` and `link.ld` out: `main.c` is an example, "
-            "and `link.ld` needs the origins of your chip's memories."
+            "Makefile, and leave out `main.c`, which is an example, `start.c`, `runtime_functions.c` and `link.ld`."
         )
     return ["## Build", "", "```console", *lines, "```", "", note, ""]
 
@@ -126,6 +125,11 @@ def _sizes(
     if memory is not None:
         chip = f"{format_bytes(memory.flash_bytes)} of flash and {format_bytes(memory.ram_bytes)} of RAM"
         lines += ["", f"`link.ld` is made for {chip}; `make size` shows what a build needs."]
+        if not memory.placed:
+            lines += [
+                "",
+                "**The origins in `link.ld` are not known to be those of your chip: change them first.**",
+            ]
     return [*lines, ""]
 
 

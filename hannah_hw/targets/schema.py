@@ -40,6 +40,8 @@ class Target(Strict):
         clock_hz: Core clock.
         ram_bytes: Data memory.
         flash_bytes: Program memory.
+        flash_origin: Its first address, for the linker script of exported firmware; None: not known.
+        ram_origin: First address of the data memory, for the same.
         power: Power figures.
         model: Kind of cost model and its parameters.
         unsupported: What happens to a kernel that cannot run: ``error`` leaves the network without a figure.
@@ -53,6 +55,8 @@ class Target(Strict):
     clock_hz: Hertz
     ram_bytes: Bytes
     flash_bytes: Bytes
+    flash_origin: Annotated[int, Field(ge=0, lt=1 << 32)] | None = None
+    ram_origin: Annotated[int, Field(ge=0, lt=1 << 32)] | None = None
     power: Power
     model: Model
     unsupported: Literal["error"]

@@ -110,6 +110,18 @@ def test_firmware_that_exceeds_the_flash_is_refused(networks, tmp_path):
         build(project)
 
 
+def test_linker_scripts_have_the_origins_of_the_chip(networks, tmp_path):
+    target = load_target("stm32l4r5zi")
+    generate(networks("pooled"), target.processor, folder=tmp_path, target=target)
+    script = (tmp_path / "link.ld").read_text()
+    assert "ORIGIN = 0x08000000, LENGTH = 2097152" in script
+    assert "ORIGIN = 0x20000000, LENGTH = 655360" in script
+    assert "change them" not in (tmp_path / "README.md").read_text()
+    other = target.model_copy(update={"flash_origin": None})
+    generate(networks("pooled"), target.processor, folder=tmp_path, target=other)
+    assert "change them" in (tmp_path / "README.md").read_text()
+
+
 def test_the_page_shows_measured_sizes(networks, tmp_path):
     target = load_target("nrf5340")
     project = generate(networks("plain"), target.processor, folder=tmp_path, target=target)
