@@ -31,6 +31,8 @@ LEAST_MACS: Final = 100
 LEAST_READS: Final = 32
 MOST_ELEMENTS: Final = 300_000
 MOST_READS: Final = 100_000
+#: Kernel class -> how much slower a multiply-accumulate is than in the others, roughly.
+_SLOW: Final = {"conv_grouped": 8, "dw": 2}
 #: Numbers of [0, 1) that one shape is made of.
 _NUMBERS: Final = 24
 #: Hypercubes that are tried before a class counts as one that its recipe does not meet.
@@ -120,6 +122,8 @@ def _shape(kernel_class: str, numbers: NDArray[np.float64]) -> Shape | None:
         return None
     shape = Shape(kernel_class, kind, columns, moves)
     work, least, most = columns["macs"], LEAST_MACS, MOST_MACS
+    if kernel_class in _SLOW:
+        most //= _SLOW[kernel_class]
     if not columns["weights"]:
         window = columns["kernel_h"] * columns["kernel_w"]
         work = max(math.prod(shape.output_shape) * window, math.prod(shape.input_shape))

@@ -36,7 +36,7 @@ class Moves:
 
 
 class UnfitError(Exception):
-    """The numbers give no kernel: a window larger than its image, a slice of everything."""
+    """The numbers give no kernel: a window larger than its image, a slice of everything, a large window on one pixel."""
 
 
 class Draws:
@@ -144,6 +144,9 @@ def _conv_row(draws: Draws) -> Made:
 def _dense_window(draws: Draws) -> dict[str, int]:
     size, kernel = draws.image(), draws.pick((*_SQUARES, *_SQUARES, *_OBLONG))
     stride, dilation = draws.pick((_UNIT, _UNIT, (2, 2), (1, 2))), draws.pick((*[_UNIT] * 9, (2, 2)))
+    # A window may be larger than a small image, but not by much.
+    if any(length > max(side + 1, 3) for length, side in zip(kernel, size, strict=True)):
+        raise UnfitError
     return _window(draws, size, kernel, stride, dilation)
 
 
@@ -267,7 +270,8 @@ def _moved(
 def _concat(draws: Draws) -> tuple[Made, Moves]:
     axis, first = _along(draws)
     count, total = draws.pick((2, 2, 3, 4)), list(first)
-    parts = (first[axis], *(draws.size(1, 2 * first[axis]) for _ in range(count - 1)))
+    step = draws.pick((1, 4, 8)) if axis == 2 else 1
+    parts = (first[axis], *(-(-draws.size(1, 2 * first[axis]) // step) * step for _ in range(count - 1)))
     total[axis] = sum(parts)
     return _moved("concat", first, total, operands=count), Moves(axis, parts=parts)
 
@@ -288,7 +292,7 @@ def _permute(draws: Draws) -> tuple[Made, Moves]:
     _, source = _along(draws)
     if order == (0, 2, 1):
         source = (1, *source[1:])
-    if sorted(source)[1] == 1:
+    if min(source[1:] if order == (0, 2, 1) else source) == 1:
         raise UnfitError
     return _moved("permute", source, [source[axis] for axis in order]), Moves(order=order)
 

@@ -59,6 +59,7 @@ _POOLING: Final[Mapping[str, Formula]] = {
     **named("result", channel_words(lambda s: s["pixels"])),
     "odd_rows": lambda s: _windows(s) * (s.whole("out_channels") >> 2) * (s.whole("kernel_w") & 1),
     "pixels": lambda s: s["pixels"],
+    "lines": lambda s: s["out_h"],
     "calls": one,
 }
 
@@ -168,6 +169,7 @@ COMMON: Final[tuple[KernelClass, ...]] = (
         {
             **copies(lambda s: s["in_h"], _row_bytes),
             "zeros": lambda s: s["outputs"] - s["in_h"] * _row_bytes(s),
+            "sides": lambda s: s["in_h"] * ((s.whole("pad_left") > 0) + 0.0 + (s.whole("pad_right") > 0)),
             "calls": one,
         },
     ),
@@ -187,6 +189,7 @@ COMMON: Final[tuple[KernelClass, ...]] = (
                 "row", copies(lambda s: s["out_h"] - s["in_h"], lambda s: s["out_w"] * s["out_channels"])
             ),
             "pixels": lambda s: s["in_h"] * s["in_w"],
+            "lines": lambda s: s["in_h"],
             "calls": one,
         },
     ),
