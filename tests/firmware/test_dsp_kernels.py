@@ -11,6 +11,7 @@ import pytest
 from hannah_hw.firmware import packing_dsp
 from hannah_hw.firmware.implementation import Implementation
 from hannah_hw.firmware.layers import Layer, Network
+from hannah_hw.firmware.linking import DEFAULT_STACK_BYTES
 from tests.firmware.dsp_cases import Case, random_case, random_convolution, random_depthwise
 from tests.firmware.kernel_calls import EmulatedKernels
 
@@ -52,9 +53,15 @@ def plain_loops(network: Network, layer: Layer, x: np.ndarray) -> np.ndarray:
     return np.clip(zero_out + scaled, layer.low, layer.high)
 
 
-def check(kernels: EmulatedKernels, case: Case, way: Implementation, in_place: int | None = None) -> None:
+def check(
+    kernels: EmulatedKernels,
+    case: Case,
+    way: Implementation,
+    in_place: int | None = None,
+    misaligned: int = 0,
+) -> None:
     network, layer, x = case
-    y = kernels.run(network, layer, way, [x], in_place=in_place)
+    y = kernels.run(network, layer, way, [x], in_place=in_place, misaligned=misaligned)
     np.testing.assert_array_equal(y, plain_loops(network, layer, x))
 
 
@@ -198,3 +205,29 @@ def test_records_of_channels_have_the_stated_size() -> None:
         name = f"dw_{size}x{size}" + ("" if stride == 1 else "_s2")
         packed = packing_dsp.IMPLEMENTATIONS[name][0].pack(network, layer)
         assert len(packed.data) == x.shape[2] * (8 + 4 * size * pairs)
+
+
+@pytest.mark.parametrize("misaligned", [1, 2, 3])
+def test_values_may_lie_anywhere(kernels: EmulatedKernels, misaligned: int) -> None:
+    rng = np.random.default_rng(misaligned)
+    windows = random_case(rng, "conv", (6, 7, 5), 6, (3, 3), pads=(1, 1, 1, 1))
+    for way in (PAIRED, WIDE, PLAIN):
+        check(kernels, windows, way, misaligned=misaligned)
+    vector = random_case(rng, "linear", (1, 1, 19), 6, saturates=False)
+    for way in packing_dsp.IMPLEMENTATIONS["fc"]:
+        check(kernels, vector, way, misaligned=misaligned)
+    check(
+        kernels,
+        random_depthwise(rng, (3, 3), (1, 1)),
+        packing_dsp.IMPLEMENTATIONS["dw_3x3"][0],
+        misaligned=misaligned,
+    )
+
+
+def test_kernels_need_little_stack(kernels: EmulatedKernels) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        for way in (PAIRED, WIDE, PLAIN):
+            check(kernels, random_convolution(rng), way)
+    # A quarter of what firmware reserves by default, hannah_hw.firmware.linking.DEFAULT_STACK_BYTES.
+    assert kernels.emulator.stack_high_water <= DEFAULT_STACK_BYTES // 4

@@ -14,7 +14,6 @@ typedef struct {
   const hn_layer *l;
   int16_t *plane;
   int32_t pitch;   /* values of a row of the plane */
-  int32_t reach;   /* rows of the plane that a row of outputs is computed from */
   int32_t columns; /* of the image that the plane holds */
   int32_t strip;   /* rows of outputs that a plane is enough for */
   int32_t careful; /* last rows whose tiles would write behind the result */
@@ -91,7 +90,6 @@ HN_NOINLINE HN_SMALL void convolve(const hn_layer *l, const int32_t *record, con
   d.l = l;
   d.plane = scratch;
   d.pitch = pitch;
-  d.reach = reach;
   d.columns = l->in_w < pitch - l->pad_left ? l->in_w : pitch - l->pad_left;
   d.kernel = kernel;
   int32_t tiles = (l->out_w + 3) >> 2, beyond = 4 * tiles - l->out_w;
