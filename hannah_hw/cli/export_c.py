@@ -146,7 +146,7 @@ def project_of(model: Path, out: Path, options: Options) -> Exported:
             target=target,
             name=options.name if options.name is not None else model.stem,
         )
-        built = build(project, options.compiler) if options.build else None
+        built = build(project, options.compiler, emulated=False) if options.build else None
     except UnsupportedError as error:
         raise UnsupportedError(f"{model}: {error}") from error
     except EvaluationError as error:

@@ -28,15 +28,16 @@ class Built:
     compiler: Compiler
 
 
-def build(project: Project, compiler: Compiler | str | None = None) -> Built:
+def build(project: Project, compiler: Compiler | str | None = None, *, emulated: bool = True) -> Built:
     """Compile and link a project, in its folder ``build``.
 
-    Kernels come from the object cache, and only the network's own files are compiled. Firmware is linked where
-    emulated cores have their memories, with the sizes of the project's chip.
+    Kernels come from the object cache, and only the network's own files are compiled.
 
     Args:
         project: The project.
         compiler: The compiler, or its name; by default the first that is there.
+        emulated: Link firmware where emulated cores have their memories, with the sizes of the project's chip; if not,
+            where the chip has them.
 
     Raises:
         InputError: There is no compiler of that name.
@@ -49,19 +50,20 @@ def build(project: Project, compiler: Compiler | str | None = None) -> Built:
     if not isinstance(compiler, Compiler):
         compiler = find(core, compiler)
     names = [f"{prefix}.c", "layers.c", "weights.c", *(() if core is None else ("main.c",))]
-    objects = [
-        *compile_objects(compiler, [project.folder / name for name in names]),
-        *compile_objects(compiler, [KERNEL_FOLDER / name for name in project.design.sources]),
-    ]
     folder = project.folder / "build"
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise RunError(f"cannot make {folder}: {error.strerror or error}") from error
+    objects = [
+        *compile_objects(compiler, [project.folder / name for name in names], folder=folder),
+        *compile_objects(compiler, [KERNEL_FOLDER / name for name in project.design.sources]),
+    ]
     if core is None or project.memory is None:
         return Built(link_host(compiler, objects, folder / f"lib{prefix}.so"), compiler)
-    usual = emulated_memory(core)
-    memory = replace(project.memory, flash_origin=usual.flash_origin, ram_origin=usual.ram_origin)
+    memory, usual = project.memory, emulated_memory(core)
+    if emulated:
+        memory = replace(memory, flash_origin=usual.flash_origin, ram_origin=usual.ram_origin)
     elf = link(
         compiler,
         [*objects, *start_objects(compiler)],

@@ -66,6 +66,7 @@ def compile_objects(
     include: Sequence[Path] = (KERNEL_FOLDER,),
     defines: Mapping[str, str | int] | None = None,
     flags: Sequence[str] = (),
+    folder: Path | None = None,
 ) -> list[Path]:
     """Objects of C or assembly sources, from the cache where they are there.
 
@@ -75,24 +76,26 @@ def compile_objects(
         include: Folders of headers, after that of the source.
         defines: Macros.
         flags: After all other flags.
+        folder: Where the objects are kept in place of the cache: those that nothing else will use.
 
     Returns:
-        Paths in `cache_folder`, in the order of the sources. They may not be changed.
+        Paths in the cache or the folder, in the order of the sources. They may not be changed.
 
     Raises:
         CompilerError: A source does not compile, or the compiler lacks a feature of the core.
         RunError: A file cannot be read or written.
     """
-    folder = cache_folder() / "objects"
+    shared = cache_folder() / "objects"
+    folder = shared if folder is None else folder
     options = [
         *compiler.settings.flags,
         *(f"-D{name}={value}" for name, value in (defines or {}).items()),
         *flags,
     ]
     try:
-        folder.mkdir(exist_ok=True)
+        shared.mkdir(exist_ok=True)
         if compiler.core is not None:
-            options += ["-include", str(_header(folder, feature_assertions(compiler.core)))]
+            options += ["-include", str(_header(shared, feature_assertions(compiler.core)))]
         work = [(source, folder / f"{_key(compiler, options, source, include)}.o") for source in sources]
     except OSError as error:
         raise RunError(f"cannot prepare to compile: {error}") from error

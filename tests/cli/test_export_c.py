@@ -12,7 +12,7 @@ import pytest
 
 import hannah_hw
 from hannah_hw.cli import main
-from hannah_hw.emulation.elf import elf_sizes
+from hannah_hw.emulation.elf import elf_sizes, read_elf
 from hannah_hw.report import read_run
 from tests.firmware.models import plain, residual
 from tests.report.synthetic import write_run
@@ -67,6 +67,16 @@ def test_it_is_built_and_measured_where_that_is_asked_for(
     shown = capsys.readouterr().out
     assert shown.startswith(f"{tmp_path / 'my-net'}: Cortex-M4; flash ")
     assert shown.count("\n") == 1
+
+
+def test_what_is_built_is_for_the_chip(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(model, "--target", "stm32l4r5zi", "--build", "--out", tmp_path, "--json") == 0
+    (project,) = document(capsys)["projects"]
+    addresses = {symbol.address >> 24 for symbol in read_elf(Path(project["elf"])).symbols.values()}
+    assert addresses <= {0x08, 0x20}
+    assert 0x08 in addresses
 
 
 def test_models_of_a_run_become_a_folder_each(

@@ -238,6 +238,14 @@ def test_objects_are_kept_and_never_stale(tmp_path, cache):
     assert not list(cache.rglob(".compiling*"))
 
 
+def test_objects_of_one_network_stay_out_of_the_cache(tmp_path, cache):
+    before = set(cache.rglob("*.o"))
+    source = write(tmp_path / "weights.c", "const int weights[3] = {1, 2, 3};\n")
+    (made,) = compile_objects(find(M4), [source], folder=tmp_path)
+    assert made.parent == tmp_path
+    assert set(cache.rglob("*.o")) == before
+
+
 def test_headers_are_found_through_headers_and_folders(tmp_path):
     folder = tmp_path / "include"
     folder.mkdir()
