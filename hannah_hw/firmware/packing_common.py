@@ -143,23 +143,48 @@ def _pack_permute(_network: Network, layer: Layer) -> Packed:
     return Packed(fields={f"p{index}": number for index, number in enumerate(loops)})
 
 
+def _pack_transposed(_network: Network, layer: Layer) -> Packed:
+    """For each channel of the result bias, multiplier and weights; the zero point stays out of the bias."""
+    weights = np.asarray(layer.weights, np.int8)
+    channels, taps = len(weights), weights[0].size
+    rows = np.zeros((channels, -(-taps // 4) * 4), np.int8)
+    rows[:, :taps] = weights.reshape(channels, -1)
+    numbers = np.stack([np.asarray(layer.bias), arithmetic.q32_multipliers(layer.scales)], axis=1)
+    records = np.concatenate([numbers.astype("<i4").view(np.int8), rows], axis=1)
+    groups = layer.columns["groups"]
+    fields = {"p0": weights.shape[3], "p1": channels // groups, "p2": records.shape[1]}
+    return Packed(records.tobytes(), fields)
+
+
+def _transposed_scratch(_network: Network, layer: Layer) -> int:
+    """A tap of 8 bytes for each element of the window."""
+    return 8 * layer.columns["kernel_h"] * layer.columns["kernel_w"]
+
+
 #: Kernel class -> implementations, best first; the last never refuses.
 IMPLEMENTATIONS: Final[Mapping[str, tuple[Implementation, ...]]] = {
-    name: (Implementation(function, (source,), pack, no_scratch),)
-    for name, function, source, pack in (
-        ("add", "hn_add", "hn_elementwise.c", _pack_add),
-        ("mul", "hn_mul", "hn_elementwise.c", _pack_mul),
-        ("lut", "hn_lut", "hn_elementwise.c", _pack_table),
-        ("scale", "hn_lut", "hn_elementwise.c", _pack_table),
-        ("batch_norm", "hn_affine", "hn_affine.c", _pack_affine),
-        ("avg_pool", "hn_avg_pool", "hn_pool.c", _pack_average),
-        ("global_avg_pool", "hn_global_avg_pool", "hn_pool.c", _pack_average),
-        ("max_pool", "hn_max_pool", "hn_pool.c", _nothing),
-        ("softmax", "hn_softmax", "hn_softmax.c", _pack_softmax),
-        ("concat", "hn_concat", "hn_copy.c", _pack_concat),
-        ("slice", "hn_slice", "hn_copy.c", _pack_slice),
-        ("pad", "hn_pad", "hn_copy.c", _nothing),
-        ("upsample", "hn_upsample", "hn_copy.c", _pack_upsample),
-        ("permute", "hn_permute", "hn_copy.c", _pack_permute),
+    name: (Implementation(function, (source,), pack, scratch),)
+    for name, function, source, pack, scratch in (
+        ("add", "hn_add", "hn_elementwise.c", _pack_add, no_scratch),
+        ("mul", "hn_mul", "hn_elementwise.c", _pack_mul, no_scratch),
+        ("lut", "hn_lut", "hn_elementwise.c", _pack_table, no_scratch),
+        ("scale", "hn_lut", "hn_elementwise.c", _pack_table, no_scratch),
+        ("batch_norm", "hn_affine", "hn_affine.c", _pack_affine, no_scratch),
+        ("avg_pool", "hn_avg_pool", "hn_pool.c", _pack_average, no_scratch),
+        ("global_avg_pool", "hn_global_avg_pool", "hn_pool.c", _pack_average, no_scratch),
+        ("max_pool", "hn_max_pool", "hn_pool.c", _nothing, no_scratch),
+        ("softmax", "hn_softmax", "hn_softmax.c", _pack_softmax, no_scratch),
+        ("concat", "hn_concat", "hn_copy.c", _pack_concat, no_scratch),
+        ("slice", "hn_slice", "hn_copy.c", _pack_slice, no_scratch),
+        ("pad", "hn_pad", "hn_copy.c", _nothing, no_scratch),
+        ("upsample", "hn_upsample", "hn_copy.c", _pack_upsample, no_scratch),
+        ("permute", "hn_permute", "hn_copy.c", _pack_permute, no_scratch),
+        (
+            "conv_transpose",
+            "hn_conv_transpose",
+            "hn_conv_transpose.c",
+            _pack_transposed,
+            _transposed_scratch,
+        ),
     )
 }

@@ -8,12 +8,15 @@ import math
 import numpy as np
 import pytest
 
+from hannah_hw.cost.entries import Entries
+from hannah_hw.cost.libraries import LIBRARIES
 from hannah_hw.errors import UnsupportedError
 from hannah_hw.firmware import arithmetic, reference
 from hannah_hw.firmware.packing_common import IMPLEMENTATIONS
+from hannah_hw.workload.table import Kernels as KernelTable
 from tests.firmware.kernel_calls import PLACES, Kernels, kernels_at, single
 
-SOURCES = ("hn_elementwise.c", "hn_affine.c", "hn_pool.c", "hn_softmax.c", "hn_copy.c")
+SOURCES = ("hn_elementwise.c", "hn_affine.c", "hn_pool.c", "hn_softmax.c", "hn_copy.c", "hn_conv_transpose.c")
 
 
 @pytest.fixture(params=PLACES)
@@ -308,6 +311,59 @@ def test_permute_reorders(kernels: Kernels, order: tuple[int, int, int]) -> None
     options = {"sizes": wanted.shape, "steps": tuple(x.strides[axis] for axis in order)}
     network, layer = single("permute", [x.shape], wanted.shape, [0], 0, options=options)
     assert (kernels.run(network, layer, IMPLEMENTATIONS["permute"][0], [x]) == wanted).all()
+
+
+@pytest.mark.parametrize("seed", range(14))
+def test_transposed_convolution_adds_weights_around_every_input(kernels: Kernels, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    groups = int(rng.integers(1, 3))
+    rows, cols = (int(n) for n in rng.integers(2, 6, 2))
+    inside, outside = (int(n) for n in rng.integers(1, 5, 2))
+    (kh, kw), (sh, sw) = rng.integers(1, 5, 2), rng.integers(1, 4, 2)
+    dilation = 2 if seed % 5 == 4 else 1
+    full = ((rows - 1) * sh + dilation * (kh - 1) + 1, (cols - 1) * sw + dilation * (kw - 1) + 1)
+    top, left, bottom, right = (int(n) for n in rng.integers(0, 2, 4))
+    out_h, out_w = max(int(full[0]) - top - bottom, 1), max(int(full[1]) - left - right, 1)
+    x, weights = (
+        int8(rng, rows, cols, groups * inside),
+        rng.integers(-127, 128, (groups * outside, kh, kw, inside)),
+    )
+    bias, zero = rng.integers(-900, 900, groups * outside), int(rng.integers(-128, 128))
+    scales = rng.uniform(0.0005, 0.003, groups * outside)
+    (low, high), zero_out = clamps(rng), int(rng.integers(-128, 128))
+    acc = np.zeros((full[0] + 2, full[1] + 2, groups * outside), int) + bias
+    for iy, ix in np.ndindex(rows, cols):
+        for ky, kx in np.ndindex(kh, kw):
+            for o in range(groups * outside):
+                g = o // outside
+                part = x[iy, ix, g * inside : (g + 1) * inside].astype(int) - zero
+                acc[iy * sh + ky * dilation, ix * sw + kx * dilation, o] += int(part @ weights[o, ky, kx])
+    acc = acc[top : top + out_h, left : left + out_w]
+    factors = np.floor(scales * 2.0**32 + 0.5).astype(int)
+    wanted = (zero_out + (acc * factors + 2**31 >> 32)).clip(low, high)
+    columns = {"kernel_h": int(kh), "kernel_w": int(kw), "stride_h": int(sh), "stride_w": int(sw)}
+    columns |= {"dilation_h": dilation, "dilation_w": dilation, "groups": groups}
+    columns |= {"pad_top": top, "pad_left": left, "pad_bottom": bottom, "pad_right": right}
+    network, layer = single(
+        "conv_transpose",
+        [x.shape],
+        acc.shape,
+        [zero],
+        zero_out,
+        weights=weights.astype(np.int8),
+        bias=bias.astype(np.int32),
+        scales=scales,
+        low=low,
+        high=high,
+        **columns,
+    )
+    (implementation,) = IMPLEMENTATIONS["conv_transpose"]
+    assert (kernels.run(network, layer, implementation, [x]) == wanted).all()
+    entry = LIBRARIES["hannah_portable"]["conv_transpose"]
+    table = {column: np.array([[value]]) for column, value in layer.columns.items()}
+    entries = Entries.of_first(KernelTable((layer.name,), (layer.kind,), np.ones((1, 1), bool), table))
+    assert len(implementation.pack(network, layer).data) == entry.constants(entries)[0]
+    assert implementation.scratch(network, layer) == entry.scratch(entries)[0]
 
 
 def test_ratios_that_no_accumulator_holds_are_refused() -> None:

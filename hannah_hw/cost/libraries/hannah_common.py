@@ -1,4 +1,4 @@
-"""Kernel classes without weights, the same in every library of our own kernels.
+"""Kernel classes that are the same in every library of our own kernels: those without weights, transposed convolution.
 
 Values are bytes with channels last. Functions of one value are read from a table of 256 bytes.
 """
@@ -78,6 +78,20 @@ def _concat_rest(s: Entries) -> FloatArray:
     whole = s.whole("out_h") * s.whole("out_w") * s.whole("out_channels") // np.maximum(blocks, 1)
     other = (whole - first) // np.maximum(others, 1)
     return real(blocks * ((first & 3) + others * (other & 3)))
+
+
+def _met(s: Entries) -> FloatArray:
+    """(N,) taps of a transposed convolution that meet an input value, over all pixels of its result."""
+    return taps_inside(s, "h", transposed=True) * taps_inside(s, "w", transposed=True)
+
+
+def _row_checks(s: Entries) -> FloatArray:
+    """(N,) times that a transposed convolution looks for the input row of a tap."""
+    return s["pixels"] * s["kernel_h"]
+
+
+def _column_checks(s: Entries) -> FloatArray:
+    return taps_inside(s, "h", transposed=True) * s["out_w"] * s["kernel_w"]
 
 
 def _row_bytes(s: Entries) -> FloatArray:
@@ -198,5 +212,30 @@ COMMON: Final[tuple[KernelClass, ...]] = (
         ("permute",),
         "permutation",
         {"outputs": outputs, "runs": lambda s: s["outputs"] / np.maximum(_innermost(s), 1.0), "calls": one},
+    ),
+    KernelClass(
+        "conv_transpose",
+        ("conv_transpose",),
+        "transposed convolution",
+        {
+            "macs": lambda s: _met(s) * s["out_channels"] * s["in_channels"] / s["groups"],
+            "tap_channels": lambda s: _met(s) * s["out_channels"],
+            "outputs": outputs,
+            "met": _met,
+            "rows": _row_checks,
+            "columns": _column_checks,
+            "divisions": lambda s: (
+                _row_checks(s) * (s.whole("stride_h") > 1) + _column_checks(s) * (s.whole("stride_w") > 1)
+            ),
+            "pixels": lambda s: s["pixels"],
+            "calls": one,
+        },
+        flash_reads=lambda s: (
+            _met(s) * s["out_channels"] * s["in_channels"] / s["groups"] + 2.0 * s["outputs"]
+        ),
+        scratch=lambda s: 8.0 * s["window"],
+        constants=lambda s: (
+            s["out_channels"] * (8.0 + up_to(4, s["window"] * s["in_channels"] / s["groups"]))
+        ),
     ),
 )

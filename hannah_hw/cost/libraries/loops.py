@@ -33,9 +33,17 @@ def outputs(s: Entries) -> FloatArray:
     return s["outputs"]
 
 
-def taps_inside(s: Entries, axis: str) -> FloatArray:
-    """(N,) taps of all window positions along one axis, ``h`` or ``w``, that lie inside the data."""
+def taps_inside(s: Entries, axis: str, *, transposed: bool = False) -> FloatArray:
+    """(N,) taps of all window positions along one axis, ``h`` or ``w``, that lie inside the data.
+
+    Args:
+        s: The kernels.
+        axis: The axis.
+        transposed: The windows of a transposed convolution instead: one an input value, inside the result.
+    """
     size, count = s.whole(f"in_{axis}"), s.whole(f"out_{axis}")
+    if transposed:
+        size, count = count, size
     kernel, stride, dilation = (s.whole(f"{name}_{axis}") for name in ("kernel", "stride", "dilation"))
     before = s.whole({"h": "pad_top", "w": "pad_left"}[axis])
     after = np.maximum((count - 1) * stride + dilation * (kernel - 1) + 1 - before - size, 0)
