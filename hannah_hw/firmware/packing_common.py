@@ -1,8 +1,8 @@
-"""Constants of the kernels without weights, the same in every kernel library.
+"""Constants of the kernels that are the same in every library: those without weights, and transposed convolution.
 
-The sources are ``hn_elementwise.c``, ``hn_affine.c``, ``hn_pool.c``, ``hn_softmax.c`` and ``hn_copy.c``; each kernel
-says there what it reads from the fields ``p0`` ... ``p7`` and from its constants. All factors come from
-`hannah_hw.firmware.arithmetic`.
+The sources are ``hn_elementwise.c``, ``hn_affine.c``, ``hn_pool.c``, ``hn_softmax.c``, ``hn_copy.c`` and
+``hn_conv_transpose.c``; each kernel says there what it reads from the fields ``p0`` ... ``p7`` and from its constants.
+All factors come from `hannah_hw.firmware.arithmetic`.
 """
 
 from __future__ import annotations
