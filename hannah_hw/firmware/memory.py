@@ -79,7 +79,7 @@ def plan(
         arena_bytes=int(found.arena_bytes[0]),
         alignment=alignment,
     )
-    if ram_bytes is not None and memory.arena_bytes + reserved_bytes > ram_bytes:
+    if network.layers and ram_bytes is not None and memory.arena_bytes + reserved_bytes > ram_bytes:
         raise EvaluationError(_too_large(network, memory, ram_bytes, reserved_bytes), kind="memory")
     return memory
 
