@@ -13,6 +13,7 @@ import pytest
 import hannah_hw
 from hannah_hw.cli import main
 from hannah_hw.emulation.elf import elf_sizes, read_elf
+from hannah_hw.firmware.toolchain import available
 from hannah_hw.report import read_run
 from tests.firmware.models import plain, residual
 from tests.report.synthetic import write_run
@@ -154,3 +155,10 @@ def test_what_does_not_fit_exits_with_1(
     (tmp_path / "tiny.yaml").write_text(text.replace("flash_bytes: 1 MiB", "flash_bytes: 5 KiB"))
     assert export(model, "--target", tmp_path / "tiny.yaml", "--build", "--out", tmp_path / "x") == 1
     assert "bytes of flash, and there are 5,120" in capsys.readouterr().err
+
+
+def test_doctor_names_the_compilers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+    found = document(capsys)["compilers"]
+    assert found["this machine"] == [compiler.version for compiler in available(None)]
+    assert found["Cortex-M"][0].startswith("zig ")
