@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from hannah_hw.measure.emulated import RUNTIME
 from hannah_hw.report.axes import axis
 from hannah_hw.report.records import finite_numbers, read_records
 
@@ -154,9 +155,16 @@ def _note(run: ReportData) -> str:
     largest = ", ".join(
         f"{axis(key).label} {100 * value:.1f} %" for key, value in largest_differences(run).items()
     )
+    target = run.resolved.get("target")
+    runtime = target.get("runtime") if isinstance(target, Mapping) else None
+    other = (
+        f" The search was priced for the runtime {runtime}, and firmware has other kernels: the differences are theirs."
+        if runtime not in (None, RUNTIME)
+        else ""
+    )
     return (
         "Each model was built as firmware, run instruction by instruction, and its output compared with the integer "
-        f"reference. Largest difference of an estimate: {largest or 'none'}."
+        f"reference. Largest difference of an estimate: {largest or 'none'}.{other}"
     )
 
 
