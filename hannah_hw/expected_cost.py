@@ -245,7 +245,7 @@ class _Pricing:
             self._scale = float(figures.max() / sums.max())
         if not np.allclose(figures, sums * (self._scale or 0.0), rtol=1e-9, atol=0.0):
             raise UnsupportedError(
-                f"{self._metric} on the target {self._target.name} is no sum over kernels, so it has no expectation "
+                f"{self._metric} on the target {self._target.label} is no sum over kernels, so it has no expectation "
                 "kernel by kernel"
             )
         return figures
@@ -256,7 +256,7 @@ class _Pricing:
             named = [f"{name} ({rule})" for name, rule in list(self._refused.items())[:_NAMED]]
             more = len(self._refused) - len(named)
             raise UnsupportedError(
-                f"the target {self._target.name} cannot run kernels of the space, so there is no expected "
+                f"the target {self._target.label} cannot run kernels of the space, so there is no expected "
                 f"{self._metric}: " + "; ".join(named) + (f"; and {more} more" if more else "")
             )
 

@@ -220,9 +220,9 @@ def test_kernels_that_the_target_cannot_run_are_named():
         return ChoiceOp(Identity(), lambda x: conv(x, 8, 3, groups=2))(data(8, 4, 4))
 
     with pytest.raises(
-        UnsupportedError, match=r"stm32l4r5zi cannot run .*grouped_0.Conv2d_0 \(conv: groups == 1"
+        UnsupportedError, match=r"stm32l4r5zi:cmsis_nn cannot run .*grouped_0.Conv2d_0 \(conv: groups == 1"
     ):
-        ExpectedCost(grouped(), TARGET)
+        ExpectedCost(grouped(), f"{TARGET}:cmsis_nn")
 
 
 def test_what_cannot_be_tabulated_or_does_not_fit_is_refused():

@@ -291,7 +291,7 @@ def test_estimate_names_what_the_target_cannot_run(
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 8, 8]) for name in "xy")
     graph = helper.make_graph([helper.make_node("Erf", ["x"], ["y"], name="erf")], "g", [x], [y])
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "erf.onnx")
-    assert main(["estimate", str(tmp_path / "erf.onnx"), "-t", "stm32l4r5zi", "--json"]) == 1
+    assert main(["estimate", str(tmp_path / "erf.onnx"), "-t", "stm32l4r5zi:cmsis_nn", "--json"]) == 1
     captured = capsys.readouterr()
     found = json.loads(captured.out)
     assert found["latency_s"] is None

@@ -17,7 +17,7 @@ STACK_AND_STATIC = 644 + 64
 
 @pytest.fixture(scope="module")
 def target():
-    return load_target("stm32l4r5zi")
+    return load_target("stm32l4r5zi:cmsis_nn")
 
 
 def waiting(target, cycles):

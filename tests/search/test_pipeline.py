@@ -133,13 +133,14 @@ def test_a_space_that_the_target_cannot_run_says_which_rules_it_fails(config, tm
         r"hard_sigmoid: the target has no rule for this operator \(gated_0.HardSigmoid_0 and 1 more\); "
         r"mul: the target has no rule for this operator \(gated_0.Mul_0 and 1 more\)"
     )
-    found = dry_run(load_config(config, [f"space={path}"]))
+    changes = [f"space={path}", "target=stm32l4r5zi:cmsis_nn"]
+    found = dry_run(load_config(config, changes))
     assert (found.feasible_share, found.supported_share) == (0, 0)
     assert re.fullmatch(text, found.unsupported)
     with pytest.raises(
         RunError, match=f"cannot run even the closest candidate: {text}; hannah-hw targets ops"
     ):
-        run_search(config, tmp_path / "run", overrides=[f"space={path}"])
+        run_search(config, tmp_path / "run", overrides=changes)
     assert dry_run(load_config(config)).unsupported == ""
 
 

@@ -98,7 +98,7 @@ def test_the_description_is_json_and_complete():
 
 def test_a_runtime_is_chosen_behind_the_name(data, tmp_path):
     path = tmp_path / "mine.yaml"
-    runtimes = data["model"]["runtimes"]
+    runtimes, data["model"]["runtime"] = data["model"]["runtimes"], "cmsis_nn"
     runtimes["other"] = {**runtimes["cmsis_nn"], "flash_wait_cycles": NOTHING, "device_error": 0.5}
     path.write_text(yaml.safe_dump(data))
     for name in (str(path), f"{path}:cmsis_nn"):
