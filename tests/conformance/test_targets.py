@@ -101,7 +101,8 @@ def test_its_cost_model_prices_every_class_that_its_rules_allow(target):
             assert entry.name in model.runtime.code_by_class
     for name, fitted in model.classes.items():
         assert sum(fitted.cycles.values()) > 0, name
-        assert fitted.error.band > 0, name
+        # A kernel whose features are its loops is priced without any error.
+        assert fitted.error.band > 0 or fitted.error.max == 0, name
 
 
 @pytest.mark.parametrize(("label", "name"), CLASSES)
