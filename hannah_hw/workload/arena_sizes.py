@@ -127,8 +127,8 @@ def _sizes(
         if over is None:
             continue
         # Without merging, both the operand and the result are live at a kernel that writes over its operand.
-        twice = over.take(slot, mode="clip") & kernel
         live = (part.live << shift) + wanted
-        live += ((sizes.take(place, mode="clip") + (alignment - 1)) & -alignment) * twice
+        twice = np.flatnonzero(over.take(slot, mode="clip") & kernel)
+        live.reshape(-1)[twice] += (sizes[place.reshape(-1)[twice]] + (alignment - 1)) & -alignment
         least[part.lanes] = live.max(axis=0)
     return ArenaSizes(arena, total), least

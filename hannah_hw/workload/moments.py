@@ -109,9 +109,13 @@ def _with_bytes(by_time: IntArray, rows: int) -> tuple[IntArray, IntArray]:
     """
     count = by_time.shape[1]
     has = (by_time & packing.SPACE_MAX) != 0
-    begun = has.cumsum(axis=0, dtype=np.int64)
-    begun *= count
-    begun += np.arange(count, dtype=np.int64)
+    begun = np.empty_like(by_time)
     table = np.full(rows * count, packing.ABSENT, np.int64)
-    table[begun[has] - count] = by_time[has]
+    place = np.arange(count, dtype=np.int64)
+    for row, here in enumerate(has):
+        columns = np.flatnonzero(here)
+        where = place[columns]
+        table[where] = by_time[row][columns]
+        place[columns] = where + count
+        begun[row] = place
     return table.reshape(rows, count), begun
