@@ -48,7 +48,7 @@ def calibrate(
     ] = "",
     shapes: Annotated[
         int | None,
-        typer.Option("--shapes", help="Of a core: shapes of each kernel class for the fit.  [default: 150]"),
+        typer.Option("--shapes", help="Of a core: shapes of each kernel class for the fit.  [default: 100]"),
     ] = None,
     held_out: Annotated[
         int | None,
@@ -62,13 +62,20 @@ def calibrate(
         typer.Option("--compiler", help="Of a core: zig or gcc.  [default: the first that is there]"),
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Of a core: emulators at once.", min=1)] = 1,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again", help="Of a core: measure also what the file that --out names has measured already."
+        ),
+    ] = False,
     against: AgainstOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fit the cycles of a kernel library on a core to measurements of single kernels.
 
     Every kernel class is fitted on its own; its error is that of shapes that the fit did not see. Without
-    --out the fit is only shown. A target uses the file by its path or, in a catalogue folder, by its name.
+    --out the fit is only shown. A target uses the file by its path or, in a catalogue folder, by its name. Where the
+    file is there, kernels whose sources have not changed are not measured again.
 
     - `hannah-hw calibrate m4` measures our own kernels on an emulated Cortex-M4
     - `hannah-hw calibrate m4 --out cost_models` writes cost_models/m4/hannah.yaml
@@ -80,7 +87,7 @@ def calibrate(
     if against is not None:
         calibrate_board(what, against, out, as_json)
     elif what in CORES:
-        _of_core(what, out, shapes, held_out, seed, compiler, jobs, as_json)
+        _of_core(what, out, shapes, held_out, seed, compiler, jobs, again, as_json)
     elif not Path(what).is_file() and not Path(what).suffix:
         raise InputError(f"{what!r} is neither a core nor a file", allowed=CORES, given=what)
     else:
@@ -95,28 +102,30 @@ def _of_core(
     seed: int,
     compiler: str | None,
     jobs: int,
+    again: bool,
     as_json: bool,
 ) -> None:
     from hannah_hw.cores import core_named
     from hannah_hw.firmware.toolchain import find
-    from hannah_hw.measure.calibration_core import RUNTIME, calibrate_core
+    from hannah_hw.measure.calibration_core import RUNTIME, calibrate_core, previous_measurements
     from hannah_hw.measure.sweep_bench import FITTED, HELD_OUT
 
     def progress(done: int, everything: int) -> None:
         if done * 10 // everything != (done - 1) * 10 // everything:
             say(f"{done} of {everything} shapes measured")
 
+    path = None
+    if out is not None:
+        path = out if out.suffix == ".yaml" else out / name / f"{RUNTIME}.yaml"
     found = calibrate_core(
         find(core_named(name), compiler),
         fitted=FITTED if shapes is None else shapes,
         held_out=HELD_OUT if held_out is None else held_out,
         seed=seed,
         processes=jobs,
+        previous=None if path is None or again else previous_measurements(path),
         progress=progress,
     )
-    path = None
-    if out is not None:
-        path = out if out.suffix == ".yaml" else out / name / f"{RUNTIME}.yaml"
     _finish(found.model, found.sweep, found.fits, path, as_json)
 
 

@@ -113,18 +113,22 @@ class Provenance(Strict):
     """What a cost model was measured with, so that anybody can tell whether it is of these sources.
 
     Attributes:
-        kernels: Hash of the kernels' sources, see `hannah_hw.measure.provenance`.
+        kernels: Kernel class -> hash of the sources of its kernels, see `hannah_hw.measure.provenance`.
         compiler: Its name and version.
         emulator: The same.
         timing: The cycle table.
         seed: Of the sampled shapes.
+        fitted: Shapes of each class with weights that were drawn for the fit.
+        held_out: The same of those that judge it.
     """
 
-    kernels: str
+    kernels: dict[str, str]
     compiler: str
     emulator: str
     timing: str
     seed: int
+    fitted: int
+    held_out: int
 
 
 class CostModel(Strict):

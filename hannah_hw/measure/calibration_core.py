@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
+from pathlib import Path
 from typing import Final
 
-from hannah_hw.cores import Core
+import yaml
+
+from hannah_hw.cost.classes import Library
 from hannah_hw.cost.coefficients import CostModel, Provenance
-from hannah_hw.errors import InputError
+from hannah_hw.errors import DataError
 from hannah_hw.firmware.libraries import cost_library, library
-from hannah_hw.firmware.objects import KERNEL_FOLDER
 from hannah_hw.firmware.toolchain import Compiler
 from hannah_hw.measure.bench import core_of
 from hannah_hw.measure.calibration import FitRow, fit_classes
 from hannah_hw.measure.calibration_memory import measure_runtime
-from hannah_hw.measure.sweep import SweepRow
+from hannah_hw.measure.provenance import provenance, unchanged
+from hannah_hw.measure.sweep import SweepRow, read_sweep, sweep_kernels
 from hannah_hw.measure.sweep_bench import FITTED, HELD_OUT, measure_sweep, sample_library
 
 #: What the runtime of our own kernels is called in catalogues.
 RUNTIME: Final = "hannah"
-_COMMENT: Final = re.compile(rb"/\*.*?\*/|//[^\n]*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -48,16 +47,18 @@ def calibrate_core(
     held_out: int = HELD_OUT,
     seed: int = 0,
     processes: int = 1,
+    previous: tuple[Provenance, Sequence[SweepRow]] | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> CoreCalibration:
     """Measure and fit all kernel classes that our library has on a core.
 
     Args:
         compiler: For the core.
-        fitted: Shapes of each class for the fit.
+        fitted: Shapes of each class with weights for the fit; half as many of the others.
         held_out: Other shapes of each class, which judge it.
         seed: Of the sample.
         processes: How many emulators run at once.
+        previous: Measurements that are kept where they would be the same again.
         progress: Called with the number of shapes done and of all.
 
     Raises:
@@ -67,9 +68,18 @@ def calibrate_core(
         MissingExtraError: A package of the extra ``emulate`` is not installed.
     """
     core = core_of(compiler)
-    if core.timing is None or core.unicorn is None:
-        raise InputError(f"{core.title} has no cycle table or no emulator that counts; choose another core")
-    sampled = sample_library(core, fitted=fitted, held_out=held_out, seed=seed)
+    cost = cost_library(core)
+    made_with = provenance(compiler, seed=seed, fitted=fitted, held_out=held_out)
+    kept = _kept(previous, made_with, cost)
+    sampled = sample_library(
+        core,
+        fitted=fitted,
+        held_out=held_out,
+        seed=seed,
+        classes=[
+            entry.name for entry in cost.classes if entry.name in library(core) and entry.name not in kept
+        ],
+    )
     done = 0
 
     def count(more: int) -> None:
@@ -77,22 +87,15 @@ def calibrate_core(
         done += more
         progress(done, len(sampled))
 
-    rows = measure_sweep(compiler, sampled, seed=seed, processes=processes, progress=count)
+    measured: dict[str, list[SweepRow]] = dict(kept)
+    found = measure_sweep(compiler, sampled, seed=seed, processes=processes, progress=count)
+    for one, row in zip(sampled, found, strict=True):
+        measured.setdefault(one.shape.kernel_class, []).append(row)
+    rows = [row for entry in cost.classes for row in measured.get(entry.name, [])]
     sweep = f"{RUNTIME}.sweep.csv"
-    classes, fits = fit_classes(rows, cost_library(core), reference=sweep)
-    stacks: dict[str, int] = {}
-    for one, row in zip(sampled, rows, strict=True):
-        name = one.shape.kernel_class
-        stacks[name] = max(stacks.get(name, 0), row.stack_bytes or 0)
+    classes, fits = fit_classes(rows, cost, reference=sweep)
+    stacks = {name: max(row.stack_bytes or 0 for row in mine) for name, mine in measured.items()}
     made = f"firmware built by {compiler.version}, its ELF and its painted stack on an emulated {core.title}"
-    provenance = Provenance(
-        kernels=kernels_hash(core),
-        compiler=compiler.version,
-        emulator=f"Unicorn {metadata.version('unicorn')}",
-        timing=core.timing,
-        seed=seed,
-    )
-    cost = cost_library(core)
     model = CostModel(
         format="hannah-cost-model/2",
         name=f"{core.name}/{RUNTIME}",
@@ -103,19 +106,36 @@ def calibrate_core(
             f"{core.timing} without wait states, results equal to the integer reference; reads from flash counted"
         ),
         sweep=sweep,
-        provenance=provenance,
+        provenance=made_with,
         classes=classes,
         runtime=measure_runtime(compiler, stacks, made),
     )
     return CoreCalibration(model, tuple(rows), fits)
 
 
-def kernels_hash(core: Core) -> str:
-    """Hash of the sources of all kernels of a core's library, comments and layout apart."""
-    kernels = [kernel for implementations in library(core).values() for kernel in implementations]
-    names = {source for kernel in kernels for source in kernel.sources}
-    digest = hashlib.sha256()
-    for path in sorted([KERNEL_FOLDER / name for name in names] + list(KERNEL_FOLDER.glob("*.h"))):
-        words = b" ".join(_COMMENT.sub(b" ", path.read_bytes()).split())
-        digest.update(f"{path.name} {len(words)}\0".encode() + words)
-    return digest.hexdigest()[:32]
+def _kept(
+    previous: tuple[Provenance, Sequence[SweepRow]] | None, now: Provenance, cost: Library
+) -> dict[str, list[SweepRow]]:
+    """Kernel class -> measurements of before that would be the same again."""
+    if previous is None:
+        return {}
+    before, rows = previous
+    names = unchanged(before, now)
+    kept: dict[str, list[SweepRow]] = {}
+    for row, index in zip(rows, cost.classify(sweep_kernels(rows))[0].tolist(), strict=True):
+        if index >= 0 and cost.classes[index].name in names:
+            kept.setdefault(cost.classes[index].name, []).append(row)
+    return kept
+
+
+def previous_measurements(path: Path) -> tuple[Provenance, list[SweepRow]] | None:
+    """Provenance and measurements of a cost model that `calibrate_core` made; None where there is no such file.
+
+    The coefficients are not looked at: they may be of other features than this version computes.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        before = Provenance.model_validate(document["provenance"])
+        return before, read_sweep(path.with_name(document["sweep"]))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError, DataError):
+        return None

@@ -25,14 +25,16 @@ from hannah_hw.workload.table import KERNEL_COLUMNS, Kernels
 
 #: Most multiply-accumulates, most elements of the first operand and of the result, and most elements that windows
 #: without weights read, of one sampled kernel.
-MOST_MACS: Final = 1_500_000
+MOST_MACS: Final = 1_000_000
 #: Fewest multiply-accumulates, or elements that windows read: what is smaller does not matter to any network.
 LEAST_MACS: Final = 100
 LEAST_READS: Final = 32
 MOST_ELEMENTS: Final = 300_000
-MOST_READS: Final = 100_000
+MOST_READS: Final = 50_000
+#: Kernel classes whose layers have weights.
+WEIGHTED: Final = tuple(name for name in RECIPES if name.startswith(("conv", "dw", "fc")))
 #: Kernel class -> how much slower a multiply-accumulate is than in the others, roughly.
-_SLOW: Final = {"conv_grouped": 8, "dw": 2}
+_SLOW: Final = {"conv_grouped": 4, "conv_transpose": 4, "dw": 2}
 #: Numbers of [0, 1) that one shape is made of.
 _NUMBERS: Final = 24
 #: Hypercubes that are tried before a class counts as one that its recipe does not meet.

@@ -36,7 +36,7 @@ class Moves:
 
 
 class UnfitError(Exception):
-    """The numbers give no kernel: a window larger than its image, a slice of everything, a large window on one pixel."""
+    """The numbers give no kernel of a network: a window much larger than its image, a slice of everything."""
 
 
 class Draws:

@@ -14,11 +14,11 @@ from hannah_hw.firmware.libraries import cost_library, library
 from hannah_hw.firmware.toolchain import Compiler
 from hannah_hw.measure.bench import Bench, Sample
 from hannah_hw.measure.bench_layers import random_call
-from hannah_hw.measure.sampling import Shape, sample_shapes
+from hannah_hw.measure.sampling import WEIGHTED, Shape, sample_shapes
 from hannah_hw.measure.sweep import SweepRow
 
-#: Shapes of each class that a fit is made from, and others that judge it, where nothing else is said.
-FITTED: Final = 150
+#: Shapes of each class with weights that a fit is made from, and others that judge it, where nothing else is said.
+FITTED: Final = 100
 HELD_OUT: Final = 200
 #: Shapes of one task: enough that sending them costs nothing, few enough that processes end together.
 _TASK: Final = 25
@@ -49,7 +49,7 @@ def sample_library(
 
     Args:
         core: The core.
-        fitted: Shapes of each class for the fit.
+        fitted: Shapes of each class with weights for the fit; half as many of the others.
         held_out: Other shapes of each class.
         seed: Of the sample.
         classes: Only these.
@@ -64,9 +64,12 @@ def sample_library(
     found = []
     for name in names if classes is None else classes:
         # One sample, dealt out in turn: what judges is spread over sizes as what fits.
-        shapes = sample_shapes(name, fitted + held_out, seed=seed, library=cost)
+        share = 1 if name in WEIGHTED else 2
+        fits, judges = -(-fitted // share), -(-held_out // share)
+        count = fits + judges
+        shapes = sample_shapes(name, count, seed=seed, library=cost)
         for number, shape in enumerate(shapes):
-            dealt = (number + 1) * held_out // (fitted + held_out) - number * held_out // (fitted + held_out)
+            dealt = (number + 1) * judges // count - number * judges // count
             found.append(Sampled(shape, bool(dealt)))
     return found
 
