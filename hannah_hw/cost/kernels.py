@@ -134,6 +134,10 @@ class _Pricing:
             size = model.runtime.code_by_class.get(entry.name)
             if size is not None:
                 self.code += used * float(size.bytes)
+        names = [entry.name for entry in self._library.classes]
+        for part in model.runtime.code_shared:
+            needed = seen[[names.index(name) for name in part.classes]].any(axis=0)
+            self.code += needed * float(part.bytes)
 
     def _price(self, kind: str, entries: Entries) -> _Prices:
         """Price distinct kernels of one kind."""

@@ -27,6 +27,7 @@ VERBS = [
     ["export"],
     ["estimate"],
     ["profile"],
+    ["measure"],
     ["validate"],
     ["calibrate"],
     ["targets", "list"],
