@@ -80,7 +80,7 @@ def candidates(
         try:
             comparison = compare(candidate.id, candidate, target, compiler=compiler)
         except HannahError as error:
-            reasons[f"{type(error).__name__}: {error}"] += 1
+            reasons[type(error).__name__ + ": " + str(error).replace(candidate.id, "ID").splitlines()[0]] += 1
             continue
         if comparison.reason is None:
             found.append(comparison)
