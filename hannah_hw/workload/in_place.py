@@ -3,8 +3,9 @@
 Kernel k of a candidate writes over a buffer that it reads where the kernel allows it, the buffer's last use is k, it
 is no output of the network, and both are of the same size. That k reads a buffer follows from the lifetimes: the last
 use of a buffer other than k's own is k only if k reads it. The network's input may be overwritten. Where both operands
-qualify, the one written last is taken: its chain lives shorter, which leaves the planner more freedom. Chains are one
-buffer: its lifetime is that of all of them together.
+qualify, the one written first is taken, but for one that lies on an operand itself: then the one written last, so that
+chains do not grow through whole networks, which leaves the planner more freedom. Chains are one buffer: its lifetime is
+that of all of them together.
 """
 
 from __future__ import annotations
@@ -64,10 +65,13 @@ def merge(workload: Workload, allowed: BoolArray) -> Merged:
         free = allowed[:, k] & active[:, k]
         if own is None or not free.any():
             continue
-        for operand in np.flatnonzero(workload.reads[k])[::-1].tolist():
+        operands = [b for b in np.flatnonzero(workload.reads[k]).tolist() if b != own]
+        for operand, alone in [*((b, True) for b in operands), *((b, False) for b in operands[::-1])]:
             takes = before[operand] == k
             takes &= free
-            if operand == own or not takes.any():
+            if operand in roots and alone:
+                takes &= roots[operand] == operand
+            if not takes.any():
                 continue
             takes &= (bytes_[operand] == bytes_[own]) & ~buffers.output[:, operand]
             rows = np.flatnonzero(takes)

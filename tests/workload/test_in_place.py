@@ -112,7 +112,9 @@ def by_the_book(row, planner, alignment, share):
     for k in range(count):
         if not (share and row["active"][k] and row["allowed"][k]):
             continue
-        for b in reversed(range(count + 1)):
+        # The first one that is no part of a chain, else the last one.
+        order = sorted(range(count + 1), key=lambda b: (chain[b] != b, b if chain[b] == b else -b))
+        for b in order:
             dies = b != k + 1 and row["reads"][k, b] and row["last"][b] == k and not row["output"][b]
             if dies and 0 < row["bytes"][b] == row["bytes"][k + 1]:
                 chain[k + 1] = chain[b]
@@ -198,8 +200,8 @@ def test_a_chain_of_results_is_one_buffer():
     plan = plan_arena(workload, allowed, scratch)
     assert plan.in_place.tolist() == [[False, True, True]]
     assert plan.offsets[0, 1] == plan.offsets[0, 2]
-    # Both operands of the addition die in it; the one written last is taken.
-    assert plan.offsets[0, 3] == plan.offsets[0, 2]
+    # Both operands of the addition die in it; the one that is not part of a chain is taken.
+    assert plan.offsets[0, 3] == plan.offsets[0, 0]
     assert plan.arena_bytes.tolist() == plan.buffer_bytes.tolist() == [128]
 
 
