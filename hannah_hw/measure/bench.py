@@ -67,6 +67,7 @@ class Bench:
         compiler: For the core.
 
     Attributes:
+        core: The core.
         elf: The firmware.
 
     Raises:
@@ -77,7 +78,7 @@ class Bench:
 
     def __init__(self, compiler: Compiler) -> None:
         core = core_of(compiler)
-        self._core, self.elf = core, bench_firmware(compiler)
+        self.core, self.elf = core, bench_firmware(compiler)
         whole = memory_map(core)
         memory = replace(whole, ram=replace(whole.ram, size=_RAM_BYTES))
         self._emulator = Emulator(self.elf, core, memory)
@@ -96,7 +97,7 @@ class Bench:
             RunError: The layer does not fit the memories.
         """
         network, layer = call.network, call.layer
-        chosen = choose(network, layer, self._core)
+        chosen = choose(network, layer, self.core)
         kernel = chosen.implementation
         packed, scratch_bytes = kernel.pack(network, layer), kernel.scratch(network, layer)
         result_bytes = network.values[layer.output].size
