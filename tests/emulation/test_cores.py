@@ -46,7 +46,7 @@ def test_features(compiler, name):
         else:
             assert int(given[macro], 0) == value, macro
     # What the kernels and the instruction counts depend on, said by name once more.
-    assert ("__ARM_FEATURE_DSP" in given) == (core.kernels == "dsp")
+    assert ("__ARM_FEATURE_DSP" in given) == (core.kernels in ("dsp", "helium"))
     assert given.get("__ARM_FEATURE_MVE") == ("3" if name == "m55" else None)
     hard_float = {"m4", "m7", "m33", "m55"}
     assert ("__ARM_FP" in given) == (name in hard_float)
