@@ -6,14 +6,14 @@ A core is added here; the compiler flags, the emulator and the kernels ask it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from hannah_hw.errors import InputError
 
 #: Kernel libraries in C: the dual 16-bit multiply-accumulates of Armv7E-M and Armv8-M, the vectors of Armv8.1-M, or
 #: portable C.
-KernelSet = Literal["dsp", "helium", "portable"]
+KernelSet = Literal["dsp", "dsp_slow_flash", "helium", "portable"]
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,25 @@ CORES: Final[Mapping[str, Core]] = {
         ),
     )
 }
+
+
+#: Kernels of a core -> what else it may run, by what a runtime of them adds to the name of the usual one.
+_VARIANTS: Final[Mapping[KernelSet, Mapping[str, KernelSet]]] = {"dsp": {"_slow_flash": "dsp_slow_flash"}}
+
+
+def runtimes(core: Core) -> Mapping[str, Core]:
+    """The runtimes of our own kernels that a core has: names as in ``cost_models/CORE/NAME``, the usual one first.
+
+    Args:
+        core: One of `CORES`.
+
+    Returns:
+        Name -> the core with the kernels of that runtime.
+    """
+    variants = _VARIANTS.get(core.kernels, {})
+    return {"hannah": core} | {
+        f"hannah{suffix}": replace(core, kernels=kernels) for suffix, kernels in variants.items()
+    }
 
 
 def core_named(name: str) -> Core:

@@ -40,7 +40,7 @@ def calibrate(
             "--out",
             "-o",
             help="The cost model to write (.yaml); the measurements are kept beside it. Of a core also a folder of "
-            "cost models, where it becomes CORE/hannah.yaml.",
+            "cost models, where it becomes CORE/RUNTIME.yaml.",
         ),
     ] = None,
     reference: Annotated[
@@ -61,6 +61,12 @@ def calibrate(
         str | None,
         typer.Option("--compiler", help="Of a core: zig or gcc.  [default: the first that is there]"),
     ] = None,
+    runtime: Annotated[
+        str,
+        typer.Option(
+            "--runtime", help="Of a core: whose kernels; hannah_slow_flash are those for slow flash."
+        ),
+    ] = "hannah",
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Of a core: emulators at once.", min=1)] = 1,
     again: Annotated[
         bool,
@@ -87,7 +93,7 @@ def calibrate(
     if against is not None:
         calibrate_board(what, against, out, as_json)
     elif what in CORES:
-        _of_core(what, out, shapes, held_out, seed, compiler, jobs, again, as_json)
+        _of_core(what, runtime, out, shapes, held_out, seed, compiler, jobs, again, as_json)
     elif not Path(what).is_file() and not Path(what).suffix:
         raise InputError(f"{what!r} is neither a core nor a file", allowed=CORES, given=what)
     else:
@@ -96,6 +102,7 @@ def calibrate(
 
 def _of_core(
     name: str,
+    runtime: str,
     out: Path | None,
     shapes: int | None,
     held_out: int | None,
@@ -105,20 +112,25 @@ def _of_core(
     again: bool,
     as_json: bool,
 ) -> None:
-    from hannah_hw.cores import core_named
+    from hannah_hw.cores import core_named, runtimes
     from hannah_hw.firmware.toolchain import find
-    from hannah_hw.measure.calibration_core import RUNTIME, calibrate_core, previous_measurements
+    from hannah_hw.measure.calibration_core import calibrate_core, previous_measurements
     from hannah_hw.measure.sweep_bench import FITTED, HELD_OUT
 
     def progress(done: int, everything: int) -> None:
         if done * 10 // everything != (done - 1) * 10 // everything:
             say(f"{done} of {everything} shapes measured")
 
+    known = runtimes(core_named(name))
+    if runtime not in known:
+        raise InputError(
+            f"{name} has no runtime {runtime!r}", where="--runtime", allowed=known, given=runtime
+        )
     path = None
     if out is not None:
-        path = out if out.suffix == ".yaml" else out / name / f"{RUNTIME}.yaml"
+        path = out if out.suffix == ".yaml" else out / name / f"{runtime}.yaml"
     found = calibrate_core(
-        find(core_named(name), compiler),
+        find(known[runtime], compiler),
         fitted=FITTED if shapes is None else shapes,
         held_out=HELD_OUT if held_out is None else held_out,
         seed=seed,

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hannah_hw.cores import Core
+from hannah_hw.cores import Core, runtimes
 from hannah_hw.cost import libraries as cost_libraries
 from hannah_hw.cost.classes import KernelClass, Library
 from hannah_hw.errors import UnsupportedError
@@ -42,14 +42,14 @@ class Choice:
 def _of_set(kernels: str) -> Implementations:
     """All implementations of a kernel set, those of the set itself first."""
     sets = {
-        "dsp": [packing_dsp, packing_common],
-        "helium": [packing_mve, packing_common],
-        "portable": [packing_portable, packing_common],
-    }[kernels]
-    found: dict[str, tuple[Implementation, ...]] = {}
-    for module in sets:
-        for name, entries in module.IMPLEMENTATIONS.items():
-            found[name] = (*found.get(name, ()), *entries)
+        "dsp": packing_dsp.IMPLEMENTATIONS,
+        "dsp_slow_flash": packing_dsp.IMPLEMENTATIONS_SLOW_FLASH,
+        "helium": packing_mve.IMPLEMENTATIONS,
+        "portable": packing_portable.IMPLEMENTATIONS,
+    }
+    found = dict(sets[kernels])
+    for name, entries in packing_common.IMPLEMENTATIONS.items():
+        found[name] = (*found.get(name, ()), *entries)
     return found
 
 
@@ -66,6 +66,16 @@ def cost_library(core: Core | None) -> Library:
     """The cost library whose classes these are."""
     kernels = core.kernels if core is not None else "portable"
     return cost_libraries.LIBRARIES[f"hannah_{kernels}"]
+
+
+def core_of_library(core: Core, name: str) -> Core:
+    """The core with the kernels of a cost library, where it has a runtime of them; else as it is.
+
+    Args:
+        core: One of `hannah_hw.cores.CORES`.
+        name: Of a cost library, as cost models say.
+    """
+    return next((other for other in runtimes(core).values() if cost_library(other).name == name), core)
 
 
 def choose(network: Network, layer: Layer, core: Core | None) -> Choice:

@@ -16,6 +16,7 @@ Depthwise layers: see `hannah_hw.firmware.packing_dsp_depthwise`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -137,7 +138,21 @@ def _pack_4(network: Network, layer: Layer) -> Packed:
 
 
 def _pack_2(network: Network, layer: Layer) -> Packed:
-    return _pack(network, layer, _paired_words, 2, 0)
+    packed = _pack(network, layer, _paired_words, 2, 0)
+    return replace(packed, fields={**packed.fields, **_one_row(layer)})
+
+
+def _one_row(layer: Layer) -> dict[str, int]:
+    """An image of one column as one row, where a 1x1 window sees no difference.
+
+    The pixels of such an image are taken as if they were one row. Up to three that are left by tiles of four are
+    copied column by column, so they have to lie side by side: in an image of two columns or more they do.
+    """
+    c = layer.columns
+    same = all(c[f"{name}_{axis}"] == 1 for name in ("kernel", "stride") for axis in "hw")
+    if c["in_w"] > 1 or c["out_w"] > 1 or c["out_h"] != c["in_h"] or not same:
+        return {}
+    return {"in_h": 1, "in_w": c["in_h"], "out_h": 1, "out_w": c["out_h"]}
 
 
 def _pack_plain(network: Network, layer: Layer) -> Packed:
@@ -169,11 +184,14 @@ def _fc_scratch(_network: Network, layer: Layer) -> int:
     return 2 * (-(-layer.columns["in_channels"] // 4) * 4)
 
 
-_PLAIN: Final = Implementation("hn_conv_plain", CONV_SOURCES, _pack_plain, _two_lanes)
-_CONV: Final = (Implementation("hn_conv_4x2", CONV_SOURCES, _pack_4, _two_lanes, refuses_paired), _PLAIN)
+_CONV: Final = (
+    Implementation("hn_conv_4x2", CONV_SOURCES, _pack_4, _two_lanes, refuses_paired),
+    Implementation("hn_conv_plain", CONV_SOURCES, _pack_plain, _two_lanes),
+)
+# Estimates do not see weights: what runs where they cannot be paired is given as much scratch memory.
 _SLOW_FLASH: Final = (
     Implementation("hn_conv_2x4", CONV_SOURCES, _pack_2, _four_lanes, refuses_paired),
-    _PLAIN,
+    Implementation("hn_conv_plain", CONV_SOURCES, _pack_plain, _four_lanes),
 )
 _FC: Final = (
     Implementation("hn_fc", FC_SOURCES, _pack_4, _fc_scratch, refuses_paired),

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hannah_hw.cores import Core
-from hannah_hw.cost import price
+from hannah_hw.cost import load_cost_model, price
 from hannah_hw.errors import RunError
 from hannah_hw.files import write_atomically
 from hannah_hw.firmware import readme, sources
 from hannah_hw.firmware.design import Design, make_design
 from hannah_hw.firmware.layers import Network
+from hannah_hw.firmware.libraries import core_of_library
 from hannah_hw.firmware.linking import (
     DEFAULT_STACK_BYTES,
     MemoryMap,
@@ -107,7 +108,7 @@ def generate(
     arena = own.model.arena if own is not None else None
     design = make_design(
         network,
-        core,
+        _with_kernels(core, own),
         name=name,
         planner=arena.planner if arena is not None else "greedy_best_fit",
         alignment=max(4, arena.alignment) if arena is not None else 16,
@@ -141,9 +142,19 @@ def own_runtime(target: Target) -> Target:
     return target.using(_RUNTIME) if _RUNTIME in target.model.runtimes else target
 
 
+def _with_kernels(core: Core | None, target: Target | None) -> Core | None:
+    """The core with the kernels that the target's cost model is of, where that is one of ours for this core."""
+    if target is None or core is not target.processor or target.model.runtime != _RUNTIME:
+        return core
+    near = target.origin.parent if target.origin is not None else None
+    return core_of_library(core, load_cost_model(target.model.coefficients, near=near).library)
+
+
 def _code_bytes(design: Design, target: Target | None) -> float | None:
     """The code's size as the target's cost model estimates it; None where it has none of our kernels."""
-    if target is None or target.model.runtime != _RUNTIME or design.core is not target.processor:
+    if target is None or target.model.runtime != _RUNTIME:
+        return None
+    if design.core is None or design.core.name != target.processor.name:
         return None
     costs = price(workload_of(design.network), target)
     return float(costs.code_bytes[0]) if costs.supported[0] else None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import yaml
 
+from hannah_hw.cores import Core, core_named, runtimes
 from hannah_hw.cost.classes import Library
 from hannah_hw.cost.coefficients import CostModel, Provenance
 from hannah_hw.errors import DataError
@@ -20,9 +20,6 @@ from hannah_hw.measure.calibration_memory import measure_runtime
 from hannah_hw.measure.provenance import provenance, unchanged
 from hannah_hw.measure.sweep import SweepRow, read_sweep, sweep_kernels
 from hannah_hw.measure.sweep_bench import FITTED, HELD_OUT, measure_sweep, sample_library
-
-#: What the runtime of our own kernels is called in catalogues.
-RUNTIME: Final = "hannah"
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ def calibrate_core(
     """Measure and fit all kernel classes that our library has on a core.
 
     Args:
-        compiler: For the core.
+        compiler: For the core, with the kernels of one of its `hannah_hw.cores.runtimes`.
         fitted: Shapes of each class with weights for the fit; half as many of the others.
         held_out: Other shapes of each class, which judge it.
         seed: Of the sample.
@@ -68,7 +65,7 @@ def calibrate_core(
         MissingExtraError: A package of the extra ``emulate`` is not installed.
     """
     core = core_of(compiler)
-    cost = cost_library(core)
+    cost, runtime = cost_library(core), runtime_of(core)
     made_with = provenance(compiler, seed=seed, fitted=fitted, held_out=held_out)
     kept = _kept(previous, made_with, cost)
     sampled = sample_library(
@@ -92,13 +89,13 @@ def calibrate_core(
     for one, row in zip(sampled, found, strict=True):
         measured.setdefault(one.shape.kernel_class, []).append(row)
     rows = [row for entry in cost.classes for row in measured.get(entry.name, [])]
-    sweep = f"{RUNTIME}.sweep.csv"
+    sweep = f"{runtime}.sweep.csv"
     classes, fits = fit_classes(rows, cost, reference=sweep)
     stacks = {name: max(row.stack_bytes or 0 for row in mine) for name, mine in measured.items()}
     made = f"firmware built by {compiler.version}, its ELF and its painted stack on an emulated {core.title}"
     model = CostModel(
         format="hannah-cost-model/2",
-        name=f"{core.name}/{RUNTIME}",
+        name=f"{core.name}/{runtime}",
         title=f"{cost.title}, {compiler.version}, {core.title}",
         library=cost.name,
         reference=(
@@ -111,6 +108,12 @@ def calibrate_core(
         runtime=measure_runtime(compiler, stacks, made),
     )
     return CoreCalibration(model, tuple(rows), fits)
+
+
+def runtime_of(core: Core) -> str:
+    """What the runtime of a core's kernels is called in catalogues."""
+    known = runtimes(core_named(core.name))
+    return next(name for name, other in known.items() if other.kernels == core.kernels)
 
 
 def _kept(

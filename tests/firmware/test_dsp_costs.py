@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
 from hannah_hw.cost.entries import Entries
-from hannah_hw.cost.libraries import LIBRARIES
+from hannah_hw.cost.libraries import LIBRARIES, Library
 from hannah_hw.firmware import packing_dsp
+from hannah_hw.firmware.implementation import Implementation
 from hannah_hw.firmware.network import workload_of
 from tests.firmware.dsp_cases import Case, random_case, random_convolution, random_depthwise
 
-LIBRARY = LIBRARIES["hannah_dsp"]
+SETS = (
+    (LIBRARIES["hannah_dsp"], packing_dsp.IMPLEMENTATIONS),
+    (LIBRARIES["hannah_dsp_slow_flash"], packing_dsp.IMPLEMENTATIONS_SLOW_FLASH),
+)
 
 
 def check(case: Case) -> str:
-    """The class of a layer, whose bytes agree."""
+    """The class of a layer, whose bytes agree, whatever the flash is."""
+    names = {_check(case, library, implementations) for library, implementations in SETS}
+    assert len(names) == 1
+    return names.pop()
+
+
+def _check(case: Case, library: Library, implementations: Mapping[str, tuple[Implementation, ...]]) -> str:
     network, layer, _ = case
     kernels = workload_of(network).kernels
-    entry = LIBRARY.classes[int(LIBRARY.classify(kernels)[0, 0])]
+    entry = library.classes[int(library.classify(kernels)[0, 0])]
     entries = Entries.of_first(kernels)
-    for way in packing_dsp.IMPLEMENTATIONS[entry.name]:
+    for way in implementations[entry.name]:
         if way.function == "hn_dw_any" and entry.name != "dw":
             continue  # what runs when scales are too large, which read_network refuses
         assert entry.constants is not None

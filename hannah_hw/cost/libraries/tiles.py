@@ -73,7 +73,7 @@ def gemm_constants(s: Entries) -> FloatArray:
     return real(quads(s) * 4 * (padded_depth(s) + 8))
 
 
-def _inside(s: Entries, axis: str) -> tuple[Whole, Whole]:
+def windows_inside(s: Entries, axis: str) -> tuple[Whole, Whole]:
     """(N,) window positions along an axis before those inside the image, and of those inside."""
     size, count, stride = s.whole(f"in_{axis}"), s.whole(f"out_{axis}"), s.whole(f"stride_{axis}")
     before = s.whole({"h": "pad_top", "w": "pad_left"}[axis])
@@ -129,8 +129,8 @@ class Tiles:
     def __init__(self, s: Entries) -> None:
         height, width = s.whole("out_h"), s.whole("out_w")
         pixels = height * width
-        left, inside = _inside(s, "w")
-        rows = _inside(s, "h")[1]
+        left, inside = windows_inside(s, "w")
+        rows = windows_inside(s, "h")[1]
         rows = np.where(inside > 0, rows, 0)
         even, odd = _Row(left, inside, width, 0), _Row(left, inside, width, 1)
 
@@ -151,7 +151,9 @@ class Tiles:
         self.in_runs = np.where(gaps, 0, np.where(flat, pixels // 2, over_rows("in_runs")))
         self.runs = np.where(gaps, 0, np.where(flat, pixels > 1, over_rows("runs"))).astype(np.int64)
         # Without padding at the sides windows of two rows need no copy, and so an odd last one, of a row inside.
-        self.placed = np.where(gaps | padded, 0, np.where(flat, pixels & 1, split))
+        # Not so one that a row above or below the image shares.
+        shared = (split > 0) & (height > rows)
+        self.placed = np.where(gaps | padded, 0, np.where(flat, pixels & 1, split - shared))
         apart = gaps | flat | (s.whole("stride_w") > s.whole("kernel_w")) | (s.whole("groups") > 1)
         odd_last = (pixels & 1) * (padded | (beyond > 0))
         self.left = np.where(apart, 0, over_rows("before"))
@@ -226,7 +228,7 @@ class _Copies:
             s.whole("kernel_w"),
         )
         both, one_window = _copied_columns(s) * channels, row_bytes(s)
-        rows_outside = s.whole("out_h") - _inside(s, "h")[1]
+        rows_outside = s.whole("out_h") - windows_inside(s, "h")[1]
         # Rows of windows above and below the image, of each row of the result that has any.
         empty = (s.whole("out_h") * height - taps_inside(s, "h").astype(np.int64)) / np.maximum(
             rows_outside, 1
