@@ -85,6 +85,17 @@ def test_pointwise_and_rows_are_exact(kernels: EmulatedKernels, seed: int) -> No
         check(kernels, row, way)
 
 
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (2, 1), (3, 1), (7, 1), (3, 2), (2, 3), (5, 3), (1, 6)]
+)
+def test_pointwise_is_exact_where_rows_are_shorter_than_tiles(
+    kernels: EmulatedKernels, height: int, width: int
+) -> None:
+    case = random_case(np.random.default_rng(height), "conv", (height, width, 7), 5)
+    for way in (PAIRED, WIDE, PLAIN):
+        check(kernels, case, way)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_fully_connected_is_exact(kernels: EmulatedKernels, seed: int) -> None:
     rng = np.random.default_rng(seed)
