@@ -135,14 +135,16 @@ _ADD: Final = Implementation(
     "hn_add_mve", ("hn_add_mve.c",), packing_common.IMPLEMENTATIONS["add"][0].pack, no_scratch
 )
 
+_OWN: Final[Mapping[str, Implementation]] = {
+    "conv_1x1": _POINT,
+    **dict.fromkeys(("conv_1xn", "conv", "conv_grouped"), _CONV),
+    "fc": _FC,
+    **dict.fromkeys((name for name in packing_dsp.IMPLEMENTATIONS if name.startswith("dw")), _DEPTHWISE),
+    "add": _ADD,
+}
+
 #: Kernel class -> implementations, best first: these, then those for the DSP extension.
 IMPLEMENTATIONS: Final[Mapping[str, tuple[Implementation, ...]]] = {
-    **{
-        name: (
-            {"conv_1x1": _POINT, "fc": _FC}.get(name, _DEPTHWISE if name.startswith("dw") else _CONV),
-            *entries,
-        )
-        for name, entries in packing_dsp.IMPLEMENTATIONS.items()
-    },
-    "add": (_ADD,),
+    **packing_dsp.IMPLEMENTATIONS,
+    **{name: (own, *packing_dsp.IMPLEMENTATIONS.get(name, ())) for name, own in _OWN.items()},
 }
