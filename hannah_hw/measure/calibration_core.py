@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from hannah_hw.cores import Core, core_named, runtimes
-from hannah_hw.cost.classes import Library
+from hannah_hw.cost.classes import KernelClass, Library, feature_matrix
 from hannah_hw.cost.coefficients import CostModel, Provenance
 from hannah_hw.errors import DataError
 from hannah_hw.firmware.libraries import cost_library, library
@@ -88,7 +89,7 @@ def calibrate_core(
     found = measure_sweep(compiler, sampled, seed=seed, processes=processes, progress=count)
     for one, row in zip(sampled, found, strict=True):
         measured.setdefault(one.shape.kernel_class, []).append(row)
-    rows = [row for entry in cost.classes for row in measured.get(entry.name, [])]
+    rows = [row for entry in cost.classes for row in _represented(entry, measured.get(entry.name, []))]
     sweep = f"{runtime}.sweep.csv"
     classes, fits = fit_classes(rows, cost, reference=sweep)
     stacks = {name: max(row.stack_bytes or 0 for row in mine) for name, mine in measured.items()}
@@ -129,6 +130,21 @@ def _kept(
         if index >= 0 and cost.classes[index].name in names:
             kept.setdefault(cost.classes[index].name, []).append(row)
     return kept
+
+
+def _represented(entry: KernelClass, rows: list[SweepRow]) -> list[SweepRow]:
+    """The rows, with one of those held out made part of the fit for each loop that runs in no row of the fit."""
+    if not rows:
+        return []
+    matrix = feature_matrix(entry, sweep_kernels(rows))
+    result = list(rows)
+    for column in matrix.T:
+        judges = np.array([bool(row.held_out) for row in result])
+        runs = column > 0
+        if runs.any() and not runs[~judges].any():
+            first = int(np.flatnonzero(runs)[0])
+            result[first] = replace(result[first], held_out=0)
+    return result
 
 
 def previous_measurements(path: Path) -> tuple[Provenance, list[SweepRow]] | None:
