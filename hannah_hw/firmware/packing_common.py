@@ -1,7 +1,8 @@
 """Constants of the kernels that are the same in every library: those without weights, and transposed convolution.
 
-The sources are ``hn_elementwise.c``, ``hn_affine.c``, ``hn_pool.c``, ``hn_softmax.c``, ``hn_copy.c`` and
-``hn_conv_transpose.c``; each kernel says there what it reads from the fields ``p0`` ... ``p7`` and from its constants.
+The sources are ``hn_elementwise.c``, ``hn_affine.c``, ``hn_pool.c``, ``hn_pool_dsp.c``, ``hn_softmax.c``,
+``hn_copy.c`` and ``hn_conv_transpose.c``; each kernel says there what it reads from the fields ``p0`` ... ``p7`` and
+from its constants.
 All factors come from `hannah_hw.firmware.arithmetic`.
 """
 
@@ -18,7 +19,7 @@ from hannah_hw.firmware import arithmetic
 from hannah_hw.firmware.implementation import Implementation, Packed
 from hannah_hw.firmware.layers import Layer, Network, Value
 
-#: Largest shift of a product of two operands, 17 bits, in int32.
+#: Largest shift of a product of two operands, 17 bits, in int32; and of sums that a 16-bit factor shifts.
 _MOST_SHIFT: Final = 14
 
 
@@ -85,7 +86,7 @@ def _pack_average(_network: Network, layer: Layer) -> Packed:
     counts = [row * col for row in rows for col in cols]
     factors = arithmetic.average_constants(float(layer.scales[0]), counts)
     shift = arithmetic.Q32 - factors.bits
-    if (255 * window) << shift >= 1 << 31:
+    if shift > _MOST_SHIFT or (255 * window) << shift >= 1 << 31:
         raise UnsupportedError(
             f"{layer.name}: an average of {window} values whose result has steps of {1 / layer.scales[0]:g} of the "
             "operand's is too large for a kernel"
@@ -161,28 +162,32 @@ def _transposed_scratch(_network: Network, layer: Layer) -> int:
     return 8 * layer.columns["kernel_h"] * layer.columns["kernel_w"]
 
 
+#: Sources; those for cores with the DSP extension are empty elsewhere.
+_ELEMENTWISE: Final = ("hn_elementwise.c", "hn_restrict_dsp.c")
+_POOLING: Final = ("hn_pool.c", "hn_pool_dsp.c", "hn_restrict_dsp.c")
+
 #: Kernel class -> implementations, best first; the last never refuses.
 IMPLEMENTATIONS: Final[Mapping[str, tuple[Implementation, ...]]] = {
-    name: (Implementation(function, (source,), pack, scratch),)
-    for name, function, source, pack, scratch in (
-        ("add", "hn_add", "hn_elementwise.c", _pack_add, no_scratch),
-        ("mul", "hn_mul", "hn_elementwise.c", _pack_mul, no_scratch),
-        ("lut", "hn_lut", "hn_elementwise.c", _pack_table, no_scratch),
-        ("scale", "hn_lut", "hn_elementwise.c", _pack_table, no_scratch),
-        ("batch_norm", "hn_affine", "hn_affine.c", _pack_affine, no_scratch),
-        ("avg_pool", "hn_avg_pool", "hn_pool.c", _pack_average, no_scratch),
-        ("global_avg_pool", "hn_global_avg_pool", "hn_pool.c", _pack_average, no_scratch),
-        ("max_pool", "hn_max_pool", "hn_pool.c", _nothing, no_scratch),
-        ("softmax", "hn_softmax", "hn_softmax.c", _pack_softmax, no_scratch),
-        ("concat", "hn_concat", "hn_copy.c", _pack_concat, no_scratch),
-        ("slice", "hn_slice", "hn_copy.c", _pack_slice, no_scratch),
-        ("pad", "hn_pad", "hn_copy.c", _nothing, no_scratch),
-        ("upsample", "hn_upsample", "hn_copy.c", _pack_upsample, no_scratch),
-        ("permute", "hn_permute", "hn_copy.c", _pack_permute, no_scratch),
+    name: (Implementation(function, sources, pack, scratch),)
+    for name, function, sources, pack, scratch in (
+        ("add", "hn_add", _ELEMENTWISE, _pack_add, no_scratch),
+        ("mul", "hn_mul", _ELEMENTWISE, _pack_mul, no_scratch),
+        ("lut", "hn_lut", _ELEMENTWISE, _pack_table, no_scratch),
+        ("scale", "hn_lut", _ELEMENTWISE, _pack_table, no_scratch),
+        ("batch_norm", "hn_affine", ("hn_affine.c",), _pack_affine, no_scratch),
+        ("avg_pool", "hn_avg_pool", _POOLING, _pack_average, no_scratch),
+        ("global_avg_pool", "hn_global_avg_pool", _POOLING, _pack_average, no_scratch),
+        ("max_pool", "hn_max_pool", _POOLING, _nothing, no_scratch),
+        ("softmax", "hn_softmax", ("hn_softmax.c",), _pack_softmax, no_scratch),
+        ("concat", "hn_concat", ("hn_copy.c",), _pack_concat, no_scratch),
+        ("slice", "hn_slice", ("hn_copy.c",), _pack_slice, no_scratch),
+        ("pad", "hn_pad", ("hn_copy.c",), _nothing, no_scratch),
+        ("upsample", "hn_upsample", ("hn_copy.c",), _pack_upsample, no_scratch),
+        ("permute", "hn_permute", ("hn_copy.c",), _pack_permute, no_scratch),
         (
             "conv_transpose",
             "hn_conv_transpose",
-            "hn_conv_transpose.c",
+            ("hn_conv_transpose.c",),
             _pack_transposed,
             _transposed_scratch,
         ),

@@ -16,7 +16,7 @@ from hannah_hw.firmware.packing_common import IMPLEMENTATIONS
 from hannah_hw.workload.table import Kernels as KernelTable
 from tests.firmware.kernel_calls import PLACES, Kernels, kernels_at, single
 
-SOURCES = ("hn_elementwise.c", "hn_affine.c", "hn_pool.c", "hn_softmax.c", "hn_copy.c", "hn_conv_transpose.c")
+SOURCES = tuple(dict.fromkeys(s for ways in IMPLEMENTATIONS.values() for way in ways for s in way.sources))
 
 
 @pytest.fixture(params=PLACES)
@@ -195,7 +195,66 @@ def test_average_pool_is_the_rounded_mean_of_what_is_inside(kernels: Kernels, se
         assert np.abs(y[oy, ox] - exact).max() <= 0.5001
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 5), (8, 8, 64), (7, 5, 3), (31, 33, 4), (3, 200, 9), (1, 49, 6)])
+@pytest.mark.parametrize("kind", ["avg_pool", "max_pool"])
+@pytest.mark.parametrize("channels", [3, 4, 7, 8, 13])
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "padding", "dilation"),
+    [
+        ((6, 9), (2, 2), (2, 2), (0, 0), (1, 1)),
+        ((5, 7), (3, 3), (1, 1), (1, 1), (1, 1)),
+        ((7, 8), (3, 3), (2, 2), (0, 1), (1, 1)),
+        ((9, 6), (5, 7), (2, 1), (3, 4), (1, 1)),
+        ((2, 2), (5, 5), (1, 1), (3, 3), (1, 1)),
+        ((6, 7), (3, 2), (1, 2), (2, 1), (2, 3)),
+        ((90, 3), (90, 3), (1, 1), (0, 0), (1, 1)),
+        ((3, 300), (2, 290), (1, 5), (0, 0), (1, 1)),
+    ],
+)
+def test_pools_of_windows_of_all_forms_agree_with_the_reference(
+    kernels: Kernels,
+    kind: str,
+    channels: int,
+    size: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> None:
+    rng = np.random.default_rng(channels)
+    out, columns = [], {}
+    for axis, (name, sides) in enumerate({"h": ("top", "bottom"), "w": ("left", "right")}.items()):
+        reach = dilation[axis] * (kernel[axis] - 1) + 1
+        out.append((size[axis] + 2 * padding[axis] - reach) // stride[axis] + 1)
+        columns |= {f"kernel_{name}": kernel[axis], f"stride_{name}": stride[axis]}
+        columns |= {f"dilation_{name}": dilation[axis]} | {f"pad_{side}": padding[axis] for side in sides}
+    shape, scales = (*size, channels), np.array([0.8]) if kind == "avg_pool" else None
+    for x, (low, high) in (
+        (int8(rng, *shape), (-90, 100)),
+        (np.full(shape, -128, np.int8), (-128, 127)),
+        (np.full(shape, 127, np.int8), (-128, 127)),
+    ):
+        network, layer = single(
+            kind, [shape], (*out, channels), [5], 5, scales=scales, low=low, high=high, **columns
+        )
+        (implementation,) = IMPLEMENTATIONS[kind]
+        y = kernels.run(network, layer, implementation, [x], misaligned=channels % 4)
+        assert (y == reference.run_layer(network, layer, [x])).all()
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (1, 1, 5),
+        (8, 8, 64),
+        (7, 5, 3),
+        (31, 33, 4),
+        (3, 200, 9),
+        (1, 49, 6),
+        (1, 2, 7),
+        (3, 1, 9),
+        (16, 16, 8),
+    ],
+)
 def test_global_average_of_any_size(kernels: Kernels, shape: tuple[int, int, int]) -> None:
     rng = np.random.default_rng(sum(shape))
     count = shape[0] * shape[1]

@@ -10,13 +10,14 @@ bias and a multiplier of four bytes each.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from hannah_hw.cost.classes import KernelClass, Library
 from hannah_hw.cost.entries import Formula
-from hannah_hw.cost.libraries import planes
+from hannah_hw.cost.libraries import planes, pooling_dsp
 from hannah_hw.cost.libraries.hannah_common import COMMON
 from hannah_hw.cost.libraries.loops import one, real
 from hannah_hw.cost.libraries.selection import (
@@ -36,6 +37,12 @@ from hannah_hw.cost.libraries.tiles import (
     quads,
 )
 
+#: Pools have kernels of their own; all other common kernels are the same C.
+_POOLS: Final = {
+    "avg_pool": pooling_dsp.AVERAGE,
+    "global_avg_pool": pooling_dsp.GLOBAL_AVERAGE,
+    "max_pool": pooling_dsp.MAXIMUM,
+}
 _VECTOR: Final[Mapping[str, Formula]] = {
     "steps": paired(lambda s: s["pixels"] * real(quads(s) * (padded_depth(s) >> 2))),
     "turns": paired(lambda s: s["pixels"] * real(quads(s) * -(-padded_depth(s) // 16))),
@@ -117,7 +124,7 @@ CLASSES: Final[tuple[KernelClass, ...]] = (
         lambda s: real(2 * padded_depth(s)),
         gemm_constants,
     ),
-    *COMMON,
+    *(replace(entry, features=_POOLS.get(entry.name, entry.features)) for entry in COMMON),
 )
 
 HANNAH_DSP: Final = Library(

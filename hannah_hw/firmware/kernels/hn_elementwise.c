@@ -1,5 +1,5 @@
 /* Kernels that compute each result from the values at its place: it may lie on an operand of its size. */
-#include "hn_math.h"
+#include "hn_dsp.h"
 
 HN_INLINE int32_t elements(const hn_layer *l) { return l->out_h * l->out_w * l->out_c; }
 
@@ -9,31 +9,44 @@ HN_INLINE int32_t sum(const hn_layer *l, int32_t a, int32_t b, int32_t bits) {
 }
 
 #if HN_DSP
-/* The usual case: 20 fraction bits and no clamp but saturation, so that one instruction shifts and saturates. */
+/* The usual case: 20 fraction bits, so that one instruction shifts and saturates. SMLAWB and SMLAWT add bits 16 to 47
+   of the product of a 32-bit number and a half of a word: with 2^8 * multiplier and 2^8 * byte that is the whole
+   product, so that one AND unpacks two bytes. In assembly because compilers run out of registers. */
 static void add_saturating(const hn_layer *l, const int8_t *a, const int8_t *b, int8_t *y) {
-  const int32_t m1 = l->p0, m2 = l->p1, offset = l->p2;
-  int32_t left = elements(l);
-  for (; left >= 4; left -= 4, a += 4, b += 4, y += 4) {
-    int32_t u = (int32_t)hn_load(a), v = (int32_t)hn_load(b);
-    int32_t s0 = (int8_t)u * m1 + offset, s1 = (int8_t)(u >> 8) * m1 + offset;
-    int32_t s2 = (int8_t)(u >> 16) * m1 + offset, s3 = (u >> 24) * m1 + offset;
-    s0 += (int8_t)v * m2;
-    s1 += (int8_t)(v >> 8) * m2;
-    s2 += (int8_t)(v >> 16) * m2;
-    s3 += (v >> 24) * m2;
-    __asm__("ssat %0, #8, %0, asr #20" : "+r"(s0));
-    __asm__("ssat %0, #8, %0, asr #20" : "+r"(s1));
-    __asm__("ssat %0, #8, %0, asr #20" : "+r"(s2));
-    __asm__("ssat %0, #8, %0, asr #20" : "+r"(s3));
-    y[0] = (int8_t)s0;
-    y[1] = (int8_t)s1;
-    y[2] = (int8_t)s2;
-    y[3] = (int8_t)s3;
+  const int32_t m1 = l->p0 * 256, m2 = l->p1 * 256, offset = l->p2, count = elements(l);
+  for (int32_t left = count >> 2; left > 0; left--) {
+    uint32_t u, v, u_even, v_even, result;
+    __asm__("ldr %[u], [%[a]], #4\n\t"
+            "ldr %[v], [%[b]], #4\n\t"
+            "and %[u_even], %[mask], %[u], lsl #8\n\t"
+            "and %[v_even], %[mask], %[v], lsl #8\n\t"
+            "and %[u], %[u], %[mask]\n\t"
+            "and %[v], %[v], %[mask]\n\t"
+            "smlawb %[result], %[m1], %[u_even], %[offset]\n\t"
+            "smlawb %[result], %[m2], %[v_even], %[result]\n\t"
+            "smlawt %[u_even], %[m1], %[u_even], %[offset]\n\t"
+            "smlawt %[u_even], %[m2], %[v_even], %[u_even]\n\t"
+            "smlawb %[v_even], %[m1], %[u], %[offset]\n\t"
+            "smlawb %[v_even], %[m2], %[v], %[v_even]\n\t"
+            "smlawt %[u], %[m1], %[u], %[offset]\n\t"
+            "smlawt %[u], %[m2], %[v], %[u]\n\t"
+            "ssat %[result], #8, %[result], asr #20\n\t"
+            "ssat %[v_even], #8, %[v_even], asr #20\n\t"
+            "ssat %[u_even], #8, %[u_even], asr #20\n\t"
+            "ssat %[u], #8, %[u], asr #20\n\t"
+            "strb %[v_even], [%[y], #1]\n\t"
+            "strb %[u_even], [%[y], #2]\n\t"
+            "strb %[u], [%[y], #3]\n\t"
+            "strb %[result], [%[y]], #4"
+            : [a] "+r"(a), [b] "+r"(b), [y] "+r"(y), [u] "=&r"(u), [v] "=&r"(v), [u_even] "=&r"(u_even),
+              [v_even] "=&r"(v_even), [result] "=&r"(result)
+            : [m1] "r"(m1), [m2] "r"(m2), [offset] "r"(offset), [mask] "r"(0xff00ff00)
+            : "memory");
   }
-  for (; left > 0; left--) {
-    int32_t s = *a++ * m1 + *b++ * m2 + offset;
-    __asm__("ssat %0, #8, %0, asr #20" : "+r"(s));
-    *y++ = (int8_t)s;
+  for (int32_t left = count & 3; left > 0; left--) {
+    int32_t total = *a++ * l->p0 + *b++ * l->p1 + offset;
+    __asm__("ssat %0, #8, %0, asr #20" : "+r"(total));
+    *y++ = (int8_t)total;
   }
 }
 #endif
@@ -43,8 +56,9 @@ void hn_add(const hn_layer *l, const void *constants, const int8_t *x, const int
   (void)scratch;
   const int32_t bits = l->p3, base = -l->low, range = l->high - l->low, high = l->high;
 #if HN_DSP
-  if (bits == 20 && range == 255) {
+  if (bits == 20 && l->p0 < 1 << 23 && l->p1 < 1 << 23) {
     add_saturating(l, x, x2, y);
+    hn_restrict(y, elements(l), l->low, high);
     return;
   }
 #endif

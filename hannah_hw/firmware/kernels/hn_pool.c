@@ -1,5 +1,7 @@
-/* Average and maximum pooling: any window, stride and padding; values outside the data do not count. */
+/* Average and maximum pooling: any window, stride and padding; values outside the data do not count. Cores with the DSP
+   extension have hn_pool_dsp.c instead. */
 #include "hn_math.h"
+#if !HN_DSP
 
 /* The part of a window that lies inside the data. */
 typedef struct {
@@ -37,30 +39,17 @@ typedef struct {
 } lanes;
 
 HN_INLINE void lanes_add(lanes *s, uint32_t word) {
-#if HN_DSP
-  __asm__("sxtab16 %0, %0, %1" : "+r"(s->even) : "r"(word));
-  __asm__("sxtab16 %0, %0, %1, ror #8" : "+r"(s->odd) : "r"(word));
-#else
   word ^= 0x80808080; /* 128 more: no signs to extend */
   s->even += word & 0x00ff00ff;
   s->odd += word >> 8 & 0x00ff00ff;
-#endif
 }
 
 HN_INLINE void lanes_flush(lanes *s, int32_t values, int32_t *sums) {
-#if HN_DSP
-  (void)values;
-  sums[0] += (int16_t)s->even;
-  sums[1] += (int16_t)s->odd;
-  sums[2] += (int32_t)s->even >> 16;
-  sums[3] += (int32_t)s->odd >> 16;
-#else
   values *= 128;
   sums[0] += (int32_t)(s->even & 0xffff) - values;
   sums[1] += (int32_t)(s->odd & 0xffff) - values;
   sums[2] += (int32_t)(s->even >> 16) - values;
   sums[3] += (int32_t)(s->odd >> 16) - values;
-#endif
   s->even = s->odd = 0;
 }
 
@@ -173,18 +162,6 @@ void hn_max_pool(const hn_layer *l, const void *constants, const int8_t *x, cons
       const window w = window_at(l, x, oy, ox);
       const int8_t *column = w.first;
       int32_t c = 0;
-#if HN_DSP
-      const uint32_t lows = (uint8_t)low * 0x01010101u, highs = (uint8_t)high * 0x01010101u;
-      for (; c + 4 <= channels; c += 4, column += 4, y += 4) {
-        const int8_t *from = column;
-        uint32_t most = lows, unused;
-        for (int32_t row = w.rows; row > 0; row--, from += w.skip)
-          for (int32_t n = w.cols; n > 0; n--, from += w.step)
-            __asm__("ssub8 %1, %0, %2\n\tsel %0, %0, %2" : "+r"(most), "=&r"(unused) : "r"(hn_load(from)) : "cc");
-        __asm__("ssub8 %1, %0, %2\n\tsel %0, %2, %0" : "+r"(most), "=&r"(unused) : "r"(highs) : "cc");
-        hn_store(y, most);
-      }
-#else
       for (; c + 4 <= channels; c += 4, column += 4, y += 4) {
         const int8_t *from = column;
         int32_t m0 = low, m1 = low, m2 = low, m3 = low;
@@ -201,7 +178,6 @@ void hn_max_pool(const hn_layer *l, const void *constants, const int8_t *x, cons
         y[2] = (int8_t)(m2 < high ? m2 : high);
         y[3] = (int8_t)(m3 < high ? m3 : high);
       }
-#endif
       for (; c < channels; c++, column++) {
         const int8_t *from = column;
         int32_t most = low;
@@ -212,3 +188,4 @@ void hn_max_pool(const hn_layer *l, const void *constants, const int8_t *x, cons
     }
   }
 }
+#endif
