@@ -76,9 +76,10 @@ RULE_SETS: Final[Mapping[str, tuple[OperatorRule, ...]]] = {
     ),
     "hannah": _rules(
         ("conv", (_WEIGHTS, *_VALUES, _UNDILATED)),
-        ("linear", (_WEIGHTS, *_VALUES)),
+        (("linear", "conv_transpose"), (_WEIGHTS, *_VALUES)),
         (("avg_pool", "max_pool"), (*_VALUES, _UNDILATED)),
         (("add", "mul"), (*_VALUES, "operands == 2")),
+        ("batch_norm", _VALUES),
         (("softmax", "scale", "activation", "sigmoid", "hard_sigmoid", "hard_swish", "quantize"), _VALUES),
         (("concat", "slice", "pad", "permute"), _VALUES),
         ("upsample", (*_VALUES, "kernel_h == 1 and kernel_w == 1")),
