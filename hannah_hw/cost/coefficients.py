@@ -85,7 +85,8 @@ class Runtime(Strict):
     """Memory that the software takes, weights and buffers apart.
 
     Attributes:
-        stack: High-water mark of the stack.
+        stack: High-water mark of the stack, without what the kernels say of theirs.
+        stack_by_class: Kernel class -> deepest stack of its kernels, in bytes; a network has that of its deepest.
         ram: Static data of the runtime.
         code: Code and constants that every firmware has.
         code_per_kernel: Code that calls one kernel, and its parameters.
@@ -98,6 +99,7 @@ class Runtime(Strict):
     """
 
     stack: Bytes
+    stack_by_class: dict[str, Annotated[int, Field(ge=0)]] = {}
     ram: Bytes
     code: Bytes
     code_per_kernel: Bytes
@@ -186,7 +188,7 @@ class CostModel(Strict):
             if name not in self.runtime.code_by_class:
                 raise ValueError(f"runtime.code_by_class does not say how much code the class {name!r} takes")
         shared = [name for part in self.runtime.code_shared for name in part.classes]
-        for name in (*self.runtime.code_by_class, *shared):
+        for name in (*self.runtime.code_by_class, *self.runtime.stack_by_class, *shared):
             if name not in known:
                 raise ValueError(
                     f"unknown kernel class {name!r} in the code of the runtime; allowed: {', '.join(known)}"

@@ -39,7 +39,7 @@ class Costs:
         arena_bytes: (P,) size of the arena of the buffers, as the target's planner packs it.
         scratch_bytes: (P,) what scratch memory takes beyond that: the largest scratch of a kernel, or by how much the
             arena grows where scratch lies in it.
-        stack_bytes: Stack of the runtime.
+        stack_bytes: (P,) deepest stack.
         runtime_ram_bytes: Static data of the runtime.
         weight_bytes: (P,) weights and biases.
         requantisation_bytes: (P,) multipliers, shifts, and whatever else kernels keep beside weights and biases.
@@ -62,7 +62,7 @@ class Costs:
     rules: tuple[str, ...]
     arena_bytes: NDArray[np.int64]
     scratch_bytes: FloatArray
-    stack_bytes: int
+    stack_bytes: NDArray[np.int64]
     runtime_ram_bytes: int
     weight_bytes: FloatArray
     requantisation_bytes: FloatArray

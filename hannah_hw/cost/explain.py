@@ -117,7 +117,7 @@ def _memory(costs: Costs, index: int, workload: Workload) -> Memory:
         arena=int(costs.arena_bytes[index]),
         liveness_bound=int(liveness_bound(candidate)[0]),
         scratch=int(costs.scratch_bytes[index]) if supported else None,
-        stack=costs.stack_bytes,
+        stack=int(costs.stack_bytes[index]),
         runtime=costs.runtime_ram_bytes,
         total=int(costs.ram_bytes[index]) if supported else None,
         planner=arena.planner,

@@ -42,7 +42,7 @@ def price_kernels(workload: Workload, target: Target) -> Costs:
     if workload.exists is not None:
         supported &= workload.exists
     cycles = np.where(supported, priced.cycles.sum(axis=0), np.nan)
-    stack, static = model.runtime.stack.bytes, model.runtime.ram.bytes
+    static = model.runtime.ram.bytes
     latency = cycles / target.clock_hz
     flash = priced.weights + priced.requantisation + priced.code
     return Costs(
@@ -51,7 +51,7 @@ def price_kernels(workload: Workload, target: Target) -> Costs:
         cost_model=model,
         latency_s=latency,
         energy_j=latency * target.power.active_w.value,
-        ram_bytes=np.where(supported, arena + scratch + (stack + static), np.nan),
+        ram_bytes=np.where(supported, arena + scratch + (priced.stack + static), np.nan),
         flash_bytes=np.where(supported, flash, np.nan),
         cycles=cycles,
         supported=supported,
@@ -62,7 +62,7 @@ def price_kernels(workload: Workload, target: Target) -> Costs:
         rules=tuple(priced.rules),
         arena_bytes=arena,
         scratch_bytes=scratch,
-        stack_bytes=stack,
+        stack_bytes=priced.stack,
         runtime_ram_bytes=static,
         weight_bytes=priced.weights,
         requantisation_bytes=priced.requantisation,
@@ -134,6 +134,10 @@ class _Pricing:
             size = model.runtime.code_by_class.get(entry.name)
             if size is not None:
                 self.code += used * float(size.bytes)
+        self.stack = np.zeros(count, np.int64)
+        for entry, used in zip(self._library.classes, seen, strict=True):
+            np.maximum(self.stack, used * model.runtime.stack_by_class.get(entry.name, 0), out=self.stack)
+        self.stack += model.runtime.stack.bytes
         names = [entry.name for entry in self._library.classes]
         for part in model.runtime.code_shared:
             needed = seen[[names.index(name) for name in part.classes]].any(axis=0)

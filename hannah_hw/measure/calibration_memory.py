@@ -57,7 +57,8 @@ def measure_runtime(compiler: Compiler, stacks: dict[str, int], reference: str) 
         return Bytes(bytes=max(round(count), 0), source="measured", reference=reference)
 
     return Runtime(
-        stack=measured(own + max(stacks.values())),
+        stack=measured(own),
+        stack_by_class=stacks,
         ram=measured(few.static_bytes),
         code=measured(base),
         code_per_kernel=measured(each),

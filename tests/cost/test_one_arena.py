@@ -13,6 +13,8 @@ from hannah_hw.workload.arena import plan_arena
 
 LIBRARY = LIBRARIES["hannah_dsp"]
 STACK, STATIC, CODE, CALL = 400, 16, 500, 40
+#: Beyond that, the stack of kernels by class.
+DEEPER = {"conv_1x1": 60, "softmax": 200, "dw_3x3": 120, "avg_pool": 300}
 
 
 def memory(size):
@@ -41,6 +43,7 @@ def target(tmp_path_factory):
         },
         "runtime": {
             "stack": memory(STACK),
+            "stack_by_class": DEEPER,
             "ram": memory(STATIC),
             "code": memory(CODE),
             "code_per_kernel": memory(CALL),
@@ -84,7 +87,8 @@ def test_a_candidate_costs_what_its_classes_say(target, population):
         code = CODE + CALL * len(classes) + 100 * len(set(classes))
         assert costs.flash_bytes[index] == constants.sum() + code
         plan = plan_arena(alone, *LIBRARY.memory(alone.kernels))
-        assert costs.ram_bytes[index] == plan.arena_bytes[0] + STACK + STATIC
+        deepest = max(DEEPER.get(LIBRARY.classes[number].name, 0) for number in classes)
+        assert costs.ram_bytes[index] == plan.arena_bytes[0] + STACK + deepest + STATIC
         assert costs.arena_bytes[index] == plan.buffer_bytes[0]
 
 
@@ -96,7 +100,10 @@ def test_reports_show_one_arena(target, population):
         rows = report.memory.buffers
         assert [row.offset for row in rows] == plan.offsets[0].tolist()
         assert max(row.offset + row.bytes for row in rows) <= report.memory.arena
-        assert report.ram_bytes == report.memory.arena + report.memory.scratch + STACK + STATIC
+        assert report.ram_bytes == sum(
+            (report.memory.arena, report.memory.scratch, report.memory.stack, report.memory.runtime)
+        )
+        assert report.memory.stack - STACK in DEEPER.values()
         assert report.flash_bytes == sum(
             (report.flash.weights, report.flash.requantisation, report.flash.code)
         )
