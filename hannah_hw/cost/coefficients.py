@@ -99,7 +99,7 @@ class Runtime(Strict):
     """
 
     stack: Bytes
-    stack_by_class: dict[str, Annotated[int, Field(ge=0)]] = {}
+    stack_by_class: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     ram: Bytes
     code: Bytes
     code_per_kernel: Bytes
