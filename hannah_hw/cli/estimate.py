@@ -45,11 +45,23 @@ def estimate(
     if isinstance(shapes, tuple):
         raise InputError("name the input: --shape NAME=1,3,96,96", where="--shape")
     report = price(str(model), target, shapes=shapes)
+    for warning in _too_large(report):
+        say(f"warning: {warning}")
     emit(report.to_dict(), as_json, lambda: _render(report))
     if report.unsupported:
         names = ", ".join(str(row.kernel) for row in report.unsupported[:5])
         say(f"error: {report.target} cannot run {len(report.unsupported)} of the kernels: {names}")
         raise typer.Exit(1)
+
+
+def _too_large(report: CostReport) -> list[str]:
+    """What of a model does not fit into a chip; its time is priced all the same."""
+    sizes = (("RAM", "ram_bytes", report.ram_bytes), ("flash", "flash_bytes", report.flash_bytes))
+    return [
+        f"it needs {format_bytes(needed)} of {name}, and {report.target} has {format_bytes(report.limits[key])}"
+        for name, key, needed in sizes
+        if needed is not None and needed > report.limits[key]
+    ]
 
 
 def _render(report: CostReport) -> None:

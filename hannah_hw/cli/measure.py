@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hannah_hw.cli.estimate import show
-from hannah_hw.cli.output import JsonOption, emit, table, write
+from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.quantities import format_bytes, format_si
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def measure(
     """
     from hannah_hw.measure.emulated import measure_model
 
+    _warn_of_runtime(target)
     found = measure_model(
         model,
         target,
@@ -76,6 +77,24 @@ def measure(
         inputs=inputs,
     )
     emit(found.to_dict(), as_json, lambda: _render(found))
+
+
+def _warn_of_runtime(target: str) -> None:
+    """Say whose kernels are measured where the target was named with another runtime.
+
+    Raises:
+        TargetError: There is no such target, or it has no such runtime; see `hannah_hw.targets.load_target`.
+    """
+    from hannah_hw.measure.emulated import firmware_target
+    from hannah_hw.targets import load_target
+
+    chip = load_target(target)
+    used = firmware_target(chip)
+    if used.label != chip.label:
+        say(
+            f"warning: firmware is made of our own kernels: this measures {used.label}; compare it with the estimate "
+            f"for that, not for {chip.label}"
+        )
 
 
 def _render(found: Measurement) -> None:

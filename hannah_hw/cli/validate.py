@@ -81,8 +81,13 @@ def validate(
     emulation, notes = (
         ([], []) if against is not None else _emulated(chip, model or (), calibration, compiler)
     )
-    report = _against(chip, against, wanted=not model, alone=not emulation)
-    if not emulation and (report is None or out is not None):
+    report = _against(chip, against, wanted=not model)
+    if not emulation and report is None:
+        raise RunError(
+            f"{'; '.join(notes)}. No figures of a board are published for {chip.name} either; give your own with "
+            "--against FILE.csv"
+        )
+    if not emulation and out is not None:
         raise RunError("; ".join(notes))
     for note in notes:
         say(f"warning: {note}")
@@ -115,8 +120,8 @@ def _emulated(
         return [], [f"not compared with emulated firmware: {error}"]
 
 
-def _against(chip: Target, against: Path | None, *, wanted: bool, alone: bool) -> ValidationReport | None:
-    """The comparison with a board; None where nothing is published and emulation is there instead."""
+def _against(chip: Target, against: Path | None, *, wanted: bool) -> ValidationReport | None:
+    """The comparison with a board; None where nothing is published."""
     from hannah_hw.measure.validation import validate as compare
 
     if not wanted:
@@ -124,7 +129,7 @@ def _against(chip: Target, against: Path | None, *, wanted: bool, alone: bool) -
     try:
         return compare(chip, against)
     except CatalogError:
-        if against is not None or alone:
+        if against is not None:
             raise
         return None
 

@@ -107,3 +107,43 @@ def test_calibrate_against_a_board_writes_a_target(folder, capsys):
     held_in = {row["network"]: row["latency_error"] for row in document["networks"]}
     for row in checked["rows"]:
         assert row["latency_error"] == pytest.approx(held_in[row["network"]], abs=1e-3)
+
+
+def test_measuring_with_another_runtime_says_whose_kernels_run(folder, capsys):
+    assert main(["measure", str(folder / "ad.onnx"), "-t", "stm32l4r5zi"]) == 0
+    ours = capsys.readouterr()
+    assert ours.err == ""
+    assert main(["measure", str(folder / "ad.onnx"), "-t", "stm32l4r5zi:cmsis_nn"]) == 0
+    other = capsys.readouterr()
+    assert other.out == ours.out
+    assert "this measures stm32l4r5zi:hannah" in other.err
+
+
+def test_estimate_warns_of_a_model_that_does_not_fit_as_measure_refuses_it(folder, capsys):
+    from hannah_hw.measure.boards import write_target
+    from hannah_hw.targets import load_target
+
+    small = load_target("stm32l4r5zi").model_copy(update={"flash_bytes": 65536})
+    write_target(small, folder / "small.yaml")
+    arguments = [str(folder / "ad.onnx"), "-t", str(folder / "small.yaml")]
+    assert main(["estimate", *arguments]) == 0
+    assert "KiB of flash, and " in capsys.readouterr().err
+    assert main(["measure", *arguments]) == 1
+    assert main(["estimate", str(folder / "ad.onnx"), "-t", "stm32l4r5zi"]) == 0
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_without_a_compiler_validate_says_so_where_nothing_is_published(monkeypatch, tmp_path, capsys):
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "ziglang" else find(name, *rest)
+    )
+    assert main(["validate", "rp2040"]) == 1
+    said = capsys.readouterr().err
+    assert "there is no C compiler for Cortex-M0+; install" in said
+    assert "--against FILE.csv" in said
+    assert main(["validate", "stm32l4r5zi"]) == 0
+    assert "MLPerf Tiny" in capsys.readouterr().out
