@@ -163,8 +163,8 @@ def _statement(target: Target) -> tuple[str, ...]:
     ]
     if target.model.device_error is not None:
         sentences.append(
-            f"with one network left out and the wait cycles fitted to the others, the largest latency error is "
-            f"{target.model.device_error:.1%}"
+            f"device_error = {target.model.device_error:.1%}: the part of a latency's error band that the chip "
+            "has, kernels apart, as the target states it"
         )
     return tuple(sentences)
 
