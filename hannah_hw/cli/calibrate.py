@@ -22,9 +22,9 @@ def calibrate(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="CORE|SWEEP",
+            metavar="CORE|SWEEP|TARGET",
             help="A core, such as m4, whose kernels are measured on an emulator; or measured kernels: a CSV file, "
-            "or a JSON list of objects.",
+            "or a JSON list of objects; or, with --against, a target.",
         ),
     ],
     base: Annotated[
@@ -40,7 +40,7 @@ def calibrate(
             "--out",
             "-o",
             help="The cost model to write (.yaml); the measurements are kept beside it. Of a core also a folder of "
-            "cost models, where it becomes CORE/RUNTIME.yaml.",
+            "cost models, where it becomes CORE/RUNTIME.yaml. With --against the target to write (.yaml).",
         ),
     ] = None,
     reference: Annotated[
@@ -77,7 +77,7 @@ def calibrate(
     against: AgainstOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit the cycles of a kernel library on a core to measurements of single kernels.
+    """Fit the cycles of a kernel library to measurements of single kernels, or a chip to those of a board.
 
     Every kernel class is fitted on its own; its error is that of shapes that the fit did not see. Without
     --out the fit is only shown. A target uses the file by its path or, in a catalogue folder, by its name. Where the
@@ -95,7 +95,11 @@ def calibrate(
     elif what in CORES:
         _of_core(what, runtime, out, shapes, held_out, seed, compiler, jobs, again, as_json)
     elif not Path(what).is_file() and not Path(what).suffix:
-        raise InputError(f"{what!r} is neither a core nor a file", allowed=CORES, given=what)
+        raise InputError(
+            f"{what!r} is neither a core nor a file; a target is calibrated with --against BOARD.csv",
+            allowed=CORES,
+            given=what,
+        )
     else:
         _of_sweep(Path(what), base, out, reference, as_json)
 
