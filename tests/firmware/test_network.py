@@ -345,7 +345,9 @@ def test_what_has_no_kernel_is_refused_by_name():
 
 def test_values_and_weights_that_are_not_int8_are_refused():
     candidate = SearchSpace(blocks.conv2d(data(2, 4, 4), 3, 1)).candidate({})
-    refused(to_onnx(candidate), "it is a float model; quantise it to int8 first", ModelError)
+    refused(
+        to_onnx(candidate), "it is a float model; quantise it to int8 first, with --calibration", ModelError
+    )
     file = File((2, 4, 4))
     weight, _ = file.weight((3, 2, 1, 1))
     refused(

@@ -48,8 +48,8 @@ def read_network(
 def _read(model: OnnxModel, name: str, where: str) -> Network:
     if model.bits == FLOAT_BITS:
         raise ModelError(
-            "it has no QuantizeLinear nodes: it is a float model; quantise it to int8 first "
-            "(hannah_hw.lowering.quantise.quantise_int8)",
+            "it has no QuantizeLinear nodes: it is a float model; quantise it to int8 first, with --calibration "
+            "samples.npy or, in Python, hannah_hw.lowering.quantise.quantise_int8",
             where=where,
         )
     rows = list(model.deployed().rows())
