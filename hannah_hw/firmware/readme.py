@@ -61,8 +61,9 @@ def readme(
         measured: Sizes, once it was built.
         code_bytes: An estimate of the code's size, where there is one.
     """
+    layers = "1 layer" if len(design.steps) == 1 else f"{len(design.steps)} layers"
     about = (
-        f"An int8 network as C for {markdown(title)}: {len(design.steps)} layers, {design.macs:,} multiply-accumulates "
+        f"An int8 network as C for {markdown(title)}: {layers}, {design.macs:,} multiply-accumulates "
         "an inference. There is no heap and no C library; all state is one static arena."
     )
     parts = [
