@@ -166,12 +166,20 @@ def means_of(target: Target, compiler: str | None = None) -> dict[str, str]:
     """What measuring on a target is done with, found out before the first model is there.
 
     Raises:
-        InputError: See `emulated_core`; or the compiler is unknown.
+        InputError: See `emulated_core`; or the compiler is unknown, or the target is priced with the kernels of
+            another runtime than its firmware has, so that estimates and measurements are not of the same thing.
         MissingToolError: There is no compiler.
         MissingExtraError: A package of the extra ``emulate`` is not installed.
     """
     from hannah_hw.firmware.toolchain import find
 
+    used = firmware_target(target)
+    if used.label != target.label:
+        raise InputError(
+            f"firmware is made of our own kernels, and the target is {target.label}; take {used.label}, or leave "
+            "measure.emulate out",
+            where="measure.emulate",
+        )
     core = emulated_core(target)
     for package in ("capstone", "elftools"):
         require(package, "emulate")

@@ -232,3 +232,11 @@ def test_cores_and_compilers_that_are_not_there(model, monkeypatch):
         MissingToolError, match="no C compiler gcc for Cortex-M4; install the package gcc-arm-none-eabi"
     ):
         measure_model(model, TARGET, compiler="gcc")
+
+
+def test_a_search_does_not_compare_estimates_of_one_runtime_with_firmware_of_another():
+    from hannah_hw.measure.emulated import means_of
+
+    assert means_of(load_target("stm32l4r5zi"))["core"] == "Cortex-M4"
+    with pytest.raises(InputError, match=r"stm32l4r5zi:cmsis_nn; take stm32l4r5zi:hannah, or leave"):
+        means_of(load_target("stm32l4r5zi:cmsis_nn"))
