@@ -137,7 +137,8 @@ def _refuse(model: OnnxModel, rows: list[dict[str, int | str]], where: str) -> N
         name = str(row["name"])
         if name in model.foreign:
             raise UnsupportedError(
-                f"{where}: {name!r} ({model.sources[name].op_type}) cannot be read: {model.foreign[name]}"
+                f"{where}: {name!r} ({model.sources[name].op_type}) cannot be read: {model.foreign[name]}; "
+                "replace it in the model, or end the network before it"
             )
         widths = {column: row[column] for column in BIT_COLUMNS if row[column] != 8}
         if widths:
