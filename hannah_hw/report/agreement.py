@@ -16,6 +16,8 @@ from hannah_hw.report.axes import axis
 _WIDTH: Final = 860
 _HEIGHT: Final = 460
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 190, 46, 48
+#: Pixels that the name of a network takes, about.
+_NAME_WIDTH: Final = 40
 _PAGE_STYLE: Final = """
 body { font: 14px/1.45 system-ui, -apple-system, "DejaVu Sans", sans-serif; max-width: 1100px; margin: 20px auto }
 table { border-collapse: collapse; margin: 12px 0 }
@@ -154,12 +156,16 @@ def _kernels(
 
 
 def _networks(networks: Sequence[NetworkComparison], scales: _Scales) -> Iterator[str]:
-    for network in networks:
+    before, above = -math.inf, False
+    for network in sorted(networks, key=_cycles):
         x, y, name = scales.x(_cycles(network)), scales.y(_error(network)), _escape(network.network)
+        # Of neighbours that would write over each other, every second one is named below its point.
+        above, before = not above if x - before < _NAME_WIDTH else True, x
+        label = y - 10 if above else y + 18
         yield (
             f'<rect class="network" x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10" '
             f'transform="rotate(45 {x:.1f} {y:.1f})"><title>{name} {_error(network):+.1%}</title></rect>'
-            f'<text class="strong" x="{x:.1f}" y="{y - 10:.1f}" text-anchor="middle">{name}</text>'
+            f'<text class="strong" x="{x:.1f}" y="{label:.1f}" text-anchor="middle">{name}</text>'
         )
 
 

@@ -69,6 +69,17 @@ def test_every_kernel_is_a_point_at_its_cycles_and_its_error():
     assert first == second != third
 
 
+def test_names_of_networks_with_nearly_the_same_cycles_are_apart():
+    near = [
+        network(name, kernel("k", "conv", cycles, 0.0))
+        for name, cycles in (("p", 1e6), ("q", 1.01e6), ("r", 1e4))
+    ]
+    root = ET.fromstring(draw_agreement("title", near))  # noqa: S314 (the document is the test's own)
+    at = {text.text: float(text.get("y")) for text in root.iter(f"{SVG}text") if text.text in ("p", "q", "r")}
+    assert abs(at["p"] - at["q"]) >= 20
+    assert at["p"] == at["r"]
+
+
 def test_networks_without_figures_are_in_the_page_with_their_reason_and_not_in_the_plot():
     page = agreement_page("title", NETWORKS, ["a note & more"])
     assert "softmax: no kernel" in page
