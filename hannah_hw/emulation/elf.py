@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 from hannah_hw.errors import InputError, require
@@ -27,11 +27,13 @@ class Symbol:
         address: Without the Thumb bit.
         size: Bytes; 0 where the source does not say.
         kind: ``function``, ``object`` or ``label``.
+        source: The source file of a local one, without its folder; empty for global ones.
     """
 
     address: int
     size: int
     kind: str
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Program:
         isa: ``arm`` or ``riscv32``.
         segments: What is loaded.
         symbols: Name -> symbol; of equal names a global one, else the first.
+        every: All names and symbols; names of local ones may repeat.
         functions: (address, size, name) in the order of addresses; names of local ones may repeat.
         code: (address, bytes) of every section of instructions.
         sizes: Its sizes.
@@ -108,6 +111,7 @@ class Program:
     isa: str
     segments: tuple[Segment, ...]
     symbols: Mapping[str, Symbol]
+    every: tuple[tuple[str, Symbol], ...]
     functions: tuple[tuple[int, int, str], ...]
     code: tuple[tuple[int, bytes], ...]
     sizes: Sizes
@@ -171,6 +175,7 @@ def _program(file: Any, where: str) -> Program:
         segments,
         # Of equal names the last one stays.
         dict(reversed(symbols)),
+        tuple(symbols),
         tuple(sorted(functions)),
         tuple((s["sh_addr"], s.data()) for s in sections if s["sh_flags"] & _EXECUTE),
         Sizes(
@@ -191,12 +196,20 @@ def _symbols(file: Any) -> list[tuple[str, Symbol]]:
     if table is None:
         return []
     kinds = {"STT_FUNC": "function", "STT_OBJECT": "object", "STT_NOTYPE": "label"}
-    symbols = []
-    for entry in sorted(table.iter_symbols(), key=lambda entry: entry["st_info"]["bind"] == "STB_LOCAL"):
+    first: list[tuple[str, Symbol]] = []
+    others: list[tuple[str, Symbol]] = []
+    source = ""
+    for entry in table.iter_symbols():
+        # Local symbols follow the name of the file that they are from.
+        if entry["st_info"]["type"] == "STT_FILE":
+            source = PurePath(entry.name).name
+            continue
+        local = entry["st_info"]["bind"] == "STB_LOCAL"
         kind = kinds.get(entry["st_info"]["type"])
         # "$t", "$d" and the like mark what is code and what is data; they name nothing.
         if kind is None or not entry.name or entry.name.startswith("$") or entry["st_shndx"] == "SHN_UNDEF":
             continue
         address = entry["st_value"] & ~1 if kind == "function" else entry["st_value"]
-        symbols.append((entry.name, Symbol(address, entry["st_size"], kind)))
-    return symbols
+        symbol = Symbol(address, entry["st_size"], kind, source if local else "")
+        (others if local else first).append((entry.name, symbol))
+    return first + others

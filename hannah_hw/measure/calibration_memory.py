@@ -11,7 +11,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -77,12 +77,12 @@ def code_parts(compiler: Compiler) -> list[CodePart]:
         CompilerError: A kernel does not compile or link.
     """
     core = core_of(compiler)
-    needed: dict[str, Symbol] = {}
-    users: dict[str, list[str]] = defaultdict(list)
+    needed: dict[_Key, Symbol] = {}
+    users: dict[_Key, list[str]] = defaultdict(list)
     empty = set(_symbols(firmware_of(compiler, [])))
     for name, implementations in library(core).items():
         for symbol, found in _symbols(firmware_of(compiler, [implementations[0]])).items():
-            if symbol not in empty and symbol != TABLE:
+            if symbol not in empty and symbol.name != TABLE:
                 needed[symbol] = found
                 users[symbol].append(name)
     sizes: dict[tuple[str, ...], int] = defaultdict(int)
@@ -92,11 +92,18 @@ def code_parts(compiler: Compiler) -> list[CodePart]:
     return [CodePart(classes=classes, bytes=size) for classes, size in sizes.items()]
 
 
-def _symbols(elf: Path) -> dict[str, Symbol]:
-    """What takes memory, by name."""
+class _Key(NamedTuple):
+    """What tells a function or a table apart: files may have local ones of one name."""
+
+    source: str
+    name: str
+
+
+def _symbols(elf: Path) -> dict[_Key, Symbol]:
+    """What takes memory."""
     return {
-        name: symbol
-        for name, symbol in read_elf(elf).symbols.items()
+        _Key(symbol.source, name): symbol
+        for name, symbol in read_elf(elf).every
         if symbol.size and symbol.kind in ("function", "object")
     }
 

@@ -52,6 +52,7 @@ def test_local_functions_may_have_one_name(build):
     assert [name for _, _, name in program.functions] == ["one"] * 3
     assert [address for address, _, _ in program.functions] == [0, 2, 4]
     assert program.symbols["one"].address == 2
+    assert sorted(symbol.address for name, symbol in program.every if name == "one") == [0, 2, 4]
     counts = Emulator(bytes(content), CORES["m4"]).call("one")
     assert counts.by_function["one"].instructions == counts.instructions == 1
 
