@@ -18,7 +18,7 @@ from typing import Final
 
 from hannah_hw.cores import Core
 from hannah_hw.errors import RunError
-from hannah_hw.files import write_atomically
+from hannah_hw.files import cache_folder, write_atomically
 from hannah_hw.firmware.toolchain import Compiler, CompilerError
 
 #: Where our kernels are.
@@ -28,25 +28,18 @@ _INCLUDE: Final = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*"([^"\n]+)"', re.MULT
 _MARK: Final = "hannah_hw asserts "
 
 
-def cache_folder() -> Path:
-    """Where objects are kept: ``$HANNAH_HW_CACHE``, else ``hannah_hw`` in the user's cache folder.
+def objects_cache() -> Path:
+    """`hannah_hw.files.cache_folder`.
 
     Raises:
         RunError: It cannot be made.
     """
-    given = os.environ.get("HANNAH_HW_CACHE")
-    if given:
-        folder = Path(given).expanduser().absolute()
-    else:
-        user = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
-        folder = Path(user).expanduser().absolute() / "hannah_hw"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        return cache_folder()
     except OSError as error:
         raise RunError(
-            f"cannot make the cache folder {folder}: {error.strerror}; name another one in HANNAH_HW_CACHE"
+            f"cannot make the cache folder {error.filename}: {error.strerror}; name another one in HANNAH_HW_CACHE"
         ) from error
-    return folder
 
 
 def feature_assertions(core: Core) -> str:
@@ -85,7 +78,7 @@ def compile_objects(
         CompilerError: A source does not compile, or the compiler lacks a feature of the core.
         RunError: A file cannot be read or written.
     """
-    shared = cache_folder() / "objects"
+    shared = objects_cache() / "objects"
     folder = shared if folder is None else folder
     options = [
         *compiler.settings.flags,

@@ -24,7 +24,7 @@ from hannah_hw.firmware.calls import layer_calls, pack_fields
 from hannah_hw.firmware.implementation import Implementation
 from hannah_hw.firmware.libraries import choose, library
 from hannah_hw.firmware.linking import link, start_objects
-from hannah_hw.firmware.objects import KERNEL_FOLDER, cache_folder, compile_objects
+from hannah_hw.firmware.objects import KERNEL_FOLDER, compile_objects, objects_cache
 from hannah_hw.firmware.toolchain import Compiler
 from hannah_hw.measure.bench_layers import Call, Int8Array
 
@@ -187,7 +187,7 @@ def firmware_of(compiler: Compiler, kernels: Sequence[Implementation]) -> Path:
     core = core_of(compiler)
     sources = sorted({source for kernel in kernels for source in kernel.sources})
     functions = sorted({kernel.function for kernel in kernels})
-    folder = cache_folder() / "bench"
+    folder = objects_cache() / "bench"
     try:
         folder.mkdir(exist_ok=True)
         text = _main(functions).encode()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -156,11 +155,3 @@ def _network(layers: int) -> Network:
         for k in range(layers)
     )
     return Network("chain", values, chain, (0,), (layers,))
-
-
-def stacks_of(samples: Sequence[tuple[str, int]]) -> dict[str, int]:
-    """Kernel class -> deepest stack, of (class, stack) pairs."""
-    deepest: dict[str, int] = {}
-    for name, stack in samples:
-        deepest[name] = max(deepest.get(name, 0), stack)
-    return deepest

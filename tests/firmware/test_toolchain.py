@@ -15,7 +15,7 @@ from hannah_hw.emulation.qemu import QEMU, QemuEmulator
 from hannah_hw.errors import EvaluationError, InputError, MeasurementError, MissingToolError, RunError
 from hannah_hw.firmware import toolchain
 from hannah_hw.firmware.linking import MemoryMap, link, linker_script, start_objects
-from hannah_hw.firmware.objects import cache_folder, compile_object, compile_objects, included
+from hannah_hw.firmware.objects import compile_object, compile_objects, included, objects_cache
 from hannah_hw.firmware.toolchain import CompilerError, find
 
 M4 = core_named("m4")
@@ -270,7 +270,7 @@ def test_processes_share_a_cache(tmp_path):
 def test_a_cache_that_cannot_be_made_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("HANNAH_HW_CACHE", str(write(tmp_path / "file", "") / "cache"))
     with pytest.raises(RunError, match="HANNAH_HW_CACHE"):
-        cache_folder()
+        objects_cache()
 
 
 @pytest.mark.parametrize("name", toolchain.COMPILERS)
