@@ -33,6 +33,8 @@ class KernelClass:
             says, from the elements of weights and bias.
         in_place: (N,) whether the result may lie exactly on an operand of the same size that nobody reads later: the
             only operand, or either of two.
+        doubt: (N,) relative half width of what columns of the Workload cannot tell about the cycles, such as which loop
+            the values of the weights allow; on top of the error of the fit.
     """
 
     name: str
@@ -44,6 +46,7 @@ class KernelClass:
     scratch: Formula | None = None
     constants: Formula | None = None
     in_place: Condition | None = None
+    doubt: Formula | None = None
 
 
 @dataclass(frozen=True)

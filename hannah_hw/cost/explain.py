@@ -1,9 +1,10 @@
 """From arrays over a population to the report on one candidate.
 
 Error bands. The band of a kernel's cycles is that of its class: its largest held-out error, or a stated
-assumption. Kernels of one network err together (the same class, the same features), so their bands add up
-linearly, weighted by cycles. The device layer (clock, wait states) errs independently of that: the band of the
-latency is the root of the sum of squares. The energy adds the band of the power in the same way.
+assumption; and what the class leaves open about this kernel. Kernels of one network err together (the same class,
+the same features), so their bands add up linearly, weighted by cycles. The device layer (clock, wait states) errs
+independently of that: the band of the latency is the root of the sum of squares. The energy adds the band of the
+power in the same way.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hannah_hw.cost.entries import Entries, FloatArray
 from hannah_hw.cost.report import (
     BufferRow,
     CostReport,
@@ -50,8 +52,9 @@ def explain(costs: Costs, index: int) -> CostReport:
     rows, unsupported = [], []
     candidate = costs.workload.candidate(index)
     weights = candidate.weight_bytes[0]
+    bands = _bands(costs, index, candidate)
     for position, k in enumerate(slots):
-        rows.append(_kernel_row(costs, index, int(k), int(weights[position])))
+        rows.append(_kernel_row(costs, index, int(k), int(weights[position]), float(bands[position])))
         rule = int(costs.failed_rules[index, k])
         if rule >= 0:
             unsupported.append(UnsupportedRow(kernels.names[k], kernels.kinds[k], costs.rules[rule]))
@@ -76,7 +79,7 @@ def explain(costs: Costs, index: int) -> CostReport:
         cycles=float(costs.cycles[index]) if supported else None,
         macs=int(kernels["macs"][index, slots].sum()),
         parameters=int((kernels["weights"] + kernels["bias"])[index, slots].sum()),
-        figures=_figures(costs, index) if supported else {},
+        figures=_figures(costs, index, bands) if supported else {},
         kernels=tuple(rows),
         memory=memory,
         flash=flash,
@@ -85,7 +88,7 @@ def explain(costs: Costs, index: int) -> CostReport:
     )
 
 
-def _kernel_row(costs: Costs, index: int, slot: int, weight_bytes: int) -> KernelRow:
+def _kernel_row(costs: Costs, index: int, slot: int, weight_bytes: int, band: float) -> KernelRow:
     kernels = costs.workload.kernels
     name, kind, macs = kernels.names[slot], kernels.kinds[slot], int(kernels["macs"][index, slot])
     number = int(costs.kernel_classes[index, slot])
@@ -104,7 +107,7 @@ def _kernel_row(costs: Costs, index: int, slot: int, weight_bytes: int) -> Kerne
         weight_bytes=weight_bytes,
         scratch_bytes=int(costs.kernel_scratch[index, slot]),
         source="estimated",
-        error=costs.cost_model.classes[entry.name].error.band,
+        error=band,
         **bits,
     )
 
@@ -148,11 +151,10 @@ def _offsets(costs: Costs, index: int, workload: Workload) -> NDArray[np.int64]:
     return offsets
 
 
-def _figures(costs: Costs, index: int) -> dict[str, Figure]:
+def _figures(costs: Costs, index: int, bands: FloatArray) -> dict[str, Figure]:
     target, model = costs.target, costs.cost_model
-    bands = np.array([_band(costs, entry.name) for entry in model.kernels.classes] + [0.0])
-    share = costs.kernel_cycles[index] / max(float(costs.cycles[index]), 1.0)
-    kernel_band = float((share * bands[costs.kernel_classes[index]]).sum())
+    cycles = costs.kernel_cycles[index, costs.workload.kernels.active[index]]
+    kernel_band = float((cycles * bands).sum() / max(float(costs.cycles[index]), 1.0))
     device, power = target.model.device_error, target.power.active_w
     timed = None if device is None else float(np.hypot(kernel_band, device))
     powered = None if timed is None or power.error is None else float(np.hypot(timed, power.error))
@@ -185,6 +187,13 @@ def _figures(costs: Costs, index: int) -> dict[str, Figure]:
     }
 
 
-def _band(costs: Costs, name: str) -> float:
-    fitted = costs.cost_model.classes.get(name)
-    return fitted.error.band if fitted is not None else 0.0
+def _bands(costs: Costs, index: int, candidate: Workload) -> FloatArray:
+    """(K,) relative half width of the cycles of the kernels of one candidate; 0 of those that cannot run."""
+    classes = costs.kernel_classes[index, costs.workload.kernels.active[index]]
+    bands = np.zeros(len(classes))
+    for number in set(classes[classes >= 0].tolist()):
+        entry, places = costs.cost_model.kernels.classes[number], np.flatnonzero(classes == number)
+        bands[places] = costs.cost_model.classes[entry.name].error.band
+        if entry.doubt is not None:
+            bands[places] += entry.doubt(Entries(candidate.kernels, places, places))
+    return bands

@@ -5,9 +5,11 @@ import pytest
 import yaml
 
 import hannah_hw as hw
-from hannah_hw.cost import price
+from hannah_hw.cost import load_cost_model, price
 from hannah_hw.cost.entries import Entries
 from hannah_hw.cost.libraries import LIBRARIES
+from hannah_hw.operators import Conv2d
+from hannah_hw.spaces import as_space
 from hannah_hw.targets import load_target
 from hannah_hw.workload.arena import plan_arena
 
@@ -135,3 +137,26 @@ def test_what_no_class_runs_has_no_figure(target):
     report = price(workload, target.model_copy(update={"model": model})).report()
     assert report.ram_bytes is report.flash_bytes is None
     assert {row.rule for row in report.unsupported} == {"conv: the target has no rule for this operator"}
+
+
+def test_depths_at_which_weights_decide_widen_the_error():
+    """A 7x7 convolution over 40 channels was emulated with unpaired weights at 1.92 times its estimate."""
+    network = hw.load_target("stm32l4r5zi")
+    bands = {}
+    for channels in (8, 40):
+        image = hw.Tensor("input", (1, channels, 14, 14), ("N", "C", "H", "W"))
+        weight = hw.Tensor("weight", (40, channels, 7, 7), ("O", "I", "kH", "kW"), grad=True)
+        space = as_space(Conv2d(padding=3)(image, weight))
+        report = hw.estimate(space.candidate(space.default()), network)
+        (kernel,) = report.kernels
+        bands[channels] = kernel.error, report.figures["latency_s"].error
+    band = price_band("stm32l4r5zi", "conv")
+    assert bands[8][0] == band
+    assert bands[40][0] == band + 1.0 > 0.92
+    assert bands[40][1] > 0.92 > bands[8][1]
+
+
+def price_band(name, kernel_class):
+    """The band of a class in the cost model of a target."""
+    model = load_cost_model(hw.load_target(name).model.coefficients)
+    return model.classes[kernel_class].error.band

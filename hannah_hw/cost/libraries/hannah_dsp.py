@@ -33,6 +33,7 @@ from hannah_hw.cost.libraries.tiles import (
     gemm_scratch,
     padded_depth,
     paired,
+    pairing_doubt,
     plain,
     quads,
 )
@@ -90,6 +91,7 @@ CLASSES: Final[tuple[KernelClass, ...]] = (
         None,
         gemm_scratch,
         gemm_constants,
+        doubt=pairing_doubt,
     ),
     *(_square(size, stride) for size, stride in planes.PAIRS),
     KernelClass(
@@ -102,8 +104,28 @@ CLASSES: Final[tuple[KernelClass, ...]] = (
         constants=lambda s: s["out_channels"] * (8.0 + 4.0 * s["kernel_h"] * planes.any_pairs(s)),
         in_place=planes.in_place(planes.any_plane),
     ),
-    KernelClass("conv_1xn", ("conv",), "1-D convolution", GEMM, is_row, None, gemm_scratch, gemm_constants),
-    KernelClass("conv", ("conv",), "convolution", GEMM, is_dense, None, gemm_scratch, gemm_constants),
+    KernelClass(
+        "conv_1xn",
+        ("conv",),
+        "1-D convolution",
+        GEMM,
+        is_row,
+        None,
+        gemm_scratch,
+        gemm_constants,
+        doubt=pairing_doubt,
+    ),
+    KernelClass(
+        "conv",
+        ("conv",),
+        "convolution",
+        GEMM,
+        is_dense,
+        None,
+        gemm_scratch,
+        gemm_constants,
+        doubt=pairing_doubt,
+    ),
     KernelClass(
         "conv_grouped",
         ("conv",),
@@ -113,6 +135,7 @@ CLASSES: Final[tuple[KernelClass, ...]] = (
         None,
         gemm_scratch,
         gemm_constants,
+        doubt=pairing_doubt,
     ),
     KernelClass(
         "fc",
@@ -123,6 +146,7 @@ CLASSES: Final[tuple[KernelClass, ...]] = (
         None,
         lambda s: real(2 * padded_depth(s)),
         gemm_constants,
+        doubt=pairing_doubt,
     ),
     *(replace(entry, features=_POOLS.get(entry.name, entry.features)) for entry in COMMON),
 )

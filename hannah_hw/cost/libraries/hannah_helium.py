@@ -99,9 +99,11 @@ def _of(entry: KernelClass) -> KernelClass:
             in_place=_lines_kept,
         )
     if entry.name in ("conv_1x1", "fc"):
-        return replace(entry, features=_DENSE, constants=_dense_constants, scratch=_point_scratch)
+        return replace(entry, features=_DENSE, constants=_dense_constants, scratch=_point_scratch, doubt=None)
     if entry.name in ("conv", "conv_1xn", "conv_grouped"):
-        return replace(entry, features=_DENSE, constants=_dense_constants, scratch=_window_scratch)
+        return replace(
+            entry, features=_DENSE, constants=_dense_constants, scratch=_window_scratch, doubt=None
+        )
     return entry
 
 

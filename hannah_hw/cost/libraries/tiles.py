@@ -21,6 +21,8 @@ from hannah_hw.cost.libraries.loops import Whole, one, real, taps_inside
 #: `hannah_hw.firmware.packing_dsp.refuses_paired` needs 128 · Σ|w| < 2^23, and |w| is 29 on average where weights
 #: spread normally over int8, the largest being 127.
 PAIRED_DEPTH: Final = 2170
+#: The same for a mean |w| of 43 and of 15.
+_DOUBTFUL: Final = (1524, 4369)
 
 
 def group_channels(s: Entries) -> Whole:
@@ -47,6 +49,20 @@ def quads(s: Entries) -> Whole:
 def is_plain(s: Entries) -> BoolArray:
     """(N,) whether weights are expected to be unpaired."""
     result: BoolArray = s.whole("kernel_h") * row_bytes(s) >= PAIRED_DEPTH
+    return result
+
+
+def pairing_doubt(s: Entries) -> FloatArray:
+    """(N,) how far the cycles may be off where the depth does not tell whether weights can be paired.
+
+    Unpaired weights take up to twice the cycles. Weights whose mean magnitude is between 15 and 43 (that of a
+    triangular spread over int8) are not all paired from a depth between `_DOUBTFUL` on.
+    """
+    depth = s.whole("kernel_h") * row_bytes(s)
+    low, high = _DOUBTFUL
+    result: FloatArray = np.where(
+        (depth >= low) & (depth < high), np.where(depth < PAIRED_DEPTH, 1.0, 0.5), 0.0
+    )
     return result
 
 
