@@ -99,18 +99,23 @@ def test_imports_are_light(code: str) -> None:
     assert done.stderr == ""
 
 
-def test_help_takes_less_than_half_a_second_of_cpu() -> None:
-    command = [sys.executable, "-m", "hannah_hw", "--help"]
+def test_help_costs_little_more_than_the_packages_that_print_it() -> None:
+    """Half a second of CPU on the machine it was written on, where those packages take a fifth."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    spent = []
-    while len(spent) < 10 and min(spent, default=1.0) >= 0.5:  # a busy machine inflates some of them
+
+    def seconds(*arguments: str) -> float:
         before = os.times()
-        subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
-        after = os.times()
-        spent.append(
-            after.children_user + after.children_system - before.children_user - before.children_system
+        subprocess.run(
+            [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, check=True
         )
-    assert min(spent) < 0.5
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    spent, least = [], []
+    while len(spent) < 10 and min(spent, default=1.0) >= 4 * min(least, default=0.0):
+        spent.append(seconds("-m", "hannah_hw", "--help"))
+        least.append(seconds("-c", "import typer, rich.table"))
+    assert min(spent) < 4 * min(least)
 
 
 @pytest.mark.parametrize("name", PACKAGES)
