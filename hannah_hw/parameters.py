@@ -10,7 +10,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from copy import copy as shallow_copy
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +41,11 @@ class Parameter(Expression):
         numeric: Whether all values are numbers; otherwise only ``==`` and ``!=`` work on the parameter.
         categories: The values where they are no numbers, else None.
         weights: Probability of each level in a sample; None where all are equally likely.
+        places: Position of each level among those of the origin.
     """
 
     weights: FloatArray | None = None
+    _origin: Parameter | None = None
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Parameter(Expression):
         self.numeric = all(isinstance(v, int | float) for v in self.levels)
         self.whole = bool(self.levels) and all(isinstance(v, int) for v in self.levels)
         self.categories = None if self.numeric else self.levels
+        self.places: Sequence[int] = range(len(self.levels))
         self._seed = rng
         self._rng: np.random.Generator | None = None
         self.check(default)
@@ -71,6 +75,11 @@ class Parameter(Expression):
         if self._rng is None:
             self._rng = np.random.default_rng(0 if self._seed is None else self._seed)
         return self._rng
+
+    @property
+    def origin(self) -> Parameter:
+        """The parameter that expressions hold: this one, or the one that it was narrowed from."""
+        return self if self._origin is None else self._origin
 
     def check(self, value: Any) -> None:
         """Raise `SpaceError` if a value is not one of the parameter's."""
@@ -89,6 +98,27 @@ class Parameter(Expression):
     def new(self, rng: np.random.Generator | int | None = None) -> Parameter:
         """An independent parameter with the same name and values."""
         raise NotImplementedError
+
+    def narrowed(self, positions: Sequence[int]) -> Self:
+        """The same parameter with some of its levels only; it stands for its `origin` in a matrix view.
+
+        The default is the level that is left nearest to it. Levels keep their probabilities relative to each other.
+
+        Args:
+            positions: Of the levels that stay, ascending; at least one.
+        """
+        copy = shallow_copy(self)
+        copy._origin = self.origin
+        copy.levels = tuple(self.levels[position] for position in positions)
+        copy.places = tuple(self.places[position] for position in positions)
+        if self.default not in copy.levels:
+            before = self.levels.index(self.default)
+            nearest = min(range(len(positions)), key=lambda index: abs(positions[index] - before))
+            copy.default = copy.levels[nearest if self.ordered else 0]
+        if self.weights is not None:
+            left = self.weights[list(positions)]
+            copy.weights = left / left.sum()
+        return copy
 
     def _describe(self) -> str:
         raise NotImplementedError

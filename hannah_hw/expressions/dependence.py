@@ -92,7 +92,7 @@ def tabulate(
                     if last[id(operand)] == index:
                         tables.pop(id(operand), None)
             else:
-                tables[id(node)] = _leaf(node, axis.get(_id(node)), fixed)
+                tables[id(node)] = _leaf(node, axis.get(_id(node)), parameters, fixed)
     return [_table_of(e, tables) for e in expressions]
 
 
@@ -104,12 +104,11 @@ def _table_of(operand: Scalar, tables: Mapping[int, Table]) -> Table:
     return tables[id(operand)] if isinstance(operand, Expression) else Table((), np.asarray(operand))
 
 
-def _leaf(parameter: Any, axis: int | None, fixed: Mapping[str, Any]) -> Table:
+def _leaf(parameter: Any, axis: int | None, varying: Sequence[Any], fixed: Mapping[str, Any]) -> Table:
     """A parameter; indices of levels where they are no numbers."""
     if axis is not None:
-        return Table(
-            (axis,), np.array(parameter.levels) if parameter.numeric else np.arange(len(parameter.levels))
-        )
+        own = varying[axis]
+        return Table((axis,), np.array(own.levels if own.numeric else own.places))
     value = fixed.get(parameter.id, parameter.default)
     return Table((), np.asarray(value if parameter.numeric else parameter.levels.index(value)))
 

@@ -13,6 +13,7 @@ import numpy as np
 from hannah_hw.expressions import Program, leaves
 from hannah_hw.graph.activity import node_activity, parameter_activity
 from hannah_hw.parameters import Parameter
+from hannah_hw.spaces.constraints.grid import level_values
 from hannah_hw.spaces.encoding import FloatArray
 from hannah_hw.spaces.space import SearchSpace
 
@@ -114,7 +115,7 @@ def _structural(space: SearchSpace, limit: int) -> int | None:
     """
     activity = parameter_activity(space.order, node_activity(space.order, space.outputs))
     expressions = [activity[name] for name in space.encoding.ids]
-    deciding = [leaf for leaf in leaves(expressions) if isinstance(leaf, Parameter)]
+    deciding = [space.parameters[leaf.id] for leaf in leaves(expressions) if isinstance(leaf, Parameter)]
     levels = [len(parameter.levels) for parameter in deciding]
     if math.prod(levels) > limit:
         return None
@@ -143,8 +144,7 @@ def _structural(space: SearchSpace, limit: int) -> int | None:
 
 def _values(parameter: Parameter, column: FloatArray) -> np.ndarray:
     """A parameter's values at level indices; the indices themselves where the values are no numbers."""
-    indices = column.astype(np.int64)
-    return np.array(parameter.levels)[indices] if parameter.numeric else indices
+    return level_values(parameter)[column.astype(np.int64)]
 
 
 def _grid(levels: list[int]) -> Iterable[FloatArray]:

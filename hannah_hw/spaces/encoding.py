@@ -18,6 +18,7 @@ from hannah_hw.expressions import Or, Program, Scalar
 from hannah_hw.parameters import FloatScalarParameter, Parameter, plain_value
 from hannah_hw.spaces.assignment import Assignment
 from hannah_hw.spaces.constraints import Constraints, Rule
+from hannah_hw.spaces.constraints.grid import level_values
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -37,6 +38,7 @@ class Encoding:
         ordered: (D,) whether neighbouring levels are alike.
         default: (D,) the declared starting point.
         groups: (D,) number of the sub-tree (outermost block) that the parameter belongs to.
+        activity: Parameter id -> whether a candidate depends on the parameter.
     """
 
     def __init__(
@@ -51,13 +53,13 @@ class Encoding:
         self.ordered = np.array([p.ordered for p in parameters], np.bool_)
         self._top = np.where(self.levels > 0, self.levels - 1, 1).astype(np.float64)
         self._continuous = np.flatnonzero(self.levels == 0)
-        self._tables = [np.array(p.levels) if p.levels and p.numeric else None for p in parameters]
+        self._tables = [level_values(p) if p.levels else None for p in parameters]
         self.default = np.array([self._position(p, p.default) for p in parameters], np.float64)
         blocks = [".".join(p.id.split(".")[:2]) for p in parameters]
         number = {block: index for index, block in enumerate(dict.fromkeys(blocks))}
         self.groups = np.array([number[block] for block in blocks], np.int64)
-        self._activity = [activity[parameter.id] for parameter in parameters]
-        self._program = Program(self._activity)
+        self.activity = {parameter.id: activity[parameter.id] for parameter in parameters}
+        self._program = Program(list(self.activity.values()))
         self._rules = rules
 
     @functools.cached_property
@@ -85,9 +87,8 @@ class Encoding:
             column = X[:, index]
             if isinstance(parameter, FloatScalarParameter):
                 result[parameter.id] = parameter.at(column)
-            else:
-                levels = column.astype(np.int64)
-                result[parameter.id] = levels if table is None else table[levels]
+            elif table is not None:
+                result[parameter.id] = table[column.astype(np.int64)]
         return result
 
     def values_of(self, row: FloatArray) -> dict[str, Any]:
@@ -102,7 +103,7 @@ class Encoding:
                 result[parameter.id] = parameter.value_at(position)
             else:
                 level = int(position)
-                result[parameter.id] = parameter.levels[level] if parameter.numeric else level
+                result[parameter.id] = (parameter.levels if parameter.numeric else parameter.places)[level]
         return result
 
     def active(self, X: FloatArray) -> BoolArray:
@@ -200,7 +201,7 @@ class Encoding:
         """
         active, values = self.active(row[None])[0], self.all_values(row)
         fixed = [
-            Rule(Or(False, p == values[p.id]), f"{p.id} = {values[p.id]!r}", ("given",))
+            Rule(Or(False, p.origin == values[p.id]), f"{p.id} = {values[p.id]!r}", ("given",))
             for p in (self.parameters[column] for column in columns if active[column])
             if p.levels
         ]

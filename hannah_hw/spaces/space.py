@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import json
@@ -15,7 +16,7 @@ from hannah_hw.expressions import If, Program, Scalar
 from hannah_hw.graph import Node, Plan, Tensor, execution_order, parameters_by_node, resolve
 from hannah_hw.graph.activity import graph_steps, node_activity, parameter_activity
 from hannah_hw.spaces.assignment import Assignment
-from hannah_hw.spaces.constraints import rules_of
+from hannah_hw.spaces.constraints import Rule, rules_of
 from hannah_hw.spaces.encoding import Encoding, FloatArray
 from hannah_hw.spaces.shapes import ShapeProgram
 from hannah_hw.workload import Workload, WorkloadProgram
@@ -38,6 +39,7 @@ class SearchSpace:
         order: All nodes, operands before users.
         outputs: The last nodes.
         activity: Node id -> whether a candidate has the node.
+        parameters: Id -> parameter.
         encoding: The matrix view of its parameters.
         document: What it was built from, if that is a YAML file.
         warnings: What is odd about that document.
@@ -67,8 +69,7 @@ class SearchSpace:
         nested = parameters_by_node(self.outputs)
         self.parameters = {name: p for own in nested.values() for name, p in own.items()}
         activity = parameter_activity(self.order, self.activity)
-        rules = functools.partial(rules_of, self.order, self.activity)
-        self.encoding = Encoding(list(self.parameters.values()), activity, rules)
+        self.encoding = Encoding(list(self.parameters.values()), activity, lambda: self.rules)
         if any(node.conditions for node in self.order):
             _ = self.encoding.constraints
 
@@ -76,6 +77,32 @@ class SearchSpace:
     def inputs(self) -> list[Tensor]:
         """The graph inputs."""
         return [node for node in self.order if isinstance(node, Tensor) and node.owner is None]
+
+    @functools.cached_property
+    def rules(self) -> list[Rule]:
+        """What every candidate must satisfy, as far as that is not certain."""
+        return rules_of(self.order, self.activity)
+
+    def narrowed(self, levels: Mapping[str, Sequence[int]], rules: Sequence[Rule]) -> SearchSpace:
+        """The part of the space with some levels of its parameters, and with more conditions.
+
+        A candidate of it is the same candidate of the whole space, with the same id.
+
+        Args:
+            levels: Parameter id -> positions of the levels that stay, ascending; all of a parameter that is not named.
+            rules: What candidates must satisfy beyond the conditions of the space.
+
+        Raises:
+            SpaceError: No candidate satisfies all conditions.
+        """
+        part = copy.copy(self)
+        part.parameters = {
+            name: p.narrowed(levels[name]) if name in levels else p for name, p in self.parameters.items()
+        }
+        part.rules = [*self.rules, *rules]
+        part.encoding = Encoding(list(part.parameters.values()), self.encoding.activity, lambda: part.rules)
+        _ = part.encoding.constraints
+        return part
 
     @functools.cached_property
     def compiled(self) -> WorkloadProgram:

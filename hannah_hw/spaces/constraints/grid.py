@@ -20,7 +20,7 @@ BoolArray = NDArray[np.bool_]
 
 def level_values(parameter: Parameter) -> NDArray[Any]:
     """What a program is given for each level of a parameter: its value, or its position where it is no number."""
-    return np.array(parameter.levels) if parameter.numeric else np.arange(len(parameter.levels))
+    return np.array(parameter.levels if parameter.numeric else parameter.places)
 
 
 def truth_table(parameters: Sequence[Parameter], conditions: Sequence[Scalar]) -> BoolArray:

@@ -39,7 +39,7 @@ def solve(parameters: Sequence[Parameter], conditions: Sequence[Scalar]) -> tupl
         if not boxes:
             return None, certain
         box = boxes.pop()
-        domains = {p: _domain(p, r, side) for p, r, side in zip(parameters, ranks, box, strict=True)}
+        domains = {p.origin: _domain(p, r, side) for p, r, side in zip(parameters, ranks, box, strict=True)}
         found = bounds(list(conditions), domains)
         if any(high < 1 for _, high in found):
             continue

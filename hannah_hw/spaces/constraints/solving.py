@@ -38,19 +38,52 @@ class Constraints:
     """
 
     def __init__(self, parameters: Sequence[Parameter], rules: Sequence[Rule]) -> None:
+        #: Of the parameter that conditions hold: what stands for it, and its column.
+        self._standing = {id(p.origin): p for p in parameters}
         column = {id(parameter): index for index, parameter in enumerate(parameters)}
         #: Columns of each component, and its solver.
         self._parts: list[tuple[IntArray, Grid | Elimination | Relinking]] = []
         for members in _components(rules):
-            own = _parameters(members)
+            own = self._parameters(members)
             solver = _solver(own, members)
             if not solver.satisfiable:
-                raise _conflict(members, solver)
+                raise self._conflict(members, solver)
             if own:
                 self._parts.append((np.array([column[id(p)] for p in own], np.int64), solver))
 
     def __bool__(self) -> bool:
         return bool(self._parts)
+
+    def _parameters(self, rules: Sequence[Rule]) -> list[Any]:
+        """The parameters of some rules, each once."""
+        return [self._standing[key] for key in {id(p): None for rule in rules for p in rule.parameters}]
+
+    def _satisfiable(self, rules: Sequence[Rule]) -> bool:
+        """Whether some rules can hold together; True where that stays open."""
+        for members in _components(rules):
+            solver = _solver(self._parameters(members), members)
+            if not solver.satisfiable and not (isinstance(solver, Relinking) and solver.open):
+                return False
+        return True
+
+    def _conflict(self, rules: Sequence[Rule], solver: Grid | Elimination | Relinking) -> SpaceError:
+        """The error of a component without a solution.
+
+        It lists conditions that conflict, as few as leaving out one by one finds.
+        """
+        if isinstance(solver, Relinking) and solver.open:
+            return SpaceError(
+                "no candidate was found that satisfies these conditions together, and no proof that there is none: "
+                f"{_listing(rules)}; give a default that satisfies them, or relax one"
+            )
+        core = list(rules)
+        for rule in rules:
+            rest = [other for other in core if other is not rule]
+            if not self._satisfiable(rest):
+                core = rest
+        return SpaceError(
+            f"no candidate satisfies the conditions of the space; these exclude each other: {_listing(core)}"
+        )
 
     def repair(self, rows: FloatArray) -> FloatArray:
         """Valid rows near given ones.
@@ -83,11 +116,6 @@ class Constraints:
         return rows
 
 
-def _parameters(rules: Sequence[Rule]) -> list[Any]:
-    """The parameters of some rules, each once."""
-    return list({id(p): p for rule in rules for p in rule.parameters}.values())
-
-
 def _components(rules: Sequence[Rule]) -> list[list[Rule]]:
     """Rules in groups that share no parameter."""
     group: dict[int, list[Rule]] = {}
@@ -108,13 +136,14 @@ def _components(rules: Sequence[Rule]) -> list[list[Rule]]:
 
 def _solver(parameters: Sequence[Any], rules: Sequence[Rule]) -> Grid | Elimination | Relinking:
     """The simplest way to solve a component."""
+    standing = {id(p.origin): p for p in parameters}
     sizes = [len(p.levels) for p in parameters]
     if not sizes or (all(sizes) and math.prod(sizes) <= LISTED):
         return Grid(parameters, [rule.holds for rule in rules])
     narrow: list[tuple[int, Rule]] = []
     wide: list[Rule] = []
     for rule in rules:
-        own = rule.parameters
+        own = [standing[id(p)] for p in rule.parameters]
         cells = math.prod(len(p.levels) for p in own)
         if all(p.levels for p in own) and cells <= CELLS:
             narrow.append((cells, rule))
@@ -123,8 +152,8 @@ def _solver(parameters: Sequence[Any], rules: Sequence[Rule]) -> Grid | Eliminat
     narrow.sort(key=lambda entry: entry[0])
     while True:
         ids = {id(p) for _, rule in narrow for p in rule.parameters}
-        tied = [index for index, p in enumerate(parameters) if id(p) in ids]
-        position = {id(parameters[index]): place for place, index in enumerate(tied)}
+        tied = [index for index, p in enumerate(parameters) if id(p.origin) in ids]
+        position = {id(parameters[index].origin): place for place, index in enumerate(tied)}
         scopes = [frozenset(position[id(p)] for p in rule.parameters) for _, rule in narrow]
         order = elimination_order([sizes[index] for index in tied], scopes)
         if order is not None:
@@ -140,32 +169,6 @@ def _solver(parameters: Sequence[Any], rules: Sequence[Rule]) -> Grid | Eliminat
         return elimination
     open_ones, every = ([rule.holds for rule in part] for part in (wide, rules))
     return Relinking(parameters, (np.array(tied, np.int64), elimination), open_ones, every)
-
-
-def _conflict(rules: Sequence[Rule], solver: Grid | Elimination | Relinking) -> SpaceError:
-    """The error of a component without a solution: conditions that conflict, as few as leaving out one by one finds."""
-    if isinstance(solver, Relinking) and solver.open:
-        return SpaceError(
-            "no candidate was found that satisfies these conditions together, and no proof that there is none: "
-            f"{_listing(rules)}; give a default that satisfies them, or relax one"
-        )
-    core = list(rules)
-    for rule in rules:
-        rest = [other for other in core if other is not rule]
-        if not _satisfiable(rest):
-            core = rest
-    return SpaceError(
-        f"no candidate satisfies the conditions of the space; these exclude each other: {_listing(core)}"
-    )
-
-
-def _satisfiable(rules: Sequence[Rule]) -> bool:
-    """Whether some rules can hold together; True where that stays open."""
-    for members in _components(rules):
-        solver = _solver(_parameters(members), members)
-        if not solver.satisfiable and not (isinstance(solver, Relinking) and solver.open):
-            return False
-    return True
 
 
 def _listing(rules: Sequence[Rule]) -> str:
