@@ -37,9 +37,10 @@ def calibrate_board(target: str, against: Path, out: Path | None, as_json: bool)
         RunError: The file cannot be written.
     """
     from hannah_hw.measure.boards import fit_board, write_target
-    from hannah_hw.targets import load_target
+    from hannah_hw.targets import load_target, microcontroller
 
-    found = fit_board(load_target(target), against, out.stem if out is not None else None)
+    chip = microcontroller(load_target(target), "fitting the device layer")
+    found = fit_board(chip, against, out.stem if out is not None else None)
     if out is not None:
         write_target(found.target, out)
         say(f"wrote {out}")

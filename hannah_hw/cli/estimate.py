@@ -60,7 +60,7 @@ def _too_large(report: CostReport) -> list[str]:
     return [
         f"it needs {format_bytes(needed)} of {name}, and {report.target} has {format_bytes(report.limits[key])}"
         for name, key, needed in sizes
-        if needed is not None and needed > report.limits[key]
+        if needed is not None and needed > report.limits.get(key, needed)
     ]
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from hannah_hw.report import ReportData
-    from hannah_hw.targets import Target
+    from hannah_hw.targets import Microcontroller
 
 #: The name of this machine among cores.
 HOST: Final = "host"
@@ -134,9 +134,11 @@ def project_of(model: Path, out: Path, options: Options) -> Exported:
     from hannah_hw.firmware.building import build, write_sizes
     from hannah_hw.firmware.network import read_network
     from hannah_hw.firmware.project import generate
-    from hannah_hw.targets import load_target
+    from hannah_hw.targets import load_target, microcontroller
 
-    target = load_target(options.target) if options.target is not None else None
+    target = None
+    if options.target is not None:
+        target = microcontroller(load_target(options.target), "a C project")
     network = read_network(_int8(model, options.calibration), shapes=options.shapes)
     try:
         project = generate(
@@ -183,7 +185,7 @@ def summary(project: Exported) -> str:
     return f"{project.folder}: {project.chip}; {sizes}"
 
 
-def _core(name: str | None, target: Target | None) -> Core | None:
+def _core(name: str | None, target: Microcontroller | None) -> Core | None:
     if name == HOST:
         return None
     if name is not None or target is None:

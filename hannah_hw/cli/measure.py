@@ -86,9 +86,9 @@ def _warn_of_runtime(target: str) -> None:
         TargetError: There is no such target, or it has no such runtime; see `hannah_hw.targets.load_target`.
     """
     from hannah_hw.measure.emulated import firmware_target
-    from hannah_hw.targets import load_target
+    from hannah_hw.targets import load_target, microcontroller
 
-    chip = load_target(target)
+    chip = microcontroller(load_target(target), "measuring on an emulated core")
     used = firmware_target(chip)
     if used.label != chip.label:
         say(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hannah_hw.cli.output import JsonOption, emit, table, write
 from hannah_hw.quantities import format_bytes, format_si
+
+if TYPE_CHECKING:
+    from hannah_hw.targets import Target
 
 app = typer.Typer(no_args_is_help=True, help="The chips that models can be priced for.")
 
@@ -28,22 +31,12 @@ def list_(as_json: JsonOption = False) -> None:
 
     - `hannah-hw targets list`
     """
-    from hannah_hw.targets import list_targets, load_target
+    from hannah_hw.targets import Microcontroller, list_targets, load_target
 
     found = [load_target(name) for name in list_targets()]
-    document = [
-        {
-            "name": target.name,
-            "title": target.title,
-            "core": target.core,
-            "runtime": target.model.runtime,
-            "runtimes": list(target.model.runtimes),
-            "clock_hz": target.clock_hz,
-            "ram_bytes": target.ram_bytes,
-            "flash_bytes": target.flash_bytes,
-        }
-        for target in found
-    ]
+    document = [_entry(target) for target in found]
+    chips = [target for target in found if isinstance(target, Microcontroller)]
+    others = [target for target in found if not isinstance(target, Microcontroller)]
     rows = [
         (
             target.name,
@@ -54,13 +47,39 @@ def list_(as_json: JsonOption = False) -> None:
             format_bytes(target.flash_bytes),
             target.title,
         )
-        for target in found
+        for target in chips
     ]
-    emit(
-        document,
-        as_json,
-        lambda: table(("name", "core", "runtimes", "clock", "RAM", "flash", "title"), rows, right=(3, 4, 5)),
-    )
+    names = ("name", "core", "runtimes", "clock", "RAM", "flash", "title")
+    accelerators = [(t.name, t.kind, format_si(t.clock_hz, "Hz"), t.title) for t in others]
+
+    def render() -> None:
+        table(names, rows, right=(3, 4, 5))
+        if accelerators:
+            write("")
+            table(("name", "model", "clock", "title"), accelerators, right=(2,))
+
+    emit(document, as_json, render)
+
+
+def _entry(target: Target) -> dict[str, Any]:
+    """A target in the list."""
+    from hannah_hw.targets import Microcontroller
+
+    entry: dict[str, Any] = {
+        "name": target.name,
+        "title": target.title,
+        "family": target.family,
+        "model": target.kind,
+        "clock_hz": target.clock_hz,
+        **target.capacities,
+    }
+    if isinstance(target, Microcontroller):
+        entry |= {
+            "core": target.core,
+            "runtime": target.model.runtime,
+            "runtimes": list(target.model.runtimes),
+        }
+    return entry
 
 
 @app.command("show")
@@ -86,9 +105,20 @@ def check(target: TargetArgument, as_json: JsonOption = False) -> None:
     - `hannah-hw targets check ./my_chip.yaml`
     """
     from hannah_hw.cost import load_cost_model
-    from hannah_hw.targets import load_target
+    from hannah_hw.targets import Microcontroller, load_target
 
     loaded = load_target(target)
+    if not isinstance(loaded, Microcontroller):
+        document: dict[str, Any] = {
+            "target": loaded.name,
+            "file": loaded.origin,
+            "model": loaded.kind,
+            "operators": len(loaded.ops),
+            "valid": True,
+        }
+        text = f"{loaded.origin}: valid, {len(loaded.ops)} operator rules, {loaded.kind} model"
+        emit(document, as_json, lambda: write(text))
+        return
     near = loaded.origin.parent if loaded.origin is not None else None
     models = {
         name: load_cost_model(runtime.coefficients, near=near)

@@ -23,7 +23,7 @@ from hannah_hw.quantities import format_bytes, format_si
 if TYPE_CHECKING:
     from hannah_hw.measure.comparison import NetworkComparison
     from hannah_hw.measure.validation import ValidationReport
-    from hannah_hw.targets import Target
+    from hannah_hw.targets import Microcontroller
 
 
 def validate(
@@ -69,9 +69,9 @@ def validate(
     - `hannah-hw validate nrf5340 --model model.onnx`
     - `hannah-hw validate ./my_chip.yaml --against my_board.csv`
     """
-    from hannah_hw.targets import load_target
+    from hannah_hw.targets import load_target, microcontroller
 
-    chip = load_target(target)
+    chip = microcontroller(load_target(target), "comparing with emulated firmware and boards")
     if against is not None and (model or out is not None):
         raise InputError(
             "--against takes the models of its file; leave out --model and --out", where="--against"
@@ -103,7 +103,7 @@ def validate(
 
 
 def _emulated(
-    chip: Target, models: Sequence[Path], calibration: str | None, compiler: str | None
+    chip: Microcontroller, models: Sequence[Path], calibration: str | None, compiler: str | None
 ) -> tuple[list[NetworkComparison], list[str]]:
     """The comparisons with emulation, or why there is none: a chip without it still has published figures."""
     from hannah_hw.measure.comparison import compare, compare_mlperf_tiny
@@ -120,7 +120,7 @@ def _emulated(
         return [], [f"not compared with emulated firmware: {error}"]
 
 
-def _against(chip: Target, against: Path | None, *, wanted: bool) -> ValidationReport | None:
+def _against(chip: Microcontroller, against: Path | None, *, wanted: bool) -> ValidationReport | None:
     """The comparison with a board; None where nothing is published."""
     from hannah_hw.measure.validation import validate as compare
 
@@ -141,7 +141,7 @@ def _document(report: ValidationReport | None, emulation: Sequence[NetworkCompar
     return {**document, "emulation": to_dict(emulation) if emulation else None}
 
 
-def _draw(chip: Target, emulation: Sequence[NetworkComparison], out: Path) -> None:
+def _draw(chip: Microcontroller, emulation: Sequence[NetworkComparison], out: Path) -> None:
     from hannah_hw.files import write_atomically
     from hannah_hw.report.agreement import agreement_page, draw_agreement
 

@@ -9,7 +9,7 @@ power in the same way.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,17 +28,18 @@ from hannah_hw.workload.arena import liveness_bound, plan_arena, plan_memory
 from hannah_hw.workload.table import BIT_COLUMNS
 
 if TYPE_CHECKING:
-    from hannah_hw.cost.costs import Costs
+    from hannah_hw.cost.costs import KernelCosts
     from hannah_hw.workload.table import Workload
 
 
-_NO_NETWORK: Final = (
+#: Why a candidate has no figures that has no kernels either.
+NO_NETWORK: Final = (
     "its parameters describe no network: a window is larger than its input, shapes do not fit, or a size "
     "is not positive"
 )
 
 
-def explain(costs: Costs, index: int) -> CostReport:
+def explain(costs: KernelCosts, index: int) -> CostReport:
     """The report on candidate ``index``.
 
     Raises:
@@ -60,7 +61,7 @@ def explain(costs: Costs, index: int) -> CostReport:
             unsupported.append(UnsupportedRow(kernels.names[k], kernels.kinds[k], costs.rules[rule]))
     exists = costs.workload.exists
     if exists is not None and not exists[index]:
-        unsupported.append(UnsupportedRow("network", "shape", _NO_NETWORK))
+        unsupported.append(UnsupportedRow("network", "shape", NO_NETWORK))
     memory = _memory(costs, index, candidate)
     code = int(costs.code_bytes[index]) if supported else None
     flash = Flash(
@@ -84,15 +85,15 @@ def explain(costs: Costs, index: int) -> CostReport:
         memory=memory,
         flash=flash,
         unsupported=tuple(unsupported),
-        limits={"ram_bytes": costs.target.ram_bytes, "flash_bytes": costs.target.flash_bytes},
+        limits={name: size for name, size in costs.target.capacities.items() if size is not None},
     )
 
 
-def _kernel_row(costs: Costs, index: int, slot: int, weight_bytes: int, band: float) -> KernelRow:
+def _kernel_row(costs: KernelCosts, index: int, slot: int, weight_bytes: int, band: float) -> KernelRow:
     kernels = costs.workload.kernels
     name, kind, macs = kernels.names[slot], kernels.kinds[slot], int(kernels["macs"][index, slot])
     number = int(costs.kernel_classes[index, slot])
-    bits = {column: int(kernels[column][index, slot]) for column in BIT_COLUMNS}
+    bits: dict[str, Any] = {column: int(kernels[column][index, slot]) for column in BIT_COLUMNS}
     if number < 0:
         return KernelRow(name, kind, None, macs, None, None, weight_bytes, None, "unsupported", None, **bits)
     entry = costs.cost_model.kernels.classes[number]
@@ -112,7 +113,7 @@ def _kernel_row(costs: Costs, index: int, slot: int, weight_bytes: int, band: fl
     )
 
 
-def _memory(costs: Costs, index: int, workload: Workload) -> Memory:
+def _memory(costs: KernelCosts, index: int, workload: Workload) -> Memory:
     arena, candidate = costs.target.model.arena, workload.buffers
     offsets = _offsets(costs, index, workload)
     supported = bool(costs.supported[index])
@@ -138,7 +139,7 @@ def _memory(costs: Costs, index: int, workload: Workload) -> Memory:
     )
 
 
-def _offsets(costs: Costs, index: int, workload: Workload) -> NDArray[np.int64]:
+def _offsets(costs: KernelCosts, index: int, workload: Workload) -> NDArray[np.int64]:
     """(B,) offsets of the buffers of one candidate."""
     arena, library = costs.target.model.arena, costs.cost_model.kernels
     offsets: NDArray[np.int64]
@@ -151,7 +152,7 @@ def _offsets(costs: Costs, index: int, workload: Workload) -> NDArray[np.int64]:
     return offsets
 
 
-def _figures(costs: Costs, index: int, bands: FloatArray) -> dict[str, Figure]:
+def _figures(costs: KernelCosts, index: int, bands: FloatArray) -> dict[str, Figure]:
     target, model = costs.target, costs.cost_model
     cycles = costs.kernel_cycles[index, costs.workload.kernels.active[index]]
     kernel_band = float((cycles * bands).sum() / max(float(costs.cycles[index]), 1.0))
@@ -187,7 +188,7 @@ def _figures(costs: Costs, index: int, bands: FloatArray) -> dict[str, Figure]:
     }
 
 
-def _bands(costs: Costs, index: int, candidate: Workload) -> FloatArray:
+def _bands(costs: KernelCosts, index: int, candidate: Workload) -> FloatArray:
     """(K,) relative half width of the cycles of the kernels of one candidate; 0 of those that cannot run."""
     classes = costs.kernel_classes[index, costs.workload.kernels.active[index]]
     bands = np.zeros(len(classes))

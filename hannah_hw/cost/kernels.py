@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from hannah_hw.cost.classes import KernelClass
 from hannah_hw.cost.coefficients import CostModel, load_cost_model
-from hannah_hw.cost.costs import Costs
+from hannah_hw.cost.costs import KernelCosts
 from hannah_hw.cost.distinct import distinct
 from hannah_hw.cost.entries import Entries, WholeColumns
 from hannah_hw.targets.load import legality
+from hannah_hw.targets.microcontroller import Microcontroller, microcontroller
 from hannah_hw.targets.schema import Target
 from hannah_hw.workload.arena import plan_arena, plan_memory
 from hannah_hw.workload.table import BIT_COLUMNS, Kernels, Workload
@@ -32,8 +33,9 @@ _WIDTH: Final = "{kind}: the kernels of the cost model {model} have {column} == 
 _NO_KERNEL: Final = "{kind}: the kernel library has no kernel for this operator of this shape"
 
 
-def price_kernels(workload: Workload, target: Target) -> Costs:
+def price_kernels(workload: Workload, chip: Target) -> KernelCosts:
     """Price a population on a target whose model kind is ``kernels``."""
+    target = microcontroller(chip, "this cost model")
     near: Path | None = target.origin.parent if target.origin is not None else None
     model = load_cost_model(target.model.coefficients, near=near)
     priced = _Pricing(workload.kernels, target, model)
@@ -45,7 +47,7 @@ def price_kernels(workload: Workload, target: Target) -> Costs:
     static = model.runtime.ram.bytes
     latency = cycles / target.clock_hz
     flash = priced.weights + priced.requantisation + priced.code
-    return Costs(
+    return KernelCosts(
         target=target,
         workload=workload,
         cost_model=model,
@@ -71,7 +73,7 @@ def price_kernels(workload: Workload, target: Target) -> Costs:
 
 
 def _memory(
-    workload: Workload, priced: _Pricing, target: Target, model: CostModel
+    workload: Workload, priced: _Pricing, target: Microcontroller, model: CostModel
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """(P,) bytes of the arena of the buffers, and (P,) bytes that scratch memory takes beyond it."""
     choice = target.model.arena
@@ -91,7 +93,7 @@ class _Pricing:
     (K, P); see `Costs` for what they hold.
     """
 
-    def __init__(self, kernels: Kernels, target: Target, model: CostModel) -> None:
+    def __init__(self, kernels: Kernels, target: Microcontroller, model: CostModel) -> None:
         self._target, self._model, self._library = target, model, model.kernels
         count = len(kernels.active)
         shape = (len(kernels), count)

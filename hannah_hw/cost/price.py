@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from hannah_hw.cost.accelerators.pricing import price_accelerator
 from hannah_hw.cost.costs import Costs
 from hannah_hw.cost.kernels import price_kernels
 from hannah_hw.targets.schema import Target
 from hannah_hw.workload.table import Workload
 
 #: Model kind of a target -> what prices it.
-PRICERS: Final[Mapping[str, Callable[[Workload, Target], Costs]]] = {"kernels": price_kernels}
+PRICERS: Final[Mapping[str, Callable[[Workload, Target], Costs]]] = {
+    "kernels": price_kernels,
+    "loop_nest": price_accelerator,
+    "closed_form": price_accelerator,
+    "block": price_accelerator,
+}
 
 
 def price(workload: Workload, target: Target) -> Costs:
@@ -25,4 +31,4 @@ def price(workload: Workload, target: Target) -> Costs:
         CatalogError: The target names a cost model that does not exist.
         TargetError: The cost model cannot be used.
     """
-    return PRICERS[target.model.kind](workload, target)
+    return PRICERS[target.kind](workload, target)

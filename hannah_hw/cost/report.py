@@ -29,7 +29,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class KernelRow:
-    """One kernel; figures are None when it cannot run."""
+    """One kernel; figures are None when it cannot run.
+
+    ``kernel_class`` says what runs it: a class of a kernel library, or ``array``, ``vector unit``, ``cpu`` of an
+    accelerator. ``cycle_parts`` and ``energy_parts_j`` add up to cycles and energy where the model tells them apart;
+    ``detail`` is what the model says beyond, such as the mapping.
+    """
 
     name: str
     kind: str
@@ -44,6 +49,11 @@ class KernelRow:
     weight_bits: int = 8
     activation_bits: int = 8
     output_bits: int = 8
+    energy_j: float | None = None
+    utilisation: float | None = None
+    cycle_parts: dict[str, float] = field(default_factory=dict)
+    energy_parts_j: dict[str, float] = field(default_factory=dict)
+    detail: dict[str, Any] = field(default_factory=dict)
 
     @property
     def bits(self) -> str:
@@ -104,7 +114,7 @@ class CostReport:
     Attributes:
         target: Name of the target.
         latency_s: Seconds of one inference, or None when a kernel cannot run; so the next four.
-        energy_j: Joules of one inference.
+        energy_j: Joules of one inference; None also where the target's description does not give it.
         ram_bytes: Peak data memory.
         flash_bytes: Program memory.
         cycles: Core cycles of one inference.
@@ -115,7 +125,8 @@ class CostReport:
         memory: Where the RAM goes.
         flash: Where the flash goes.
         unsupported: Kernels that cannot run.
-        limits: The target's ``ram_bytes`` and ``flash_bytes``.
+        limits: The target's ``ram_bytes`` and ``flash_bytes``, where they have a bound.
+        area_mm2: Area of the chip, where the target's description gives it.
     """
 
     target: str
@@ -132,6 +143,7 @@ class CostReport:
     flash: Flash
     unsupported: tuple[UnsupportedRow, ...] = ()
     limits: dict[str, int] = field(default_factory=dict)
+    area_mm2: float | None = None
 
     @property
     def supported(self) -> bool:

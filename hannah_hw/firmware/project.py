@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hannah_hw.cores import Core
-from hannah_hw.cost import load_cost_model, price
+from hannah_hw.cost import load_cost_model
+from hannah_hw.cost.kernels import price_kernels
 from hannah_hw.errors import RunError
 from hannah_hw.files import write_atomically
 from hannah_hw.firmware import readme, sources
@@ -31,7 +32,7 @@ from hannah_hw.firmware.objects import KERNEL_FOLDER, feature_assertions, includ
 from hannah_hw.firmware.toolchain import settings
 
 if TYPE_CHECKING:
-    from hannah_hw.targets import Target
+    from hannah_hw.targets import Microcontroller
 
 #: Bytes of flash and RAM where no target says them.
 _SIZES: Final = (1 << 20, 256 << 10)
@@ -85,7 +86,7 @@ def generate(
     core: Core | None,
     *,
     folder: Path,
-    target: Target | None = None,
+    target: Microcontroller | None = None,
     name: str | None = None,
     stack_bytes: int = DEFAULT_STACK_BYTES,
 ) -> Project:
@@ -137,12 +138,12 @@ def generate(
     return Project(folder, design, memory, stack_bytes, title, tuple(sorted(contents)))
 
 
-def own_runtime(target: Target) -> Target:
+def own_runtime(target: Microcontroller) -> Microcontroller:
     """The target with the runtime of our own kernels in use, where it has that runtime."""
     return target.using(_RUNTIME) if _RUNTIME in target.model.runtimes else target
 
 
-def _with_kernels(core: Core | None, target: Target | None) -> Core | None:
+def _with_kernels(core: Core | None, target: Microcontroller | None) -> Core | None:
     """The core with the kernels that the target's cost model is of, where that is one of ours for this core."""
     if target is None or core is not target.processor or target.model.runtime != _RUNTIME:
         return core
@@ -150,17 +151,17 @@ def _with_kernels(core: Core | None, target: Target | None) -> Core | None:
     return core_of_library(core, load_cost_model(target.model.coefficients, near=near).library)
 
 
-def _code_bytes(design: Design, target: Target | None) -> float | None:
+def _code_bytes(design: Design, target: Microcontroller | None) -> float | None:
     """The code's size as the target's cost model estimates it; None where it has none of our kernels."""
     if target is None or target.model.runtime != _RUNTIME:
         return None
     if design.core is None or design.core.name != target.processor.name:
         return None
-    costs = price(workload_of(design.network), target)
+    costs = price_kernels(workload_of(design.network), target)
     return float(costs.code_bytes[0]) if costs.supported[0] else None
 
 
-def chip_memory(core: Core, target: Target | None) -> MemoryMap:
+def chip_memory(core: Core, target: Microcontroller | None) -> MemoryMap:
     """The memories of a chip; what is not known is that of emulated cores, with usual sizes."""
     usual = emulated_memory(core)
     if target is None:

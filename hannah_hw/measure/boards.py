@@ -13,7 +13,7 @@ from hannah_hw.files import write_atomically
 from hannah_hw.measure.device_fit import DeviceFit, FitErrors, fit_device
 from hannah_hw.measure.references import Reference, read_reference
 from hannah_hw.measure.validation import reference_networks
-from hannah_hw.targets import SourcedNumber, SourcedWatts, Target
+from hannah_hw.targets import Microcontroller, SourcedNumber, SourcedWatts
 from hannah_hw.targets.load import parse_target
 
 
@@ -27,7 +27,7 @@ class Board:
         references: To what.
     """
 
-    target: Target
+    target: Microcontroller
     fit: DeviceFit
     references: tuple[Reference, ...]
 
@@ -57,7 +57,7 @@ class Board:
         }
 
 
-def fit_board(target: Target, measurements: Path, name: str | None = None) -> Board:
+def fit_board(target: Microcontroller, measurements: Path, name: str | None = None) -> Board:
     """Fit the device layer of a target to a user's measurements of whole networks.
 
     Args:
@@ -75,7 +75,9 @@ def fit_board(target: Target, measurements: Path, name: str | None = None) -> Bo
     return Board(fitted_target(target, fit, measurements.name, len(references), name), fit, tuple(references))
 
 
-def fitted_target(target: Target, fit: DeviceFit, source: str, count: int, name: str | None = None) -> Target:
+def fitted_target(
+    target: Microcontroller, fit: DeviceFit, source: str, count: int, name: str | None = None
+) -> Microcontroller:
     """A target with a fitted device layer.
 
     Args:
@@ -129,7 +131,7 @@ def _rounded(error: float | None) -> float | None:
     return None if error is None else float(f"{error:.3g}")
 
 
-def write_target(target: Target, path: Path) -> None:
+def write_target(target: Microcontroller, path: Path) -> None:
     """Write a target as a file that `hannah_hw.targets.load_target` reads.
 
     Raises:

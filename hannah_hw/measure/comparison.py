@@ -18,7 +18,7 @@ from hannah_hw.measure.validation import NETWORKS
 
 if TYPE_CHECKING:
     from hannah_hw.spaces import Candidate
-    from hannah_hw.targets import Target
+    from hannah_hw.targets import Microcontroller
 
 #: Figures that are compared.
 FIGURES: Final = ("latency_s", "ram_bytes", "flash_bytes")
@@ -80,7 +80,7 @@ class ClassSummary:
 def compare(
     name: str,
     model: str | Path | Candidate,
-    target: Target,
+    target: Microcontroller,
     *,
     compiler: str | None = None,
     calibration: str | Path | None = None,
@@ -120,7 +120,7 @@ def compare(
     return compared(name, report, measured)
 
 
-def estimated_target(target: Target) -> Target:
+def estimated_target(target: Microcontroller) -> Microcontroller:
     """The target with the runtime whose estimates speak of our firmware.
 
     Raises:
@@ -163,7 +163,7 @@ def compared(name: str, report: CostReport, measured: Measurement) -> NetworkCom
 
 
 def compare_mlperf_tiny(
-    target: Target, *, compiler: str | None = None, inputs: int = 2
+    target: Microcontroller, *, compiler: str | None = None, inputs: int = 2
 ) -> list[NetworkComparison]:
     """`compare` for the four MLPerf Tiny networks of the catalogue, with random weights."""
     from hannah_hw.spaces import load_space

@@ -19,7 +19,7 @@ from hannah_hw.cost import price
 from hannah_hw.errors import DataError
 from hannah_hw.measure.least_squares import nnls
 from hannah_hw.measure.references import Reference
-from hannah_hw.targets import SourcedNumber, Target
+from hannah_hw.targets import Microcontroller, SourcedNumber
 from hannah_hw.workload import Workload
 
 _Floats = NDArray[np.float64]
@@ -63,7 +63,7 @@ class DeviceFit:
 
 
 def fit_device(
-    target: Target, references: Sequence[Reference], networks: Mapping[str, Workload]
+    target: Microcontroller, references: Sequence[Reference], networks: Mapping[str, Workload]
 ) -> DeviceFit:
     """Fit the device layer of a microcontroller target to whole networks, by relative error.
 
@@ -125,12 +125,12 @@ def _factor(values: _Floats, stated: _Floats) -> float:
     return float(shares.sum() / (shares**2).sum())
 
 
-def _waiting(target: Target, cycles: float) -> Target:
+def _waiting(target: Microcontroller, cycles: float) -> Microcontroller:
     figure = SourcedNumber(value=cycles, source="assumed", reference="a step of the fit")
     return target.model_copy(update={"model": target.model.model_copy(update={"flash_wait_cycles": figure})})
 
 
-def _cycles(name: str, workload: Workload, target: Target) -> float:
+def _cycles(name: str, workload: Workload, target: Microcontroller) -> float:
     costs = price(workload, target)
     if not costs.supported[0]:
         row = costs.report(0).unsupported[0]

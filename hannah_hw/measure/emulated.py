@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hannah_hw.firmware.layers import Network
     from hannah_hw.firmware.toolchain import CompilerName
     from hannah_hw.spaces import Candidate
-    from hannah_hw.targets import Target
+    from hannah_hw.targets import Microcontroller, Target
 
 Int8Array = NDArray[np.int8]
 
@@ -73,22 +73,23 @@ def measure_model(
         MissingExtraError: A package of the extra ``emulate`` is not installed.
     """
     from hannah_hw.firmware.network import read_network
-    from hannah_hw.targets import load_target
+    from hannah_hw.targets import load_target, microcontroller
 
     if inputs < 1:
         raise InputError(f"{inputs} inputs were asked for; at least 1 is needed")
-    target = firmware_target(load_target(target) if isinstance(target, str) else target)
-    chosen = emulated_core(target, core)
+    loaded = load_target(target) if isinstance(target, str) else target
+    chip = firmware_target(microcontroller(loaded, "measuring on an emulated core"))
+    chosen = emulated_core(chip, core)
     given = int8_model(model, calibration, seed=seed)
     network = read_network(given.source)
     return measure_network(
-        network, target, chosen, given, compiler=compiler, flash_reads=flash_reads, inputs=inputs, seed=seed
+        network, chip, chosen, given, compiler=compiler, flash_reads=flash_reads, inputs=inputs, seed=seed
     )
 
 
 def measure_network(
     network: Network,
-    target: Target,
+    target: Microcontroller,
     core: Core,
     given: Int8Model,
     *,
@@ -130,7 +131,7 @@ def _small_memory(core: Core, sizes: Sizes) -> MemoryMap:
     return replace(usual, ram=Region(usual.ram.start, min(pages * _PAGE, usual.ram.size)))
 
 
-def emulated_core(target: Target, core: str | None = None) -> Core:
+def emulated_core(target: Microcontroller, core: str | None = None) -> Core:
     """The core that a target's firmware is emulated on.
 
     Args:
@@ -157,12 +158,12 @@ def emulated_core(target: Target, core: str | None = None) -> Core:
     return chosen
 
 
-def firmware_target(target: Target) -> Target:
+def firmware_target(target: Microcontroller) -> Microcontroller:
     """The target with the runtime of our own kernels in use, where it has one: it is what firmware is made of."""
     return target.using(RUNTIME) if RUNTIME in target.model.runtimes else target
 
 
-def means_of(target: Target, compiler: str | None = None) -> dict[str, str]:
+def means_of(target: Microcontroller, compiler: str | None = None) -> dict[str, str]:
     """What measuring on a target is done with, found out before the first model is there.
 
     Raises:
@@ -215,7 +216,7 @@ def emulator_version() -> str:
     return f"Unicorn {require('unicorn', 'emulate').__version__}"
 
 
-def check_sizes(sizes: Sizes, stack_bytes: int, target: Target) -> None:
+def check_sizes(sizes: Sizes, stack_bytes: int, target: Microcontroller) -> None:
     """Whether variables and the stack that was measured fit a target's RAM.
 
     Raises:

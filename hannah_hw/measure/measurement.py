@@ -10,7 +10,7 @@ from hannah_hw.cost.report import Figure
 
 if TYPE_CHECKING:
     from hannah_hw.cores import Core
-    from hannah_hw.targets import Target
+    from hannah_hw.targets import Microcontroller
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Timing:
         core: Its core.
     """
 
-    target: Target
+    target: Microcontroller
     core: Core
 
     @property

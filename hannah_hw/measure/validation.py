@@ -11,7 +11,7 @@ from typing import Any, Final
 from hannah_hw.cost import CostReport, price
 from hannah_hw.errors import DataError
 from hannah_hw.measure.references import Reference, published, read_reference
-from hannah_hw.targets import SourcedNumber, SourcedWatts, Target
+from hannah_hw.targets import Microcontroller, SourcedNumber, SourcedWatts
 from hannah_hw.workload import Workload
 
 #: MLPerf Tiny benchmark -> function of the space file ``mlperf_tiny``.
@@ -79,7 +79,7 @@ class ValidationReport:
 
 
 def validate(
-    target: Target,
+    target: Microcontroller,
     reference: Path | None = None,
     *,
     networks: Mapping[str, Workload] | None = None,
@@ -152,7 +152,7 @@ def _row(entry: Reference, report: CostReport) -> ValidationRow:
     )
 
 
-def _statement(target: Target) -> tuple[str, ...]:
+def _statement(target: Microcontroller) -> tuple[str, ...]:
     figures: dict[str, SourcedNumber | SourcedWatts] = {
         "cycle_scale": target.model.cycle_scale,
         "flash_wait_cycles": target.model.flash_wait_cycles,

@@ -92,8 +92,9 @@ def means(target: Target, compiler: str | None) -> dict[str, str]:
         MissingExtraError: A package is not installed.
     """
     from hannah_hw.measure.emulated import means_of
+    from hannah_hw.targets import microcontroller
 
-    return means_of(target, compiler)
+    return means_of(microcontroller(target, "measuring on an emulated core"), compiler)
 
 
 def measure_front(

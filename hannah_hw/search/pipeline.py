@@ -97,7 +97,8 @@ class SpaceProblem:
     @property
     def capacities(self) -> dict[str, float | None]:
         """What the chip has of the metrics that a search can bound."""
-        return {"ram": self.target.ram_bytes, "flash": self.target.flash_bytes}
+        found = self.target.capacities
+        return {"ram": found["ram_bytes"], "flash": found["flash_bytes"]}
 
     @property
     def encoding(self) -> Encoding:

@@ -1,5 +1,6 @@
 """Target descriptions: what a chip is and which kernels it can run. Data, no prices."""
 
+from hannah_hw.targets.accelerator import Accelerator
 from hannah_hw.targets.fields import Sourced, SourcedNumber, SourcedWatts
 from hannah_hw.targets.legality import Legality, Predicate, compile_legality
 from hannah_hw.targets.load import (
@@ -10,15 +11,18 @@ from hannah_hw.targets.load import (
     parse_target,
     split_runtime,
 )
+from hannah_hw.targets.microcontroller import Microcontroller, microcontroller
 from hannah_hw.targets.models import KernelRuntime, KernelsModel
 from hannah_hw.targets.rules import RULE_SETS, OperatorRule
 from hannah_hw.targets.schema import Target
 
 __all__ = [
     "RULE_SETS",
+    "Accelerator",
     "KernelRuntime",
     "KernelsModel",
     "Legality",
+    "Microcontroller",
     "OperatorRule",
     "Predicate",
     "Sourced",
@@ -30,6 +34,7 @@ __all__ = [
     "json_schema",
     "list_targets",
     "load_target",
+    "microcontroller",
     "parse_target",
     "split_runtime",
 ]

@@ -7,12 +7,24 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from hannah_hw import catalog
 from hannah_hw.cores import CORES
 from hannah_hw.documents import Document, parse_document, read_document
 from hannah_hw.errors import TargetError
+from hannah_hw.targets.accelerator import Accelerator
 from hannah_hw.targets.legality import Legality, compile_legality
+from hannah_hw.targets.microcontroller import Microcontroller
 from hannah_hw.targets.schema import Target
+
+#: Kind of a cost model -> the family of targets that it prices.
+FAMILIES: Final[dict[str, type[Target]]] = {
+    "kernels": Microcontroller,
+    "loop_nest": Accelerator,
+    "closed_form": Accelerator,
+    "block": Accelerator,
+}
 
 _RUNTIME: Final = re.compile(r"(?<=.):([A-Za-z0-9_-]*)$")
 
@@ -58,7 +70,22 @@ def _validated(document: Document) -> Target:
             "with 'model.runtime: NAME'; `hannah-hw targets show stm32l4r5zi --json` names a file to start from",
             where=document.where(("format",)),
         )
-    return document.validate(Target, TargetError)
+    model = document.data.get("model")
+    if not isinstance(model, dict) or "kind" not in model:
+        raise TargetError(
+            "the field 'model.kind' is missing: it says what prices the target",
+            where=document.where(("model",)),
+            allowed=FAMILIES,
+        )
+    kind = model["kind"]
+    if not isinstance(kind, str) or kind not in FAMILIES:
+        raise TargetError(
+            f"unknown kind of cost model {kind!r}",
+            where=document.where(("model", "kind")),
+            allowed=FAMILIES,
+            given=str(kind),
+        )
+    return document.validate(FAMILIES[kind], TargetError)
 
 
 def list_targets() -> list[str]:
@@ -78,11 +105,15 @@ def describe_target(target: Target) -> dict[str, Any]:
     for rule in target.ops:
         for kind in rule.kinds:
             operators.setdefault(kind, []).append(list(rule.when))
-    described = target.model_dump(mode="json", exclude={"model", "unsupported", "format"})
-    described["runtime"] = target.model.runtime
-    used = target.model.runtimes[target.model.runtime]
-    described["model"] = {"kind": target.model.kind, **used.model_dump(mode="json", exclude={"ops"})}
-    described["runtimes"] = list(target.model.runtimes)
+    described: dict[str, Any] = {"family": target.family}
+    if isinstance(target, Microcontroller):
+        described |= target.model_dump(mode="json", exclude={"model", "unsupported", "format"})
+        described["runtime"] = target.model.runtime
+        used = target.model.runtimes[target.model.runtime]
+        described["model"] = {"kind": target.model.kind, **used.model_dump(mode="json", exclude={"ops"})}
+        described["runtimes"] = list(target.model.runtimes)
+    else:
+        described |= target.model_dump(mode="json", exclude={"ops", "format"}, exclude_none=True)
     described["operators"] = operators
     described["file"] = str(target.origin) if target.origin is not None else None
     return described
@@ -90,7 +121,8 @@ def describe_target(target: Target) -> dict[str, Any]:
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema of a target file, for editors."""
-    schema = Target.model_json_schema(mode="validation")
+    families: TypeAdapter[Any] = TypeAdapter(Microcontroller | Accelerator)
+    schema = families.json_schema(mode="validation")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "hannah-target/2"
     return schema

@@ -1,90 +1,66 @@
-"""The format ``hannah-target/2``: one YAML file per chip."""
+"""The format ``hannah-target/2``: what every target says, whatever it is; one YAML file per chip."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr
 
-from hannah_hw.cores import CORES, Core, core_named
-from hannah_hw.errors import InputError, TargetError
-from hannah_hw.targets.fields import Bytes, Hertz, Sourced, SourcedWatts, Strict
-from hannah_hw.targets.models import Model
+from hannah_hw.targets.fields import Hertz, Strict
 from hannah_hw.targets.rules import OperatorRule
 
-__all__ = ["FORMAT", "OperatorRule", "Power", "Sourced", "Target"]
+__all__ = ["FORMAT", "Target"]
 
-FORMAT = "hannah-target/2"
-
-
-class Power(Strict):
-    """Electrical power.
-
-    Attributes:
-        active_w: Mean power of the chip and what the measurement includes while it infers.
-    """
-
-    active_w: SourcedWatts
+FORMAT: Final = "hannah-target/2"
 
 
 class Target(Strict):
-    """A chip, the software that runs on it and how it is priced.
+    """A chip, what runs on it and how it is priced.
+
+    The families are `hannah_hw.targets.Microcontroller` and `hannah_hw.targets.Accelerator`; the kind of the cost
+    model tells them apart.
 
     Attributes:
+        family: ``microcontroller`` or ``accelerator``.
         format: `FORMAT`.
         name: Catalogue name.
         title: One line for people.
-        core: The processor core, a name of `hannah_hw.cores.CORES`.
-        document: Where clock and memory sizes are stated.
-        clock_hz: Core clock.
-        ram_bytes: Data memory.
-        flash_bytes: Program memory.
-        flash_origin: Its first address, for the linker script of exported firmware; None: not known.
-        ram_origin: First address of the data memory, for the same.
-        power: Power figures.
-        model: Kind of cost model and its parameters.
-        unsupported: What happens to a kernel that cannot run: ``error`` leaves the network without a figure.
+        document: Where clock and sizes are stated.
+        clock_hz: Clock of the core, or of the array.
     """
+
+    family: ClassVar[str] = "target"
 
     format: Literal["hannah-target/2"]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
     title: str = Field(min_length=1)
-    core: str
     document: str = Field(min_length=1)
     clock_hz: Hertz
-    ram_bytes: Bytes
-    flash_bytes: Bytes
-    flash_origin: Annotated[int, Field(ge=0, lt=1 << 32)] | None = None
-    ram_origin: Annotated[int, Field(ge=0, lt=1 << 32)] | None = None
-    power: Power
-    model: Model
-    unsupported: Literal["error"]
 
     _origin: Path | None = PrivateAttr(default=None)
 
-    @field_validator("core")
-    @classmethod
-    def _is_a_core(cls, name: str) -> str:
-        try:
-            return core_named(name).name
-        except InputError as failure:
-            raise ValueError(str(failure)) from failure
-
-    @property
-    def processor(self) -> Core:
-        """The core."""
-        return CORES[self.core]
-
     @property
     def label(self) -> str:
-        """``NAME:RUNTIME``, which `hannah_hw.targets.load_target` takes."""
-        return f"{self.name}:{self.model.runtime}"
+        """What `hannah_hw.targets.load_target` takes to find it again."""
+        return self.name
 
     @property
-    def ops(self) -> tuple[OperatorRule, ...]:
-        """Which kernels can run; a kernel of a kind without a rule cannot."""
-        return self.model.ops
+    def kind(self) -> str:
+        """Kind of its cost model."""
+        raise NotImplementedError
+
+    if TYPE_CHECKING:
+        # A field of some families and a property of others, so pydantic must not see it here.
+        @property
+        def ops(self) -> tuple[OperatorRule, ...]:
+            """Which kernels can run; a kernel of a kind without a rule cannot."""
+
+    @property
+    def capacities(self) -> Mapping[str, int | None]:
+        """``ram_bytes`` and ``flash_bytes`` that there are; None where there is no bound."""
+        raise NotImplementedError
 
     def using(self, runtime: str) -> Target:
         """The same chip with another of its runtimes.
@@ -92,10 +68,7 @@ class Target(Strict):
         Raises:
             TargetError: It has no runtime of that name.
         """
-        try:
-            return self.model_copy(update={"model": self.model.using(runtime)})
-        except ValueError as failure:
-            raise TargetError(str(failure), where=self.name) from failure
+        raise NotImplementedError
 
     @property
     def origin(self) -> Path | None:

@@ -1,10 +1,8 @@
-"""The kinds of cost models a target can name, one module each.
+"""The kinds of cost models a target can name, one module each."""
 
-`Model` is the type of a target's ``model`` field: the union of the kinds, told apart by their ``kind``.
-"""
-
+from hannah_hw.targets.models.block import BlockModel
+from hannah_hw.targets.models.closed_form import ClosedFormModel
 from hannah_hw.targets.models.kernels import KernelRuntime, KernelsModel
+from hannah_hw.targets.models.loop_nest import LoopNestModel
 
-Model = KernelsModel
-
-__all__ = ["KernelRuntime", "KernelsModel", "Model"]
+__all__ = ["BlockModel", "ClosedFormModel", "KernelRuntime", "KernelsModel", "LoopNestModel"]
