@@ -6,7 +6,7 @@ A target names the rules of a library, or lists its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
@@ -22,10 +22,13 @@ class OperatorRule(Strict):
     Attributes:
         match: Kernel kind, or several.
         when: Conditions over the kernel columns, all of which must hold; see `hannah_hw.targets.legality`.
+        unit: Of an accelerator, what runs them; None: the array, if the target's cost model prices their kind on it,
+            else the vector unit.
     """
 
     match: str | tuple[str, ...]
     when: tuple[str, ...] = ()
+    unit: Literal["array", "vector", "cpu"] | None = None
 
     @field_validator("when")
     @classmethod
