@@ -209,7 +209,7 @@ def _concat(kind: str, site: Site) -> Layer:
     target = (site.result.scale, site.result.zero_point)
     tables = None
     if any((value.scale, value.zero_point) != target for value in operands):
-        tables = np.stack([_table(value, site.result, lambda x: x) for value in operands])
+        tables = np.stack([table_of(value, site.result, lambda x: x) for value in operands])
     return site.layer(kind, table=tables, options=options)
 
 
@@ -233,7 +233,7 @@ def _softmax(kind: str, site: Site) -> Layer:
 
 
 def _curve(kind: str, site: Site) -> Layer:
-    return site.layer(kind, table=_table(site.first, site.result, _function(site.op, kind)))
+    return site.layer(kind, table=table_of(site.first, site.result, _function(site.op, kind)))
 
 
 def _function(op: Op, kind: str) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
@@ -243,10 +243,10 @@ def _function(op: Op, kind: str) -> Callable[[NDArray[np.float64]], NDArray[np.f
     if type(op) in RANGES:
         low, high = RANGES[type(op)]
         return lambda x: np.clip(x, low, high)
-    return _CURVES[kind]
+    return CURVES[kind]
 
 
-def _table(
+def table_of(
     operand: Value, result: Value, function: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 ) -> NDArray[np.int8]:
     """A function of one value, from -128 to 127, as ONNX rounds its results."""
@@ -270,7 +270,7 @@ def _same_grid(kind: str, site: Site) -> None:
 
 
 #: Functions of one value that are tables.
-_CURVES: Final[Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {
+CURVES: Final[Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {
     "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)),
     "hard_sigmoid": lambda x: np.clip(x / 6.0 + 0.5, 0.0, 1.0),
     "hard_swish": lambda x: x * np.clip(x / 6.0 + 0.5, 0.0, 1.0),
@@ -279,7 +279,7 @@ _CURVES: Final[Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]
 _KINDS: Final[Mapping[str, Callable[[str, Site], Layer]]] = {
     **dict.fromkeys(("conv", "conv_transpose", "linear"), _weighted),
     **dict.fromkeys(("max_pool", "slice", "pad", "upsample"), _copy),
-    **dict.fromkeys((*_CURVES, "activation", "scale"), _curve),
+    **dict.fromkeys((*CURVES, "activation", "scale"), _curve),
     "add": _add,
     "avg_pool": _average,
     "batch_norm": _batch_norm,
