@@ -3,9 +3,6 @@
 import csv
 import importlib.util
 import json
-import random
-import sys
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
