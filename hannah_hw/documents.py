@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -94,6 +95,7 @@ class Document:
         self.path = path
         self.data = data
         self._marks = marks
+        self._given = data
 
     def place(self, field: Path_) -> str:
         """``file:line:column`` of a field, or of its nearest existing ancestor; both are counted from 1."""
@@ -107,6 +109,22 @@ class Document:
         """``file:line:column field``; see `place`."""
         return f"{self.place(field)} {dotted(field)}".rstrip()
 
+    def replaced(self, data: dict[str, Any]) -> Document:
+        """A document with other values at the same places, such as what expressions in it stand for."""
+        other = Document(self.path, data, self._marks)
+        other._given = self._given
+        return other
+
+    def _computed(self, field: Path_) -> str:
+        """What a message adds of a value that was computed from the text of the file."""
+        value, given = self.data, self._given
+        for part in field:
+            try:
+                value, given = value[part], given[part]  # type: ignore[index]
+            except (KeyError, IndexError, TypeError):
+                return ""
+        return "" if value == given or isinstance(value, dict | list) else f"; it follows from {given!r}"
+
     def validate(self, model: type[ModelT], error: type[InputError]) -> ModelT:
         """The document as a pydantic model.
 
@@ -118,40 +136,85 @@ class Document:
         except ValidationError as failure:
             found = failure.errors()
             # A misspelt field is also a missing one; the misspelling is what helps.
-            first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
-            field = tuple(p for p in first["loc"] if isinstance(p, int) or not p.startswith("function-"))
+            first = next((e for e in found if e["type"] == "extra_forbidden"), None) or _deepest(
+                found, self.data
+            )
+            field = _written(first["loc"], self.data)
             given, allowed = "", []
             if first["type"] == "extra_forbidden":
                 given = str(field[-1])
-                allowed = _siblings(model, field[:-1])
+                allowed = _siblings(model, field[:-1], self.data)
                 message = f"unknown field {given!r}"
             elif first["type"] == "missing":
                 message = f"the field {field[-1]!r} is missing"
             else:
-                message = saying(first)
+                message = saying(first) + self._computed(field)
             raise error(message, where=self.where(field), allowed=allowed, given=given) from failure
 
 
-def _siblings(model: type[BaseModel], path: Path_) -> list[str]:
+def _written(location: Path_, document: Any) -> Path_:
+    """The path of a field as the document has it, from pydantic's, which also names the branches that it tried."""
+    path: list[str | int] = []
+    data: Any = document
+    for position, part in enumerate(location):
+        last = position + 1 == len(location)
+        if isinstance(data, dict) and (part in data or last):
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        else:
+            continue
+        path.append(part)
+    return tuple(path)
+
+
+def _deepest(found: Sequence[Any], data: Any) -> Any:
+    """The first mistake, of several readings of one field that of the reading that went furthest."""
+    first = _written(found[0]["loc"], data)
+    same = [e for e in found if _written(e["loc"], data)[: len(first)] == first]
+    return max(same, key=lambda e: len(_written(e["loc"], data)))
+
+
+def _siblings(model: type[BaseModel], path: Path_, document: Any) -> list[str]:
     """Field names that are allowed at a path of a pydantic model; empty where they are free."""
-    current: type[BaseModel] | None = model
+    readings: list[Any] = [model]
+    data: Any = document
     for part in path:
-        if current is None or not isinstance(part, str):
-            return []
-        info = current.model_fields.get(part)
-        current = None
-        for candidate in _models_in(info.annotation if info is not None else None):
-            current = candidate
-    return sorted(field.alias or name for name, field in current.model_fields.items()) if current else []
+        readings = [inner for reading in readings for inner in _inside(reading, part)]
+        data = data[part] if data is not None else None
+    fields: set[str] = set()
+    for candidate in readings:
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel) and _means(candidate, data):
+            fields |= {field.alias or name for name, field in candidate.model_fields.items()}
+    return sorted(fields)
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    found = []
-    for argument in getattr(annotation, "__args__", ()):
-        found.extend(_models_in(argument))
-    return found
+def _inside(reading: Any, part: str | int) -> list[Any]:
+    """What an annotation says of a field, or an entry, of what it describes."""
+    arguments = getattr(reading, "__args__", ())
+    if isinstance(reading, type) and issubclass(reading, BaseModel):
+        field = reading.model_fields.get(str(part))
+        return _plain(field.annotation) if field is not None else []
+    if isinstance(part, int) or not arguments:
+        return _plain(arguments[0]) if arguments else []
+    return _plain(arguments[-1])
+
+
+def _plain(annotation: Any) -> list[Any]:
+    """The alternatives of an annotation, without what `typing.Annotated` adds."""
+    while get_origin(annotation) is Annotated:
+        annotation = annotation.__origin__
+    if get_origin(annotation) in (Union, UnionType):
+        return [inner for argument in annotation.__args__ for inner in _plain(argument)]
+    return [annotation]
+
+
+def _means(model: type[BaseModel], data: Any) -> bool:
+    """Whether a mapping says that it is of this model, where a field ``kind`` tells models apart."""
+    kinds = model.model_fields.get("kind")
+    if kinds is None or not isinstance(data, dict) or get_origin(kinds.annotation) is not Literal:
+        return True
+    return data.get("kind") in get_args(kinds.annotation)
 
 
 def parse_document(text: str, path: str, error: type[InputError]) -> Document:
@@ -179,7 +242,7 @@ def parse_document(text: str, path: str, error: type[InputError]) -> Document:
         where = (
             path if failure.problem_mark is None else ":".join([path, *map(str, _mark(failure.problem_mark))])
         )
-        raise error(f"not valid YAML: {failure.problem}", where=where) from failure
+        raise error(f"not valid YAML: {failure.problem}{_hint(text, failure)}", where=where) from failure
     except yaml.reader.ReaderError as failure:
         line = text.count("\n", 0, failure.position) + 1
         problem = f"the character U+{failure.character:04X}: {failure.reason}"
@@ -190,6 +253,14 @@ def parse_document(text: str, path: str, error: type[InputError]) -> Document:
     if not isinstance(data, dict):
         raise error("the document must be a mapping of fields to values", where=path)
     return Document(path, data, marks)
+
+
+def _hint(text: str, failure: yaml.MarkedYAMLError) -> str:
+    """What helps against a mistake that the rules of YAML make likely."""
+    if failure.problem_mark is None or "but got '{'" not in str(failure.problem):
+        return ""
+    line = text.splitlines()[failure.problem_mark.line]
+    return '; inside of { } and [ ], quote what contains ${...}: "${name}"' if "${" in line else ""
 
 
 def _mark(mark: yaml.Mark) -> tuple[int, int]:

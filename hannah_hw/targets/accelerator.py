@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
+from hannah_hw.documents import Document
 from hannah_hw.errors import TargetError
+from hannah_hw.targets.amounts import Amount
 from hannah_hw.targets.fields import SourcedNumber
 from hannah_hw.targets.hardware import (
     CpuFallback,
@@ -20,6 +25,7 @@ from hannah_hw.targets.hardware import (
 from hannah_hw.targets.models.block import BlockModel
 from hannah_hw.targets.models.closed_form import ClosedFormModel
 from hannah_hw.targets.models.loop_nest import LoopNestModel
+from hannah_hw.targets.params import Param, ParamName, Value, assigned, params_of, resolved
 from hannah_hw.targets.rules import OperatorRule, Rules
 from hannah_hw.targets.schema import Target
 
@@ -49,7 +55,7 @@ class Accelerator(Target):
 
     family: ClassVar[str] = "accelerator"
 
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: dict[ParamName, Param] = Field(default_factory=dict)
     array: MacArray | None = None
     memories: tuple[MemoryLevel, ...] = ()
     dataflow: Dataflow = Dataflow()
@@ -62,6 +68,60 @@ class Accelerator(Target):
     limits: Limits = Limits()
     unsupported: Literal["error", "cpu_fallback"]
     cpu_fallback: CpuFallback | None = None
+
+    _document: Document | None = PrivateAttr(default=None)
+    _assignment: dict[str, Amount] = PrivateAttr(default_factory=dict)
+    _fingerprint: str = PrivateAttr(default="")
+
+    @property
+    def assignment(self) -> Mapping[str, Value]:
+        """Param -> its value, in the base unit of its dimension."""
+        return {name: amount.value for name, amount in self._assignment.items()}
+
+    def with_params(self, given: Mapping[str, Any]) -> Accelerator:
+        """The same file with other values of its params; those that are not given take their defaults.
+
+        Args:
+            given: Param -> value, as the file writes it (``64 KiB``) or in the base unit (65536).
+
+        Raises:
+            TargetError: An unknown param, a value that it does not have, or a description that cannot be with them.
+        """
+        if self._document is not None:
+            return read_accelerator(self._document, given, self._origin)
+        assigned(self.params, given, self.name)
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of what the target says: equal for files that say the same, whatever params led to it."""
+        if not self._fingerprint:
+            said = self.model_dump(mode="json", exclude={"params", "title", "document"})
+            # The order of fields matters: of memories and dimensions it is part of the description.
+            self._fingerprint = hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        return self._fingerprint
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Accelerator:
+        """A copy with changed fields; `with_params` goes back to the file."""
+        copy = super().model_copy(update=update, deep=deep)
+        copy._fingerprint = ""
+        return copy
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Accelerator) and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    @property
+    def label(self) -> str:
+        """Its name, and the params that differ from their defaults: ``npu[pe=16]``."""
+        changed = [
+            f"{name}={str(amount).replace(' ', '')}"
+            for name, amount in self._assignment.items()
+            if amount != self.params[name].default
+        ]
+        return f"{self.name}[{','.join(changed)}]" if changed else self.name
 
     @property
     def kind(self) -> str:
@@ -84,4 +144,33 @@ class Accelerator(Target):
         )
 
 
-__all__ = ["Accelerator", "AcceleratorModel", "OperatorRule"]
+def read_accelerator(document: Document, given: Mapping[str, Any], origin: Path | None = None) -> Accelerator:
+    """The accelerator that a document describes with some values of its params.
+
+    Args:
+        document: As written, with its ``${...}``.
+        given: Param -> value; see `Accelerator.with_params`.
+        origin: Its file.
+
+    Raises:
+        TargetError: The document is no accelerator, or not with these values.
+    """
+    chosen = assigned(params_of(document), given, document.where(("params",)))
+    filled = resolved(document, chosen)
+    try:
+        target = filled.validate(Accelerator, TargetError)
+    except TargetError as failure:
+        if not given:
+            raise
+        values = ", ".join(f"{name} = {chosen[name]}" for name in given)
+        raise TargetError(
+            f"{failure.message}; so it is with {values}",
+            where=failure.where,
+            allowed=failure.allowed,
+            given=failure.given,
+        ) from failure
+    target._document, target._assignment, target._origin = document, chosen, origin
+    return target
+
+
+__all__ = ["Accelerator", "AcceleratorModel", "OperatorRule", "read_accelerator"]

@@ -13,7 +13,7 @@ from hannah_hw import catalog
 from hannah_hw.cores import CORES
 from hannah_hw.documents import Document, parse_document, read_document
 from hannah_hw.errors import TargetError
-from hannah_hw.targets.accelerator import Accelerator
+from hannah_hw.targets.accelerator import Accelerator, read_accelerator
 from hannah_hw.targets.legality import Legality, compile_legality
 from hannah_hw.targets.microcontroller import Microcontroller
 from hannah_hw.targets.schema import Target
@@ -42,8 +42,7 @@ def load_target(name_or_path: str | Path) -> Target:
     """
     name, runtime = split_runtime(str(name_or_path))
     path = catalog.find("targets", name)
-    target = _validated(read_document(path, TargetError))
-    target._origin = path.resolve()
+    target = _validated(read_document(path, TargetError), path.resolve())
     return target if runtime is None else target.using(runtime)
 
 
@@ -62,7 +61,7 @@ def parse_target(text: str, path: str = "<target>") -> Target:
     return _validated(parse_document(text, path, TargetError))
 
 
-def _validated(document: Document) -> Target:
+def _validated(document: Document, origin: Path | None = None) -> Target:
     if document.data.get("format") == "hannah-target/1":
         raise TargetError(
             "the format hannah-target/1 is no longer read; in hannah-target/2 'core' is one of "
@@ -85,7 +84,11 @@ def _validated(document: Document) -> Target:
             allowed=FAMILIES,
             given=str(kind),
         )
-    return document.validate(FAMILIES[kind], TargetError)
+    if FAMILIES[kind] is Accelerator:
+        return read_accelerator(document, {}, origin)
+    target = document.validate(FAMILIES[kind], TargetError)
+    target._origin = origin
+    return target
 
 
 def list_targets() -> list[str]:
