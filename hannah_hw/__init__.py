@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hannah_hw.expected_cost import ExpectedCost
     from hannah_hw.expressions import lazy
     from hannah_hw.graph import ChoiceOp, Op, Tensor, dynamic_depth, get_nodes, scope, search_space
+    from hannah_hw.legalization import Legalized, legalize
     from hannah_hw.lowering import to_onnx
     from hannah_hw.parameters import (
         CategoricalParameter,
@@ -42,6 +43,7 @@ _HOMES = {
     "FloatScalarParameter": "parameters",
     "HannahError": "errors",
     "IntScalarParameter": "parameters",
+    "Legalized": "legalization",
     "Op": "graph",
     "Search": "search",
     "SearchSpace": "spaces",
@@ -54,6 +56,7 @@ _HOMES = {
     "estimate_population": "estimation",
     "get_nodes": "graph",
     "lazy": "expressions",
+    "legalize": "legalization",
     "load_space": "spaces",
     "load_target": "targets",
     "scope": "graph",
@@ -76,6 +79,7 @@ __all__ = [
     "FloatScalarParameter",
     "HannahError",
     "IntScalarParameter",
+    "Legalized",
     "Op",
     "Search",
     "SearchSpace",
@@ -88,6 +92,7 @@ __all__ = [
     "estimate_population",
     "get_nodes",
     "lazy",
+    "legalize",
     "load_space",
     "load_target",
     "scope",

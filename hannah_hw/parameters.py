@@ -114,7 +114,7 @@ class Parameter(Expression):
         if self.default not in copy.levels:
             before = self.levels.index(self.default)
             nearest = min(range(len(positions)), key=lambda index: abs(positions[index] - before))
-            copy.default = copy.levels[nearest if self.ordered else 0]
+            copy.default = copy.levels[nearest if self.ordered or self.numeric else 0]
         if self.weights is not None:
             left = self.weights[list(positions)]
             copy.weights = left / left.sum()

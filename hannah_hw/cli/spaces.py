@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -17,9 +17,13 @@ from hannah_hw.errors import InputError
 from hannah_hw.wording import printable
 
 if TYPE_CHECKING:
+    from hannah_hw.legalization import Legalized
     from hannah_hw.spaces import SearchSpace
     from hannah_hw.spaces.counting import Count
     from hannah_hw.spaces.summary import SpaceSummary
+
+#: Most values that a table lists one by one.
+_LISTED: Final = 8
 
 app = typer.Typer(no_args_is_help=True, help="The search spaces: families of networks.")
 
@@ -125,6 +129,29 @@ def sample(
     emit(document, as_json, lambda: table(("candidate", "MACs", "parameters"), lines, right=(1, 2)))
 
 
+@app.command("legalize")
+def legalize(
+    space: SpaceArgument,
+    target: Annotated[
+        str, typer.Option("--target", "-t", metavar="TARGET", help="A name of `targets list`, or a path.")
+    ],
+    options: OptionsOption = None,
+    allow_code: CodeOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Narrow a search space to what a target can run, and show what was removed by which rule.
+
+    A search does this by itself, unless its configuration says `legalize: false`.
+
+    - `hannah-hw spaces legalize nas_bench_201 --target stm32l4r5zi:cmsis_nn`
+    - `hannah-hw spaces legalize my.py --target my_chip.yaml --json`
+    """
+    from hannah_hw.legalization import legalize
+
+    found = legalize(_load(space, options, allow_code), target)
+    emit(found.to_dict(), as_json, lambda: _render_legalized(found))
+
+
 @app.command("schema")
 def schema(as_json: JsonOption = False) -> None:
     """Print the JSON Schema of YAML search spaces, for editors; `--json` changes nothing.
@@ -192,6 +219,41 @@ def _render(summary: SpaceSummary) -> None:
         for text, nodes in summary.conditions.items():
             others = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
             write(printable(f"  {text}, at {nodes[0]}{others}"))
+
+
+def _render_legalized(found: Legalized) -> None:
+    write(str(found))
+    if found.removed:
+        write("")
+        rows = [
+            (
+                removal.parameter,
+                _listing(removal.values),
+                _listing(removal.left),
+                "; ".join(dict.fromkeys(rule.text for rule in removal.rules)),
+            )
+            for removal in found.removed
+        ]
+        table(("parameter", "removed", "left", "rule"), rows)
+    parts = (
+        ("Conditions that samples and variations keep:", found.conditions),
+        ("Left to pricing, as no network was found that keeps them:", found.priced),
+    )
+    for title, rules in parts:
+        if rules:
+            write(f"\n{title}")
+        for rule in rules:
+            write(printable(f"  {rule}"))
+    if found.before != found.after:
+        write(
+            f"\nassignments  {_number(found.before, 'infinitely many')} -> {_number(found.after, 'infinitely many')}"
+        )
+
+
+def _listing(values: Sequence[object]) -> str:
+    """Some values, the middle of many left out."""
+    texts = [str(value) for value in values]
+    return ", ".join(texts if len(texts) <= _LISTED else [*texts[:3], "...", texts[-1]])
 
 
 def _candidates(count: Count | None) -> str:
