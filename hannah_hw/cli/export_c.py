@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hannah_hw.cli.output import say
 from hannah_hw.cores import CORES, Core, core_named
 from hannah_hw.errors import EvaluationError, InputError, UnsupportedError
 from hannah_hw.quantities import format_bytes
@@ -133,12 +134,18 @@ def project_of(model: Path, out: Path, options: Options) -> Exported:
     """
     from hannah_hw.firmware.building import build, write_sizes
     from hannah_hw.firmware.network import read_network
-    from hannah_hw.firmware.project import generate
+    from hannah_hw.firmware.project import generate, own_runtime
     from hannah_hw.targets import load_target, microcontroller
 
     target = None
     if options.target is not None:
         target = microcontroller(load_target(options.target), "a C project")
+        used = own_runtime(target)
+        if used.label != target.label:
+            say(
+                f"warning: a C project has our own kernels, so its time is what {used.label} is estimated at, not "
+                f"{target.label}"
+            )
     network = read_network(_int8(model, options.calibration), shapes=options.shapes)
     try:
         project = generate(
@@ -198,4 +205,7 @@ def _int8(model: Path, calibration: str | None) -> Path | ModelProto:
         return model
     from hannah_hw.measure.models import int8_model
 
-    return int8_model(model, calibration).source
+    found = int8_model(model, calibration)
+    if found.ranges == "the model's":
+        say(f"warning: {model} is int8 already, so --calibration is not used")
+    return found.source

@@ -201,4 +201,8 @@ def _explain(error: CompilerError, memory: MemoryMap, title: str) -> None:
         if region in over
     ]
     if parts:
-        raise EvaluationError(f"{title} needs {'; '.join(parts)}", kind="memory") from error
+        raise EvaluationError(
+            f"{title} needs {'; '.join(parts)}: take a network with fewer weights (flash) or smaller activations "
+            "(RAM), or a chip with more",
+            kind="memory",
+        ) from error

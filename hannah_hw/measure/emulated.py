@@ -226,7 +226,7 @@ def check_sizes(sizes: Sizes, stack_bytes: int, target: Microcontroller) -> None
     if needed > target.ram_bytes:
         raise EvaluationError(
             f"the firmware needs {needed:,} bytes of RAM, {stack_bytes:,} of them stack, and {target.name} has "
-            f"{target.ram_bytes:,}",
+            f"{target.ram_bytes:,}; take a network with narrower layers or smaller images, or a chip with more",
             kind="memory",
         )
 

@@ -162,3 +162,13 @@ def test_doctor_names_the_compilers(capsys: pytest.CaptureFixture[str]) -> None:
     found = document(capsys)["compilers"]
     assert found["this machine"] == [compiler.version for compiler in available(None)]
     assert found["Cortex-M"][0].startswith("zig ")
+
+
+def test_what_is_not_used_is_said(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ("--target", "stm32l4r5zi:cmsis_nn", "--calibration", "random", "--out", tmp_path)
+    assert export(model, "--to", "c", *given) == 0
+    said = capsys.readouterr().err
+    assert "estimated at, not stm32l4r5zi:cmsis_nn" in said
+    assert "int8 already, so --calibration is not used" in said
+    assert export(model, "--to", "c", "--target", "stm32l4r5zi", "--out", tmp_path) == 0
+    assert "warning" not in capsys.readouterr().err
