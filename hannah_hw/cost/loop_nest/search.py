@@ -1,0 +1,317 @@
+"""The best temporal mapping of each of many cases.
+
+Every ordering of a case is tried where there are at most `EXHAUSTIVE`; beyond, orders that keep one operand in place
+and random ones start a beam search: all exchanges of two loops of the best orders so far, until none of those is new.
+Then the best of them are priced with other allocations. The allocation rule fills memories from the array outwards,
+and a tensor that it keeps whole is loaded before the first operation; with half of a memory the tile is smaller and
+its loading overlaps with computation. Neither is always better, so both are tried.
+
+Rows of all cases go through the evaluation together, in batches of a few thousand, so that memory does not grow with
+the number of cases. What is found for a case does not depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hannah_hw.cost.accelerators.layers import BoolArray, FloatArray, IntArray
+from hannah_hw.cost.loop_nest.allocate import allocate
+from hannah_hw.cost.loop_nest.evaluate import evaluate
+from hannah_hw.cost.loop_nest.hierarchy import Hierarchy
+from hannah_hw.cost.loop_nest.orderings import (
+    MOST_LOOPS,
+    Orders,
+    batches,
+    count,
+    enumerated,
+    keys,
+    starts,
+    swapped,
+)
+from hannah_hw.cost.loop_nest.states import PAD
+from hannah_hw.cost.loop_nest.tables import Tables
+from hannah_hw.errors import InputError, TargetError
+
+Objective = Literal["cycles", "energy", "edp"]
+
+#: Fractions of memories that an allocation may fill.
+Fill = Mapping[str, float]
+
+#: Most orderings of a case that are all tried: those of seven different loops.
+EXHAUSTIVE: Final = 5040
+
+#: Orders whose exchanges are tried next, random orders beside the stationary ones, and most rounds of the beam search.
+_BEAM: Final = 8
+_RANDOM: Final = 16
+_ROUNDS: Final = 8
+
+#: Orderings of a case that are tried with other allocations: the best with full memories.
+_REFILLED: Final = 128
+
+#: Rows of a batch: enough that the cost of a call does not count, few enough to stay in the cache.
+_ROWS: Final = 8192
+
+#: Figures that differ by less are equal, whatever the order in which they were summed.
+_EQUAL: Final = 1e-12
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best mappings of M cases.
+
+    Attributes:
+        orders: (loops, M) orderings.
+        positions: (levels, M) loops held at and below each level.
+        cycles: (M,), infinite where no mapping fits.
+        energy_pj: (M,).
+        tried: (M,) mappings that were priced.
+    """
+
+    orders: Orders
+    positions: NDArray[np.int8]
+    cycles: FloatArray
+    energy_pj: FloatArray
+    tried: IntArray
+
+    @property
+    def fits(self) -> BoolArray:
+        """(M,) whether any mapping fits."""
+        return np.isfinite(self.cycles)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """B orderings, each with its best allocation."""
+
+    cases: IntArray
+    orders: Orders
+    positions: NDArray[np.int8]
+    cycles: FloatArray
+    energy_pj: FloatArray
+    tried: IntArray
+
+    def at(self, chosen: BoolArray | IntArray) -> _Rows:
+        return _Rows(
+            self.cases[chosen],
+            self.orders[:, chosen],
+            self.positions[:, chosen],
+            self.cycles[chosen],
+            self.energy_pj[chosen],
+            self.tried[chosen],
+        )
+
+    def and_those(self, other: _Rows) -> _Rows:
+        return _Rows(
+            np.concatenate([self.cases, other.cases]),
+            np.concatenate([self.orders, other.orders], axis=1),
+            np.concatenate([self.positions, other.positions], axis=1),
+            np.concatenate([self.cycles, other.cycles]),
+            np.concatenate([self.energy_pj, other.energy_pj]),
+            np.concatenate([self.tried, other.tried]),
+        )
+
+
+def criteria(
+    objective: Objective, cycles: FloatArray, energy_pj: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """What is to be least, and what decides between equals."""
+    if objective == "cycles":
+        return cycles, np.where(np.isnan(energy_pj), np.inf, energy_pj)
+    if objective == "energy":
+        return energy_pj, cycles
+    return cycles * energy_pj, cycles
+
+
+def better(one: tuple[FloatArray, FloatArray], other: tuple[FloatArray, FloatArray]) -> BoolArray:
+    """Whether the first of two pairs of criteria is the better one; not where they are equal."""
+    first, second = one
+    least, then = other
+    found: BoolArray = (first < least * (1 - _EQUAL)) | (
+        (first <= least * (1 + _EQUAL)) & (second < then * (1 - _EQUAL))
+    )
+    return found
+
+
+def fills(hierarchy: Hierarchy) -> tuple[Fill, ...]:
+    """Allocations that are tried beside full memories: each bounded memory half full, then all of them."""
+    outermost = {chain[-1] for chain in hierarchy.chains.values()}
+    inner = [
+        memory.name
+        for place, memory in enumerate(hierarchy.memories)
+        if memory.size_bits is not None and not (place in outermost and len(memory.holds) == 1)
+    ]
+    single: list[Fill] = [{name: 0.5} for name in inner]
+    return (*single, dict.fromkeys(inner, 0.5)) if len(inner) > 1 else tuple(single)
+
+
+def search(
+    tables: Tables,
+    objective: Objective = "cycles",
+    allocations: Sequence[Fill] | None = None,
+    *,
+    exhaustive: int = EXHAUSTIVE,
+    seed: int = 0,
+) -> Found:
+    """The best mapping of every case.
+
+    Equals in the objective are decided by the other figure (cycles by energy, energy and their product by cycles),
+    then by the order of allocations, full memories first, then by the lexicographically first ordering.
+
+    Args:
+        tables: Tables of M cases.
+        objective: What is to be least; ``edp`` is energy x cycles.
+        allocations: Fills to try beside full memories; None: those of `fills`.
+        exhaustive: Most orderings of a case that are all tried.
+        seed: Of random orders of the other cases.
+
+    Raises:
+        InputError: An unknown objective, or more loops than `MOST_LOOPS`.
+        TargetError: An objective with energy on a target that does not know it.
+    """
+    if objective not in get_args(Objective):
+        raise InputError(
+            f"{objective!r} is no objective", where="objective", allowed=get_args(Objective), given=objective
+        )
+    _check_energy(tables.hierarchy, objective)
+    loops = int(tables.loops.max(initial=0))
+    if loops > MOST_LOOPS:
+        raise InputError(f"{loops} loop factors; ask for at most {MOST_LOOPS}", where="factors")
+    total = len(tables)
+    found = Found(
+        orders=np.full((loops, total), PAD, np.uint8),
+        positions=np.zeros((len(tables.levels), total), np.int8),
+        cycles=np.full(total, np.inf),
+        energy_pj=np.full(total, np.inf),
+        tried=np.zeros(total, np.int64),
+    )
+    tries = fills(tables.hierarchy) if allocations is None else tuple(allocations)
+    number = count(tables.repeats)
+    whole = np.flatnonzero(number <= exhaustive)
+    for part in batches(number[whole], _ROWS):
+        rows = _priced(tables, *enumerated(tables.repeats, whole[part], loops))
+        _finish(tables, rows, objective, tries, found)
+    sampled = np.flatnonzero(number > exhaustive)
+    for part in batches(np.full(len(sampled), _BEAM * loops * loops // 2), _ROWS):
+        rows = _beam(tables, sampled[part], loops, objective, seed)
+        _finish(tables, rows, objective, tries, found)
+    return found
+
+
+def _finish(tables: Tables, rows: _Rows, objective: Objective, tries: Sequence[Fill], found: Found) -> None:
+    """Try other allocations of the best rows of each case, and enter the best."""
+    begins = np.flatnonzero(np.diff(rows.cases, prepend=-1))
+    found.tried[rows.cases[begins]] = np.add.reduceat(rows.tried, begins)
+    if tries:
+        rows = rows.at(_leading(rows, objective, _REFILLED))
+        rows.tried[:] = 0
+        _refilled(tables, rows, objective, tries)
+        begins = np.flatnonzero(np.diff(rows.cases, prepend=-1))
+        found.tried[rows.cases[begins]] += np.add.reduceat(rows.tried, begins)
+    _note(found, rows, begins, objective)
+
+
+def _check_energy(hierarchy: Hierarchy, objective: Objective) -> None:
+    known = [hierarchy.array.mac_pj]
+    for memory in hierarchy.memories:
+        known += [memory.read_pj, memory.write_pj]
+    if objective != "cycles" and np.isnan(known).any():
+        raise TargetError(
+            f"mappings of least {objective} need the energy of every memory and of a multiply-accumulate; "
+            "give read_pj, write_pj and mac_pj, or take objective: cycles",
+            where=hierarchy.name,
+        )
+
+
+def _priced(tables: Tables, cases: IntArray, orders: Orders) -> _Rows:
+    """Orderings with full memories."""
+    costs = evaluate(tables, cases, orders)
+    tried = np.ones(len(cases), np.int64)
+    return _Rows(cases, orders, costs.positions, costs.cycles, costs.energy_pj, tried)
+
+
+def _refilled(tables: Tables, rows: _Rows, objective: Objective, tries: Sequence[Fill]) -> None:
+    """Give rows better allocations where there are some; counts them."""
+    full = rows.positions.copy()
+    for fill in tries:
+        other = allocate(tables, rows.cases, rows.orders, fill)
+        chosen = np.flatnonzero(other.fits & (other.positions != full).any(axis=0))
+        if not len(chosen):
+            continue
+        rows.tried[chosen] += 1
+        costs = evaluate(tables, rows.cases[chosen], rows.orders[:, chosen], other.positions[:, chosen])
+        gains = better(
+            criteria(objective, costs.cycles, costs.energy_pj),
+            criteria(objective, rows.cycles[chosen], rows.energy_pj[chosen]),
+        )
+        won = chosen[gains]
+        rows.positions[:, won] = other.positions[:, won]
+        rows.cycles[won], rows.energy_pj[won] = costs.cycles[gains], costs.energy_pj[gains]
+
+
+def _leading(rows: _Rows, objective: Objective, number: int) -> BoolArray:
+    """Whether a row is among the best of its case; of equals the first ones. Rows are sorted by case."""
+    first, second = criteria(objective, rows.cycles, rows.energy_pj)
+    begins = np.flatnonzero(np.diff(rows.cases, prepend=-1))
+    ends = np.append(begins[1:], len(rows.cases))
+    found = np.ones(len(rows.cases), np.bool_)
+    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+        if end - begin > number:
+            ranked = np.lexsort((second[begin:end], first[begin:end]))
+            found[begin + ranked[number:]] = False
+    return found
+
+
+def _note(found: Found, rows: _Rows, begins: IntArray, objective: Objective) -> None:
+    """Enter the best row of each case."""
+    cases = rows.cases[begins]
+    chosen = _first_best(begins, *criteria(objective, rows.cycles, rows.energy_pj))
+    found.orders[:, cases] = rows.orders[:, chosen]
+    found.positions[:, cases] = rows.positions[:, chosen]
+    found.cycles[cases] = rows.cycles[chosen]
+    found.energy_pj[cases] = rows.energy_pj[chosen]
+
+
+def _first_best(begins: IntArray, first: FloatArray, second: FloatArray) -> IntArray:
+    """The best row of each run of rows, the first one of equals."""
+    lengths = np.diff(begins, append=len(first))
+    least = np.minimum.reduceat(first, begins) * (1 + _EQUAL)
+    tied = np.flatnonzero(first <= np.repeat(least, lengths))
+    run = np.repeat(np.arange(len(begins)), lengths)[tied]
+    then = second[tied]
+    begins = np.flatnonzero(np.diff(run, prepend=-1))
+    least = np.minimum.reduceat(then, begins) * (1 + _EQUAL)
+    chosen = then <= least[run]
+    tied, run = tied[chosen], run[chosen]
+    best: IntArray = tied[np.flatnonzero(np.diff(run, prepend=-1))]
+    return best
+
+
+def _beam(tables: Tables, cases: IntArray, loops: int, objective: Objective, seed: int) -> _Rows:
+    """Good orderings of cases that have too many to try all; sorted by case, then as orderings."""
+    first = int(cases[0])
+
+    def unseen(which: IntArray, orders: Orders, known: IntArray) -> tuple[_Rows, IntArray]:
+        key, place = np.unique(keys(which - first, orders), return_index=True)
+        new = ~np.isin(key, known)
+        return _priced(tables, which[place[new]], orders[:, place[new]]), key[new]
+
+    begin = starts(tables.kinds, tables.repeats, cases, loops, _RANDOM, seed)
+    rows, known = unseen(*begin, np.empty(0, np.int64))
+    expanded = np.zeros(len(known), np.bool_)
+    for _ in range(_ROUNDS):
+        opened = _leading(rows, objective, _BEAM) & ~expanded
+        if not opened.any():
+            break
+        expanded |= opened
+        source, orders = swapped(rows.orders[:, opened], tables.loops[rows.cases[opened]])
+        fresh, key = unseen(rows.cases[opened][source], orders, known)
+        rows, known = rows.and_those(fresh), np.concatenate([known, key])
+        expanded = np.concatenate([expanded, np.zeros(len(key), np.bool_)])
+        ranked = np.argsort(known)
+        rows, known, expanded = rows.at(ranked), known[ranked], expanded[ranked]
+    return rows
