@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from hannah_hw.errors import InputError
 from hannah_hw.targets.fields import Bytes, SourcedNumber, Strict
+from hannah_hw.targets.limits import parse_limit
 
 #: Input activations, weights, output activations.
 Operand = Literal["I", "W", "O"]
@@ -112,11 +114,23 @@ class Limits(Strict):
         layers: Kernels of one inference.
         ram_bytes: Peak of live activations.
         flash_bytes: Weights and biases.
+        when: Conditions over totals of the network that must hold for it to run; see `hannah_hw.targets.limits`.
     """
 
     layers: _Positive | None = None
     ram_bytes: Bytes | None = None
     flash_bytes: Bytes | None = None
+    when: tuple[str, ...] = ()
+
+    @field_validator("when")
+    @classmethod
+    def _parses(cls, conditions: tuple[str, ...]) -> tuple[str, ...]:
+        for condition in conditions:
+            try:
+                parse_limit(condition)
+            except InputError as failure:
+                raise ValueError(str(failure)) from failure
+        return conditions
 
 
 class CpuFallback(Strict):
