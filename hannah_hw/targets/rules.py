@@ -16,19 +16,16 @@ from hannah_hw.targets.legality import Predicate
 from hannah_hw.workload.table import KERNEL_KINDS
 
 
-class OperatorRule(Strict):
-    """Kernels that the target can run.
+class KernelPattern(Strict):
+    """Some kernels.
 
     Attributes:
         match: Kernel kind, or several.
         when: Conditions over the kernel columns, all of which must hold; see `hannah_hw.targets.legality`.
-        unit: Of an accelerator, what runs them; None: the array, if the target's cost model prices their kind on it,
-            else the vector unit.
     """
 
     match: str | tuple[str, ...]
     when: tuple[str, ...] = ()
-    unit: Literal["array", "vector", "cpu"] | None = None
 
     @field_validator("when")
     @classmethod
@@ -53,6 +50,17 @@ class OperatorRule(Strict):
     def kinds(self) -> tuple[str, ...]:
         """The kernel kinds it speaks of."""
         return (self.match,) if isinstance(self.match, str) else self.match
+
+
+class OperatorRule(KernelPattern):
+    """Kernels that the target can run.
+
+    Attributes:
+        unit: Of an accelerator, what runs them; None: the array, if the target's cost model prices their kind on it,
+            else the vector unit.
+    """
+
+    unit: Literal["array", "vector", "cpu"] | None = None
 
 
 _WEIGHTS: Final = "weight_bits == 8"

@@ -1,0 +1,182 @@
+"""What closed forms read of an accelerator, and what they count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hannah_hw.errors import TargetError
+from hannah_hw.targets import Accelerator
+from hannah_hw.targets.hardware import MemoryLevel, Operand
+
+FloatArray = NDArray[np.float64]
+Direction = Literal["read", "write"]
+#: Operand and direction -> (M,) bits.
+Traffic = Mapping[tuple[Operand, Direction], FloatArray]
+
+OPERANDS: Final[tuple[Operand, ...]] = ("I", "W", "O")
+
+
+@dataclass(frozen=True)
+class Level:
+    """One memory.
+
+    Attributes:
+        name: Its name.
+        capacity: Bytes of all its instances; infinite without a bound.
+        instances: How many of them there are.
+        read_bits: Bits a cycle that one instance reads.
+        write_bits: Bits a cycle that one instance writes.
+        shared: Whether reads and writes take the same ports.
+        read_pj: Picojoules of reading a word of ``read_bits``; NaN: not known.
+        write_pj: Picojoules of writing a word of ``write_bits``; NaN: not known.
+    """
+
+    name: str
+    capacity: float
+    instances: int
+    read_bits: int
+    write_bits: int
+    shared: bool
+    read_pj: float
+    write_pj: float
+
+    def cycles(self, read: FloatArray, write: FloatArray) -> FloatArray:
+        """(M,) cycles in which one instance moves (M,) bits."""
+        reading, writing = read / max(self.read_bits, 1), write / max(self.write_bits, 1)
+        return reading + writing if self.shared else np.maximum(reading, writing)
+
+    def energy(self, bits: FloatArray, direction: Direction) -> FloatArray:
+        """(M,) picojoules of moving (M,) bits in whole words or parts of them."""
+        if direction == "read":
+            return bits / max(self.read_bits, 1) * self.read_pj
+        return bits / max(self.write_bits, 1) * self.write_pj
+
+
+@dataclass(frozen=True)
+class Machine:
+    """An accelerator as closed forms see it.
+
+    Attributes:
+        name: Of the target.
+        dims: Dimension of the array -> its size, in the order of the file; empty without an array.
+        mac_pj: Picojoules of a multiply-accumulate; NaN: not known.
+        partial_sum_bits: Bits of a sum that is not complete.
+        near: Operand -> the memory nearest to the array that holds it.
+        far: Operand -> the outermost memory that holds it, where that is another one.
+        settings: Figures of the model's ``settings``.
+    """
+
+    name: str
+    dims: Mapping[str, int]
+    mac_pj: float
+    partial_sum_bits: int
+    near: Mapping[Operand, Level]
+    far: Mapping[Operand, Level]
+    settings: Mapping[str, float]
+
+    @classmethod
+    def of(cls, target: Accelerator, settings: Mapping[str, float]) -> Machine:
+        """What an accelerator says.
+
+        Args:
+            target: The accelerator.
+            settings: Figures of its model.
+        """
+        array = target.array
+        sizes = dict(array.dims) if array is not None else {}
+        near: dict[Operand, Level] = {}
+        far: dict[Operand, Level] = {}
+        for memory in target.memories:
+            level = _level(memory, sizes)
+            for operand in memory.holds:
+                if operand in near:
+                    far[operand] = level
+                else:
+                    near[operand] = level
+        return cls(
+            name=target.name,
+            dims=sizes,
+            mac_pj=np.nan if array is None or array.mac_pj is None else array.mac_pj.value,
+            partial_sum_bits=16 if array is None else array.partial_sum_bits,
+            near=near,
+            far=far,
+            settings=settings,
+        )
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers of the array; 0 without one."""
+        return int(np.prod(list(self.dims.values()))) if self.dims else 0
+
+    def sides(self) -> tuple[int, int]:
+        """Rows and columns of a two-dimensional array.
+
+        Raises:
+            TargetError: The array has not two dimensions.
+        """
+        if len(self.dims) != 2:
+            raise TargetError(
+                f"this closed form is of an array with two dimensions, and 'array.dims' has {len(self.dims)}",
+                where=f"{self.name}: array.dims",
+                allowed=("{rows: 16, columns: 16}",),
+            )
+        rows, columns = self.dims.values()
+        return rows, columns
+
+    def setting(self, name: str) -> float:
+        """One figure of the model.
+
+        Raises:
+            TargetError: The target's file does not give it.
+        """
+        if name not in self.settings:
+            raise TargetError(
+                f"the closed form needs the figure {name!r}",
+                where=f"{self.name}: model.settings",
+                allowed=(f"{name}: {{value: ..., source: ..., reference: ...}}",),
+            )
+        return self.settings[name]
+
+
+def _level(memory: MemoryLevel, sizes: Mapping[str, int]) -> Level:
+    readers = [port for port in memory.ports if port.kind != "write"]
+    writers = [port for port in memory.ports if port.kind != "read"]
+    instances = int(
+        np.prod([size for name, size in sizes.items() if name not in memory.served], dtype=np.int64)
+    )
+    return Level(
+        name=memory.name,
+        capacity=np.inf if memory.size is None else float(memory.size * instances),
+        instances=instances,
+        read_bits=sum(port.max_bits for port in readers),
+        write_bits=sum(port.max_bits for port in writers),
+        shared=any(port.kind == "read_write" for port in memory.ports),
+        read_pj=np.nan if memory.read_pj is None else memory.read_pj.value,
+        write_pj=np.nan if memory.write_pj is None else memory.write_pj.value,
+    )
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a closed form counts for M layers.
+
+    Attributes:
+        cycles: Part -> (M,) clock cycles; they add up.
+        near: Bits between the array and the nearest memories.
+        far: Bits at the outermost memories; what they deliver is written to the nearest ones.
+        energy: Part -> (M,) picojoules, of a form that knows them itself; None: from the traffic.
+        failed: (M,) index into ``rules`` of a layer that cannot run, else -1; None: all can.
+        rules: Why a layer cannot run.
+    """
+
+    cycles: Mapping[str, FloatArray]
+    near: Traffic = field(default_factory=dict)
+    far: Traffic = field(default_factory=dict)
+    energy: Mapping[str, FloatArray] | None = None
+    failed: NDArray[np.int16] | None = None
+    rules: tuple[str, ...] = ()
