@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,7 @@ def replayed(hierarchy: Hierarchy, rows, mode="zigzag"):
             wanted(
                 hierarchy.array,
                 {
-                    dimension: {loop: int(units) for loop, units in loops.items()}
+                    dimension: {loop: math.ceil(units) for loop, units in loops.items()}
                     for dimension, loops in json.loads(row["spatial_mapping"]).items()
                 },
             )

@@ -68,19 +68,32 @@ def random_layer(generator: random.Random, dilated: bool = False) -> dict[str, i
 class Peer:
     """ZigZag on one accelerator."""
 
-    def __init__(self, path, unrolling):
-        """Load an accelerator.
-
-        Args:
-            path: Its YAML.
-            unrolling: Array dimension -> loop -> units.
-        """
+    def __init__(self, path):
+        """Load an accelerator from its YAML."""
         self.accelerator = AcceleratorParserStage.parse_accelerator(str(path))
-        self.unrolling = unrolling
         self.seconds = 0.0
 
-    def node(self, layer):
-        """ZigZag's layer, its unrolling in both of ZigZag's forms."""
+    def random_unrolling(self, generator: random.Random):
+        """One or two loops on every dimension of the array; a loop may come on several."""
+        found = {}
+        for dimension, units in self.accelerator.operational_array.dimension_sizes.items():
+            found[str(dimension)] = {}
+            left = units
+            for loop in generator.sample(
+                ["K", "C", "OX", "OY", "G", "FX", "FY"], generator.choice([1, 1, 2])
+            ):
+                taken = min(generator.choice([2, 3, 4, 5, 7, 8, 12, 16, 32]), left)
+                found[str(dimension)][loop] = taken
+                left //= taken
+        return found
+
+    def node(self, layer, unrolling):
+        """ZigZag's layer, its unrolling in both of ZigZag's forms.
+
+        Args:
+            layer: Sizes and strides.
+            unrolling: Array dimension -> loop -> units.
+        """
         loops = {
             "id": 0,
             "name": "layer",
@@ -108,7 +121,7 @@ class Peer:
             "memory_operand_links": {"O": "O", "W": "I2", "I": "I1"},
             "spatial_mapping": {
                 dimension: [f"{loop}, {units}" for loop, units in own.items()]
-                for dimension, own in self.unrolling.items()
+                for dimension, own in unrolling.items()
             },
         }
         workload, mappings = WorkloadValidator([loops]), MappingValidator([mapping])
@@ -122,12 +135,12 @@ class Peer:
         conversion = SpatialMappingConversionStage([None], accelerator=self.accelerator, layer=node)
         return node, *conversion.convert_user_spatial_mapping(node.spatial_mapping)
 
-    def rows(self, layer, generator: random.Random, count: int, limit: int = 6):
+    def rows(self, layer, unrolling, generator: random.Random, count: int, limit: int = 6):
         """Results of some random orderings of a layer, ZigZag's allocation of each.
 
         Orderings whose tiles do not fit give a row without results.
         """
-        node, average, floored = self.node(layer)
+        node, average, floored = self.node(layer, unrolling)
         engine = LomaEngine(
             accelerator=self.accelerator,
             layer=node,
