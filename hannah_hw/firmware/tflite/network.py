@@ -15,6 +15,7 @@ up in tables of its own: results differ by a step now and then.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from hannah_hw.firmware.layers import Layer, Network
@@ -28,6 +29,21 @@ from hannah_hw.firmware.tflite.grids import regridded
 _FLAT: Final = ("linear", "softmax")
 
 
+@dataclass(frozen=True)
+class TfliteModel:
+    """A network as a .tflite file.
+
+    Attributes:
+        content: Of the file.
+        layers: For each of its operators the name of the layer that it is of.
+        network: The network on the file's grids.
+    """
+
+    content: bytes
+    layers: tuple[str, ...]
+    network: Network
+
+
 def to_tflite(network: Network) -> bytes:
     """The content of a .tflite file with int8 inputs and outputs, channels last.
 
@@ -38,6 +54,11 @@ def to_tflite(network: Network) -> bytes:
         UnsupportedError: TFLite has no operator for a layer; the message names it and says why.
         MissingExtraError: ``tflite`` is not installed.
     """
+    return tflite_model(network).content
+
+
+def tflite_model(network: Network) -> TfliteModel:
+    """A .tflite file, and which layer each of its operators is of; see `to_tflite`."""
     network = regridded(network)
     graph = Graph(network, TfliteFile(network.name))
     for index in network.inputs:
@@ -45,12 +66,14 @@ def to_tflite(network: Network) -> bytes:
             network.values[index].name, _input_shape(network, index), graph.grid(index)
         )
         graph.file.inputs.append(graph.tensors[index])
+    owners: list[str] = []
     for layer in network.layers:
         if layer.kind not in _KINDS:
             raise refused(layer, "nothing there computes it in int8")
         _KINDS[layer.kind](graph, layer)
+        owners += [layer.name] * (len(graph.file.operators) - len(owners))
     graph.file.outputs += [graph.tensors[index] for index in network.outputs]
-    return graph.file.serialise()
+    return TfliteModel(graph.file.serialise(), tuple(owners), network)
 
 
 def _input_shape(network: Network, index: int) -> tuple[int, ...]:
