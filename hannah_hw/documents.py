@@ -147,6 +147,7 @@ class Document:
                 message = f"unknown field {given!r}"
             elif first["type"] == "missing":
                 message = f"the field {field[-1]!r} is missing"
+                allowed = _words(model, field, self.data)
             else:
                 message = saying(first) + self._computed(field)
             raise error(message, where=self.where(field), allowed=allowed, given=given) from failure
@@ -177,16 +178,32 @@ def _deepest(found: Sequence[Any], data: Any) -> Any:
 
 def _siblings(model: type[BaseModel], path: Path_, document: Any) -> list[str]:
     """Field names that are allowed at a path of a pydantic model; empty where they are free."""
+    fields: set[str] = set()
+    for candidate in _readings(model, path, document):
+        fields |= {field.alias or name for name, field in candidate.model_fields.items()}
+    return sorted(fields)
+
+
+def _words(model: type[BaseModel], field: Path_, document: Any) -> list[str]:
+    """The words that a field may be; none where it may be something else."""
+    words: list[str] = []
+    for candidate in _readings(model, field[:-1], document):
+        for reading in _inside(candidate, field[-1]):
+            if get_origin(reading) is not Literal:
+                return []
+            words += map(str, get_args(reading))
+    return words
+
+
+def _readings(model: type[BaseModel], path: Path_, document: Any) -> list[type[BaseModel]]:
+    """The models that what is at a path of a document may be."""
     readings: list[Any] = [model]
     data: Any = document
     for part in path:
         readings = [inner for reading in readings for inner in _inside(reading, part)]
         data = data[part] if data is not None else None
-    fields: set[str] = set()
-    for candidate in readings:
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel) and _means(candidate, data):
-            fields |= {field.alias or name for name, field in candidate.model_fields.items()}
-    return sorted(fields)
+    models = [reading for reading in readings if isinstance(reading, type) and issubclass(reading, BaseModel)]
+    return [candidate for candidate in models if _means(candidate, data)]
 
 
 def _inside(reading: Any, part: str | int) -> list[Any]:

@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr
 from hannah_hw.documents import Document
 from hannah_hw.errors import TargetError
 from hannah_hw.targets.amounts import Amount
+from hannah_hw.targets.consistency import check
 from hannah_hw.targets.fields import SourcedNumber
 from hannah_hw.targets.hardware import (
     CpuFallback,
@@ -159,6 +160,7 @@ def read_accelerator(document: Document, given: Mapping[str, Any], origin: Path 
     filled = resolved(document, chosen)
     try:
         target = filled.validate(Accelerator, TargetError)
+        check(target, filled.where)
     except TargetError as failure:
         if not given:
             raise

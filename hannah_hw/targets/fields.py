@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from hannah_hw.errors import InputError
-from hannah_hw.quantities import parse_quantity
+from hannah_hw.quantities import format_bytes, parse_quantity
 
 #: Where a figure comes from. ``document``: a data sheet or manual; ``published``: somebody's measurement;
 #: ``measured``: our own; ``fitted``: adjusted to published or measured figures; ``assumed``: nobody's.
@@ -39,6 +39,21 @@ def _schema(example: str) -> WithJsonSchema:
 
 #: A whole number of bytes; files may write ``64 KiB``.
 Bytes = Annotated[int, BeforeValidator(_quantity("bytes")), Field(ge=0), _schema("64 KiB")]
+
+
+def _with_unit(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(
+            f"{value} has no unit, and some tools count bits: write {format_bytes(value)!r} if it is bytes, "
+            f"{format_bytes(value / 8)!r} if it is bits"
+        )
+    return _quantity("bytes")(value)
+
+
+#: Bytes of a memory. Files of other tools count bits, so a number needs its unit: ``64 KiB``.
+Size = Annotated[
+    int, BeforeValidator(_with_unit), Field(ge=1), WithJsonSchema({"type": "string", "examples": ["64 KiB"]})
+]
 #: Hertz; files may write ``120 MHz``.
 Hertz = Annotated[float, BeforeValidator(_quantity("hertz")), Field(gt=0), _schema("120 MHz")]
 #: Watts; files may write ``52 mW``.

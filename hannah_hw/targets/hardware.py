@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from hannah_hw.errors import InputError
-from hannah_hw.targets.fields import Bytes, SourcedNumber, Strict
+from hannah_hw.errors import InputError, TargetError
+from hannah_hw.targets.fields import Bytes, Hertz, Size, SourcedNumber, Strict
 from hannah_hw.targets.limits import parse_limit
 
 #: Input activations, weights, output activations.
@@ -15,6 +16,16 @@ Operand = Literal["I", "W", "O"]
 #: Movements through a port, seen from its memory: ``fill`` from the memory above (further from the array), ``read``
 #: to the memory below or the array, ``update`` from below, ``drain`` to the memory above.
 Move = Literal["fill", "read", "update", "drain"]
+
+#: Kind of a port -> movements that it can carry.
+MOVES: Final[dict[str, tuple[Move, ...]]] = {
+    "read": ("read", "drain"),
+    "write": ("fill", "update"),
+    "read_write": ("fill", "read", "update", "drain"),
+}
+#: Loops of a layer: batch, output channels of a group, groups, output columns and rows, input channels of a group,
+#: columns and rows of the window.
+LOOP_NAMES: Final = ("B", "K", "G", "OX", "OY", "C", "FX", "FY")
 
 _Positive = Annotated[int, Field(ge=1)]
 
@@ -54,6 +65,36 @@ class Port(Strict):
     min_bits: _Positive | None = None
     carries: dict[Operand, tuple[Move, ...]] = Field(default_factory=dict)
 
+    @field_validator("min_bits")
+    @classmethod
+    def _part_of_a_word(cls, bits: int | None, info: ValidationInfo) -> int | None:
+        most = info.data.get("max_bits")
+        if bits is not None and most is not None and bits > most:
+            raise ValueError(f"must be at most max_bits, {most}")
+        return bits
+
+    @field_validator("carries")
+    @classmethod
+    def _possible(
+        cls, carries: dict[Operand, tuple[Move, ...]], info: ValidationInfo
+    ) -> dict[Operand, tuple[Move, ...]]:
+        kind = info.data.get("kind")
+        for operand, moves in carries.items():
+            if not moves:
+                raise ValueError(f"{operand} has no direction; name some of {', '.join(MOVES['read_write'])}")
+            for move in moves:
+                allowed = possible_moves(kind, operand) if kind is not None else moves
+                if move not in allowed:
+                    raise ValueError(
+                        str(TargetError(f"a {kind} port cannot carry {move!r} of {operand}", allowed=allowed))
+                    )
+        return carries
+
+
+def possible_moves(kind: str, operand: Operand) -> tuple[Move, ...]:
+    """Movements of an operand through a port of some kind; only outputs come from below."""
+    return tuple(move for move in MOVES[kind] if operand == "O" or move in ("fill", "read"))
+
 
 class MemoryLevel(Strict):
     """One memory, or one each of several parts of the array.
@@ -71,7 +112,7 @@ class MemoryLevel(Strict):
     """
 
     name: str = Field(min_length=1)
-    size: Bytes | None = None
+    size: Size | None = None
     holds: Annotated[tuple[Operand, ...], Field(min_length=1)]
     served: tuple[str, ...] = ()
     ports: Annotated[tuple[Port, ...], Field(min_length=1)]
@@ -80,6 +121,44 @@ class MemoryLevel(Strict):
     double_buffer: Literal["auto"] | bool = "auto"
     area_mm2: SourcedNumber | None = None
 
+    @model_validator(mode="after")
+    def _consistent(self) -> MemoryLevel:
+        names = [port.name for port in self.ports]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two ports are called {twice!r}; give every port its own name")
+        for port in self.ports:
+            for operand in port.carries:
+                if operand not in self.holds:
+                    raise ValueError(
+                        f"the port {port.name!r} carries {operand}, which the memory does not hold; it holds "
+                        f"{', '.join(self.holds)}: add it to 'holds', or remove it from the port"
+                    )
+        return self
+
+    def carried(self) -> dict[str, dict[Operand, tuple[Move, ...]]]:
+        """Port -> operand -> its movements there.
+
+        A port that does not say what it carries takes what its kind allows, no port names and none before it took.
+        """
+        taken = {
+            (operand, move)
+            for port in self.ports
+            for operand, moves in port.carries.items()
+            for move in moves
+        }
+        found: dict[str, dict[Operand, tuple[Move, ...]]] = {}
+        for port in self.ports:
+            carries = dict(port.carries)
+            if not carries:
+                for operand in self.holds:
+                    free = tuple(m for m in possible_moves(port.kind, operand) if (operand, m) not in taken)
+                    if free:
+                        carries[operand] = free
+                    taken |= {(operand, move) for move in free}
+            found[port.name] = carries
+        return found
+
 
 class Dataflow(Strict):
     """How loops are laid out.
@@ -87,11 +166,42 @@ class Dataflow(Strict):
     Attributes:
         spatial: Dimension of the array -> loop dimensions -> how many of each are unrolled along it; several of them:
             the best for each layer is taken. ``search``: all that use the array well.
-        temporal: ``search``: the best ordering for each layer.
+        temporal: ``search``: the best ordering for each layer. Names of loops, from the innermost outwards: that
+            order for all layers; those left out come last.
     """
 
     spatial: Literal["search"] | tuple[dict[str, dict[str, _Positive]], ...] = "search"
-    temporal: Literal["search"] = "search"
+    temporal: Literal["search"] | tuple[str, ...] = "search"
+
+    @field_validator("spatial")
+    @classmethod
+    def _of_loops(
+        cls, spatial: Literal["search"] | tuple[dict[str, dict[str, int]], ...]
+    ) -> Literal["search"] | tuple[dict[str, dict[str, int]], ...]:
+        if spatial == "search":
+            return spatial
+        if not spatial:
+            raise ValueError("lists no unrolling; give one, such as [{D1: {K: 32}}], or 'search'")
+        for unrolling in spatial:
+            for loops in unrolling.values():
+                _check_loops(loops)
+        return spatial
+
+    @field_validator("temporal")
+    @classmethod
+    def _is_an_order(cls, order: Literal["search"] | tuple[str, ...]) -> Literal["search"] | tuple[str, ...]:
+        if isinstance(order, str):
+            return order
+        _check_loops(order)
+        if len(set(order)) < len(order):
+            raise ValueError("a loop occurs twice")
+        return order
+
+
+def _check_loops(names: Iterable[str]) -> None:
+    for name in names:
+        if name not in LOOP_NAMES:
+            raise ValueError(str(TargetError(f"{name!r} is no loop", allowed=LOOP_NAMES, given=name)))
 
 
 class VectorUnit(Strict):
@@ -143,7 +253,7 @@ class CpuFallback(Strict):
         active_w: Its power, watts; None: not known, and then a network that uses it has no energy.
     """
 
-    clock_hz: Annotated[float, Field(gt=0)] | None = None
+    clock_hz: Hertz | None = None
     cycles_per_mac: SourcedNumber
     cycles_per_value: SourcedNumber
     active_w: SourcedNumber | None = None
