@@ -231,7 +231,7 @@ def _means(model: type[BaseModel], data: Any) -> bool:
     kinds = model.model_fields.get("kind")
     if kinds is None or not isinstance(data, dict) or get_origin(kinds.annotation) is not Literal:
         return True
-    return data.get("kind") in get_args(kinds.annotation)
+    return "kind" not in data or data["kind"] in get_args(kinds.annotation)
 
 
 def parse_document(text: str, path: str, error: type[InputError]) -> Document:
