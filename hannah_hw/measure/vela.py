@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.cost.report import Figure
-from hannah_hw.errors import InputError, MeasurementError, MissingExtraError, TargetError
+from hannah_hw.errors import InputError, MeasurementError, MissingExtraError
 from hannah_hw.firmware.tflite import outline, tflite_model
 from hannah_hw.measure.models import int8_model
 from hannah_hw.measure.vela_output import (
@@ -38,15 +38,6 @@ if TYPE_CHECKING:
 
 PACKAGE: Final = "ethos-u-vela"
 EXTRA: Final = "vela"
-#: Configurations of the NPU that vela compiles for and our targets describe.
-ACCELERATORS: Final = (
-    "ethos-u55-32",
-    "ethos-u55-64",
-    "ethos-u55-128",
-    "ethos-u55-256",
-    "ethos-u65-256",
-    "ethos-u65-512",
-)
 #: vela's configuration file of systems and memory modes, in its own package.
 _CONFIGURATION: Final = "Arm/vela.ini"
 #: Seconds that a compilation may take; small networks take one.
@@ -61,7 +52,7 @@ class System:
     """What vela compiles for.
 
     Attributes:
-        accelerator: One of `ACCELERATORS`.
+        accelerator: The NPU, such as ``ethos-u55-128``.
         system_config: A section ``System_Config.NAME`` of vela's configuration file: clock and memories.
         memory_mode: A section ``Memory_Mode.NAME`` of it: what lies in which memory.
     """
@@ -124,13 +115,13 @@ class VelaMeasurement:
     Attributes:
         model: Name of the model.
         target: Name of the target.
-        system: What it was compiled for.
+        core: The NPU, the system and the memory mode that it was compiled for.
         compiler: ``ethos-u-vela`` and its version.
         weights: Where the weights come from: they are compressed, so cycles and flash depend on them.
         ranges: Where the ranges of the values come from.
         clock_hz: Of the NPU.
         figures: ``latency_s``, ``cycles``, ``ram_bytes`` and ``flash_bytes`` -> figure.
-        layers: One for each layer, in order.
+        kernels: One for each layer, in order.
         operations: One for each operation of the NPU, in order.
         on_cpu: Names of the layers of which the NPU does not run everything; their time is in no figure.
         macs: Multiply-accumulates that the NPU executes; padding of weights is among them.
@@ -142,13 +133,13 @@ class VelaMeasurement:
 
     model: str
     target: str
-    system: System
+    core: str
     compiler: str
     weights: str
     ranges: str
     clock_hz: float
     figures: Mapping[str, Figure]
-    layers: tuple[LayerMeasurement, ...]
+    kernels: tuple[LayerMeasurement, ...]
     operations: tuple[NpuOperation, ...]
     on_cpu: tuple[str, ...]
     macs: int
@@ -180,13 +171,6 @@ def system_of(target: Target) -> System:
             where=target.name,
         )
     model = target.model
-    if model.accelerator not in ACCELERATORS:
-        raise TargetError(
-            f"{PACKAGE} does not know {model.accelerator!r}",
-            where=f"{target.name}: model.accelerator",
-            allowed=ACCELERATORS,
-            given=model.accelerator,
-        )
     return System(model.accelerator, model.system_config, model.memory_mode)
 
 
@@ -362,13 +346,13 @@ def _measurement(
     return VelaMeasurement(
         model=name,
         target=target,
-        system=system,
+        core=f"{system.accelerator}, {system.system_config}, {system.memory_mode}",
         compiler=f"{PACKAGE} {compiled.version}",
         weights=weights,
         ranges=ranges,
         clock_hz=summary.clock_hz,
         figures=figures,
-        layers=rows,
+        kernels=rows,
         operations=compiled.operations,
         on_cpu=on_cpu,
         macs=summary.macs,
