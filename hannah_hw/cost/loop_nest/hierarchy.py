@@ -301,6 +301,12 @@ def _check_path(hierarchy: Hierarchy, operand: str) -> None:
         if place != chain[-1]:
             needed += ["fill"] if operand != "O" else ["fill", "drain"]
         carried = [move for port in memory.ports for move in port.carries.get(operand, ())]
+        for move in MOVES:
+            if carried.count(move) > 1:
+                raise TargetError(
+                    f"two ports carry {move!r} of {operand}; leave it to one of them",
+                    where=f"{hierarchy.name} memories.{memory.name}.ports",
+                )
         for move in needed:
             if move not in carried:
                 raise TargetError(

@@ -326,6 +326,8 @@ class Tables:
             for level in levels:
                 own = self.levels[level]
                 state = int((self.states.last if own.top else self.states.first)[case])
+                if self._always_partial(level, case):
+                    state += len(self.states.case)
                 parts[OPERANDS[own.operand]] = float(self.held[level][state])
             free = float(self.capacity[place, case])
             if sum(parts.values()) > free:
@@ -333,6 +335,14 @@ class Tables:
                 memory = self.hierarchy.memories[place].name
                 return f"{memory} has {free:.0f} bits free, the smallest tile takes {shown}"
         return None
+
+    def _always_partial(self, level: int, case: int) -> bool:
+        """Whether outputs come to a level as partial sums whatever the ordering."""
+        own = self.levels[level]
+        if own.operand < 2:
+            return False
+        loops = self.states.extents[IRRELEVANT[2], self.states.last[case]]
+        return bool(self.reduced[level][case]) or (own.depth == 0 and float(loops.prod()) > 1)
 
     def _state(self, states: IntArray, level: int) -> IntArray:
         """Positions in `bits` of states, outputs as partial sums."""
