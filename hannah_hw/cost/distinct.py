@@ -57,7 +57,7 @@ def distinct(kernels: Kernels, kind: str) -> Distinct:
     for k in [k for k, other in enumerate(kernels.kinds) if other == kind]:
         mine = np.flatnonzero(kernels.active[:, k])
         if len(mine):
-            key, check = _keys(kernels, k, mine)
+            key, check = kernel_keys(kernels, k, mine)
             where.append(mine + k * count)
             candidates.append(mine)
             keys.append(key)
@@ -83,7 +83,7 @@ def distinct(kernels: Kernels, kind: str) -> Distinct:
     return Distinct(Entries(kernels, place[chosen], slot[chosen]), place, np.concatenate(candidates), which)
 
 
-def _keys(
+def kernel_keys(
     kernels: Kernels, slot: int, candidates: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """(N,) keys of one slot's kernels, and (N,) other ones to check them by."""

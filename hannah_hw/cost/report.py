@@ -64,7 +64,10 @@ class KernelRow:
 
 @dataclass(frozen=True)
 class BufferRow:
-    """One buffer in the arena: bytes, offset, first and last kernel by position in ``kernels``."""
+    """One buffer in the arena: bytes, offset, first and last kernel by position in ``kernels``.
+
+    ``memory`` names the memory that it lies in, of an accelerator.
+    """
 
     name: str
     kind: str
@@ -72,11 +75,15 @@ class BufferRow:
     offset: int
     first: int
     last: int
+    memory: str | None = None
 
 
 @dataclass(frozen=True)
 class Memory:
-    """RAM in bytes, by what takes it; ``scratch`` and ``total`` are None when a kernel cannot run."""
+    """RAM in bytes, by what takes it; ``scratch`` and ``total`` are None when a kernel cannot run.
+
+    ``weights_in`` names the memory that the weights stay in, of an accelerator.
+    """
 
     arena: int
     liveness_bound: int
@@ -86,6 +93,7 @@ class Memory:
     total: int | None
     planner: str
     buffers: tuple[BufferRow, ...] = ()
+    weights_in: str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +135,7 @@ class CostReport:
         unsupported: Kernels that cannot run.
         limits: The target's ``ram_bytes`` and ``flash_bytes``, where they have a bound.
         area_mm2: Area of the chip, where the target's description gives it.
+        notes: What else is to be known, such as why a figure is missing.
     """
 
     target: str
@@ -144,6 +153,7 @@ class CostReport:
     unsupported: tuple[UnsupportedRow, ...] = ()
     limits: dict[str, int] = field(default_factory=dict)
     area_mm2: float | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def supported(self) -> bool:
@@ -153,7 +163,7 @@ class CostReport:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able data; keys carry their units."""
         data = asdict(self)
-        for key in ("kernels", "unsupported"):
+        for key in ("kernels", "unsupported", "notes"):
             data[key] = list(data[key])
         data["memory"]["buffers"] = list(data["memory"]["buffers"])
         data["supported"] = self.supported
@@ -168,11 +178,12 @@ class CostReport:
             **{
                 key: value
                 for key, value in data.items()
-                if key not in {"figures", "kernels", "memory", "flash", "unsupported", "supported"}
+                if key not in {"figures", "kernels", "memory", "flash", "unsupported", "supported", "notes"}
             },
             figures={key: Figure(**figure) for key, figure in data["figures"].items()},
             kernels=tuple(KernelRow(**row) for row in data["kernels"]),
             memory=Memory(**memory),
             flash=Flash(**data["flash"]),
             unsupported=tuple(UnsupportedRow(**row) for row in data["unsupported"]),
+            notes=tuple(data.get("notes", ())),
         )

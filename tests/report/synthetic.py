@@ -53,6 +53,11 @@ def cost(
                 "weight_bits": 8,
                 "activation_bits": 8,
                 "output_bits": 8,
+                "energy_j": None,
+                "utilisation": None,
+                "cycle_parts": {},
+                "energy_parts_j": {},
+                "detail": {},
             }
         )
     arena = 0.8 * ram_bytes
@@ -68,6 +73,7 @@ def cost(
                 "offset": int(offset),
                 "first": max(0, k - 1),
                 "last": k,
+                "memory": None,
             }
         )
         low, high = min(low, offset), max(high, offset + size)
@@ -102,6 +108,7 @@ def cost(
             "total": int(ram_bytes),
             "planner": "greedy_best_fit",
             "buffers": buffers,
+            "weights_in": None,
         },
         "flash": {
             "weights": weights,
@@ -111,6 +118,8 @@ def cost(
         },
         "unsupported": [],
         "limits": {"ram_bytes": 655360, "flash_bytes": 2097152},
+        "area_mm2": None,
+        "notes": [],
         "supported": True,
     }
 

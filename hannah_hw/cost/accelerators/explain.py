@@ -1,19 +1,34 @@
-"""From arrays over a population to the report on one candidate on an accelerator."""
+"""From arrays over a population to the report on one candidate on an accelerator.
+
+What the population's prices do not keep, such as mappings and parts of cycles and energy, is asked of the cost model
+again, for the layers of this candidate.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from hannah_hw.cost.accelerators.energy import unknown_energies
+from hannah_hw.cost.accelerators.layers import PLACEMENT_COLUMNS, FloatArray, LayerCosts, Layers
+from hannah_hw.cost.accelerators.pricing import by_unit, placed
+from hannah_hw.cost.accelerators.residence import residence
+from hannah_hw.cost.accelerators.streams import outermost
+from hannah_hw.cost.accelerators.units import TITLES, UNITS
 from hannah_hw.cost.explain import NO_NETWORK
 from hannah_hw.cost.report import BufferRow, CostReport, Figure, Flash, KernelRow, Memory, UnsupportedRow
 from hannah_hw.workload.arena import liveness_bound, plan_memory
-from hannah_hw.workload.table import BIT_COLUMNS, Workload
+from hannah_hw.workload.table import BIT_COLUMNS, KERNEL_COLUMNS, KERNEL_KINDS
 
 if TYPE_CHECKING:
     from hannah_hw.cost.accelerators.pricing import AcceleratorCosts
+
+_PICO: Final = 1e-12
+#: Where values lie of which the target does not say more.
+_OUTSIDE: Final = "outside"
 
 
 def explain(costs: AcceleratorCosts, index: int) -> CostReport:
@@ -27,17 +42,6 @@ def explain(costs: AcceleratorCosts, index: int) -> CostReport:
     kernels = costs.workload.kernels
     slots = np.flatnonzero(kernels.active[index])
     supported = bool(costs.supported[index])
-    candidate = costs.workload.candidate(index)
-    weights = candidate.weight_bytes[0]
-    rows = [_row(costs, index, int(k), int(weights[position])) for position, k in enumerate(slots)]
-    unsupported = [
-        UnsupportedRow(kernels.names[k], kernels.kinds[k], costs.rules[costs.failed_rules[index, k]])
-        for k in slots
-        if costs.failed_rules[index, k] >= 0
-    ]
-    exists = costs.workload.exists
-    if exists is not None and not exists[index]:
-        unsupported.append(UnsupportedRow("network", "shape", NO_NETWORK))
     energy = _known(costs.energy_j[index])
     return CostReport(
         target=costs.target.label,
@@ -49,17 +53,18 @@ def explain(costs: AcceleratorCosts, index: int) -> CostReport:
         macs=int(kernels["macs"][index, slots].sum()),
         parameters=int((kernels["weights"] + kernels["bias"])[index, slots].sum()),
         figures=_figures(costs, index) if supported else {},
-        kernels=tuple(rows),
-        memory=_memory(costs, index, candidate),
+        kernels=tuple(_rows(costs, index)),
+        memory=_memory(costs, index),
         flash=Flash(
             weights=int(costs.weight_bytes[index]),
             requantisation=0,
             code=0 if supported else None,
             total=int(costs.flash_bytes[index]) if supported else None,
         ),
-        unsupported=tuple(unsupported),
+        unsupported=tuple(_unsupported(costs, index)),
         limits={name: size for name, size in costs.target.capacities.items() if size is not None},
         area_mm2=_known(costs.area_mm2),
+        notes=tuple(_notes(costs, index)),
     )
 
 
@@ -67,32 +72,97 @@ def _known(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _row(costs: AcceleratorCosts, index: int, slot: int, weight_bytes: int) -> KernelRow:
+def _unsupported(costs: AcceleratorCosts, index: int) -> list[UnsupportedRow]:
+    kernels, failed = costs.workload.kernels, costs.failed_rules[index]
+    rows = [
+        UnsupportedRow(kernels.names[k], kernels.kinds[k], costs.rules[failed[k]])
+        for k in np.flatnonzero(failed >= 0)
+    ]
+    if costs.failed_limits[index] >= 0:
+        rows.append(UnsupportedRow("network", "limits", costs.rules[costs.failed_limits[index]]))
+    exists = costs.workload.exists
+    if exists is not None and not exists[index]:
+        rows.append(UnsupportedRow("network", "shape", NO_NETWORK))
+    return rows
+
+
+def _rows(costs: AcceleratorCosts, index: int) -> list[KernelRow]:
+    kernels, target = costs.workload.kernels, costs.target
+    slots = np.flatnonzero(kernels.active[index])
+    weights = costs.workload.weight_bytes[index]
+    runs = slots[costs.kernel_units[index, slots] >= 0]
+    layers = _layers(costs, index, runs)
+    units = costs.kernel_units[index, runs]
+    parts: dict[int, tuple[LayerCosts, int]] = {}
+    for mine, priced in by_unit(layers, units, target):
+        parts |= {int(runs[position]): (priced, row) for row, position in enumerate(mine.tolist())}
+    rows = []
+    for k in slots.tolist():
+        cycles, unit = _known(costs.kernel_cycles[index, k]), int(costs.kernel_units[index, k])
+        bits: dict[str, Any] = {column: int(kernels[column][index, k]) for column in BIT_COLUMNS}
+        refused = int(costs.refused[index, k])
+        extra: dict[str, Any] = {}
+        if cycles is not None:
+            priced, row = parts[k]
+            extra = _detail(priced, row)
+            if refused >= 0:
+                extra["detail"]["not on the accelerator"] = costs.rules[refused]
+        rows.append(
+            KernelRow(
+                name=kernels.names[k],
+                kind=kernels.kinds[k],
+                kernel_class=None if cycles is None else TITLES[UNITS[unit]],
+                macs=int(kernels["macs"][index, k]),
+                cycles=cycles,
+                latency_s=None if cycles is None else cycles / target.clock_hz,
+                weight_bytes=int(weights[k]),
+                scratch_bytes=None if cycles is None else 0,
+                source="unsupported" if cycles is None else "estimated",
+                error=None,
+                energy_j=_known(costs.kernel_energy_j[index, k]),
+                **bits,
+                **extra,
+            )
+        )
+    return rows
+
+
+def _layers(costs: AcceleratorCosts, index: int, slots: Any) -> Layers:
+    """The kernels of one candidate as layers whose values lie where they were placed."""
     kernels = costs.workload.kernels
-    cycles = _known(costs.kernel_cycles[index, slot])
-    bits: dict[str, Any] = {column: int(kernels[column][index, slot]) for column in BIT_COLUMNS}
-    return KernelRow(
-        name=kernels.names[slot],
-        kind=kernels.kinds[slot],
-        kernel_class=None if cycles is None else "array",
-        macs=int(kernels["macs"][index, slot]),
-        cycles=cycles,
-        latency_s=None if cycles is None else cycles / costs.target.clock_hz,
-        weight_bytes=weight_bytes,
-        scratch_bytes=None if cycles is None else 0,
-        source="unsupported" if cycles is None else "estimated",
-        error=None,
-        energy_j=_known(costs.kernel_energy_j[index, slot]),
-        **bits,
-    )
+    columns = {name: kernels[name][index, slots] for name in KERNEL_COLUMNS}
+    columns |= {name: np.zeros(len(slots), np.int64) for name in PLACEMENT_COLUMNS}
+    kinds = np.array([KERNEL_KINDS.index(kernels.kinds[k]) for k in slots], np.int16)
+    codes = costs.placements[index, slots]
+    return placed(Layers(kinds, columns), codes, costs.target)
 
 
-def _memory(costs: AcceleratorCosts, index: int, workload: Workload) -> Memory:
-    buffers = workload.buffers
-    plan = plan_memory(buffers, "greedy_best_fit", alignment=1)
+def _detail(costs: LayerCosts, row: int) -> dict[str, Any]:
+    utilisation = None if costs.utilisation is None else _known(costs.utilisation[row])
+    return {
+        "utilisation": utilisation,
+        "cycle_parts": _parts(costs.cycle_parts, row, 1.0),
+        "energy_parts_j": _parts(costs.energy_parts, row, _PICO),
+        "detail": dict(costs.detail(row)) if costs.detail is not None else {},
+    }
+
+
+def _parts(parts: Mapping[str, FloatArray], row: int, unit: float) -> dict[str, float]:
+    """Parts that are not 0; those that are not known are left out."""
+    found = {name: float(values[row]) * unit for name, values in parts.items()}
+    return {name: value for name, value in found.items() if value and not math.isnan(value)}
+
+
+def _memory(costs: AcceleratorCosts, index: int) -> Memory:
+    buffers = costs.workload.buffers
+    candidate = costs.workload.candidate(index).buffers
+    where, outer = residence(costs.target).activations, outermost(costs.target)
+    outside = _OUTSIDE if outer is None else outer.name
+    stays = dict(zip(buffers.names, costs.on_chip[index].tolist(), strict=True))
+    plan = plan_memory(candidate, "greedy_best_fit", alignment=1)
     return Memory(
         arena=int(plan.arena_bytes[0]),
-        liveness_bound=int(liveness_bound(buffers)[0]),
+        liveness_bound=int(liveness_bound(candidate)[0]),
         scratch=0,
         stack=0,
         runtime=0,
@@ -100,16 +170,38 @@ def _memory(costs: AcceleratorCosts, index: int, workload: Workload) -> Memory:
         planner="greedy_best_fit",
         buffers=tuple(
             BufferRow(
-                buffers.names[b],
-                buffers.kinds[b],
-                int(buffers.bytes[0, b]),
+                name,
+                candidate.kinds[b],
+                int(candidate.bytes[0, b]),
                 int(plan.offsets[0, b]),
-                int(buffers.first[0, b]),
-                int(buffers.last[0, b]),
+                int(candidate.first[0, b]),
+                int(candidate.last[0, b]),
+                where if where is not None and stays[name] else outside,
             )
-            for b in range(len(buffers))
+            for b, name in enumerate(candidate.names)
         ),
+        weights_in=_weights_in(costs, index, outside),
     )
+
+
+def _weights_in(costs: AcceleratorCosts, index: int, outside: str) -> str:
+    inside = residence(costs.target).weights
+    return inside if inside is not None and costs.weights_on_chip[index] else outside
+
+
+def _notes(costs: AcceleratorCosts, index: int) -> list[str]:
+    """Why figures are missing."""
+    notes = []
+    if costs.supported[index] and math.isnan(costs.energy_j[index]):
+        missing = unknown_energies(costs.target)
+        notes.append(
+            f"no energy: {costs.target.label} does not give " + ", ".join(missing)
+            if missing
+            else f"no energy: the {costs.target.kind} model of {costs.target.label} has no figure for some kernels"
+        )
+    if math.isnan(costs.area_mm2):
+        notes.append(f"no area: {costs.target.label} does not give the area of its parts")
+    return notes
 
 
 def _figures(costs: AcceleratorCosts, index: int) -> dict[str, Figure]:
@@ -118,12 +210,23 @@ def _figures(costs: AcceleratorCosts, index: int) -> dict[str, Figure]:
     basis = f"{target.kind} model of {target.title}"
     if target.error is not None:
         basis += f"; error {target.error.source}: {target.error.reference}"
+    static = "" if target.static_w is None else f" + {1e3 * target.static_w.value:g} mW x latency"
     values = {
         "latency_s": (costs.latency_s[index], "s", error, basis),
-        "energy_j": (costs.energy_j[index], "J", None, f"energy per access and operation; {basis}"),
+        "energy_j": (costs.energy_j[index], "J", None, f"operations and accesses of all kernels{static}"),
         "cycles": (costs.cycles[index], "cycles", error, basis),
-        "ram_bytes": (costs.ram_bytes[index], "bytes", None, "peak of live activations"),
-        "flash_bytes": (costs.flash_bytes[index], "bytes", None, "weights + biases"),
+        "ram_bytes": (
+            costs.ram_bytes[index],
+            "bytes",
+            None,
+            "activations live at once, in all memories together",
+        ),
+        "flash_bytes": (
+            costs.flash_bytes[index],
+            "bytes",
+            None,
+            "weights + 4 bytes a bias, wherever they are kept",
+        ),
         "area_mm2": (costs.area_mm2, "mm2", None, "array and memories"),
     }
     return {

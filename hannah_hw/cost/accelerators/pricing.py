@@ -1,27 +1,49 @@
-"""Pricing a population on an accelerator: distinct layers are priced once, whoever has them."""
+"""Pricing a population on an accelerator: distinct layers are priced once, whoever has them and whenever.
+
+First every distinct kernel is given to a unit (`units`); then each candidate's buffers and weights are placed
+(`residence`); then every distinct layer, a kernel with where its values lie, is priced by the target's cost model, on
+the vector unit or on the processor beside (`beside`). What was priced before is in the `book`.
+
+Latency is the sum of the cycles of all kernels over the clock; energy that of the kernels and static power x latency.
+A candidate with a layer that the array has no mapping for beside what stays on chip keeps nothing there.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hannah_hw.cost.accelerators.layers import PLACEMENT_COLUMNS, Layers
-from hannah_hw.cost.accelerators.models import MODELS
+from hannah_hw.cost.accelerators.beside import price_processor, price_vector
+from hannah_hw.cost.accelerators.book import SHELF, Book
+from hannah_hw.cost.accelerators.layers import LayerCosts, Layers
+from hannah_hw.cost.accelerators.limits import exceeded
+from hannah_hw.cost.accelerators.models import MODELS, LayerModel
+from hannah_hw.cost.accelerators.residence import (
+    CODES,
+    INPUT,
+    OUTPUT,
+    RESERVED,
+    WEIGHTS,
+    Placement,
+    place,
+    residence,
+)
+from hannah_hw.cost.accelerators.units import ARRAY, CPU, UNITS, VECTOR, settle
 from hannah_hw.cost.costs import Costs
-from hannah_hw.cost.distinct import Distinct, distinct
-from hannah_hw.cost.entries import WholeColumns
 from hannah_hw.cost.report import CostReport
 from hannah_hw.errors import TargetError
 from hannah_hw.targets import Accelerator, Target
-from hannah_hw.targets.load import legality
-from hannah_hw.workload.arena import plan_memory
-from hannah_hw.workload.table import KERNEL_COLUMNS, KERNEL_KINDS, Workload
+from hannah_hw.workload.arena import liveness_bound
+from hannah_hw.workload.table import Workload
 
 FloatArray = NDArray[np.float64]
-_NO_RULE: Final = "{kind}: the target has no rule for this operator"
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+_PICO: Final = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +53,26 @@ class AcceleratorCosts(Costs):
     Attributes:
         target: The target.
         kernel_energy_j: (P, K) joules, 0 for an inactive kernel, NaN where they are not known.
+        kernel_units: (P, K) index into `hannah_hw.cost.accelerators.units.UNITS`; -1 where nothing runs the kernel or
+            it is inactive.
+        refused: (P, K) index into ``rules`` of what kept a kernel off the accelerator, also where another processor
+            runs it; -1 where nothing did.
+        placements: (P, K) where the values of each kernel lie; see `hannah_hw.cost.accelerators.residence`.
+        on_chip: (P, B) whether a buffer stays on chip.
+        weights_on_chip: (P,) whether the weights do.
         weight_bytes: (P,) weights and biases.
+        failed_limits: (P,) index into ``rules`` of the first limit that the whole network fails, or -1.
     """
 
     target: Accelerator
     kernel_energy_j: FloatArray
+    kernel_units: NDArray[np.int8]
+    refused: NDArray[np.int16]
+    placements: NDArray[np.int16]
+    on_chip: BoolArray
+    weights_on_chip: BoolArray
     weight_bytes: FloatArray
+    failed_limits: NDArray[np.int16]
 
     def report(self, index: int = 0) -> CostReport:
         """Everything about one candidate, by kernel and buffer."""
@@ -53,73 +89,184 @@ def price_accelerator(workload: Workload, target: Target) -> AcceleratorCosts:
     """
     if not isinstance(target, Accelerator):
         raise TargetError(f"{target.name} is a {target.family}, and this cost model is of accelerators")
-    kernels = workload.kernels
-    count, slots = kernels.active.shape
-    cycles, energy = np.zeros((2, slots, count))
-    failed = np.full((slots, count), -1, np.int16)
-    weights = np.zeros(count)
-    rules = list(legality(target.ops).rules)
-    for kind in dict.fromkeys(kernels.kinds):
-        found = distinct(kernels, kind)
-        if not len(found.where):
-            continue
-        took, used, refused = _price(kind, found, target, rules)
-        cycles.reshape(-1)[found.where] = took[found.which]
-        energy.reshape(-1)[found.where] = used[found.which]
-        failed.reshape(-1)[found.where] = refused[found.which]
-        size = (found.entries.whole("weights") * found.entries.whole("weight_bits") + 7) // 8
-        size = size + 4 * found.entries.whole("bias")
-        weights += np.bincount(found.candidates, size[found.which], count)
-    supported: NDArray[np.bool_] = np.all(failed < 0, axis=0)
+    book = SHELF.book((target.fingerprint, _model(target)))
+    found = _Found(workload, target, book)
+    cycles, energy = found.table("cycles"), found.table("energy")
+    failed = found.failed()
+    ram = liveness_bound(workload.buffers)
+    limits = exceeded(workload, target, found.units, ram, book)
+    supported: BoolArray = np.all(failed < 0, axis=0) & (limits < 0)
     if workload.exists is not None:
         supported &= workload.exists
     total = np.where(supported, cycles.sum(axis=0), np.nan)
     latency = total / target.clock_hz
     static = target.static_w.value if target.static_w is not None else 0.0
-    arena = plan_memory(workload.buffers, "greedy_best_fit", alignment=1, offsets=False).arena_bytes
+    weights = found.weights.sum(axis=0).astype(np.float64)
     return AcceleratorCosts(
         target=target,
         workload=workload,
         latency_s=latency,
         energy_j=np.where(supported, energy.sum(axis=0) + static * latency, np.nan),
-        ram_bytes=np.where(supported, arena, np.nan),
+        ram_bytes=np.where(supported, ram, np.nan),
         flash_bytes=np.where(supported, weights, np.nan),
         cycles=total,
         supported=supported,
         kernel_cycles=cycles.T,
         kernel_energy_j=energy.T,
+        kernel_units=found.units.T,
+        refused=found.refused.T,
+        placements=found.codes.T,
+        on_chip=found.placement.buffers,
+        weights_on_chip=found.placement.weights,
         failed_rules=failed.T,
-        rules=tuple(rules),
+        failed_limits=limits,
+        rules=tuple(book.rules),
         weight_bytes=weights,
     )
 
 
-def _price(
-    kind: str, found: Distinct, target: Accelerator, rules: list[str]
-) -> tuple[FloatArray, FloatArray, NDArray[np.int16]]:
-    """Cycles, joules and failed rules of distinct kernels of one kind."""
-    entries = found.entries
-    cycles, energy = np.full((2, len(entries)), np.nan)
-    failed = np.full(len(entries), -1, np.int16)
-    compiled = legality(target.ops)
-    if kind not in KERNEL_KINDS or not compiled.covers(kind):
-        failed[:] = _rule(rules, _NO_RULE.format(kind=kind))
-        return cycles, energy, failed
-    refused = compiled.failed(kind, WholeColumns(entries))
-    if refused is not None:
-        failed[:] = refused
-    legal = np.flatnonzero(failed < 0)
-    columns = {name: entries.whole(name)[legal] for name in KERNEL_COLUMNS}
-    columns |= {name: np.full(len(legal), value, np.int64) for name, value in PLACEMENT_COLUMNS.items()}
-    layers = Layers(np.full(len(legal), KERNEL_KINDS.index(kind), np.int16), columns)
-    costs = MODELS[target.kind](layers, target)
-    cycles[legal], energy[legal] = costs.cycles, costs.energy_pj * 1e-12
-    for number, text in enumerate(costs.rules):
-        failed[legal[costs.failed == number]] = _rule(rules, text)
-    return cycles, energy, failed
+class _Found:
+    """The kernels of P candidates with their units, places and prices; tables are (K, P).
+
+    Args:
+        workload: The candidates.
+        target: The target.
+        book: What is known of its layers; it learns what is not.
+    """
+
+    def __init__(self, workload: Workload, target: Accelerator, book: Book) -> None:
+        self._book, self._target = book, target
+        self._shape = workload.kernels.active.shape[::-1]
+        self._where, self._rows = book.find(workload.kernels, self._settle)
+        self.units = self._spread(book.kernels["unit"][self._rows], -1, np.int8)
+        self.refused = self._spread(book.kernels["refused"][self._rows], -1, np.int16)
+        self.weights: IntArray = self._spread(book.kernels["bytes"][self._rows], 0, np.int64)
+        placement = place(workload, target, self.weights, self.units == CPU)
+        prices = self._priced(placement)
+        unmapped = (self._failures(prices) >= 0) & (placement.codes.reshape(-1)[self._where] != 0)
+        if unmapped.any():
+            candidates = np.zeros(workload.size, np.bool_)
+            candidates[self._where[unmapped] % workload.size] = True
+            placement = placement.without(candidates)
+            prices = self._priced(placement)
+        self.placement, self._prices = placement, prices
+        self.codes = self._codes(placement)
+
+    def _spread(self, values: NDArray[Any], default: int, dtype: Any) -> NDArray[Any]:
+        """(K, P) values of active kernels, and a default for the others."""
+        table = np.full(self._shape, default, dtype)
+        table.reshape(-1)[self._where] = values
+        return table
+
+    def _settle(self, book: Book, rows: IntArray) -> None:
+        """Give new kernels to units; what the array has no mapping for, to the processor that takes what it cannot."""
+        settle(book, rows, self._target)
+        tried = rows[book.kernels["unit"][rows] == ARRAY]
+        if self._target.unsupported == "cpu_fallback" and len(tried):
+            prices = book.price(_number(tried, np.full(len(tried), ARRAY), np.zeros(len(tried))), self._pay)
+            failed = book.prices["failed"][prices]
+            book.kernels["refused"][tried[failed >= 0]] = failed[failed >= 0]
+            book.kernels["unit"][tried[failed >= 0]] = CPU
+
+    def _priced(self, placement: Placement) -> IntArray:
+        """(N,) rows of the prices of the active kernels, -1 of those that nothing runs."""
+        units = self.units.reshape(-1)[self._where]
+        codes = self._codes(placement).reshape(-1)[self._where]
+        prices = np.full(len(units), -1)
+        runs = units >= 0
+        prices[runs] = self._book.price(_number(self._rows[runs], units[runs], codes[runs]), self._pay)
+        return prices
+
+    def _codes(self, placement: Placement) -> NDArray[np.int16]:
+        """(K, P) what matters of the placement to the unit that runs a kernel.
+
+        Only the array makes something of the memory that is left, and the processor reaches the outermost one alone.
+        """
+        codes = placement.codes
+        used: NDArray[np.int16] = np.where(self.units == ARRAY, codes, codes % RESERVED) * (self.units != CPU)
+        return used
+
+    def _failures(self, prices: IntArray) -> IntArray:
+        """(N,) rules that kernels fail, or -1."""
+        known = self._book.prices["failed"]
+        refused = self._book.kernels["refused"][self._rows]
+        if not len(known):
+            return refused
+        failures: IntArray = np.where(prices < 0, refused, known[prices])
+        return failures
+
+    def failed(self) -> NDArray[np.int16]:
+        """(K, P) rules that kernels fail, or -1."""
+        return self._spread(self._failures(self._prices), -1, np.int16)
+
+    def table(self, column: str) -> FloatArray:
+        """(K, P) a column of the prices: 0 of inactive kernels, NaN of those that cannot run."""
+        values = np.full(len(self._prices), np.nan)
+        runs = self._prices >= 0
+        values[runs] = self._book.prices[column][self._prices[runs]]
+        return self._spread(values, 0, np.float64)
+
+    def _pay(self, book: Book, numbers: IntArray) -> dict[str, NDArray[Any]]:
+        """Prices of distinct layers."""
+        codes, owners = numbers % CODES, numbers // CODES
+        units, rows = owners % len(UNITS), owners // len(UNITS)
+        layers = placed(book.layers(rows), codes, self._target)
+        columns: dict[str, NDArray[Any]] = {
+            "cycles": np.full(len(numbers), np.nan),
+            "energy": np.full(len(numbers), np.nan),
+            "failed": np.full(len(numbers), -1, np.int16),
+        }
+        for mine, costs in by_unit(layers, units, self._target):
+            columns["cycles"][mine] = costs.cycles
+            columns["energy"][mine] = costs.energy_pj * _PICO
+            texts = np.array([-1, *(book.rule(text) for text in costs.rules)], np.int16)
+            columns["failed"][mine] = texts[costs.failed + 1]
+        away = columns["failed"] >= 0
+        columns["cycles"][away] = columns["energy"][away] = np.nan
+        return columns
 
 
-def _rule(rules: list[str], text: str) -> int:
-    if text not in rules:
-        rules.append(text)
-    return rules.index(text)
+def _number(rows: IntArray, units: NDArray[Any], codes: NDArray[Any]) -> IntArray:
+    """(M,) numbers of layers from rows of kernels, what runs them and where their values lie."""
+    return (rows * len(UNITS) + units.astype(np.int64)) * CODES + codes.astype(np.int64)
+
+
+def placed(layers: Layers, codes: NDArray[Any], target: Accelerator) -> Layers:
+    """Layers whose values lie where placement codes (M,) say."""
+    granule, bits = residence(target).granule, codes.astype(np.int64)
+    columns = {
+        "input_on_chip": bits // INPUT % 2,
+        "output_on_chip": bits // OUTPUT % 2,
+        "weights_on_chip": bits // WEIGHTS % 2,
+        "reserved_bytes": bits // RESERVED * granule,
+    }
+    return Layers(layers.kinds, {**layers.columns, **columns})
+
+
+def by_unit(layers: Layers, units: NDArray[Any], target: Accelerator) -> list[tuple[IntArray, LayerCosts]]:
+    """Price layers, each on its unit.
+
+    Args:
+        layers: M layers.
+        units: (M,) index into `UNITS`.
+        target: The target.
+
+    Returns:
+        For each unit that runs some of them: which, and what they cost.
+    """
+    models = {ARRAY: _model(target), VECTOR: price_vector, CPU: price_processor}
+    priced = []
+    for unit, model in models.items():
+        mine = np.flatnonzero(units == unit)
+        if len(mine):
+            priced.append((mine, model(layers.at(mine), target)))
+    return priced
+
+
+def _model(target: Accelerator) -> LayerModel:
+    model = MODELS.get(target.kind)
+    if model is None:
+        raise TargetError(
+            f"no cost model of the kind {target.kind} prices layers", where="model.kind", allowed=MODELS
+        )
+    return model
