@@ -13,7 +13,7 @@ from hannah_hw.cost.loop_nest.factors import Factors
 from hannah_hw.cost.loop_nest.hierarchy import OPERANDS, Hierarchy
 from hannah_hw.cost.loop_nest.nests import LOOP
 from hannah_hw.cost.loop_nest.orderings import Orders
-from hannah_hw.cost.loop_nest.tables import Tables
+from hannah_hw.cost.loop_nest.tables import PAD, Tables
 from hannah_hw.errors import InputError
 
 
@@ -46,25 +46,25 @@ class Mapping:
     temporal: tuple[TemporalLoop, ...]
 
     @classmethod
-    def chosen(cls, tables: Tables, case: int, order: Orders, positions: IntArray) -> Mapping:
+    def chosen(
+        cls, hierarchy: Hierarchy, units: IntArray, kinds: Factors, order: Orders, positions: IntArray
+    ) -> Mapping:
         """The mapping of one case.
 
         Args:
-            tables: Tables of the case.
-            case: Its position.
-            order: (loops,) positions in its kinds, inner first.
+            hierarchy: The accelerator.
+            units: (array dimensions, 8) units that each loop takes.
+            kinds: Its distinct factors.
+            order: (loops,) positions in its kinds, inner first, padded with `PAD`.
             positions: (levels,) loops held at and below each level.
         """
-        hierarchy = tables.hierarchy
-        units = tables.unrolled.units[case]
         spatial = tuple(
             (name, tuple((LOOPS[loop], int(row[loop])) for loop in np.flatnonzero(row > 1)))
             for name, row in zip(hierarchy.array.sizes, units, strict=True)
         )
-        kinds = tables.kinds[case]
-        loops = (kinds[kind] for kind in order[: int(tables.loops[case])])
+        loops = (kinds[kind] for kind in order if kind != PAD)
         temporal = tuple(
-            TemporalLoop(LOOPS[loop], factor, _memories(tables, positions, place))
+            TemporalLoop(LOOPS[loop], factor, _memories(hierarchy, positions, place))
             for place, (loop, factor) in enumerate(loops)
             if factor > 1
         )
@@ -175,14 +175,14 @@ class Mapping:
         return np.array(found, np.int64)[:, None]
 
 
-def _memories(tables: Tables, positions: IntArray, place: int) -> tuple[str, str, str]:
+def _memories(hierarchy: Hierarchy, positions: IntArray, place: int) -> tuple[str, str, str]:
     """The memory in which each operand is held for the loop at a place of the ordering."""
-    names = []
-    for operand in range(len(OPERANDS)):
-        level = next(
-            level
-            for number, level in enumerate(tables.levels)
-            if level.operand == operand and (level.top or positions[number] > place)
-        )
-        names.append(tables.hierarchy.memories[level.memory].name)
+    names: list[str] = []
+    begin = 0
+    for operand in OPERANDS:
+        chain = hierarchy.chains[operand]
+        inner = positions[begin : begin + len(chain) - 1]
+        depth = int(np.count_nonzero(inner <= place))
+        names.append(hierarchy.memories[chain[depth]].name)
+        begin += len(chain)
     return names[0], names[1], names[2]

@@ -154,6 +154,7 @@ def search(
     objective: Objective = "cycles",
     allocations: Sequence[Fill] | None = None,
     *,
+    cases: IntArray | None = None,
     exhaustive: int = EXHAUSTIVE,
     seed: int = 0,
 ) -> Found:
@@ -166,6 +167,7 @@ def search(
         tables: Tables of M cases.
         objective: What is to be least; ``edp`` is energy x cycles.
         allocations: Fills to try beside full memories; None: those of `fills`.
+        cases: Sorted positions of the cases that are wanted; None: all. The others have no mapping then.
         exhaustive: Most orderings of a case that are all tried.
         seed: Of random orders of the other cases.
 
@@ -173,6 +175,50 @@ def search(
         InputError: An unknown objective, or more loops than `MOST_LOOPS`.
         TargetError: An objective with energy on a target that does not know it.
     """
+    _check(tables, objective)
+    found, tries = _nothing(tables), _tries(tables, allocations)
+    loops = len(found.orders)
+    number = count(tables.repeats)
+    wanted = np.arange(len(tables)) if cases is None else cases
+    whole = wanted[number[wanted] <= exhaustive]
+    for part in batches(number[whole], _ROWS):
+        rows = _priced(tables, *enumerated(tables.repeats, whole[part], loops))
+        _finish(tables, rows, objective, tries, found)
+    sampled = wanted[number[wanted] > exhaustive]
+    for part in batches(np.full(len(sampled), _BEAM * loops * loops // 2), _ROWS):
+        rows = _beam(tables, sampled[part], loops, objective, seed)
+        _finish(tables, rows, objective, tries, found)
+    return found
+
+
+def best_of(
+    tables: Tables,
+    cases: IntArray,
+    orders: Orders,
+    objective: Objective = "cycles",
+    allocations: Sequence[Fill] | None = None,
+) -> Found:
+    """The best of given orderings of every case; see `search`.
+
+    Args:
+        tables: Tables of M cases.
+        cases: (B,) sorted case of each ordering.
+        orders: (loops, B) orderings.
+        objective: What is to be least.
+        allocations: Fills to try beside full memories; None: those of `fills`.
+
+    Raises:
+        InputError: As `search` does.
+        TargetError: As `search` does.
+    """
+    _check(tables, objective)
+    found = _nothing(tables)
+    if len(cases):
+        _finish(tables, _priced(tables, cases, orders), objective, _tries(tables, allocations), found)
+    return found
+
+
+def _check(tables: Tables, objective: Objective) -> None:
     if objective not in get_args(Objective):
         raise InputError(
             f"{objective!r} is no objective", where="objective", allowed=get_args(Objective), given=objective
@@ -181,25 +227,21 @@ def search(
     loops = int(tables.loops.max(initial=0))
     if loops > MOST_LOOPS:
         raise InputError(f"{loops} loop factors; ask for at most {MOST_LOOPS}", where="factors")
+
+
+def _nothing(tables: Tables) -> Found:
     total = len(tables)
-    found = Found(
-        orders=np.full((loops, total), PAD, np.uint8),
+    return Found(
+        orders=np.full((int(tables.loops.max(initial=0)), total), PAD, np.uint8),
         positions=np.zeros((len(tables.levels), total), np.int8),
         cycles=np.full(total, np.inf),
         energy_pj=np.full(total, np.inf),
         tried=np.zeros(total, np.int64),
     )
-    tries = fills(tables.hierarchy) if allocations is None else tuple(allocations)
-    number = count(tables.repeats)
-    whole = np.flatnonzero(number <= exhaustive)
-    for part in batches(number[whole], _ROWS):
-        rows = _priced(tables, *enumerated(tables.repeats, whole[part], loops))
-        _finish(tables, rows, objective, tries, found)
-    sampled = np.flatnonzero(number > exhaustive)
-    for part in batches(np.full(len(sampled), _BEAM * loops * loops // 2), _ROWS):
-        rows = _beam(tables, sampled[part], loops, objective, seed)
-        _finish(tables, rows, objective, tries, found)
-    return found
+
+
+def _tries(tables: Tables, allocations: Sequence[Fill] | None) -> tuple[Fill, ...]:
+    return fills(tables.hierarchy) if allocations is None else tuple(allocations)
 
 
 def _finish(tables: Tables, rows: _Rows, objective: Objective, tries: Sequence[Fill], found: Found) -> None:
@@ -212,7 +254,12 @@ def _finish(tables: Tables, rows: _Rows, objective: Objective, tries: Sequence[F
         _refilled(tables, rows, objective, tries)
         begins = np.flatnonzero(np.diff(rows.cases, prepend=-1))
         found.tried[rows.cases[begins]] += np.add.reduceat(rows.tried, begins)
-    _note(found, rows, begins, objective)
+    cases = rows.cases[begins]
+    chosen = _first_best(begins, *criteria(objective, rows.cycles, rows.energy_pj))
+    found.orders[:, cases] = rows.orders[:, chosen]
+    found.positions[:, cases] = rows.positions[:, chosen]
+    found.cycles[cases] = rows.cycles[chosen]
+    found.energy_pj[cases] = rows.energy_pj[chosen]
 
 
 def _check_energy(hierarchy: Hierarchy, objective: Objective) -> None:
@@ -264,16 +311,6 @@ def _leading(rows: _Rows, objective: Objective, number: int) -> BoolArray:
             ranked = np.lexsort((second[begin:end], first[begin:end]))
             found[begin + ranked[number:]] = False
     return found
-
-
-def _note(found: Found, rows: _Rows, begins: IntArray, objective: Objective) -> None:
-    """Enter the best row of each case."""
-    cases = rows.cases[begins]
-    chosen = _first_best(begins, *criteria(objective, rows.cycles, rows.energy_pj))
-    found.orders[:, cases] = rows.orders[:, chosen]
-    found.positions[:, cases] = rows.positions[:, chosen]
-    found.cycles[cases] = rows.cycles[chosen]
-    found.energy_pj[cases] = rows.energy_pj[chosen]
 
 
 def _first_best(begins: IntArray, first: FloatArray, second: FloatArray) -> IntArray:
