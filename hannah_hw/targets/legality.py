@@ -77,19 +77,29 @@ class Legality:
             KeyError: There is no rule for the kind; see `covers`.
         """
         failed: NDArray[np.int16] | None = None
+        reached: NDArray[np.int16] | None = None
         for conditions in self._by_kind[kind]:
             index: NDArray[np.int16] | None = None
-            for number, predicate in conditions:
+            position: NDArray[np.int16] | None = None
+            for place, (number, predicate) in enumerate(conditions):
                 holds = predicate(columns)
                 if holds.all():
                     continue
-                if index is None:
+                if index is None or position is None:
                     index = np.where(holds, np.int16(-1), np.int16(number))
+                    position = np.full(index.shape, place, np.int16)
                 else:
-                    index[~holds & (index < 0)] = number
-            if index is None:
+                    first = ~holds & (index < 0)
+                    index[first], position[first] = number, place
+            if index is None or position is None:
                 return None
-            failed = index if failed is None else np.where(index < 0, np.int16(-1), failed)
+            if failed is None or reached is None:
+                failed, reached = index, position
+            else:
+                # The rule that comes further is the one that is meant.
+                further = position > reached
+                failed = np.where((failed < 0) | (index < 0), np.int16(-1), np.where(further, index, failed))
+                reached = np.where(further, position, reached)
         return failed
 
     def covers(self, kind: str) -> bool:
@@ -107,7 +117,8 @@ def compile_legality(rules: Sequence[tuple[tuple[str, ...], tuple[str, ...]]]) -
 
     Args:
         rules: Kernel kinds and the conditions that must all hold, one pair per rule. Several rules for one
-            kind are alternatives; the first one's failed condition is reported.
+            kind are alternatives: one must hold. Where none does, the first failed condition of the alternative that
+            comes furthest is reported, so the condition that tells alternatives apart comes first.
 
     Raises:
         TargetError: A condition is not in the grammar.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hannah_hw.cost import load_cost_model, price
-from hannah_hw.targets import list_targets, load_target
+from hannah_hw.targets import Microcontroller, list_targets, load_target
 from hannah_hw.workload import KERNEL_COLUMNS, KERNEL_KINDS, Buffers, Kernels, Workload
 
 
@@ -61,7 +61,8 @@ def layer(entry, channels=16, size=8):
     return workload(entry.kinds[0], **{key: [value] for key, value in shape.items()})
 
 
-LABELS = [f"{name}:{runtime}" for name in list_targets() for runtime in load_target(name).model.runtimes]
+MICROCONTROLLERS = [t for t in map(load_target, list_targets()) if isinstance(t, Microcontroller)]
+LABELS = [f"{target.name}:{runtime}" for target in MICROCONTROLLERS for runtime in target.model.runtimes]
 
 
 def model_of(target):

@@ -120,7 +120,6 @@ def test_its_size_is_part_of_a_population():
 @pytest.mark.parametrize("target", list_targets())
 def test_every_target_refuses_it_by_name(target):
     report = estimate(candidate(Tile), load_target(target))
-    (refused,) = report.unsupported
-    assert refused.kernel == "Tile_0"
-    assert "Tile: the target has no rule for this operator" in refused.rule
+    refused = {row.kernel: row.rule for row in report.unsupported}
+    assert refused["Tile_0"].startswith("Tile: ")
     assert report.latency_s is report.energy_j is report.ram_bytes is report.flash_bytes is None

@@ -84,3 +84,17 @@ def test_none_when_all_can_run_and_unknown_kinds_are_not_covered():
     assert legality.failed("add", columns(kernel_h=[1, 3])) is None
     assert legality.covers("conv")
     assert not legality.covers("gelu")
+
+
+def test_of_alternatives_the_one_that_comes_furthest_is_reported():
+    rules = [
+        (("conv",), ("in_h > 1", "kernel_h == 3")),
+        (("conv",), ("in_h == 1", "kernel_w <= 9", "stride_w == 1")),
+    ]
+    legality = compile_legality(rules)
+    given = columns(
+        in_h=[8, 8, 1, 1, 1], kernel_h=[3, 5, 1, 1, 1], kernel_w=[3, 5, 9, 11, 9], stride_w=[2, 2, 1, 1, 2]
+    )
+    failed = legality.failed("conv", given)
+    reasons = [None if i < 0 else legality.rules[i] for i in failed]
+    assert reasons == [None, "conv: kernel_h == 3", None, "conv: kernel_w <= 9", "conv: stride_w == 1"]
