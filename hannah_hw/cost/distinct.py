@@ -87,20 +87,23 @@ def kernel_keys(
     kernels: Kernels, slot: int, candidates: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """(N,) keys of one slot's kernels, and (N,) other ones to check them by."""
-    plain, other = 0, 0
+    plain, computed = kernels.split(slot)
+    key = sum(value * _FACTORS[name][0] for name, value in plain.items()) & _MASK
+    check = sum(value * _FACTORS[name][1] for name, value in plain.items()) & _MASK
     # Many columns are the same array, such as heights and widths of square images: their factors add up.
     arrays: dict[int, tuple[NDArray[np.int64], int, int]] = {}
-    for name, (a, b) in _FACTORS.items():
-        part = kernels.part(name, slot)
-        if isinstance(part, int):
-            plain, other = plain + part * a, other + part * b
-        else:
-            _, x, y = arrays.get(id(part), (part, 0, 0))
-            arrays[id(part)] = (part, x + a, y + b)
-    key = np.full(len(candidates), plain & _MASK, np.uint64)
-    check = np.full(len(candidates), other & _MASK, np.uint64)
-    for part, x, y in arrays.values():
-        values = part.take(candidates).view(np.uint64)
-        key += values * np.uint64(x & _MASK)
-        check += values * np.uint64(y & _MASK)
-    return key, check
+    for name, values in computed.items():
+        a, b = _FACTORS[name]
+        _, x, y = arrays.get(id(values), (values, 0, 0))
+        arrays[id(values)] = (values, x + a, y + b)
+    if not arrays:
+        return np.full(len(candidates), key, np.uint64), np.full(len(candidates), check, np.uint64)
+    with np.errstate(invalid="ignore"):  # what an inactive kernel has may be undefined
+        table = np.array([values for values, _, _ in arrays.values()], np.int64)
+    if len(candidates) < table.shape[1]:
+        table = table[:, candidates]
+    factors = np.array(
+        [[x & _MASK for _, x, _ in arrays.values()], [y & _MASK for _, _, y in arrays.values()]], np.uint64
+    )
+    keys, checks = factors @ table.view(np.uint64)
+    return keys + np.uint64(key), checks + np.uint64(check)

@@ -12,6 +12,9 @@ from hannah_hw.expressions import And, If, Not, Or, Program, Scalar
 from hannah_hw.workload.fusion import Fused, Slot, Step, fuse
 from hannah_hw.workload.table import KERNEL_COLUMNS, Buffers, ColumnTable, IntArray, Kernels, Workload
 
+#: Columns of a slot that are plain numbers, and those that are outputs of the program.
+_Split = tuple[Mapping[str, int], Sequence[tuple[str, int]]]
+
 
 class WorkloadProgram:
     """Steps of a graph -> the Workload of any population.
@@ -40,6 +43,7 @@ class WorkloadProgram:
         active = [slot.active for slot in slots]
         self.slots: list[tuple[Scalar, ...]] = list(zip(active, *columns.values(), strict=True))
         self._columns = {name: _Block(values, np.int64, outputs) for name, values in columns.items()}
+        self._split = [_split(self._columns, k) for k in range(len(slots))]
         self._active = _Block(active, np.bool_, outputs)
         sizes = [(size * width + 7) // 8 for size, width in zip(fused.elements, fused.bits, strict=True)]
         self._bytes = _Block(sizes, np.int64, outputs)
@@ -75,7 +79,7 @@ class WorkloadProgram:
                 self.names,
                 self.kinds,
                 active,
-                _Columns(self._columns, values, size),
+                _Columns(self._columns, self._split, values, size),
             ),
             Buffers(
                 tuple(self._fused.names),
@@ -96,8 +100,11 @@ class _Columns(ColumnTable):
     A cost model reads some of them where kernels are active; writing all takes longer than computing them.
     """
 
-    def __init__(self, blocks: Mapping[str, _Block], values: list[Any], size: int) -> None:
+    def __init__(
+        self, blocks: Mapping[str, _Block], split: Sequence[_Split], values: list[Any], size: int
+    ) -> None:
         self._blocks = blocks
+        self._split = split
         self._values = values
         self._size = size
         self._filled: dict[str, IntArray] = {}
@@ -111,6 +118,15 @@ class _Columns(ColumnTable):
         """One slot's values of a column: (P,), or one number for all candidates."""
         values: IntArray | int = self._blocks[name].part(self._values, slot)
         return values
+
+    def split(self, slot: int) -> tuple[Mapping[str, int], Mapping[str, IntArray]]:
+        """One slot's columns that are one number for all candidates, and the others."""
+        plain, computed = self._split[slot]
+        arrays = {name: self._values[output] for name, output in computed}
+        single = [name for name, values in arrays.items() if not isinstance(values, np.ndarray)]
+        if single:
+            plain = {**plain, **{name: int(arrays.pop(name)) for name in single}}
+        return plain, arrays
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._blocks)
@@ -142,6 +158,10 @@ class _Block:
         self._outputs = dict(self._where)
         self._plain = np.array([i for i in range(len(values)) if i not in self._outputs], np.int64)
 
+    def output(self, index: int) -> int | None:
+        """Which output of the program a column of the array is; None of one that no parameter changes."""
+        return self._outputs.get(index)
+
     def part(self, values: Sequence[Any], index: int) -> Any:
         output = self._outputs.get(index)
         part = self._base[index] if output is None else values[output]
@@ -155,6 +175,12 @@ class _Block:
         for index, output in self._where:
             array[index] = values[output]
         return array.T
+
+
+def _split(blocks: Mapping[str, _Block], slot: int) -> _Split:
+    outputs = {name: block.output(slot) for name, block in blocks.items()}
+    plain = {name: blocks[name].part((), slot) for name, output in outputs.items() if output is None}
+    return plain, [(name, output) for name, output in outputs.items() if output is not None]
 
 
 def _column(slot: Slot, name: str, bits: int) -> Scalar:

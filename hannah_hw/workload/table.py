@@ -65,6 +65,10 @@ class ColumnTable(Mapping[str, IntArray]):
         """One slot's values of a column: (P,), or one number for all candidates."""
         raise NotImplementedError
 
+    def split(self, slot: int) -> tuple[Mapping[str, int], Mapping[str, IntArray]]:
+        """One slot's columns that are one number for all candidates, and the others."""
+        raise NotImplementedError
+
 
 #: Kernel kinds that operators of this package and fusion give to kernels.
 KERNEL_KINDS: Final = (
@@ -122,6 +126,12 @@ class Kernels:
             return self.columns.part(column, slot)
         values: IntArray = self.columns[column][:, slot]
         return values
+
+    def split(self, slot: int) -> tuple[Mapping[str, int], Mapping[str, IntArray]]:
+        """One slot's columns that are known to be one number for all candidates, and (P,) values of the others."""
+        if isinstance(self.columns, ColumnTable):
+            return self.columns.split(slot)
+        return {}, {name: values[:, slot] for name, values in self.columns.items()}
 
     def always(self, column: str, value: int) -> bool:
         """Whether a column is known to have one value in every slot of every candidate."""
