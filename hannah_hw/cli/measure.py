@@ -1,7 +1,8 @@
-"""``hannah-hw measure``: what a model costs as firmware on an emulated core."""
+"""``hannah-hw measure``: what a model costs as firmware on an emulated core, or by an accelerator's own compiler."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,9 @@ from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.quantities import format_bytes, format_si
 
 if TYPE_CHECKING:
+    from hannah_hw.cost.report import Figure
     from hannah_hw.measure.measurement import Measurement
+    from hannah_hw.targets import Target
 
 CompilerOption = Annotated[
     str | None,
@@ -21,7 +24,12 @@ CompilerOption = Annotated[
 
 
 def measure(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An int8 model in the QDQ form.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL.onnx", help="An int8 model in the QDQ form; for an Ethos-U also a .tflite file."
+        ),
+    ],
     target: Annotated[
         str,
         typer.Option(
@@ -50,45 +58,60 @@ def measure(
         ),
     ] = False,
     inputs: Annotated[
-        int, typer.Option("--inputs", min=1, max=1000, help="Random inputs whose output is checked.")
-    ] = 2,
+        int | None,
+        typer.Option(
+            "--inputs", min=1, max=1000, help="Random inputs whose output is checked; 2 by default."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure an ONNX model as firmware on an emulated core: instructions, cycles, RAM and flash, kernel by kernel.
+    """Measure an ONNX model: cycles, RAM and flash, kernel by kernel.
 
-    The model becomes a C project (that of `export --to c`), is built for the target's core and its memory, and run
-    instruction by instruction. Its output is compared with the integer reference; a wrong one is an error, and there
-    are no figures then. Two runs agree to the instruction.
+    For a microcontroller the model becomes a C project (that of `export --to c`), is built for the target's core and
+    its memory, and run instruction by instruction. Its output is compared with the integer reference; a wrong one is
+    an error, and there are no figures then. Two runs agree to the instruction.
+
+    For an Ethos-U it becomes a .tflite file, which Arm's compiler ethos-u-vela compiles (extra `vela`): memory is what
+    the compiled network takes, cycles are the compiler's own estimate of the hardware.
 
     - `hannah-hw measure runs/mnist/artifacts/3f2a90c1.onnx --target stm32l4r5zi`
     - `hannah-hw measure model.onnx -t nrf5340 --json`
     - `hannah-hw measure float.onnx -t rp2040 --calibration samples.npy`
+    - `hannah-hw measure model.onnx -t ethos_u55_128`
     """
-    from hannah_hw.measure.emulated import measure_model
+    from hannah_hw.measure.emulated import INPUTS, measure_model
+    from hannah_hw.targets import load_target
 
-    _warn_of_runtime(target)
+    chip = load_target(target)
+    if chip.kind == "block":
+        from hannah_hw.cli.measure_vela import measure_with_vela
+
+        unused = {"--core": core, "--compiler": compiler, "--flash-reads": flash_reads, "--inputs": inputs}
+        measure_with_vela(model, chip, calibration, as_json, unused)
+        return
+    _warn_of_runtime(chip)
     found = measure_model(
         model,
-        target,
+        chip,
         core=core,
         compiler=compiler,
         calibration=calibration,
         flash_reads=flash_reads,
-        inputs=inputs,
+        inputs=inputs if inputs is not None else INPUTS,
     )
     emit(found.to_dict(), as_json, lambda: _render(found))
 
 
-def _warn_of_runtime(target: str) -> None:
+def _warn_of_runtime(target: Target) -> None:
     """Say whose kernels are measured where the target was named with another runtime.
 
     Raises:
-        TargetError: There is no such target, or it has no such runtime; see `hannah_hw.targets.load_target`.
+        TargetError: It is no microcontroller.
     """
     from hannah_hw.measure.emulated import firmware_target
-    from hannah_hw.targets import load_target, microcontroller
+    from hannah_hw.targets import microcontroller
 
-    chip = microcontroller(load_target(target), "measuring on an emulated core")
+    chip = microcontroller(target, "measuring on an emulated core")
     used = firmware_target(chip)
     if used.label != chip.label:
         say(
@@ -99,11 +122,21 @@ def _warn_of_runtime(target: str) -> None:
 
 def _render(found: Measurement) -> None:
     write(f"{found.model} on {found.target}: {found.core}, {found.compiler}, {found.emulator}")
-    labels = [
-        text for name, text in (("weights", found.weights), ("ranges", found.ranges)) if text != "the model's"
-    ]
+    render_figures(found.figures, found.weights, found.ranges)
+    write("")
+    _render_kernels(found)
+    write("")
+    parts = ", ".join(f"{name} {format_bytes(size)}" for name, size in found.memory.items())
+    write(f"RAM: {parts}")
+    write(f"flash: {', '.join(f'{name} {format_bytes(size)}' for name, size in found.flash.items())}")
+    write(f"{found.checked} random inputs: every output is that of the integer reference")
+
+
+def render_figures(figures: Mapping[str, Figure], weights: str, ranges: str) -> None:
+    """What was measured, and of what where that is not the model's own."""
+    labels = [text for name, text in (("weights", weights), ("ranges", ranges)) if text != "the model's"]
     if labels:
-        write(f"weights: {found.weights}; ranges of values: {found.ranges}")
+        write(f"weights: {weights}; ranges of values: {ranges}")
     table(
         ("figure", "value", "source", "error", "note"),
         [
@@ -118,17 +151,10 @@ def _render(found: Measurement) -> None:
                 else f"± {100 * figure.error:.2g} %",
                 figure.note,
             )
-            for key, figure in found.figures.items()
+            for key, figure in figures.items()
         ],
         right=[1],
     )
-    write("")
-    _render_kernels(found)
-    write("")
-    parts = ", ".join(f"{name} {format_bytes(size)}" for name, size in found.memory.items())
-    write(f"RAM: {parts}")
-    write(f"flash: {', '.join(f'{name} {format_bytes(size)}' for name, size in found.flash.items())}")
-    write(f"{found.checked} random inputs: every output is that of the integer reference")
 
 
 def _render_kernels(found: Measurement) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.cost.report import Figure
-from hannah_hw.errors import InputError, MeasurementError, MissingExtraError
+from hannah_hw.errors import InputError, MeasurementError, MissingExtraError, TargetError
 from hannah_hw.firmware.tflite import outline, tflite_model
 from hannah_hw.measure.models import int8_model
 from hannah_hw.measure.vela_output import (
@@ -31,6 +31,7 @@ from hannah_hw.measure.vela_output import (
     read_operations,
     read_summary,
 )
+from hannah_hw.quantities import format_si
 
 if TYPE_CHECKING:
     from hannah_hw.spaces import Candidate
@@ -297,6 +298,12 @@ def compile_with_vela(
         content, layers = written.content, written.layers
         name, weights, ranges = given.name, given.weights, given.ranges
     compiled = compile_tflite(content, system, timeout_s=timeout_s)
+    if compiled.summary.clock_hz != target.clock_hz:
+        raise TargetError(
+            f"its clock is {format_si(target.clock_hz, 'Hz')}, and that of {system.system_config}, which says how fast "
+            f"its memories are beside it, {format_si(compiled.summary.clock_hz, 'Hz')}; take that, or another system",
+            where=f"{target.name}: clock_hz",
+        )
     return _measurement(name, target.name, system, weights, ranges, layers, compiled)
 
 
