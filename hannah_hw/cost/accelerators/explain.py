@@ -156,8 +156,7 @@ def _parts(parts: Mapping[str, FloatArray], row: int, unit: float) -> dict[str, 
 def _memory(costs: AcceleratorCosts, index: int) -> Memory:
     buffers = costs.workload.buffers
     candidate = costs.workload.candidate(index).buffers
-    where, outer = residence(costs.target).activations, outermost(costs.target)
-    outside = _OUTSIDE if outer is None else outer.name
+    where, outside = residence(costs.target).activations, outermost(costs.target, "I") or _OUTSIDE
     stays = dict(zip(buffers.names, costs.on_chip[index].tolist(), strict=True))
     plan = plan_memory(candidate, "greedy_best_fit", alignment=1)
     return Memory(
@@ -180,13 +179,15 @@ def _memory(costs: AcceleratorCosts, index: int) -> Memory:
             )
             for b, name in enumerate(candidate.names)
         ),
-        weights_in=_weights_in(costs, index, outside),
+        weights_in=_weights_in(costs, index),
     )
 
 
-def _weights_in(costs: AcceleratorCosts, index: int, outside: str) -> str:
+def _weights_in(costs: AcceleratorCosts, index: int) -> str:
     inside = residence(costs.target).weights
-    return inside if inside is not None and costs.weights_on_chip[index] else outside
+    if inside is not None and costs.weights_on_chip[index]:
+        return inside
+    return outermost(costs.target, "W") or _OUTSIDE
 
 
 def _notes(costs: AcceleratorCosts, index: int) -> list[str]:

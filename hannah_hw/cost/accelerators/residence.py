@@ -12,7 +12,7 @@ exceed the memory. Addresses are not planned.
 
 If weights pass through that memory too, 1/8 of it is kept free for them. Weights stay on chip from one inference to the
 next if those of all layers fit at once: into that memory beside its activations, if it holds weights, else into the
-outermost of the memories of known size that do.
+outermost of the memories of known size that do and that the whole array shares.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def residence(target: Accelerator) -> Residence:
     if not named or not {"I", "O"} <= set(named[0].holds):
         return Residence(None, None, None, None)
     memory = named[0]
-    bounded = [m for m in target.memories if "W" in m.holds and m.size is not None]
+    dims = set(target.array.dims) if target.array is not None else set()
+    bounded = [m for m in target.memories if "W" in m.holds and m.size is not None and dims <= set(m.served)]
     holder = memory if "W" in memory.holds else bounded[-1] if bounded else None
     return Residence(
         memory.name,

@@ -7,18 +7,18 @@ least access. Energy is that of a word as wide as the port at most moves, in pro
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.targets.accelerator import Accelerator
-from hannah_hw.targets.hardware import MemoryLevel, Operand, Port
+from hannah_hw.targets.hardware import Operand
 
 FloatArray = NDArray[np.float64]
 
-_KINDS = {"read": ("read", "read_write"), "write": ("write", "read_write")}
-_MOVES = {"read": ("read", "drain"), "write": ("fill", "update")}
+#: Movements through a port that take values out of its memory, or put them there.
+_MOVES: Final = {"read": ("read", "drain"), "write": ("fill", "update")}
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def stream(
     if not holders:
         return None
     memory = holders[-1]
-    ports = [p for p in memory.ports if _carries(p, operand, direction)]
+    carried = memory.carried()
+    ports = [p for p in memory.ports if set(_MOVES[direction]) & set(carried[p.name].get(operand, ()))]
     if not ports:
         return None
     port = max(ports, key=lambda p: p.max_bits)
@@ -79,13 +80,7 @@ def stream(
     )
 
 
-def outermost(target: Accelerator) -> MemoryLevel | None:
-    """The memory that is furthest from the array."""
-    return target.memories[-1] if target.memories else None
-
-
-def _carries(port: Port, operand: Operand, direction: Literal["read", "write"]) -> bool:
-    """Whether a port moves values of an operand in a direction."""
-    if port.kind not in _KINDS[direction]:
-        return False
-    return not port.carries or bool(set(_MOVES[direction]) & set(port.carries.get(operand, ())))
+def outermost(target: Accelerator, operand: Operand) -> str | None:
+    """Name of the memory of an operand that is furthest from the array."""
+    holders = [memory.name for memory in target.memories if operand in memory.holds]
+    return holders[-1] if holders else None
