@@ -4,27 +4,71 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from hannah_hw.targets.fields import Strict
+from hannah_hw.errors import TargetError
+from hannah_hw.targets.fields import Size, SourcedNumber, Strict
 
-#: A section of vela's configuration file, without ``System_Config.`` or ``Memory_Mode.``.
-_Section = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+
+class Area(Strict):
+    """A memory behind the ports of the processor.
+
+    Attributes:
+        name: Its name.
+        bytes_per_cycle: Bytes a cycle of the processor's clock.
+        burst_bytes: Longest burst.
+        read_latency: Cycles.
+        write_latency: Cycles.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    bytes_per_cycle: Annotated[float, Field(gt=0)]
+    burst_bytes: Annotated[int, Field(ge=1)]
+    read_latency: Annotated[int, Field(ge=0)]
+    write_latency: Annotated[int, Field(ge=0)]
 
 
 class BlockModel(Strict):
-    """Which processor, in which system; the names are those of Arm's compiler ethos-u-vela.
+    """Which processor, in which system.
 
     Attributes:
         kind: ``block``.
-        accelerator: The processor and its multiply-accumulates a cycle.
-        system_config: Clock and memories: a section ``System_Config.NAME`` of vela's configuration file.
-        memory_mode: What lies in which memory: a section ``Memory_Mode.NAME`` of it.
+        accelerator: Its name.
+        macs: Multiply-accumulates a cycle of one core; microblocks, shared memory and cycle tables follow from it.
+        cores: Cores that share every layer.
+        areas: Its memories.
+        staging: Name of the on-chip area of activations and copied weights.
+        feature_maps: Name of the area of activations that are not on chip, and of inputs and outputs of the network;
+            the staging area where all activations are there.
+        constants: Name of the area of weights, scales and tables.
+        staging_bytes: How much of the staging area may be used, if activations may lie elsewhere; None: all.
+        weight_bits: Bits of an encoded weight of a convolution: weights are compressed, how well depends on their
+            values.
+        linear_weight_bits: The same of a fully connected layer.
     """
 
     kind: Literal["block"]
-    accelerator: Literal[
-        "ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256", "ethos-u65-256", "ethos-u65-512"
-    ]
-    system_config: _Section
-    memory_mode: _Section
+    accelerator: str
+    macs: Literal[32, 64, 128, 256]
+    cores: Literal[1, 2] = 1
+    areas: Annotated[tuple[Area, ...], Field(min_length=1)]
+    staging: str
+    feature_maps: str
+    constants: str
+    staging_bytes: Size | None = None
+    weight_bits: SourcedNumber
+    linear_weight_bits: SourcedNumber
+
+    @model_validator(mode="after")
+    def _areas_exist(self) -> BlockModel:
+        names = [area.name for area in self.areas]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two areas are called {twice!r}; give every area its own name")
+        for role in ("staging", "feature_maps", "constants"):
+            name = getattr(self, role)
+            if name not in names:
+                raise ValueError(
+                    str(TargetError(f"{role}: no area is called {name!r}", allowed=names, given=name))
+                )
+        return self

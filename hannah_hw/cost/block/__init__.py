@@ -1,0 +1,1 @@
+"""Model kind ``block``: neural processors that compute their output block by block (Arm Ethos-U55 and U65)."""
