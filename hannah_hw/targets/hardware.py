@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from hannah_hw.errors import InputError, TargetError
 from hannah_hw.targets.fields import Bytes, Hertz, Size, SourcedNumber, Strict
 from hannah_hw.targets.limits import parse_limit
+from hannah_hw.targets.technology import Quantity, mac_figure, mac_schema, memory_figure, memory_schema
 
 #: Input activations, weights, output activations.
 Operand = Literal["I", "W", "O"]
@@ -35,17 +36,23 @@ class MacArray(Strict):
 
     Attributes:
         dims: Name of each dimension of the array -> number of multipliers along it.
-        mac_pj: Energy of one multiply-accumulate, picojoules; None: not known.
         systolic: Dimensions through which values are handed on by a multiplier a cycle, so that an array drains.
         partial_sum_bits: Bits of a sum that is not complete.
-        mac_mm2: Area of one multiplier with its adder; None: not known.
+        mac_pj: Energy of one multiply-accumulate, picojoules; None: not known. Files may name a fit; see
+            `hannah_hw.targets.technology`.
+        mac_mm2: Area of one multiplier with its adder; None: not known. Files may name a fit.
     """
 
     dims: Annotated[dict[str, _Positive], Field(min_length=1)]
-    mac_pj: SourcedNumber | None = None
     systolic: tuple[str, ...] = ()
     partial_sum_bits: Annotated[int, Field(ge=8, le=64)] = 16
-    mac_mm2: SourcedNumber | None = None
+    mac_pj: SourcedNumber | None = Field(default=None, json_schema_extra=mac_schema)
+    mac_mm2: SourcedNumber | None = Field(default=None, json_schema_extra=mac_schema)
+
+    @field_validator("mac_pj", "mac_mm2", mode="before")
+    @classmethod
+    def _fitted(cls, given: Any, info: ValidationInfo) -> Any:
+        return mac_figure(given, cast("Quantity", info.field_name), info.data.get("partial_sum_bits", 16))
 
 
 class Port(Strict):
@@ -105,7 +112,8 @@ class MemoryLevel(Strict):
         holds: Operands that it holds.
         served: Dimensions of the array that share an instance.
         ports: Its ports.
-        read_pj: Energy of reading a word as wide as the port at most moves, picojoules; None: not known.
+        read_pj: Energy of reading a word as wide as the port at most moves, picojoules; None: not known. Files may
+            name a fit; see `hannah_hw.targets.technology`.
         write_pj: Of writing one.
         double_buffer: Whether one half is filled while the other is in use: ``auto`` where it fits.
         area_mm2: Area of one instance; None: not known.
@@ -116,10 +124,21 @@ class MemoryLevel(Strict):
     holds: Annotated[tuple[Operand, ...], Field(min_length=1)]
     served: tuple[str, ...] = ()
     ports: Annotated[tuple[Port, ...], Field(min_length=1)]
-    read_pj: SourcedNumber | None = None
-    write_pj: SourcedNumber | None = None
+    read_pj: SourcedNumber | None = Field(default=None, json_schema_extra=memory_schema)
+    write_pj: SourcedNumber | None = Field(default=None, json_schema_extra=memory_schema)
     double_buffer: Literal["auto"] | bool = "auto"
-    area_mm2: SourcedNumber | None = None
+    area_mm2: SourcedNumber | None = Field(default=None, json_schema_extra=memory_schema)
+
+    @field_validator("read_pj", "write_pj", "area_mm2", mode="before")
+    @classmethod
+    def _fitted(cls, given: Any, info: ValidationInfo) -> Any:
+        if not {"size", "ports"} <= set(info.data):
+            # Their own mistakes are what is reported.
+            return None
+        other = {"read_pj": "write", "write_pj": "read"}.get(info.field_name or "")
+        widths = [port.max_bits for port in info.data["ports"] if port.kind != other]
+        widths = widths or [port.max_bits for port in info.data["ports"]]
+        return memory_figure(given, cast("Quantity", info.field_name), info.data["size"], max(widths))
 
     @model_validator(mode="after")
     def _consistent(self) -> MemoryLevel:
