@@ -39,16 +39,18 @@ _REORDERINGS: Final = 7
 _NEWTON: Final = ("scalar", "vector", "scalar", "vector", "vector") * 3
 
 
-def lower(layers: Layers, spills: bool) -> Operations:
+def lower(layers: Layers, spills: bool, means: bool = True) -> Operations:
     """The operations of M layers of `LOWERED` kinds, in the order of the layers.
 
     Args:
         layers: The layers; those of other kinds have no operations.
         spills: Whether values that are not on chip lie in another memory. Where they do not, ``input_on_chip`` and
             ``output_on_chip`` only tell inputs and outputs of the network, which are stored row by row.
+        means: Whether an average over everything is a mean rather than a pooling.
     """
     parts: Lowered = []
-    for kind, rule in LOWERED.items():
+    rules = LOWERED if means else {**LOWERED, "avg_pool": _pool(_OTHER)}
+    for kind, rule in rules.items():
         places = np.flatnonzero(layers.is_kind(kind))
         if len(places):
             some = layers.at(places)

@@ -175,7 +175,8 @@ def price_block(layers: Layers, target: Accelerator) -> LayerCosts:
         TargetError: The target is priced in another way.
     """
     npu, encoding = processor(target)
-    operations = lower(layers, npu.spills)
+    means = not isinstance(target.model, BlockModel) or target.model.global_average == "mean"
+    operations = lower(layers, npu.spills, means)
     priced = price_operations(operations, npu, encoding)
     owner, repeats = operations["layer"], operations["repeats"]
 

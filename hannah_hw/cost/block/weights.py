@@ -60,6 +60,7 @@ class WeightPlan:
         transfer: (N,) cycles to copy all of them.
         last_slice: (N,) cycles of the last slice of channels, under which the next operation's weights can come.
         early: (N,) whether the first copy runs under the operation before.
+        early_bytes: (N,) on-chip bytes of the buffer that it fills, live while that operation runs.
     """
 
     bytes: IntArray
@@ -70,6 +71,7 @@ class WeightPlan:
     transfer: IntArray
     last_slice: IntArray
     early: BoolArray
+    early_bytes: IntArray
 
 
 def encoded_bytes(
@@ -162,6 +164,7 @@ def plan_weights(
         np.zeros(count, np.int64),
         whole,
         np.zeros(count, np.bool_),
+        np.zeros(count, np.int64),
     )
     if not npu.copies_weights or not weighted.any():
         return none
@@ -180,7 +183,7 @@ def plan_weights(
         full[places],
         whole[places],
     )
-    buffered, buffer_bytes, first_bytes, last = chosen
+    buffered, buffer_bytes, begins, first_bytes, last = chosen
     for target, values in (
         (none.buffered, buffered),
         (none.buffer_bytes, np.where(buffered, buffer_bytes, 0)),
@@ -188,6 +191,7 @@ def plan_weights(
         (none.transfer, copy_cycles(full[places], npu)),
         (none.last_slice, np.where(buffered, last, whole[places])),
         (none.early, buffered & ~first[places]),
+        (none.early_bytes, np.where(buffered & ~first[places], begins, 0)),
     ):
         target[places] = values
     return none
@@ -204,8 +208,8 @@ def _plan(
     first: BoolArray,
     full: IntArray,
     whole: IntArray,
-) -> tuple[BoolArray, IntArray, IntArray, IntArray]:
-    """Buffered (n,), bytes of the buffers (n,), of the first copy (n,) and cycles of the last slice (n,)."""
+) -> tuple[BoolArray, IntArray, IntArray, IntArray, IntArray]:
+    """Buffered (n,), bytes of both buffers (n,), of the first (n,), of the first copy (n,); last slice's cycles."""
     depth = operations["ofm_c"]
     transfer = copy_cycles(full, npu)
     unmoved = _read_cycles(full, npu.constants) * refetches
@@ -257,7 +261,7 @@ def _plan(
     new = np.where(dominated & (count > 1) & slow & forced, new - count * (_STARTUP // 2), new)
     better = (old >= new) & ~((refetches == 1) & (transfer + new_weights > old))
     buffered = worth & ~shallow & fits & better
-    return buffered, buffer_bytes, ranges[0], last
+    return buffered, buffer_bytes, np.where(double, even, largest), ranges[0], last
 
 
 def _size(

@@ -45,6 +45,8 @@ class BlockModel(Strict):
         weight_bits: Bits of an encoded weight of a convolution: weights are compressed, how well depends on their
             values.
         linear_weight_bits: The same of a fully connected layer.
+        global_average: What an average over all pixels is in the file that is compiled: ``mean``, as converters of
+            global pooling write it, or ``pool``, a pooling whose window is the whole input.
     """
 
     kind: Literal["block"]
@@ -58,6 +60,7 @@ class BlockModel(Strict):
     staging_bytes: Size | None = None
     weight_bits: SourcedNumber
     linear_weight_bits: SourcedNumber
+    global_average: Literal["mean", "pool"] = "mean"
 
     @model_validator(mode="after")
     def _areas_exist(self) -> BlockModel:
