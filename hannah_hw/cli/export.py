@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from hannah_hw.cli.export_c import Options, project_of, run_target, summary
+from hannah_hw.cli.export_c import Exported, Options, project_of, run_target, summary
+from hannah_hw.cli.export_tflite import tflite_of
 from hannah_hw.cli.options import ShapeOption, parse_shapes
 from hannah_hw.cli.output import JsonOption, emit, say, write
 from hannah_hw.errors import InputError, RunError
@@ -20,14 +21,17 @@ from hannah_hw.errors import InputError, RunError
 if TYPE_CHECKING:
     from hannah_hw.report import Candidate, ReportData
 
-FORMATS: Final = ("onnx", "csv", "c")
+FORMATS: Final = ("onnx", "csv", "c", "tflite")
+#: Those that a single model is written as.
+_OF_MODELS: Final = ("c", "tflite")
 
 
 def export(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN|MODEL.onnx", help="A run directory: what `search --out` wrote; or, for C, a model."
+            metavar="RUN|MODEL.onnx",
+            help="A run directory: what `search --out` wrote; or, for C and TFLite, a model.",
         ),
     ],
     pick: Annotated[
@@ -41,7 +45,8 @@ def export(
     to: Annotated[
         str | None,
         typer.Option(
-            "--to", help="onnx, csv, c, or several separated by commas; by default onnx, of a model c."
+            "--to",
+            help="onnx, csv, c, tflite, or several separated by commas; by default onnx, of a model c.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write to.")] = Path("export"),
@@ -64,7 +69,7 @@ def export(
         typer.Option(
             "--calibration",
             metavar="FILE.npy",
-            help="For C: quantise a float32 MODEL.onnx with these inputs (N, ...).",
+            help="Quantise a float32 MODEL.onnx with these inputs (N, ...).",
         ),
     ] = None,
     build: Annotated[
@@ -79,7 +84,7 @@ def export(
     shape: ShapeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write chosen int8 models of a run as ONNX files, as a table of their figures, or as C for a microcontroller.
+    """Write chosen int8 models of a run as ONNX or TFLite files, a table of their figures, or C for a microcontroller.
 
     - `hannah-hw export runs/mnist` copies the knee of the front to `export/`
     - `hannah-hw export runs/mnist --pick front --to onnx,csv --out models`
@@ -87,29 +92,28 @@ def export(
     - `hannah-hw export runs/mnist --pick 3f2a,90c1` by the beginning of their ids
     - `hannah-hw export runs/mnist --to c --build` a C project for the run's target, with its README
     - `hannah-hw export model.onnx --target nrf5340 --name keywords` the same of any int8 model
+    - `hannah-hw export model.onnx --to tflite` int8 inputs and outputs, channels last
     """
     whole_run = source.suffix != ".onnx"
     formats = _formats(to if to is not None else "onnx" if whole_run else "c")
-    if not whole_run and formats != ["c"]:
-        raise InputError("a model is written as C; onnx and csv are for runs", where="--to", allowed=("c",))
+    if not whole_run and not set(formats) <= set(_OF_MODELS):
+        raise InputError(
+            "a model is written as C or TFLite; onnx and csv are for runs", where="--to", allowed=_OF_MODELS
+        )
     shapes = parse_shapes(shape)
     if isinstance(shapes, tuple):
         raise InputError("name the input: --shape NAME=1,3,96,96", where="--shape")
     options = Options(target, core, name, calibration, build, compiler, shapes)
-    options.check("c" in formats, whole_run)
+    options.check(formats, whole_run)
     if whole_run:
         _export_run(source, pick, formats, out, options, as_json)
         return
-    project = project_of(source, out, options)
-    emit(
-        {
-            "picked": [source.stem],
-            "files": [project.folder / file for file in project.files],
-            "projects": [project],
-        },
-        as_json,
-        lambda: write(summary(project)),
-    )
+    files = {}
+    if "tflite" in formats:
+        files[f"{source.stem}.tflite"] = tflite_of(source, calibration, shapes)
+    projects = [project_of(source, out, options)] if "c" in formats else []
+    written = _write(out, files) if files else []
+    _show([source.stem], written, projects, formats, as_json)
 
 
 def _formats(text: str) -> list[str]:
@@ -132,6 +136,8 @@ def _export_run(
         files.update(_models(data, chosen))
     if "csv" in formats:
         files["candidates.csv"] = _csv(data, chosen).encode()
+    if "tflite" in formats:
+        files.update((f"{c.id}.tflite", tflite_of(_artifact(data, c), None)) for c in chosen)
     projects = []
     if "c" in formats:
         options = run_target(data, options)
@@ -139,17 +145,21 @@ def _export_run(
     written = _write(out, files)
     for warning in data.warnings:
         say(f"warning: {warning}")
+    _show([candidate.id for candidate in chosen], written, projects, formats, as_json)
+
+
+def _show(
+    picked: Sequence[str],
+    written: Sequence[Path],
+    projects: Sequence[Exported],
+    formats: Sequence[str],
+    as_json: bool,
+) -> None:
+    """What was written: files by themselves, and projects."""
     lines = [*map(str, written), *map(summary, projects)]
-    written += [project.folder / file for project in projects for file in project.files]
-    emit(
-        {
-            "picked": [candidate.id for candidate in chosen],
-            "files": written,
-            **({"projects": projects} if "c" in formats else {}),
-        },
-        as_json,
-        lambda: write("\n".join(lines)),
-    )
+    files = [*written, *(project.folder / file for project in projects for file in project.files)]
+    document = {"picked": picked, "files": files, **({"projects": projects} if "c" in formats else {})}
+    emit(document, as_json, lambda: write("\n".join(lines)))
 
 
 def _models(data: ReportData, chosen: Sequence[Candidate]) -> dict[str, bytes]:

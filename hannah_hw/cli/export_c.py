@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,7 +25,7 @@ HOST: Final = "host"
 
 @dataclass(frozen=True)
 class Options:
-    """Options that C projects alone have; see the verb."""
+    """Options that C projects alone have, and those that they share with .tflite files; see the verb."""
 
     target: str | None
     core: str | None
@@ -35,33 +35,33 @@ class Options:
     compiler: str | None
     shapes: Mapping[str, tuple[int, ...]] | None = None
 
-    def check(self, c: bool, whole_run: bool) -> None:
+    def check(self, formats: Collection[str], whole_run: bool) -> None:
         """Refuse options that would do nothing.
 
         Args:
-            c: Whether C is written.
+            formats: What is written.
             whole_run: Whether the models are those of a run.
 
         Raises:
             InputError: Such an option was given, or a model has neither target nor core.
         """
-        given = {
+        c = "c" in formats
+        given: dict[str, object] = {
             "--target": self.target,
             "--core": self.core,
             "--name": self.name,
-            "--calibration": self.calibration,
             "--build": self.build,
             "--compiler": self.compiler,
-            "--shape": self.shapes,
         }
+        shared: dict[str, object] = {"--calibration": self.calibration, "--shape": self.shapes}
         for option, value in given.items():
             if value and not c:
                 raise InputError("it is for C; add --to c", where=option)
+        for option, value in shared.items():
+            if value and whole_run:
+                raise InputError("models of a run are int8 and have shapes; leave it out", where=option)
         if self.compiler and not self.build:
             raise InputError("it is what --build compiles with; add --build", where="--compiler")
-        for option in ("--calibration", "--shape"):
-            if given[option] and whole_run:
-                raise InputError("models of a run are int8 and have shapes; leave it out", where=option)
         if c and not whole_run and not self.target and not self.core:
             raise InputError("name a chip with --target, or --core", where="--to c", allowed=(*CORES, HOST))
         if self.core is not None and self.core not in (*CORES, HOST):
@@ -146,7 +146,7 @@ def project_of(model: Path, out: Path, options: Options) -> Exported:
                 f"warning: a C project has our own kernels, so its time is what {used.label} is estimated at, not "
                 f"{target.label}"
             )
-    network = read_network(_int8(model, options.calibration), shapes=options.shapes)
+    network = read_network(int8_source(model, options.calibration), shapes=options.shapes)
     try:
         project = generate(
             network,
@@ -200,7 +200,8 @@ def _core(name: str | None, target: Microcontroller | None) -> Core | None:
     return target.processor
 
 
-def _int8(model: Path, calibration: str | None) -> Path | ModelProto:
+def int8_source(model: Path, calibration: str | None) -> Path | ModelProto:
+    """The file of an int8 model, or the int8 model made of a float32 one."""
     if calibration is None:
         return model
     from hannah_hw.measure.models import int8_model

@@ -39,6 +39,15 @@ if TYPE_CHECKING:
 
 PACKAGE: Final = "ethos-u-vela"
 EXTRA: Final = "vela"
+#: Configurations of the NPU that targets describe.
+ACCELERATORS: Final = (
+    "ethos-u55-32",
+    "ethos-u55-64",
+    "ethos-u55-128",
+    "ethos-u55-256",
+    "ethos-u65-256",
+    "ethos-u65-512",
+)
 #: vela's configuration file of systems and memory modes, in its own package.
 _CONFIGURATION: Final = "Arm/vela.ini"
 #: Seconds that a compilation may take; small networks take one.
@@ -162,7 +171,7 @@ def system_of(target: Target) -> System:
     """What vela compiles for, of a target.
 
     Raises:
-        InputError: The target is no Ethos-U.
+        InputError: The target is no Ethos-U, or does not say which of the compiler's systems it is.
     """
     from hannah_hw.targets import Accelerator
 
@@ -172,7 +181,20 @@ def system_of(target: Target) -> System:
             where=target.name,
         )
     model = target.model
-    return System(model.accelerator, model.system_config, model.memory_mode)
+    if model.vela is None:
+        raise InputError(
+            f"{target.name} does not say which of the compiler's systems it is; add `vela: {{system_config: ..., "
+            "memory_mode: ...}` to its model",
+            where=f"{target.name}: model.vela",
+        )
+    if model.accelerator not in ACCELERATORS:
+        raise TargetError(
+            f"{PACKAGE} does not know {model.accelerator!r}",
+            where=f"{target.name}: model.accelerator",
+            allowed=ACCELERATORS,
+            given=model.accelerator,
+        )
+    return System(model.accelerator, model.vela.system_config, model.vela.memory_mode)
 
 
 def vela_version() -> str:

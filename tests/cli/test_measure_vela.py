@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 pytest.importorskip("ethosu.vela")
 pytest.importorskip("tflite")
 
+from hannah_hw import catalog
 from hannah_hw.cli import main
 from hannah_hw.firmware.network import read_network
 from hannah_hw.firmware.tflite import to_tflite
 from tests.firmware.models import residual
-
-TARGET = """\
-format: hannah-target/2
-name: npu
-title: An Ethos-U55 of 128 multipliers
-document: vela's configuration file
-clock_hz: 500 MHz
-model:
-  {kind: block, accelerator: ethos-u55-128, system_config: Ethos_U55_High_End_Embedded, memory_mode: Shared_Sram}
-ops: [{match: [conv, linear]}]
-unsupported: error
-"""
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +23,18 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("vela")
     residual(path / "model.onnx")
     (path / "model.tflite").write_bytes(to_tflite(read_network(path / "model.onnx")))
-    (path / "npu.yaml").write_text(TARGET)
-    (path / "fast.yaml").write_text(TARGET.replace("500 MHz", "600 MHz"))
+    target = catalog.find("targets", "ethos_u55_128").read_text()
+    (path / "npu.yaml").write_text(target)
+    (path / "fast.yaml").write_text(target.replace("500 MHz", "600 MHz"))
+    (path / "none.yaml").write_text(re.sub(r"  vela: .*\n", "", target))
+    (path / "moon.yaml").write_text(
+        target.replace("accelerator: ethos-u55-128", "accelerator: ethos-u55-127")
+    )
     return path
 
 
 def measured(folder, model, capsys):
-    assert main(["measure", str(folder / model), "-t", str(folder / "npu.yaml"), "--json"]) == 0
+    assert main(["measure", str(folder / model), "-t", "ethos_u55_128", "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -65,7 +60,7 @@ def test_the_same_as_tflite_has_the_same_figures(folder, capsys):
 
 
 def test_it_is_printed_for_people(folder, capsys):
-    assert main(["measure", str(folder / "model.onnx"), "-t", str(folder / "npu.yaml")]) == 0
+    assert main(["measure", str(folder / "model.onnx"), "-t", "ethos_u55_128"]) == 0
     shown = capsys.readouterr().out
     for words in (
         "ethos-u55-128",
@@ -83,13 +78,15 @@ def test_it_is_printed_for_people(folder, capsys):
         (["model.onnx", "-t", "npu.yaml", "--core", "m4"], "--core: it is for firmware on an emulated core"),
         (["model.onnx", "-t", "npu.yaml", "--inputs", "2"], "--inputs: it is for firmware"),
         (["model.onnx", "-t", "fast.yaml"], "its clock is 600 MHz, and that of Ethos_U55_High_End_Embedded"),
+        (["model.onnx", "-t", "none.yaml"], "does not say which of the compiler's systems it is"),
+        (["model.onnx", "-t", "moon.yaml"], "did you mean 'ethos-u55-128'?"),
         (["missing.onnx", "-t", "npu.yaml"], "missing.onnx"),
         (["missing.tflite", "-t", "npu.yaml"], "missing.tflite: cannot read the model"),
         (["npu.tflite", "-t", "npu.yaml"], "npu.tflite: no TFLite file"),
     ],
 )
 def test_bad_input_is_named(folder, capsys, arguments, words):
-    (folder / "npu.tflite").write_text(TARGET)
+    (folder / "npu.tflite").write_text("no network")
     given = [str(folder / word) if "." in word else word for word in arguments]
     assert main(["measure", *given]) == 2
     assert words in capsys.readouterr().err

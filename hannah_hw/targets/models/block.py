@@ -28,12 +28,25 @@ class Area(Strict):
     write_latency: Annotated[int, Field(ge=0)]
 
 
+class VelaSystem(Strict):
+    """The system as Arm's compiler ethos-u-vela knows it, for measuring with that.
+
+    Attributes:
+        system_config: Clock and memories: a section ``System_Config.NAME`` of the compiler's configuration file.
+        memory_mode: What lies in which memory: a section ``Memory_Mode.NAME`` of it.
+    """
+
+    system_config: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+    memory_mode: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+
+
 class BlockModel(Strict):
     """Which processor, in which system.
 
     Attributes:
         kind: ``block``.
-        accelerator: Its name.
+        accelerator: Its name; for measuring that of ethos-u-vela.
+        vela: The same system for measuring; None: it is not measured.
         macs: Multiply-accumulates a cycle of one core; microblocks, shared memory and cycle tables follow from it.
         cores: Cores that share every layer.
         areas: Its memories.
@@ -51,6 +64,7 @@ class BlockModel(Strict):
 
     kind: Literal["block"]
     accelerator: str
+    vela: VelaSystem | None = None
     macs: Literal[32, 64, 128, 256]
     cores: Literal[1, 2] = 1
     areas: Annotated[tuple[Area, ...], Field(min_length=1)]
