@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hannah_hw.cli.accelerator_report import kernel as find_kernel
+from hannah_hw.cli.accelerator_report import render_kernel, render_kernels
 from hannah_hw.cli.options import ShapeOption, parse_shapes
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.errors import InputError
@@ -27,6 +29,12 @@ def estimate(
         ),
     ],
     shape: ShapeOption = None,
+    kernel: Annotated[
+        str | None,
+        typer.Option(
+            "--kernel", metavar="NAME", help="On an accelerator: show all of one kernel, with its mapping."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Estimate latency, energy, RAM and flash of an ONNX model on a target.
@@ -37,6 +45,7 @@ def estimate(
     - `hannah-hw estimate model.onnx --target stm32l4r5zi`
     - `hannah-hw estimate model.onnx --target stm32l4r5zi:cmsis_nn`
     - `hannah-hw estimate model.onnx -t ./my_chip.yaml --json`
+    - `hannah-hw estimate model.onnx -t eyeriss --kernel conv_1`
     - `hannah-hw estimate dynamic.onnx -t nrf5340 --shape input=1,3,96,96`
     """
     from hannah_hw.estimation import estimate as price
@@ -45,9 +54,11 @@ def estimate(
     if isinstance(shapes, tuple):
         raise InputError("name the input: --shape NAME=1,3,96,96", where="--shape")
     report = price(str(model), target, shapes=shapes)
+    if kernel is not None:
+        find_kernel(report, kernel)
     for warning in _too_large(report):
         say(f"warning: {warning}")
-    emit(report.to_dict(), as_json, lambda: _render(report))
+    emit(report.to_dict(), as_json, lambda: _render(report, kernel))
     if report.unsupported:
         names = ", ".join(str(row.kernel) for row in report.unsupported[:5])
         say(f"error: {report.target} cannot run {len(report.unsupported)} of the kernels: {names}")
@@ -64,7 +75,7 @@ def _too_large(report: CostReport) -> list[str]:
     ]
 
 
-def _render(report: CostReport) -> None:
+def _render(report: CostReport, kernel: str | None) -> None:
     write(f"{report.target}")
     rows = []
     for key, figure in report.figures.items():
@@ -73,6 +84,21 @@ def _render(report: CostReport) -> None:
         rows.append((key, value, figure.source, error, figure.note))
     table(("figure", "value", "source", "error", "note"), rows, right=[1])
     write("")
+    if report.memory.weights_in is not None:
+        render_kernels(report)
+        if kernel is not None:
+            render_kernel(report, kernel)
+    else:
+        _render_kernels(report)
+    if report.unsupported:
+        write("")
+        table(
+            ("cannot run", "kind", "rule"),
+            [(row.kernel, row.kind, row.rule) for row in report.unsupported],
+        )
+
+
+def _render_kernels(report: CostReport) -> None:
     narrow = any(row.bits for row in report.kernels)
     kernels = [
         (
@@ -89,12 +115,6 @@ def _render(report: CostReport) -> None:
     bits = ["bits of weights / input / output"] if narrow else []
     columns = ("kernel", "class", *bits, "MACs", "latency", "weights", "source")
     table(columns, kernels, right=[columns.index(name) for name in ("MACs", "latency", "weights")])
-    if report.unsupported:
-        write("")
-        table(
-            ("cannot run", "kind", "rule"),
-            [(row.kernel, row.kind, row.rule) for row in report.unsupported],
-        )
 
 
 def show(value: float, unit: str) -> str:

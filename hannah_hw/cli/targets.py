@@ -139,18 +139,6 @@ def check(target: TargetArgument, as_json: JsonOption = False) -> None:
     emit(document, as_json, lambda: write(text))
 
 
-@app.command("ops")
-def ops(target: TargetArgument, as_json: JsonOption = False) -> None:
-    """List the operators that a target can run, and under which conditions.
-
-    - `hannah-hw targets ops stm32l4r5zi`
-    """
-    from hannah_hw.targets import describe_target, load_target
-
-    operators = describe_target(load_target(target))["operators"]
-    emit({"target": target, "operators": operators}, as_json, lambda: _operators(operators))
-
-
 def _facts(document: dict[str, Any]) -> None:
     rows = []
     for key, value in document.items():

@@ -20,6 +20,7 @@ from hannah_hw.cost.accelerators.streams import outermost
 from hannah_hw.cost.accelerators.units import TITLES, UNITS
 from hannah_hw.cost.explain import NO_NETWORK
 from hannah_hw.cost.report import BufferRow, CostReport, Figure, Flash, KernelRow, Memory, UnsupportedRow
+from hannah_hw.quantities import format_si
 from hannah_hw.workload.arena import liveness_bound, plan_memory
 from hannah_hw.workload.table import BIT_COLUMNS, KERNEL_COLUMNS, KERNEL_KINDS
 
@@ -211,7 +212,7 @@ def _figures(costs: AcceleratorCosts, index: int) -> dict[str, Figure]:
     basis = f"{target.kind} model of {target.title}"
     if target.error is not None:
         basis += f"; error {target.error.source}: {target.error.reference}"
-    static = "" if target.static_w is None else f" + {1e3 * target.static_w.value:g} mW x latency"
+    static = "" if target.static_w is None else f" + {format_si(target.static_w.value, 'W')} x latency"
     values = {
         "latency_s": (costs.latency_s[index], "s", error, basis),
         "energy_j": (costs.energy_j[index], "J", None, f"operations and accesses of all kernels{static}"),
