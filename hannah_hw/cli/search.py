@@ -149,6 +149,7 @@ def _dry_run(config: SearchConfig, as_json: bool) -> None:
         "feasible_share": found.feasible_share,
         "supported_share": found.supported_share,
         "unsupported": found.unsupported or None,
+        "legalized": found.facts.get("legalized"),
         "quartiles": found.quartiles,
         "facts": found.facts,
     }
@@ -159,6 +160,8 @@ def _describe(found: DryRun) -> None:
     from hannah_hw.report.axes import axis
 
     write(f"the configuration is valid; {found.feasible_share:.1%} of {found.sampled} random candidates fit")
+    if found.legalized:
+        write(found.legalized)
     if found.unsupported:
         write(f"the target runs {found.supported_share:.1%} of them; the first of the others fails:")
         write(f"  {found.unsupported}")

@@ -9,7 +9,7 @@ from typing import Any
 from hannah_hw.errors import SpaceError
 from hannah_hw.graph import Node
 from hannah_hw.legalization.narrowing import Narrowing, Removal
-from hannah_hw.legalization.rules import target_rules
+from hannah_hw.legalization.rules import target_rules, unread_limits
 from hannah_hw.spaces import SearchSpace, as_space
 from hannah_hw.spaces.constraints import Rule
 from hannah_hw.spaces.counting import assignments
@@ -26,8 +26,8 @@ class Legalized:
         target: Label of the target.
         removed: Values that no network has which the target can run.
         conditions: Rules that exclude combinations of what is left; conditions of ``space``.
-        priced: Rules that nothing but pricing a network checks, because no network was found that keeps them together
-            with the others, and no proof that there is none.
+        priced: Rules that nothing but pricing a network checks: limits on what is no sum over kernels, and conditions
+            for which no network was found that keeps them, and no proof that there is none.
         before: Number of assignments of all parameters; None where one is continuous.
         after: The same of what is left, without regard to conditions.
     """
@@ -58,8 +58,13 @@ class Legalized:
             "priced": _described(self.priced),
         }
 
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything that the target cannot run."""
+        return bool(self.removed or self.conditions or self.priced)
+
     def __str__(self) -> str:
-        if not (self.removed or self.conditions or self.priced):
+        if not self.changed:
             return f"{self.target} can run every network of {self.space.name}"
         values = sum(len(removal.values) for removal in self.removed)
         parts = []
@@ -115,7 +120,7 @@ def legalize(space: SearchSpace | Node, target: Target | str) -> Legalized:
         target.label,
         tuple(narrowing.removals),
         tuple(rule for rule in narrowing.binding if rule not in priced),
-        tuple(priced),
+        (*priced, *unread_limits(target)),
         assignments(space),
         assignments(part),
     )

@@ -26,8 +26,9 @@ from hannah_hw.spaces.constraints import Rule
 #: Combinations of levels up to which rules are tabulated, one by one and all that speak of a parameter together.
 CELLS: Final = 1 << 16
 
-#: Parameters that a message names.
+#: Parameters that a message names, and rules that it lists.
 _NAMED: Final = 3
+_LISTED: Final = 8
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
@@ -77,13 +78,7 @@ class Narrowing:
         self._rules = [
             (rule, _truth(t)) for rule, t in zip(rules, tables[: len(rules)], strict=True) if t is not None
         ]
-        for rule, table in self._rules:
-            if not table.values.any():
-                names = ", ".join(
-                    [p.id for p in rule.parameters[:_NAMED]] + ["..."] * (len(rule.parameters) > _NAMED)
-                )
-                whatever = f", whatever the value of {names}" if names else ""
-                raise SpaceError(f"every network has a kernel that fails a rule{whatever}: {rule}")
+        _refuse([rule for rule, table in self._rules if not table.values.any()])
         self.wide = _open([rule for rule, t in zip(rules, tables[: len(rules)], strict=True) if t is None])
         self._activity = [None if t is None else _truth(t) for t in tables[len(rules) :]]
         self.kept: list[IntArray] = [np.arange(len(p.levels)) for p in parameters]
@@ -178,8 +173,10 @@ class Narrowing:
             reasons.update((id(rule), rule) for rule in alone or some)
         if gone.all():
             parameter = self._parameters[axis]
-            values, rules = ", ".join(map(str, parameter.levels)), "; ".join(map(str, reasons.values()))
-            raise SpaceError(f"no value of the parameter {parameter.id} ({values}) can run: {rules}")
+            raise SpaceError(
+                f"no value of the parameter {parameter.id} ({', '.join(map(str, parameter.levels))}) can run: "
+                f"{_listing(list(map(str, reasons.values())))}"
+            )
         self.kept[axis] = self.kept[axis][~gone]
         return True
 
@@ -195,6 +192,23 @@ class Narrowing:
             tuple(parameter.levels[i] for i in left),
             tuple(self._reasons[axis].values()),
         )
+
+
+def _refuse(rules: Sequence[Rule]) -> None:
+    """Raise where there are rules that every network fails."""
+    texts = []
+    for rule in rules:
+        names = [p.id for p in rule.parameters[:_NAMED]] + ["..."] * (len(rule.parameters) > _NAMED)
+        whatever = f" (whatever the value of {', '.join(names)})" if names else ""
+        texts.append(f"{rule}{whatever}")
+    if texts:
+        raise SpaceError(f"every network fails: {_listing(texts)}")
+
+
+def _listing(texts: Sequence[str]) -> str:
+    """Rules for a message; of many, the first."""
+    more = [f"and {len(texts) - _LISTED} more"] if len(texts) > _LISTED else []
+    return "; ".join([*texts[:_LISTED], *more])
 
 
 def _open(rules: Sequence[Rule]) -> list[Rule]:

@@ -15,11 +15,14 @@ from hannah_hw.expressions import And, Expression, If, Max, Min, Not, Or, Scalar
 from hannah_hw.spaces import SearchSpace
 from hannah_hw.spaces.constraints import Rule
 from hannah_hw.targets import Accelerator, Legality, Target
+from hannah_hw.targets.limits import limit_names, parse_limit
 from hannah_hw.targets.load import legality
+from hannah_hw.workload import WorkloadProgram
 from hannah_hw.workload.table import KERNEL_COLUMNS
 
 _NO_RULE: Final = "{kind}: the target has no rule for this operator"
-_LAYERS: Final = "at most {limit} layers"
+#: Totals of a network that are sums over its kernels, whatever runs them.
+_SUMS: Final = frozenset({"layers", "weight_bytes", "biases", "macs"})
 
 
 def target_rules(space: SearchSpace, target: Target) -> list[Rule]:
@@ -42,14 +45,50 @@ def target_rules(space: SearchSpace, target: Target) -> list[Rule]:
                 holds = Or(Not(active), condition)
                 key = (id(holds) if isinstance(holds, Expression) else holds, text)
                 found.setdefault(key, (holds, text, []))[2].append(name)
-    limit = target.limits.layers if isinstance(target, Accelerator) else None
-    if limit is not None and len(compiled.slots) > limit:
-        count: Scalar = 0
-        for slot in compiled.slots:
-            count = count + If(slot[0], 1, 0)
-        text = _LAYERS.format(limit=limit)
-        found[text] = (count <= limit, text, [compiled.names[-1]])
+    if isinstance(target, Accelerator):
+        for text in _limits(target):
+            if _summed(text):
+                whole = _scalar(parse_limit(text)(_Totals(compiled)))
+                found[text] = (whole, f"limits: {text}", ["network"])
     return [Rule(holds, text, tuple(kernels)) for holds, text, kernels in found.values() if holds is not True]
+
+
+def unread_limits(target: Target) -> list[Rule]:
+    """The limits of a target on a whole network that only pricing can check, such as one on its live activations."""
+    texts = _limits(target) if isinstance(target, Accelerator) else []
+    unread = [text for text in texts if not _summed(text)]
+    return [Rule(True, f"limits: {text}", ("network",)) for text in unread]
+
+
+def _limits(target: Accelerator) -> list[str]:
+    layers = target.limits.layers
+    return ([] if layers is None else [f"layers <= {layers}"]) + list(target.limits.when)
+
+
+def _summed(text: str) -> bool:
+    """Whether a limit on a whole network reads nothing but sums over kernels."""
+    return limit_names(text) <= _SUMS
+
+
+class _Totals(dict[str, "_Symbol"]):
+    """Totals of a network as expressions; those of `hannah_hw.targets.limits.TOTALS` that are sums over kernels."""
+
+    def __init__(self, compiled: WorkloadProgram) -> None:
+        super().__init__(macs=_Symbol(compiled.macs))
+        self._compiled = compiled
+
+    def __missing__(self, name: str) -> _Symbol:
+        total: Scalar = 0
+        for active, *values in self._compiled.slots:
+            columns = dict(zip(KERNEL_COLUMNS, values, strict=True))
+            part: Scalar = 1
+            if name == "weight_bytes":
+                part = (columns["weights"] * columns["weight_bits"] + 7) // 8
+            elif name == "biases":
+                part = columns["bias"]
+            total = total + If(active, part, 0)
+        self[name] = _Symbol(total)
+        return self[name]
 
 
 def _refuses(target: Target) -> bool:

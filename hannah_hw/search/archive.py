@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -68,6 +68,15 @@ class Observer(Protocol):
 
     def on_end(self, progress: Progress, ending: Ending | None, /) -> None:
         """The run is over; `ending` is None if an error or an interrupt ended it."""
+        ...
+
+
+@runtime_checkable
+class LegalizationObserver(Protocol):
+    """An observer of a run that is also told what narrowing the space to the target did, before the run begins."""
+
+    def on_legalized(self, text: str, /) -> None:
+        """The space was narrowed; the text says by what."""
         ...
 
 

@@ -135,6 +135,8 @@ class SearchConfig(_Strict):
         data: A data set; needed when an objective or a constraint is about the error.
         objectives: At least one.
         constraints: Any number.
+        legalize: Whether the space is narrowed to what the target can run before anything is sampled; see
+            `hannah_hw.legalization`.
         training: Options of `hannah_hw.scoring.Training`.
         search: How to search.
         measure: What is measured after it.
@@ -147,6 +149,7 @@ class SearchConfig(_Strict):
     data: str | None = None
     objectives: Objectives
     constraints: Constraints = Constraints()
+    legalize: bool = True
     training: dict[str, Any] = Field(default_factory=dict)
     search: SearchSection = SearchSection()
     measure: MeasureSection = MeasureSection()

@@ -12,7 +12,16 @@ import numpy as np
 
 from hannah_hw.errors import ConfigError, RunError
 from hannah_hw.search import pipeline
-from hannah_hw.search.archive import Archive, Ending, Observer, Progress, Record, charged, check_log
+from hannah_hw.search.archive import (
+    Archive,
+    Ending,
+    LegalizationObserver,
+    Observer,
+    Progress,
+    Record,
+    charged,
+    check_log,
+)
 from hannah_hw.search.config import SearchConfig, dump_config, load_config
 from hannah_hw.search.engine import Engine
 from hannah_hw.search.measuring import measure_front
@@ -63,6 +72,7 @@ class DryRun:
         facts: Versions, data and target.
         supported_share: Share of them that the target can run.
         unsupported: Why it cannot run the first of the others; empty where there is none.
+        legalized: What narrowing the space to the target did, in words; empty if that was not asked for.
     """
 
     config: SearchConfig
@@ -72,6 +82,7 @@ class DryRun:
     facts: Mapping[str, Any]
     supported_share: float = 1.0
     unsupported: str = ""
+    legalized: str = ""
 
 
 def dry_run(config: SearchConfig) -> DryRun:
@@ -92,7 +103,8 @@ def dry_run(config: SearchConfig) -> DryRun:
             quartiles[key] = tuple(float(q) for q in np.percentile(known, (0, 25, 50, 75, 100)))
     fit, runs = float((total == 0).mean()), estimates.supported
     unsupported = "" if runs.all() else estimates.unsupported(int(runs.argmin()))
-    return DryRun(config, len(rows), fit, quartiles, setup.facts, float(runs.mean()), unsupported)
+    legalized = "" if setup.legalized is None else str(setup.legalized)
+    return DryRun(config, len(rows), fit, quartiles, setup.facts, float(runs.mean()), unsupported, legalized)
 
 
 def run_search(
@@ -155,6 +167,10 @@ def run_search(
             state=directory.read_state(),
             observers=observers,
         )
+        if setup.legalized is not None and setup.legalized.changed:
+            for observer in observers:
+                if isinstance(observer, LegalizationObserver):
+                    observer.on_legalized(str(setup.legalized))
         try:
             ending = engine.run()
         except KeyboardInterrupt as interrupt:
@@ -198,6 +214,7 @@ class Search:
         evaluator: What gives the metrics that need training; None if no goal needs one.
         workers: Processes; 0: evaluate in this process.
         timeout: Seconds that one evaluation may take in a worker.
+        legalize: Whether the space is narrowed to what the target can run; see `hannah_hw.legalize`.
         observers: Called as the search goes on.
 
     Raises:
@@ -229,11 +246,12 @@ class Search:
         evaluator: Evaluator | None = None,
         workers: int = 0,
         timeout: float = 600.0,
+        legalize: bool = True,
         observers: Sequence[Observer] = (),
     ) -> None:
         if target is None and not hasattr(space, "estimate"):
             raise ConfigError("a space has no prices of its own; give a target, for example 'stm32l4r5zi'")
-        self.problem: Problem = space if target is None else _problem(space, target)
+        self.problem: Problem = space if target is None else _problem(space, target, legalize)
         goals = make_goals(objectives, constraints or {})
         self.goals = (
             goals.within(self.problem.capacities)
@@ -289,13 +307,17 @@ class Search:
         return np.array(rows, float).reshape(len(rows), len(self.goals.objectives))
 
 
-def _problem(space: Any, target: Any) -> Problem:
+def _problem(space: Any, target: Any, legal: bool) -> Problem:
     if isinstance(space, str | Path):
         space = pipeline.load_space(str(space))
     if isinstance(target, str | Path):
         from hannah_hw.targets import load_target
 
         target = load_target(target)
+    if legal:
+        from hannah_hw.legalization import legalize
+
+        space = legalize(space, target).space
     return pipeline.SpaceProblem(space, target)
 
 

@@ -29,10 +29,10 @@ class _Overridden(Document):
     def __init__(self, base: Document, data: dict[str, Any], given: Mapping[Path_, str]) -> None:
         super().__init__(base.path, data, {})
         self._base = base
-        self._given = given
+        self._settings = given
 
     def where(self, field: Path_) -> str:
-        for key, text in self._given.items():
+        for key, text in self._settings.items():
             if field[: len(key)] == key:
                 return f"--set {text}"
         return self._base.where(field)

@@ -19,6 +19,7 @@ from hannah_hw.search.protocols import BoolArray, Encoding, FloatArray
 
 if TYPE_CHECKING:
     from hannah_hw.cost import Costs
+    from hannah_hw.legalization import Legalized
     from hannah_hw.scoring import Dataset, Training
     from hannah_hw.search.config import SearchConfig
     from hannah_hw.search.measuring import EmulatingEvaluator
@@ -204,12 +205,14 @@ class Setup:
         evaluator: None if nothing is trained.
         facts: For the header ``resolved`` of the run's configuration: versions, data, target.
         emulator: Measures the front after the search; None if that was not asked for.
+        legalized: What narrowing the space to the target did; None if that was not asked for.
     """
 
     problem: SpaceProblem
     evaluator: ScoringEvaluator | None
     facts: dict[str, Any]
     emulator: EmulatingEvaluator | None = None
+    legalized: Legalized | None = None
 
 
 def build(config: SearchConfig, artifacts: Path) -> Setup:
@@ -222,6 +225,7 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
         InputError: The space, the target or the data cannot be used.
         MissingExtraError: A package that training needs is not installed.
     """
+    from hannah_hw.legalization import legalize
     from hannah_hw.targets import describe_target, load_target
 
     options = config.space.options
@@ -246,6 +250,10 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
         _check_fit(space, data)
     target = load_target(config.target)
     facts["target"] = {key: value for key, value in describe_target(target).items() if key != "operators"}
+    legalized = legalize(space, target) if config.legalize else None
+    if legalized is not None:
+        space = legalized.space
+        facts["legalized"] = legalized.to_dict()
     emulator = None
     if config.measure.emulate is not None:
         from hannah_hw.search.measuring import EmulatingEvaluator, means
@@ -254,7 +262,7 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
         emulator = EmulatingEvaluator(
             config.space.name, options, offered, config.target, config.measure.compiler, artifacts
         )
-    return Setup(SpaceProblem(space, target), evaluator, facts, emulator)
+    return Setup(SpaceProblem(space, target), evaluator, facts, emulator, legalized)
 
 
 def _check_fit(space: SearchSpace, data: Dataset) -> None:

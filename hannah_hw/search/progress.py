@@ -71,6 +71,10 @@ class PlainLines:
         self._interval = interval
         self._last = float("-inf")
 
+    def on_legalized(self, text: str, /) -> None:
+        """See `hannah_hw.search.archive.LegalizationObserver`."""
+        self._stream.write(f"space: {text}\n")
+
     def on_start(self, progress: Progress, /) -> None:
         """See `Observer`."""
         self._stream.write(f"search: {progress.budget} evaluations\n")
@@ -119,6 +123,12 @@ class LiveDisplay:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
+
+    def on_legalized(self, text: str, /) -> None:
+        """See `hannah_hw.search.archive.LegalizationObserver`."""
+        from rich.text import Text
+
+        self._console.print(Text(f"space: {text}"))
 
     def on_start(self, progress: Progress, /) -> None:
         """See `Observer`."""

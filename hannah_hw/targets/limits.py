@@ -28,8 +28,17 @@ def parse_limit(text: str) -> Program:
     Raises:
         TargetError: Not in the grammar of `hannah_hw.targets.formulas`, or an unknown total.
     """
+    return _parsed(text)[0]
+
+
+def limit_names(text: str) -> frozenset[str]:
+    """The totals that a limit reads; raises as `parse_limit` does."""
+    return _parsed(text)[1]
+
+
+def _parsed(text: str) -> tuple[Program, frozenset[str]]:
     grammar = Grammar(text, "limit", TOTALS)
     program = grammar.condition(grammar.tree())
     if not grammar.names:
         raise TargetError(f"the limit {text!r} speaks of nothing", allowed=TOTALS)
-    return program
+    return program, frozenset(grammar.names)

@@ -1,5 +1,6 @@
 """The search on a real space and a real target, without training; and one trained run."""
 
+import io
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from hannah_hw.errors import ConfigError, InputError, RunError, SpaceError
 from hannah_hw.estimation import estimate
 from hannah_hw.search import Search, dry_run, load_config, run_search
 from hannah_hw.search.pipeline import SpaceProblem, build
+from hannah_hw.search.progress import PlainLines
 
 FREE = """\
 version: 1
@@ -134,6 +136,16 @@ def test_a_space_that_the_target_cannot_run_says_which_rules_it_fails(config, tm
         r"mul: the target has no rule for this operator \(gated_0.Mul_0 and 1 more\)"
     )
     changes = [f"space={path}", "target=stm32l4r5zi:cmsis_nn"]
+    every = (
+        "every network fails: gated_0.HardSigmoid_0, gated_0.HardSigmoid_1: hard_sigmoid: the target has no "
+        "rule for this operator; gated_0.Mul_0, gated_0.Mul_1: mul: the target has no rule for this operator"
+    )
+    for run in (dry_run, lambda config: run_search(config, tmp_path / "run")):
+        with pytest.raises(
+            SpaceError, match=f"stm32l4r5zi:cmsis_nn can run no network of the space .*{every}"
+        ):
+            run(load_config(config, changes))
+    changes.append("legalize=false")
     found = dry_run(load_config(config, changes))
     assert (found.feasible_share, found.supported_share) == (0, 0)
     assert re.fullmatch(text, found.unsupported)
@@ -266,3 +278,26 @@ def test_a_bound_out_of_reach_is_given_up_soon(config, tmp_path):
     with pytest.raises(RunError, match=r"ram <= 100 B: best value seen .* \(out of reach\)") as caught:
         run_search(config, tmp_path / "run", overrides=["constraints.ram=<= 100 B"])
     assert int(re.search(r"\((\d+) estimates", str(caught.value))[1]) < 8_000
+
+
+def test_a_search_narrows_its_space_to_the_target_unless_told_otherwise(config, tmp_path):
+    changes = ["space=nas_bench_201", "target=stm32l4r5zi:cmsis_nn", "constraints={}", "search.evaluations=8"]
+    stream = io.StringIO()
+    result = run_search(config, tmp_path / "run", overrides=changes, observers=[PlainLines(stream)])
+    assert {record["status"] for record in result.records} == {"ok"}
+    assert stream.getvalue().startswith(
+        "space: nas_bench_201 for stm32l4r5zi:cmsis_nn: 2 values of 1 parameter removed"
+    )
+    facts = load_config(tmp_path / "run" / "config.yaml").resolved["legalized"]
+    assert facts["assignments"] == {"before": 5**6, "after": 3 * 5**5}
+    (removed,) = facts["removed"]
+    assert removed["values"] == ["skip_connect", "avg_pool_3x3"]
+    assert {rule["rule"] for rule in removed["rules"]} == {
+        "batch_norm: the target has no rule for this operator"
+    }
+    found = dry_run(load_config(config, changes))
+    assert found.supported_share == 1
+    assert "2 values of 1 parameter removed" in found.legalized
+    assert dry_run(load_config(config, [*changes, "legalize=false"])).supported_share < 0.5
+    search = Search("nas_bench_201", "stm32l4r5zi:cmsis_nn", ["latency", "energy"], population=8)
+    assert {record["status"] for record in search.fit(8).history_} == {"ok"}
