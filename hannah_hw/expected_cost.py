@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hannah_hw.cost import Costs, price
+from hannah_hw.cost.accelerators.residence import residence
 from hannah_hw.errors import InputError, SpaceError, UnsupportedError
 from hannah_hw.executors import DifferentiableExecutor
 from hannah_hw.expressions.dependence import MAX_COMBINATIONS, Table, tabulate
@@ -27,7 +28,7 @@ from hannah_hw.graph import Node
 from hannah_hw.parameters import Parameter
 from hannah_hw.spaces import SearchSpace, as_space
 from hannah_hw.spaces.switches import completed_values, switching_parameters
-from hannah_hw.targets import Target, load_target
+from hannah_hw.targets import Accelerator, Target, load_target
 from hannah_hw.workload import Workload
 from hannah_hw.workload.table import KERNEL_COLUMNS, Buffers, Kernels
 
@@ -61,7 +62,8 @@ class ExpectedCost(nn.Module):
         InputError: Another metric, or an assignment or parameters beside an executor.
         SpaceError: The assignment or the parameters do not fit the space, they describe no network, or a kernel
             depends on more than 262,144 combinations of levels.
-        UnsupportedError: The target cannot run some kernels, or its figure is no sum over kernels.
+        UnsupportedError: The target cannot run some kernels, or its figure is no sum over kernels: so where values
+            that stay on the chip of an accelerator depend on the whole network.
     """
 
     def __init__(
@@ -210,6 +212,12 @@ class _Pricing:
     """Prices slots for all combinations of the parameters that they depend on."""
 
     def __init__(self, target: Target, metric: str) -> None:
+        if isinstance(target, Accelerator) and residence(target).any:
+            raise UnsupportedError(
+                f"what stays on the chip of {target.label} from layer to layer depends on the whole network, so "
+                f"there is no expected {metric} kernel by kernel; with every value in the outermost memory there is: "
+                'target.model_copy(update={"on_chip": None})'
+            )
         self._target = target
         self._metric = metric
         self._scale: float | None = None
@@ -240,7 +248,11 @@ class _Pricing:
             rule = costs.failed_rules[:, slot].max()
             self._refused.setdefault(names[slot], costs.rules[rule])
         figures: NDArray[np.float64] = np.where(costs.supported, getattr(costs, self._metric), 0.0)
-        sums = np.where(costs.supported, costs.kernel_cycles.sum(axis=1), 0.0)
+        if np.isnan(figures).any():
+            raise UnsupportedError(
+                f"the target {self._target.label} does not give all that {self._metric} depends on"
+            )
+        sums = np.where(costs.supported, costs.over_kernels(self._metric), 0.0)
         if self._scale is None and sums.any():
             self._scale = float(figures.max() / sums.max())
         if not np.allclose(figures, sums * (self._scale or 0.0), rtol=1e-9, atol=0.0):

@@ -53,6 +53,15 @@ class Costs:
     def __len__(self) -> int:
         return len(self.cycles)
 
+    def over_kernels(self, metric: str) -> FloatArray:
+        """(P,) sum over kernels that a figure is proportional to, if it is one.
+
+        Args:
+            metric: ``latency_s``, ``energy_j`` or ``cycles``.
+        """
+        total: FloatArray = self.kernel_cycles.sum(axis=1)
+        return total
+
     def report(self, index: int = 0) -> CostReport:
         """Everything about one candidate, by kernel and buffer.
 

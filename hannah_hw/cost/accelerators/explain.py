@@ -21,6 +21,7 @@ from hannah_hw.cost.accelerators.units import TITLES, UNITS
 from hannah_hw.cost.explain import NO_NETWORK
 from hannah_hw.cost.report import BufferRow, CostReport, Figure, Flash, KernelRow, Memory, UnsupportedRow
 from hannah_hw.quantities import format_si
+from hannah_hw.targets.area import area_mm2
 from hannah_hw.workload.arena import liveness_bound, plan_memory
 from hannah_hw.workload.table import BIT_COLUMNS, KERNEL_COLUMNS, KERNEL_KINDS
 
@@ -192,7 +193,7 @@ def _weights_in(costs: AcceleratorCosts, index: int) -> str:
 
 
 def _notes(costs: AcceleratorCosts, index: int) -> list[str]:
-    """Why figures are missing."""
+    """Why figures are missing, and what they leave out."""
     notes = []
     if costs.supported[index] and math.isnan(costs.energy_j[index]):
         missing = unknown_energies(costs.target)
@@ -201,9 +202,7 @@ def _notes(costs: AcceleratorCosts, index: int) -> list[str]:
             if missing
             else f"no energy: the {costs.target.kind} model of {costs.target.label} has no figure for some kernels"
         )
-    if math.isnan(costs.area_mm2):
-        notes.append(f"no area: {costs.target.label} does not give the area of its parts")
-    return notes
+    return [*notes, *area_mm2(costs.target)[1]]
 
 
 def _figures(costs: AcceleratorCosts, index: int) -> dict[str, Figure]:

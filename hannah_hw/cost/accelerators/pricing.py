@@ -36,6 +36,7 @@ from hannah_hw.cost.costs import Costs
 from hannah_hw.cost.report import CostReport
 from hannah_hw.errors import TargetError
 from hannah_hw.targets import Accelerator, Target
+from hannah_hw.targets.area import area_mm2
 from hannah_hw.workload.arena import liveness_bound
 from hannah_hw.workload.table import Workload
 
@@ -74,6 +75,16 @@ class AcceleratorCosts(Costs):
     weight_bytes: FloatArray
     failed_limits: NDArray[np.int16]
 
+    def over_kernels(self, metric: str) -> FloatArray:
+        """(P,) sum over kernels that a figure is proportional to: energy has a part of its own in every kernel."""
+        cycles = super().over_kernels(metric)
+        if metric != "energy_j":
+            return cycles
+        total: FloatArray = (
+            self.kernel_energy_j.sum(axis=1) + _static(self.target) * cycles / self.target.clock_hz
+        )
+        return total
+
     def report(self, index: int = 0) -> CostReport:
         """Everything about one candidate, by kernel and buffer."""
         from hannah_hw.cost.accelerators.explain import explain
@@ -100,15 +111,15 @@ def price_accelerator(workload: Workload, target: Target) -> AcceleratorCosts:
         supported &= workload.exists
     total = np.where(supported, cycles.sum(axis=0), np.nan)
     latency = total / target.clock_hz
-    static = target.static_w.value if target.static_w is not None else 0.0
     weights = found.weights.sum(axis=0).astype(np.float64)
     return AcceleratorCosts(
         target=target,
         workload=workload,
         latency_s=latency,
-        energy_j=np.where(supported, energy.sum(axis=0) + static * latency, np.nan),
+        energy_j=np.where(supported, energy.sum(axis=0) + _static(target) * latency, np.nan),
         ram_bytes=np.where(supported, ram, np.nan),
         flash_bytes=np.where(supported, weights, np.nan),
+        area_mm2=area_mm2(target)[0],
         cycles=total,
         supported=supported,
         kernel_cycles=cycles.T,
@@ -123,6 +134,11 @@ def price_accelerator(workload: Workload, target: Target) -> AcceleratorCosts:
         rules=tuple(book.rules),
         weight_bytes=weights,
     )
+
+
+def _static(target: Accelerator) -> float:
+    """Watts that flow whatever is computed."""
+    return 0.0 if target.static_w is None else target.static_w.value
 
 
 class _Found:

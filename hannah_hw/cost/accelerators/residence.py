@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.cost.accelerators.intervals import peaks, raised, resident
+from hannah_hw.cost.accelerators.streams import outermost
 from hannah_hw.targets import Accelerator
 from hannah_hw.workload.table import Workload
 
@@ -63,25 +64,38 @@ class Residence:
         return self.weights is not None and self.weights == self.activations
 
     @property
+    def any(self) -> bool:
+        """Whether anything may stay."""
+        return self.activations is not None or self.weights is not None
+
+    @property
     def granule(self) -> int:
         """Bytes of a granule."""
         return max(1, (self.size or 0) // GRANULES)
 
 
 def residence(target: Accelerator) -> Residence:
-    """Where values of a target may stay: nowhere unless it names an on-chip memory that holds inputs and outputs."""
+    """Where values of a target may stay rather than move to the outermost memory and back.
+
+    Activations do so only if the target names an on-chip memory that holds inputs and outputs and is not itself the
+    outermost one of these; weights stay in that memory or in one of their own.
+    """
     named = [m for m in target.memories if m.name == target.on_chip]
     if not named or not {"I", "O"} <= set(named[0].holds):
         return Residence(None, None, None, None)
     memory = named[0]
+    outer = {outermost(target, operand) for operand in ("I", "O")}
+    activations = None if outer == {memory.name} else memory
     dims = set(target.array.dims) if target.array is not None else set()
     bounded = [m for m in target.memories if "W" in m.holds and m.size is not None and dims <= set(m.served)]
-    holder = memory if "W" in memory.holds else bounded[-1] if bounded else None
+    weights = memory if "W" in memory.holds else bounded[-1] if bounded else None
+    if weights is not None and weights.name == outermost(target, "W"):
+        weights = None
     return Residence(
-        memory.name,
-        None if holder is None else holder.name,
-        memory.size,
-        None if holder is None else holder.size,
+        None if activations is None else activations.name,
+        None if weights is None else weights.name,
+        None if activations is None else activations.size,
+        None if weights is None else weights.size,
     )
 
 
@@ -126,9 +140,10 @@ def place(workload: Workload, target: Accelerator, weights: IntArray, elsewhere:
         elsewhere: (K, P) whether another processor runs the kernel.
     """
     where, buffers = residence(target), workload.buffers
-    if where.activations is None or not len(buffers) or not workload.size:
+    if not where.any or not len(buffers) or not workload.size:
         return nowhere(workload)
     live = _Lives(workload, elsewhere)
+    live.may_stay &= where.activations is not None
     granules = -(-live.bytes // where.granule) if where.size is not None else np.zeros_like(live.bytes)
     capacity = (where.size or 0) // where.granule
     total = weights.sum(axis=0)
