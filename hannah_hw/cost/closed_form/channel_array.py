@@ -3,7 +3,8 @@
 An array of R x C multipliers takes R input channels of one pixel and one tap of the window, and adds to the sums of C
 output channels. All pixels of the output pass before the next weights are read, so a layer of one group takes
 ceil(filters / C) ceil(channels / R) taps pixels cycles; sums that are not complete wait in the memory nearest to the
-array that holds outputs (the local memory of UltraTrail), finished ones go on to the next.
+array that holds outputs (the local memory of UltraTrail), finished ones go on to the next. Where the sums of all pixels
+do not fit there, pixels pass in pieces, and the weights are read again for each piece.
 
 UltraTrail: Palomero Bernardo, Gerum, Frischknecht, Lübeck, Bringmann, "UltraTrail: a configurable ultralow-power
 TC-ResNet AI accelerator for efficient keyword spotting", IEEE TCAD 39(11), 2020. The abstract states a configurable
@@ -37,8 +38,15 @@ def channel_array(layers: Layers, machine: Machine) -> Counts:
     steps = products.groups * products.pixels * taps
     cycles = steps * across * down
     additions = steps * filters * down
+    held = (
+        8 * machine.near["O"].capacity / (columns * machine.partial_sum_bits)
+        if "O" in machine.near
+        else np.inf
+    )
+    pieces = np.ceil(products.pixels / max(np.floor(held), 1.0))
     results = layers["out_channels"] * layers["out_h"] * layers["out_w"]
     partial = float(machine.partial_sum_bits)
+    waiting = np.maximum(additions - results, 0) * partial
     finished = (results * layers["output_bits"]).astype(np.float64)
     # With one memory for outputs, unfinished sums lie there as well.
     beyond: dict[tuple[Operand, Direction], FloatArray] = (
@@ -48,9 +56,9 @@ def channel_array(layers: Layers, machine: Machine) -> Counts:
         cycles={"compute": cycles.astype(np.float64)},
         near={
             ("I", "read"): (steps * channels * across * layers["activation_bits"]).astype(np.float64),
-            ("W", "read"): (layers["weights"] * layers["weight_bits"]).astype(np.float64),
-            ("O", "write"): (additions - results) * partial + (0.0 if beyond else finished),
-            ("O", "read"): np.maximum(additions - results, 0) * partial,
+            ("W", "read"): layers["weights"] * layers["weight_bits"] * pieces,
+            ("O", "write"): waiting + (0.0 if beyond else finished),
+            ("O", "read"): waiting,
         },
         far=beyond,
     )
