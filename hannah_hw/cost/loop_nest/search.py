@@ -12,7 +12,7 @@ the number of cases. What is found for a case does not depend on its neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -54,7 +54,10 @@ _ROUNDS: Final = 8
 _REFILLED: Final = 128
 
 #: Rows of a batch: enough that the cost of a call does not count, few enough to stay in the cache.
-_ROWS: Final = 8192
+_ROWS: Final = 10_000
+
+#: Random factors of hashes of allocations.
+_MIXER: Final = np.random.default_rng(5).integers(1, 2**62, 64) | 1
 
 #: Figures that differ by less are equal, whatever the order in which they were summed.
 _EQUAL: Final = 1e-12
@@ -86,14 +89,21 @@ class Found:
 
 @dataclass(frozen=True)
 class _Rows:
-    """B orderings, each with its best allocation."""
+    """B mappings: case, (loops, B) ordering, (levels, B) positions, cycles, energy."""
 
     cases: IntArray
     orders: Orders
     positions: NDArray[np.int8]
     cycles: FloatArray
     energy_pj: FloatArray
-    tried: IntArray
+
+    @classmethod
+    def priced(
+        cls, tables: Tables, cases: IntArray, orders: Orders, positions: NDArray[np.int8] | None = None
+    ) -> _Rows:
+        """Evaluate rows, with full memories unless positions are given."""
+        costs = evaluate(tables, cases, orders, positions, chunk=_ROWS)
+        return cls(cases, orders, costs.positions, costs.cycles, costs.energy_pj)
 
     def at(self, chosen: BoolArray | IntArray) -> _Rows:
         return _Rows(
@@ -102,18 +112,17 @@ class _Rows:
             self.positions[:, chosen],
             self.cycles[chosen],
             self.energy_pj[chosen],
-            self.tried[chosen],
         )
 
-    def and_those(self, other: _Rows) -> _Rows:
-        return _Rows(
-            np.concatenate([self.cases, other.cases]),
-            np.concatenate([self.orders, other.orders], axis=1),
-            np.concatenate([self.positions, other.positions], axis=1),
-            np.concatenate([self.cycles, other.cycles]),
-            np.concatenate([self.energy_pj, other.energy_pj]),
-            np.concatenate([self.tried, other.tried]),
-        )
+
+def _together(parts: Sequence[_Rows]) -> _Rows:
+    return _Rows(
+        np.concatenate([part.cases for part in parts]),
+        np.concatenate([part.orders for part in parts], axis=1),
+        np.concatenate([part.positions for part in parts], axis=1),
+        np.concatenate([part.cycles for part in parts]),
+        np.concatenate([part.energy_pj for part in parts]),
+    )
 
 
 def criteria(
@@ -160,8 +169,8 @@ def search(
 ) -> Found:
     """The best mapping of every case.
 
-    Equals in the objective are decided by the other figure (cycles by energy, energy and their product by cycles),
-    then by the order of allocations, full memories first, then by the lexicographically first ordering.
+    Equals in the objective are decided by the other figure (cycles by energy, energy and their product by cycles).
+    Of equals in both, full memories come first, then the lexicographically first ordering, then the earlier fill.
 
     Args:
         tables: Tables of M cases.
@@ -176,18 +185,19 @@ def search(
         TargetError: An objective with energy on a target that does not know it.
     """
     _check(tables, objective)
-    found, tries = _nothing(tables), _tries(tables, allocations)
+    found = _nothing(tables)
     loops = len(found.orders)
     number = count(tables.repeats)
     wanted = np.arange(len(tables)) if cases is None else cases
-    whole = wanted[number[wanted] <= exhaustive]
-    for part in batches(number[whole], _ROWS):
-        rows = _priced(tables, *enumerated(tables.repeats, whole[part], loops))
-        _finish(tables, rows, objective, tries, found)
-    sampled = wanted[number[wanted] > exhaustive]
-    for part in batches(np.full(len(sampled), _BEAM * loops * loops // 2), _ROWS):
-        rows = _beam(tables, sampled[part], loops, objective, seed)
-        _finish(tables, rows, objective, tries, found)
+    whole, sampled = wanted[number[wanted] <= exhaustive], wanted[number[wanted] > exhaustive]
+    each = np.full(len(sampled), _BEAM * loops * loops // 2)
+    every = (
+        _Rows.priced(tables, *enumerated(tables.repeats, whole[part], loops))
+        for part in batches(number[whole], _ROWS)
+    )
+    some = (_beam(tables, sampled[part], loops, objective, seed) for part in batches(each, _ROWS))
+    for rows in (every, some):
+        _finish(tables, rows, objective, _tries(tables, allocations), found)
     return found
 
 
@@ -214,7 +224,8 @@ def best_of(
     _check(tables, objective)
     found = _nothing(tables)
     if len(cases):
-        _finish(tables, _priced(tables, cases, orders), objective, _tries(tables, allocations), found)
+        rows = _Rows.priced(tables, cases, orders)
+        _finish(tables, iter([rows]), objective, _tries(tables, allocations), found)
     return found
 
 
@@ -244,16 +255,32 @@ def _tries(tables: Tables, allocations: Sequence[Fill] | None) -> tuple[Fill, ..
     return fills(tables.hierarchy) if allocations is None else tuple(allocations)
 
 
-def _finish(tables: Tables, rows: _Rows, objective: Objective, tries: Sequence[Fill], found: Found) -> None:
-    """Try other allocations of the best rows of each case, and enter the best."""
-    begins = np.flatnonzero(np.diff(rows.cases, prepend=-1))
-    found.tried[rows.cases[begins]] = np.add.reduceat(rows.tried, begins)
+def _finish(
+    tables: Tables, parts: Iterator[_Rows], objective: Objective, tries: Sequence[Fill], found: Found
+) -> None:
+    """Try other allocations of the best rows of each case, and enter the best.
+
+    Few rows of a case are left for the other allocations, so that those of several parts go through them together.
+    """
+    waiting: list[_Rows] = []
+    for rows in parts:
+        found.tried[:] += np.bincount(rows.cases, minlength=len(tables))
+        waiting.append(rows.at(_leading(rows, objective, _REFILLED if tries else 1)))
+        if sum(len(part.cases) for part in waiting) >= _ROWS:
+            _enter(tables, _together(waiting), objective, tries, found)
+            waiting = []
+    if waiting:
+        _enter(tables, _together(waiting), objective, tries, found)
+
+
+def _enter(tables: Tables, rows: _Rows, objective: Objective, tries: Sequence[Fill], found: Found) -> None:
+    """Enter the best of the best rows of some cases, with full memories or others."""
     if tries:
-        rows = rows.at(_leading(rows, objective, _REFILLED))
-        rows.tried[:] = 0
-        _refilled(tables, rows, objective, tries)
-        begins = np.flatnonzero(np.diff(rows.cases, prepend=-1))
-        found.tried[rows.cases[begins]] += np.add.reduceat(rows.tried, begins)
+        more = _refilled(tables, rows, tries)
+        found.tried[:] += np.bincount(more.cases, minlength=len(tables))
+        rows = _together([rows, more])
+        rows = rows.at(np.argsort(rows.cases, kind="stable"))
+    begins = np.flatnonzero(np.diff(rows.cases, prepend=-1))
     cases = rows.cases[begins]
     chosen = _first_best(begins, *criteria(objective, rows.cycles, rows.energy_pj))
     found.orders[:, cases] = rows.orders[:, chosen]
@@ -274,43 +301,53 @@ def _check_energy(hierarchy: Hierarchy, objective: Objective) -> None:
         )
 
 
-def _priced(tables: Tables, cases: IntArray, orders: Orders) -> _Rows:
-    """Orderings with full memories."""
-    costs = evaluate(tables, cases, orders)
-    tried = np.ones(len(cases), np.int64)
-    return _Rows(cases, orders, costs.positions, costs.cycles, costs.energy_pj, tried)
-
-
-def _refilled(tables: Tables, rows: _Rows, objective: Objective, tries: Sequence[Fill]) -> None:
-    """Give rows better allocations where there are some; counts them."""
-    full = rows.positions.copy()
+def _refilled(tables: Tables, rows: _Rows, tries: Sequence[Fill]) -> _Rows:
+    """The same orderings with other allocations, where these differ from full memories and from each other."""
+    which, positions = [np.zeros(0, np.int64)], [rows.positions[:, :0]]
     for fill in tries:
-        other = allocate(tables, rows.cases, rows.orders, fill)
-        chosen = np.flatnonzero(other.fits & (other.positions != full).any(axis=0))
-        if not len(chosen):
-            continue
-        rows.tried[chosen] += 1
-        costs = evaluate(tables, rows.cases[chosen], rows.orders[:, chosen], other.positions[:, chosen])
-        gains = better(
-            criteria(objective, costs.cycles, costs.energy_pj),
-            criteria(objective, rows.cycles[chosen], rows.energy_pj[chosen]),
-        )
-        won = chosen[gains]
-        rows.positions[:, won] = other.positions[:, won]
-        rows.cycles[won], rows.energy_pj[won] = costs.cycles[gains], costs.energy_pj[gains]
+        near = np.flatnonzero(_matters(tables, fill)[rows.cases])
+        if len(near):
+            other = allocate(tables, rows.cases[near], rows.orders[:, near], fill, chunk=_ROWS)
+            new = np.flatnonzero(other.fits & (other.positions != rows.positions[:, near]).any(axis=0))
+            which.append(near[new])
+            positions.append(other.positions[:, new])
+    of, kept = np.concatenate(which), np.concatenate(positions, axis=1)
+    # Numbers that differ for different allocations of one row, but for one chance in 2^50 or so.
+    key = of * _MIXER[-1] + (kept.T.astype(np.int64) * _MIXER[: len(kept)]).sum(axis=1)
+    _, first = np.unique(key, return_index=True)
+    first.sort()
+    first = first[np.argsort(of[first], kind="stable")]
+    of = of[first]
+    return _Rows.priced(tables, rows.cases[of], rows.orders[:, of], np.ascontiguousarray(kept[:, first]))
 
 
-def _leading(rows: _Rows, objective: Objective, number: int) -> BoolArray:
-    """Whether a row is among the best of its case; of equals the first ones. Rows are sorted by case."""
+def _matters(tables: Tables, fill: Fill) -> BoolArray:
+    """(M,) whether a memory that is filled less would be too small for everything it may hold."""
+    found = np.zeros(len(tables), np.bool_)
+    for name, fraction in fill.items():
+        memory = tables.hierarchy.memory(name)
+        place = tables.hierarchy.memories.index(memory)
+        needed = tables.in_full[place] * (2 if memory.double_buffer else 1)
+        found |= needed > fraction * tables.capacity[place]
+    return found
+
+
+def _leading(rows: _Rows, objective: Objective, number: int) -> IntArray:
+    """Sorted positions of the best rows of each case, of equals the first ones. Rows are sorted by case."""
     first, second = criteria(objective, rows.cycles, rows.energy_pj)
     begins = np.flatnonzero(np.diff(rows.cases, prepend=-1))
+    if number == 1:
+        return _first_best(begins, first, second)
     ends = np.append(begins[1:], len(rows.cases))
-    found = np.ones(len(rows.cases), np.bool_)
+    chosen = [np.zeros(0, np.int64)]
     for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
-        if end - begin > number:
-            ranked = np.lexsort((second[begin:end], first[begin:end]))
-            found[begin + ranked[number:]] = False
-    return found
+        if end - begin <= number:
+            chosen.append(np.arange(begin, end))
+        else:
+            ranked = np.lexsort((second[begin:end], first[begin:end]))[:number]
+            ranked.sort()
+            chosen.append(begin + ranked)
+    return np.concatenate(chosen)
 
 
 def _first_best(begins: IntArray, first: FloatArray, second: FloatArray) -> IntArray:
@@ -335,19 +372,20 @@ def _beam(tables: Tables, cases: IntArray, loops: int, objective: Objective, see
     def unseen(which: IntArray, orders: Orders, known: IntArray) -> tuple[_Rows, IntArray]:
         key, place = np.unique(keys(which - first, orders), return_index=True)
         new = ~np.isin(key, known)
-        return _priced(tables, which[place[new]], orders[:, place[new]]), key[new]
+        return _Rows.priced(tables, which[place[new]], orders[:, place[new]]), key[new]
 
     begin = starts(tables.kinds, tables.repeats, cases, loops, _RANDOM, seed)
     rows, known = unseen(*begin, np.empty(0, np.int64))
     expanded = np.zeros(len(known), np.bool_)
     for _ in range(_ROUNDS):
-        opened = _leading(rows, objective, _BEAM) & ~expanded
-        if not opened.any():
+        opened = _leading(rows, objective, _BEAM)
+        opened = opened[~expanded[opened]]
+        if not len(opened):
             break
-        expanded |= opened
+        expanded[opened] = True
         source, orders = swapped(rows.orders[:, opened], tables.loops[rows.cases[opened]])
         fresh, key = unseen(rows.cases[opened][source], orders, known)
-        rows, known = rows.and_those(fresh), np.concatenate([known, key])
+        rows, known = _together([rows, fresh]), np.concatenate([known, key])
         expanded = np.concatenate([expanded, np.zeros(len(key), np.bool_)])
         ranked = np.argsort(known)
         rows, known, expanded = rows.at(ranked), known[ranked], expanded[ranked]
