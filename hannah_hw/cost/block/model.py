@@ -153,7 +153,10 @@ def _processor(model: BlockModel) -> tuple[EthosU, Encoding]:
         found[model.constants],
         model.staging_bytes,
     )
-    return npu, Encoding(model.weight_bits.value, model.linear_weight_bits.value)
+    bits, linear = (
+        None if given is None else given.value for given in (model.weight_bits, model.linear_weight_bits)
+    )
+    return npu, Encoding(bits, linear)
 
 
 def priced_kinds(_: Accelerator) -> Collection[str]:

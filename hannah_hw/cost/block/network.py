@@ -17,6 +17,7 @@ from hannah_hw.cost.block.lowering import LOWERED, lower
 from hannah_hw.cost.block.memory import peak, stored
 from hannah_hw.cost.block.model import Priced, price_operations, processor
 from hannah_hw.cost.block.operations import IntArray
+from hannah_hw.cost.block.order import execution_order, reordered
 from hannah_hw.cost.block.weights import Encoding
 from hannah_hw.targets import Accelerator
 from hannah_hw.targets.models.block import BlockModel
@@ -42,18 +43,23 @@ class NetworkCosts:
     flash_bytes: IntArray
 
 
-def price_networks(workload: Workload, target: Accelerator, encoding: Encoding | None = None) -> NetworkCosts:
+def price_networks(
+    workload: Workload, target: Accelerator, encoding: Encoding | None = None, *, as_listed: bool = False
+) -> NetworkCosts:
     """Price networks whose kernels all run on the processor of a target.
 
     Args:
         workload: P candidates.
         target: A target of the kind ``block``.
         encoding: How well the weights compress, if it is known better than the target's assumption.
+        as_listed: Whether kernels run in the order of the workload rather than in that of `execution_order`.
 
     Raises:
         TargetError: The target is priced in another way.
     """
     npu, assumed = processor(target)
+    order = np.arange(len(workload.kernels)) if as_listed else execution_order(workload)
+    workload = reordered(workload, order)
     kernels = workload.kernels
     shape = kernels.active.shape
     columns = {name: np.broadcast_to(kernels[name], shape) for name in KERNEL_COLUMNS}
@@ -80,10 +86,12 @@ def price_networks(workload: Workload, target: Accelerator, encoding: Encoding |
     place_of = where[operations["layer"]]
     repeats = operations["repeats"]
     cycles = np.bincount(place_of, priced.total * repeats, shape[0] * shape[1]).reshape(shape)
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
     found = stored(workload)
     counted = placement.buffers if npu.spills else np.ones_like(placement.buffers)
     return NetworkCosts(
-        cycles,
+        cycles[:, back],
         cycles.sum(axis=1),
         peak(workload, found, counted, _weight_buffers(priced, place_of, candidate, shape)),
         np.bincount(candidate, priced.plan.bytes * repeats, shape[0]).astype(np.int64),

@@ -56,8 +56,8 @@ class BlockModel(Strict):
         constants: Name of the area of weights, scales and tables.
         staging_bytes: How much of the staging area may be used, if activations may lie elsewhere; None: all.
         weight_bits: Bits of an encoded weight of a convolution: weights are compressed, how well depends on their
-            values.
-        linear_weight_bits: The same of a fully connected layer.
+            values. None: those of normally distributed weights with the largest of each channel at 127.
+        linear_weight_bits: The same of a fully connected layer; None: with the largest of the layer at 127.
         global_average: What an average over all pixels is in the file that is compiled: ``mean``, as converters of
             global pooling write it, or ``pool``, a pooling whose window is the whole input.
     """
@@ -72,8 +72,8 @@ class BlockModel(Strict):
     feature_maps: str
     constants: str
     staging_bytes: Size | None = None
-    weight_bits: SourcedNumber
-    linear_weight_bits: SourcedNumber
+    weight_bits: SourcedNumber | None = None
+    linear_weight_bits: SourcedNumber | None = None
     global_average: Literal["mean", "pool"] = "mean"
 
     @model_validator(mode="after")
