@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from hannah_hw.cost.accelerators.layers import BoolArray, FloatArray, IntArray
-from hannah_hw.cost.loop_nest.levels import Link
 from hannah_hw.cost.loop_nest.walk import Position, Walk
 
 
-@dataclass(frozen=True)
 class Boundary:
-    """The boundary above one level, of B rows.
+    """A boundary between two memories, or to the array, of B rows.
 
     Attributes:
         state: (B,) state of the loops below.
@@ -22,10 +20,27 @@ class Boundary:
         count: (B,) transfers over the layer.
     """
 
-    state: IntArray
-    period: FloatArray
-    window: FloatArray
-    count: FloatArray
+    def __init__(self, state: IntArray, period: FloatArray, window: FloatArray, total: FloatArray) -> None:
+        self.state = state
+        self.period = period
+        self.window = window
+        self.count: FloatArray = total / period
+
+    @cached_property
+    def once(self) -> BoolArray:
+        """(B,) whether there is one transfer only."""
+        once: BoolArray = self.count == 1
+        return once
+
+    @cached_property
+    def once_anywhere(self) -> bool:
+        """Whether any row has one transfer only."""
+        return bool(self.once.any())
+
+    @cached_property
+    def once_everywhere(self) -> bool:
+        """Whether every row has."""
+        return bool(self.once.all())
 
 
 class Boundaries:
@@ -53,7 +68,7 @@ class Boundaries:
         for operand, start in enumerate(shape.starts):
             # An output leaves the multiplier every cycle; inputs and weights stay while only irrelevant loops run.
             period = walk.period[operand][0] if operand < 2 else np.ones(walk.rows)
-            self._lowest.append(Boundary(walk.state[0], period, period, walk.total / period))
+            self._lowest.append(Boundary(walk.state[0], period, period, walk.total))
             inner: FloatArray | None = None
             for level in range(start, start + shape.depths[operand]):
                 boundary = self._boundary(operand, positions[level], inner)
@@ -66,23 +81,26 @@ class Boundaries:
         """The boundary above a level."""
         return self._above[level]
 
-    def of(self, link: Link) -> Boundary:
-        """The boundary that a link crosses."""
-        if link.outer:
-            return self._above[link.level]
-        return self._lowest[link.operand] if link.boundary == 0 else self._above[link.level - 1]
+    def at(self, operand: int, boundary: int) -> Boundary:
+        """Boundary of an operand, 0 the one to the array."""
+        if boundary == 0:
+            return self._lowest[operand]
+        return self._above[self.walk.tables.shape.starts[operand] + boundary - 1]
 
-    def index(self, link: Link, moved: bool = False) -> IntArray:
-        """(B,) positions in tables of bits for what crosses at a link."""
-        return self.width(link.operand, link.boundary, self.of(link).state, moved)
-
-    def width(self, operand: int, boundary: int, state: IntArray, moved: bool) -> IntArray:
-        """(B,) positions in tables of bits: beyond the finished outputs where partial sums cross a boundary."""
+    def index(self, operand: int, boundary: int, moved: bool = False) -> IntArray:
+        """(B,) positions in tables of bits: beyond the finished outputs where partial sums cross the boundary."""
+        state = self.at(operand, boundary).state
         if operand < 2:
             return state
-        partial = (self.partial_moved if moved else self.partial)[boundary]
-        shifted: IntArray = state + partial * len(self.walk.tables.states.case)
-        return shifted
+        moved = moved and self.partial_moved is not self.partial
+        if (boundary, moved) not in self._shifted:
+            partial = (self.partial_moved if moved else self.partial)[boundary]
+            self._shifted[boundary, moved] = state + partial * len(self.walk.tables.states.case)
+        return self._shifted[boundary, moved]
+
+    @cached_property
+    def _shifted(self) -> dict[tuple[int, bool], IntArray]:
+        return {}
 
     def _boundary(self, operand: int, position: Position, inner: FloatArray | None) -> Boundary:
         walk = self.walk
@@ -90,7 +108,7 @@ class Boundaries:
         if inner is not None:
             window = np.maximum(window, inner)
         period = walk.pick(walk.period[operand], position)
-        return Boundary(walk.states_at(position), period, window, walk.total / period)
+        return Boundary(walk.states_at(position), period, window, walk.total)
 
     def _partial(self, moved: bool) -> list[BoolArray]:
         """Reduction loops beyond a boundary, temporal or spatial, make what crosses it partial sums."""

@@ -62,8 +62,6 @@ def _counted(boundaries: Boundaries, level: int) -> FloatArray:
     inside = walk.pick(walk.inside, position)
     sweep = np.maximum(walk.pick(walk.sweep(own.operand), position), inner)
     slices = np.where(boundary.period == inside, inside / sweep, 1.0)
-    bits = tables.held_rounded[level].take(
-        boundaries.width(own.operand, own.depth + 1, boundary.state, moved=False)
-    )
+    bits = tables.held_rounded[level].take(boundaries.index(own.operand, own.depth + 1))
     counted: FloatArray = np.floor(bits / slices)
     return counted

@@ -159,12 +159,16 @@ def _energy(boundaries: Boundaries, words: FloatArray | None) -> FloatArray:
     walk = boundaries.walk
     tables = walk.tables
     energy: FloatArray = tables.mac_pj[walk.cases].copy()
+    if words is None and tables.mode == "whole":
+        for (operand, boundary), table in tables.crossing_pj.items():
+            count = boundaries.at(operand, boundary).count
+            energy += table.take(boundaries.index(operand, boundary)) * count
+        return energy
     for number, link in enumerate(tables.shape.links):
-        passed = tables.words[number].take(boundaries.index(link)) * boundaries.of(link).count
+        index = boundaries.index(link.operand, link.boundary)
+        passed = tables.words[number].take(index) * boundaries.at(link.operand, link.boundary).count
         if tables.mode == "zigzag":
             passed = np.floor(passed)
-        if link.partial:
-            passed = passed * boundaries.partial[link.boundary]
         if words is not None:
             words[number] = passed
         energy += passed * link.word_pj

@@ -42,6 +42,7 @@ class Link:
         min_bits: Smallest part of a word that is paid for.
         max_bits: Bits a cycle, and of a word.
         word_pj: Energy of a word in pJ.
+        outer: Whether the data cross the memory's outer boundary.
         partial: Whether only partial sums move this way.
     """
 
@@ -54,12 +55,23 @@ class Link:
     min_bits: int
     max_bits: int
     word_pj: float
+    outer: bool
     partial: bool
 
-    @property
-    def outer(self) -> bool:
-        """Whether the data cross the memory's outer boundary."""
-        return self.move in OUTER_MOVES
+
+@dataclass(frozen=True)
+class Stream:
+    """Links of one operand at one boundary that share a port: finished data, returning partial sums, or both.
+
+    Attributes:
+        link: The first of them.
+        first: Whether data other than returning partial sums pass.
+        returning: Whether partial sums come back this way.
+    """
+
+    link: Link
+    first: bool
+    returning: bool
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,22 @@ class PortUse:
     max_bits: int
     links: tuple[Link, ...]
     mixed: bool
+
+    @cached_property
+    def streams(self) -> tuple[Stream, ...]:
+        """Links grouped by level and boundary."""
+        groups: dict[tuple[int, bool], list[Link]] = {}
+        for link in self.links:
+            groups.setdefault((link.level, link.outer), []).append(link)
+        return tuple(
+            Stream(links[0], not all(link.partial for link in links), any(link.partial for link in links))
+            for links in groups.values()
+        )
+
+    @cached_property
+    def loads(self) -> bool:
+        """Whether anything but partial sums moves between two memories."""
+        return any(stream.first and stream.link.boundary > 0 for stream in self.streams)
 
 
 @dataclass(frozen=True)
@@ -159,5 +187,6 @@ class Levels:
             min_bits=port.min_bits,
             max_bits=port.max_bits,
             word_pj=memory.write_pj if move in WRITES else memory.read_pj,
+            outer=move in OUTER_MOVES,
             partial=own.operand == 2 and move in ("read", "fill"),
         )

@@ -3,7 +3,8 @@
 Partial sums take no part. Per port, a transfer that happens once takes its cycles, which may shrink down to those of
 the innermost memory's tile: the rest hides in cycles that the computation leaves the port, the longest transfer first.
 Those are (width - average bits a cycle of the transfers that happen more than once) / width of the computation. A
-transfer between two memories takes as long as the slower of its two ports.
+transfer between two memories takes as long as the slower of its two ports. A port that stalls less therefore leaves
+less to hide behind, on every port: a faster memory may load a few cycles longer.
 
 On-loading: for each of inputs and weights let a be the sum of transfers between ports that the other does not use,
 s of those between ports that both use, h the outermost of the others. It is the shorter of the two orders,
@@ -13,7 +14,6 @@ s1 + max(s2 + h2 + a2, h1 + a1). Off-loading: the sum of the transfers of output
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hannah_hw.cost.accelerators.layers import FloatArray
 from hannah_hw.cost.loop_nest.boundaries import Boundaries
@@ -36,58 +36,48 @@ def load_of_port(
         computing: (B,) cycles of the temporal loops and their stalls.
         loads: Extended.
     """
-    tables = boundaries.walk.tables
-    shape = tables.shape
-    busy = np.zeros_like(computing)
-    shrink: list[FloatArray | None] = []
-    once: list[NDArray[np.bool_]] = []
-    uses = [use for use in uses if use.first]
-    for use in uses:
-        link = use.link
-        single = use.count == 1
-        once.append(single)
-        if single.any():
-            lowest = boundaries.above(shape.starts[link.operand]).state
-            least = tables.least_cycles(link.operand, port.max_bits).take(
-                boundaries.width(link.operand, 1, lowest, moved=True)
-            )
-            shrink.append(np.where(single, np.maximum(use.cycles - least, 0.0), 0.0))
-        else:
-            shrink.append(None)
-        if not single.all():
-            bits = tables.transfer(link).take(boundaries.index(link, moved=True))
-            busy += np.where(single, 0.0, np.floor(bits / use.period))
-    idle = np.maximum((port.max_bits - busy) / port.max_bits * computing, 0.0)
-    _limit(uses, once, shrink, idle)
-    for use, hidden in zip(uses, shrink, strict=True):
-        shown = use.cycles if hidden is None else use.cycles - hidden
-        loads[use.link.level, use.link.outer] = (shown, port.mixed)
-
-
-def _limit(
-    uses: list[Transfers],
-    once: list[NDArray[np.bool_]],
-    shrink: list[FloatArray | None],
-    idle: FloatArray,
-) -> None:
-    """Cut what hides to the idle cycles, granting them to the longest transfer first, of equals to the earlier."""
-    wanted = [(place, hidden) for place, hidden in enumerate(shrink) if hidden is not None]
-    if not wanted:
+    if not port.loads:
         return
-    rows = np.flatnonzero(sum(hidden for _, hidden in wanted) > idle)
+    tables = boundaries.walk.tables
+    busy: FloatArray | float = 0.0
+    hidden: list[FloatArray | None] = []
+    uses = [use for use in uses if use.stream.first]
+    for use in uses:
+        link, boundary = use.stream.link, use.boundary
+        shrink: FloatArray | None = None
+        if boundary.once_anywhere:
+            least = tables.least_cycles(link.operand, port.max_bits)
+            shrink = use.cycles - least.take(boundaries.index(link.operand, 1, moved=True))
+            np.maximum(shrink, 0.0, out=shrink)
+            if not boundary.once_everywhere:
+                shrink *= boundary.once
+        hidden.append(shrink)
+        if not boundary.once_everywhere:
+            bits = tables.transfer(link).take(boundaries.index(link.operand, link.boundary, moved=True))
+            busy = busy + np.floor(bits / boundary.period) * ~boundary.once
+    if any(shrink is not None for shrink in hidden):
+        _limit(uses, hidden, np.maximum((port.max_bits - busy) / port.max_bits * computing, 0.0))
+    for use, shrink in zip(uses, hidden, strict=True):
+        shown = use.cycles if shrink is None else use.cycles - shrink
+        loads[use.stream.link.level, use.stream.link.outer] = (shown, port.mixed)
+
+
+def _limit(uses: list[Transfers], hidden: list[FloatArray | None], idle: FloatArray) -> None:
+    """Cut what hides to the idle cycles, granting them to the longest transfer first, of equals to the earlier."""
+    wanted = [(use, shrink) for use, shrink in zip(uses, hidden, strict=True) if shrink is not None]
+    rows = np.flatnonzero(sum(shrink for _, shrink in wanted) > idle)
     if not len(rows):
         return
-    left = idle[rows].copy()
-    lengths = np.stack([np.where(once[place][rows], uses[place].cycles[rows], -1.0) for place, _ in wanted])
-    hidden = np.stack([hidden[rows] for _, hidden in wanted])
-    order = np.argsort(-lengths, axis=0, kind="stable")
+    left = idle[rows]
+    lengths = np.stack([np.where(use.boundary.once[rows], use.cycles[rows], -1.0) for use, _ in wanted])
+    parts = np.stack([shrink[rows] for _, shrink in wanted])
     numbers = np.arange(len(rows))
-    for turn in order:
-        granted = np.minimum(hidden[turn, numbers], left)
-        hidden[turn, numbers] = granted
+    for turn in np.argsort(-lengths, axis=0, kind="stable"):
+        granted = np.minimum(parts[turn, numbers], left)
+        parts[turn, numbers] = granted
         left -= granted
-    for (_, whole), part in zip(wanted, hidden, strict=True):
-        whole[rows] = part
+    for (_, shrink), part in zip(wanted, parts, strict=True):
+        shrink[rows] = part
 
 
 def onload(shape: Levels, loads: Loads) -> FloatArray:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hannah_hw.cost.accelerators.layers import BoolArray, FloatArray
-from hannah_hw.cost.loop_nest.boundaries import Boundaries
-from hannah_hw.cost.loop_nest.levels import Link, PortUse
+from hannah_hw.cost.loop_nest.boundaries import Boundaries, Boundary
+from hannah_hw.cost.loop_nest.levels import PortUse, Stream
 
 
 @dataclass(frozen=True)
@@ -16,23 +16,19 @@ class Transfers:
     """Periodic transfers of one operand at one boundary through one port, on B rows.
 
     Attributes:
-        link: Finished data or, where ``first`` is False, returning partial sums.
+        stream: The links.
+        boundary: What they cross: when and how often.
         cycles: (B,) cycles that one takes.
         window: (B,) cycles in which it may happen.
-        period: (B,) cycles between two.
-        count: (B,) of them over the layer.
         times: (B,) how often they happen: 2 where partial sums come back through the same port, 0 where there are
             none; None: once.
-        first: Whether there are transfers other than returning partial sums.
     """
 
-    link: Link
+    stream: Stream
+    boundary: Boundary
     cycles: FloatArray
     window: FloatArray
-    period: FloatArray
-    count: FloatArray
     times: FloatArray | None
-    first: bool
 
 
 def transfers(port: PortUse, boundaries: Boundaries, ahead: dict[int, BoolArray]) -> list[Transfers]:
@@ -44,20 +40,17 @@ def transfers(port: PortUse, boundaries: Boundaries, ahead: dict[int, BoolArray]
         ahead: Level -> whether it is loaded ahead, as from `buffering.loaded_ahead`.
     """
     tables = boundaries.walk.tables
-    groups: dict[tuple[int, bool], list[Link]] = {}
-    for link in port.links:
-        groups.setdefault((link.level, link.outer), []).append(link)
     found = []
-    for links in groups.values():
-        link = links[0]
-        returning = any(other.partial for other in links)
-        first = not all(other.partial for other in links)
-        boundary = boundaries.of(link)
+    for stream in port.streams:
+        link = stream.link
+        boundary = boundaries.at(link.operand, link.boundary)
         below = link.level if link.outer else link.level - 1
         window = boundary.period
         if link.boundary > 0 and below in ahead:
             window = np.where(ahead[below], boundary.period, boundary.window)
-        times = first + boundaries.partial_moved[link.boundary].astype(np.float64) if returning else None
-        cycles = tables.transfer_cycles(link).take(boundaries.index(link, moved=True))
-        found.append(Transfers(link, cycles, window, boundary.period, boundary.count, times, first))
+        times: FloatArray | None = None
+        if stream.returning:
+            times = boundaries.partial_moved[link.boundary].astype(np.float64) + stream.first
+        index = boundaries.index(link.operand, link.boundary, moved=True)
+        found.append(Transfers(stream, boundary, tables.transfer_cycles(link).take(index), window, times))
     return found

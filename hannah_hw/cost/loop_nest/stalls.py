@@ -23,28 +23,32 @@ def stall_of_port(uses: Sequence[Transfers], total: FloatArray) -> FloatArray:
         uses: What passes it, at least one.
         total: (B,) cycles of the temporal loops.
     """
+    if len(uses) == 1 and uses[0].times is None:
+        only = uses[0]
+        alone: FloatArray = np.maximum((only.cycles - only.window) * (only.boundary.count - 1), 0.0)
+        return alone
     late = np.zeros_like(total)
     slack = np.zeros_like(total)
     covered = np.zeros_like(total)
     full = np.zeros(total.shape, np.bool_)
     for use in uses:
-        again = use.count - 1
-        difference = (use.cycles - use.window) * again
+        again = use.boundary.count - 1
         windows = use.window * again
-        happens = use.window * use.count
-        whole = use.window == use.period
+        difference = use.cycles * again - windows
+        happens = use.window * use.boundary.count
+        whole = use.window is use.boundary.period or use.window == use.boundary.period
         if use.times is not None:
-            difference = difference * use.times
-            windows = windows * use.times
-            happens = happens * (use.times > 0)
+            difference *= use.times
+            windows *= use.times
+            happens *= use.times > 0
             whole = whole & (use.times > 0)
         positive = np.maximum(difference, 0.0)
         late += positive
-        slack += (difference - positive) + windows
+        windows += difference
+        windows -= positive
+        slack += windows
         np.maximum(covered, happens, out=covered)
         full |= whole
-    if len(uses) == 1 and uses[0].times is None:
-        return late
     # A window as long as its period makes the union everything; else the longest is at most the union.
     extra = slack - np.where(full, total, covered)
     unsure = np.flatnonzero((extra > 0) & ~full)
@@ -68,7 +72,7 @@ def union_of_windows(uses: Sequence[Transfers], total: FloatArray, rows: IntArra
     periods, windows = [], []
     for use in uses:
         happens = True if use.times is None else use.times[rows] > 0
-        periods.append(np.where(happens, use.period[rows], 1.0))
+        periods.append(np.where(happens, use.boundary.period[rows], 1.0))
         windows.append(np.where(happens, use.window[rows], 0.0))
     order = np.argsort(np.stack(periods), axis=0, kind="stable")
     period = np.take_along_axis(np.stack(periods), order, axis=0)

@@ -262,13 +262,28 @@ class Tables:
 
     @cached_property
     def words(self) -> tuple[FloatArray, ...]:
-        """Link -> words of one period over all instances, by state as in `bits`; a part of a word is paid in parts."""
+        """Link -> words of one period over all instances, by state as in `bits`; a part of a word is paid in parts.
+
+        Links that only partial sums take have none for finished outputs.
+        """
         found = []
         for link in self.shape.links:
             parts = np.ceil(self.crossing(link, False) / link.min_bits) * (link.min_bits / link.max_bits)
             instances = self.instances(link.level)[self.states.case]
-            found.append(parts * (np.tile(instances, 2) if link.operand == 2 else instances))
+            words = parts * (np.tile(instances, 2) if link.operand == 2 else instances)
+            if link.partial:
+                words[: len(instances)] = 0.0
+            found.append(words)
         return tuple(found)
+
+    @cached_property
+    def crossing_pj(self) -> Mapping[tuple[int, int], FloatArray]:
+        """Operand and boundary -> pJ of one period over all links and instances, by state as in `bits`."""
+        found: dict[tuple[int, int], FloatArray] = {}
+        for link, words in zip(self.shape.links, self.words, strict=True):
+            key = (link.operand, link.boundary)
+            found[key] = found.get(key, 0.0) + words * link.word_pj
+        return found
 
     def transfer(self, link: Link) -> FloatArray:
         """Bits of one period through one instance's port, by state as in `bits`, that latency is counted from."""

@@ -163,6 +163,26 @@ def test_factors_that_are_not_those_of_the_loops():
         )
 
 
+def test_copies_of_overlapping_columns():
+    """Three units of a column each share a memory; along the other side two positions of the window are unrolled.
+
+    Inside that memory's reach lie 3 columns, on the whole array 3 + 2 - 1 = 4: two copies are needed to bring 4
+    columns in tiles of 3, of which ZigZag, rounding 4 / 3, counts one.
+    """
+    hierarchy = Hierarchy(
+        Array({"D1": 3, "D2": 2}, 0.5),
+        (memory("i", 64, "I", ["D1"]), memory("dram", None, "IWO", ["D1", "D2"])),
+    )
+    nests = LoopNests.of(Layers.of("conv", in_w=4, out_w=3, kernel_w=2))
+    asked = wanted(hierarchy.array, {"D1": {"OX": 3}, "D2": {"FX": 2}})
+    for mode, between, to_the_array in (("whole", 2, 3), ("zigzag", 1, 3)):
+        tables = Tables(hierarchy, nests, asked, mode=mode)
+        assert tables.copies(0, False).tolist() == [to_the_array]
+        assert tables.copies(1, False).tolist() == [between]
+        assert tables.instances(0).tolist() == [2]
+        assert tables.instances(1).tolist() == [1]
+
+
 def test_links_of_the_example():
     shape = Levels(two_multipliers())
     shown = [(link.operand, link.memory, link.move) for link in shape.links]

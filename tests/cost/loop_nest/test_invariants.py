@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nest_examples import HIERARCHIES, example
 
+from hannah_hw.cost.loop_nest.boundaries import Boundary
 from hannah_hw.cost.loop_nest.evaluate import evaluate
 from hannah_hw.cost.loop_nest.hierarchy import OPERANDS
 from hannah_hw.cost.loop_nest.ports import Transfers
@@ -49,9 +50,16 @@ def test_every_element_that_is_needed_moves_once_at_least(make, seed):
             assert (result.words[number] * link.max_bits >= bits - 1e-6)[result.fits].all()
 
 
+def assert_no_slower(before, after):
+    """Fewer stalls may leave loading less to hide behind; with equal stalls nothing takes longer."""
+    assert (after.stall <= before.stall)[before.fits].all()
+    same = (after.stall == before.stall) & before.fits
+    assert (after.cycles <= before.cycles)[same].all()
+
+
 @MANY
 @given(makes, seeds, modes)
-def test_twice_the_bandwidth_takes_no_more_cycles(make, seed, mode):
+def test_twice_the_bandwidth_stalls_no_more(make, seed, mode):
     tables, cases, orders = example(make, seed, mode=mode)
     hierarchy = tables.hierarchy
     before = evaluate(tables, cases, orders)
@@ -60,13 +68,12 @@ def test_twice_the_bandwidth_takes_no_more_cycles(make, seed, mode):
         faster = replace(memory, ports=ports)
         memories = (*hierarchy.memories[:place], faster, *hierarchy.memories[place + 1 :])
         wide, *_ = example(make, seed, mode=mode, hierarchy=replace(hierarchy, memories=memories))
-        after = evaluate(wide, cases, orders, before.positions)
-        assert (after.cycles <= before.cycles).all()
+        assert_no_slower(before, evaluate(wide, cases, orders, before.positions))
 
 
 @MANY
 @given(makes, seeds, modes)
-def test_twice_the_size_takes_no_more_cycles_of_the_same_mapping(make, seed, mode):
+def test_twice_the_size_makes_the_same_mapping_no_slower(make, seed, mode):
     tables, cases, orders = example(make, seed, mode=mode)
     hierarchy = tables.hierarchy
     before = evaluate(tables, cases, orders)
@@ -77,7 +84,7 @@ def test_twice_the_size_takes_no_more_cycles_of_the_same_mapping(make, seed, mod
         memories = (*hierarchy.memories[:place], larger, *hierarchy.memories[place + 1 :])
         big, *_ = example(make, seed, mode=mode, hierarchy=replace(hierarchy, memories=memories))
         after = evaluate(big, cases, orders, before.positions)
-        assert (after.cycles <= before.cycles).all()
+        assert_no_slower(before, after)
         assert after.energy_pj[before.fits] == pytest.approx(before.energy_pj[before.fits])
 
 
@@ -130,11 +137,9 @@ def test_union_of_windows_is_what_counting_cycles_gives(steps, repeats):
     periods = np.cumprod([step for step, _ in steps])
     total = float(periods[-1] * repeats)
     windows = [int(np.ceil(share * period)) for (_, share), period in zip(steps, periods, strict=True)]
-    uses = [
-        Transfers(
-            None, np.zeros(1), np.array([float(w)]), np.array([float(p)]), np.array([total / p]), None, True
-        )
-        for w, p in zip(windows, periods, strict=True)
-    ]
+    uses = []
+    for window, period in zip(windows, periods, strict=True):
+        boundary = Boundary(np.zeros(1, np.int64), np.array([float(period)]), np.zeros(1), np.array([total]))
+        uses.append(Transfers(None, boundary, np.zeros(1), np.array([float(window)]), None))
     counted = sum(any(t % p < w for w, p in zip(windows, periods, strict=True)) for t in range(int(total)))
     assert union_of_windows(uses[::-1], np.array([total]), np.array([0]))[0] == counted
