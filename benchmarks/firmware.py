@@ -110,9 +110,9 @@ def mlperf_tiny(target: Target, compiler: str | None) -> None:
             continue
         latency, ram, flash = (network.figures[key] for key in ("latency_s", "ram_bytes", "flash_bytes"))
         print(
-            f"{network.network:5} {latency.estimated * 1e3:8.2f} / {latency.emulated * 1e3:8.2f} ms "
-            f"({latency.error:+.1%})   RAM {ram.estimated:,.0f} / {ram.emulated:,.0f} ({ram.error:+.1%})   "
-            f"flash {flash.estimated:,.0f} / {flash.emulated:,.0f} ({flash.error:+.1%})"
+            f"{network.network:5} {latency.estimated * 1e3:8.2f} / {latency.measured * 1e3:8.2f} ms "
+            f"({latency.error:+.1%})   RAM {ram.estimated:,.0f} / {ram.measured:,.0f} ({ram.error:+.1%})   "
+            f"flash {flash.estimated:,.0f} / {flash.measured:,.0f} ({flash.error:+.1%})"
         )
     try:
         from benchmarks.tflite_models import tflm_arena

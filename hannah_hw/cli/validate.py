@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -23,7 +23,12 @@ from hannah_hw.quantities import format_bytes, format_si
 if TYPE_CHECKING:
     from hannah_hw.measure.comparison import NetworkComparison
     from hannah_hw.measure.validation import ValidationReport
-    from hannah_hw.targets import Microcontroller
+    from hannah_hw.targets import Microcontroller, Target
+
+
+#: What latency, RAM and flash are compared with.
+_EMULATED: Final = ("emulated", "ELF + stack", "ELF")
+_COMPILED: Final = ("compiler", "SRAM", "compiled")
 
 
 def validate(
@@ -40,7 +45,9 @@ def validate(
     ] = None,
     model: Annotated[
         list[Path] | None,
-        typer.Option("--model", "-m", metavar="MODEL.onnx", help="Emulate this int8 model; repeatable."),
+        typer.Option(
+            "--model", "-m", metavar="MODEL.onnx", help="Emulate or compile this int8 model; repeatable."
+        ),
     ] = None,
     calibration: Annotated[
         str | None,
@@ -64,6 +71,8 @@ def validate(
     too. With --against, your own measurements of the chip are the reference instead. What of the target was fitted to
     such figures is stated below the table.
 
+    Of an Ethos-U the networks are compiled with Arm's compiler, ethos-u-vela (extra `vela`), and compared with that.
+
     - `hannah-hw validate stm32l4r5zi`
     - `hannah-hw validate stm32l4r5zi --out errors.html --kernels`
     - `hannah-hw validate nrf5340 --model model.onnx`
@@ -71,13 +80,19 @@ def validate(
     """
     from hannah_hw.targets import load_target, microcontroller
 
-    chip = microcontroller(load_target(target), "comparing with emulated firmware and boards")
+    described = load_target(target)
     if against is not None and (model or out is not None):
         raise InputError(
             "--against takes the models of its file; leave out --model and --out", where="--against"
         )
     if out is not None and out.suffix not in (".svg", ".html"):
         raise InputError("the plot is a .svg or a .html file", where=f"--out {out}")
+    if described.kind == "block" and against is None:
+        if compiler is not None:
+            raise InputError(f"firmware is built with it, and {described.name} has none", where="--compiler")
+        _compiled(described, model or (), calibration, out, kernels, as_json)
+        return
+    chip = microcontroller(described, "comparing with emulated firmware and boards")
     emulation, notes = (
         ([], []) if against is not None else _emulated(chip, model or (), calibration, compiler)
     )
@@ -92,14 +107,49 @@ def validate(
     for note in notes:
         say(f"warning: {note}")
     if out is not None:
-        _draw(chip, emulation, out)
+        _draw(f"{chip.title}: estimates against an emulated {chip.processor.title}", emulation, out)
     emit(_document(report, emulation), as_json, lambda: _render(report, emulation, kernels))
     refused = {row.network: row.unsupported[0] for row in (report.rows if report else ()) if row.unsupported}
     refused |= {network.network: network.reason for network in emulation if network.reason is not None}
+    _report_refused(chip, refused)
+
+
+def _report_refused(chip: Target, refused: Mapping[str, str]) -> None:
     for network, reason in refused.items():
         say(f"error: {chip.name} cannot run {network}: {reason}")
     if refused:
         raise typer.Exit(1)
+
+
+def _compiled(
+    chip: Target,
+    models: Sequence[Path],
+    calibration: str | None,
+    out: Path | None,
+    kernels: bool,
+    as_json: bool,
+) -> None:
+    """Compare estimates with an accelerator's own compiler."""
+    from hannah_hw.measure.comparison import to_dict
+    from hannah_hw.measure.vela import PACKAGE, vela_version
+    from hannah_hw.measure.vela_comparison import compare_mlperf_tiny_compiled, compare_with_compiler
+
+    compiler = f"{PACKAGE} {vela_version()}"
+    if models:
+        found = [compare_with_compiler(path.stem, path, chip, calibration=calibration) for path in models]
+    else:
+        found = compare_mlperf_tiny_compiled(chip)
+    if out is not None:
+        _draw(f"{chip.title}: estimates against {compiler}", found, out)
+    title = f"estimate against vendor compiler {compiler}: its own cycle estimate, not silicon"
+    emit(
+        {"compiler": compiler, "compiled": to_dict(found)},
+        as_json,
+        lambda: _render_networks(title, _COMPILED, found, kernels),
+    )
+    _report_refused(
+        chip, {network.network: network.reason for network in found if network.reason is not None}
+    )
 
 
 def _emulated(
@@ -141,11 +191,10 @@ def _document(report: ValidationReport | None, emulation: Sequence[NetworkCompar
     return {**document, "emulation": to_dict(emulation) if emulation else None}
 
 
-def _draw(chip: Microcontroller, emulation: Sequence[NetworkComparison], out: Path) -> None:
+def _draw(title: str, emulation: Sequence[NetworkComparison], out: Path) -> None:
     from hannah_hw.files import write_atomically
     from hannah_hw.report.agreement import agreement_page, draw_agreement
 
-    title = f"{chip.title}: estimates against an emulated {chip.processor.title}"
     text = (draw_agreement if out.suffix == ".svg" else agreement_page)(title, emulation)
     try:
         write_atomically(out, text.encode())
@@ -156,7 +205,8 @@ def _draw(chip: Microcontroller, emulation: Sequence[NetworkComparison], out: Pa
 
 def _render(report: ValidationReport | None, emulation: Sequence[NetworkComparison], kernels: bool) -> None:
     if emulation:
-        _render_emulation(emulation, kernels)
+        title = "estimate against emulated firmware; its output is that of the integer reference"
+        _render_networks(title, _EMULATED, emulation, kernels)
     if report is None:
         return
     if emulation:
@@ -183,23 +233,31 @@ def _render(report: ValidationReport | None, emulation: Sequence[NetworkComparis
         write(sentence)
 
 
-def _render_emulation(emulation: Sequence[NetworkComparison], kernels: bool) -> None:
-    from hannah_hw.measure.comparison import by_class
+def _render_networks(
+    title: str, words: tuple[str, str, str], emulation: Sequence[NetworkComparison], kernels: bool
+) -> None:
+    from hannah_hw.measure.comparison import FIGURES, by_class
 
-    write("estimate against emulated firmware; its output is that of the integer reference")
+    write(title)
     rows = []
     for network in emulation:
-        cells = []
-        for key, figure in network.figures.items():
+        cells: list[str | None] = []
+        for key in FIGURES:
+            figure = network.figures.get(key)
             show = format_bytes if key.endswith("_bytes") else _seconds
-            cells += [show(figure.estimated), show(figure.emulated), _signed(figure.error)]
-        rows.append((network.network, *(cells or [None] * 9)))
-    figures = ("latency", "emulated", "error", "RAM", "ELF + stack", "error", "flash", "ELF", "error")
+            cells += (
+                [None] * 3
+                if figure is None
+                else [show(figure.estimated), show(figure.measured), _signed(figure.error)]
+            )
+        rows.append((network.network, *cells))
+    latency, ram, flash = words
+    figures = ("latency", latency, "error", "RAM", ram, "error", "flash", flash, "error")
     table(("network", *figures), rows, right=range(1, 10))
     write("")
     if kernels:
         table(
-            ("network", "kernel", "class", "function", "MACs", "cycles", "emulated", "error"),
+            ("network", "kernel", "class", "function", "MACs", "cycles", latency, "error"),
             [
                 (
                     network.network,
@@ -208,7 +266,7 @@ def _render_emulation(emulation: Sequence[NetworkComparison], kernels: bool) -> 
                     kernel.function,
                     f"{kernel.macs:,}",
                     f"{kernel.estimated_cycles:,.0f}",
-                    f"{kernel.emulated_cycles:,.0f}",
+                    f"{kernel.measured_cycles:,.0f}",
                     _signed(kernel.error),
                 )
                 for network in emulation

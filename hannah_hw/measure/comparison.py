@@ -1,4 +1,4 @@
-"""Estimates against firmware on an emulated core, network by network and kernel by kernel."""
+"""Estimates against measurements, network by network and kernel by kernel: firmware on an emulated core."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ FIGURES: Final = ("latency_s", "ram_bytes", "flash_bytes")
 
 @dataclass(frozen=True)
 class Compared:
-    """One figure: estimated, emulated, and by how much the estimate is above, relative to the emulated one."""
+    """One figure: estimated, measured, and by how much the estimate is above, relative to the measured one."""
 
     estimated: float
-    emulated: float
+    measured: float
     error: float
 
 
@@ -42,7 +42,7 @@ class KernelComparison:
     function: str
     macs: int
     estimated_cycles: float
-    emulated_cycles: float
+    measured_cycles: float
     error: float
 
 
@@ -55,7 +55,7 @@ class NetworkComparison:
         figures: `FIGURES` -> comparison; empty where there is no measurement.
         kernels: In order of execution.
         macs: Multiply-accumulates.
-        checked: Random inputs whose output was compared with the integer reference.
+        checked: Random inputs whose output was compared with the integer reference; 0 where nothing was run.
         reason: Why there is no measurement, or no estimate; None where there is.
     """
 
@@ -154,7 +154,7 @@ def compared(name: str, report: CostReport, measured: Measurement) -> NetworkCom
             function=kernel.function,
             macs=kernel.macs,
             estimated_cycles=float(rows[kernel.name].cycles or 0.0),
-            emulated_cycles=kernel.cycles,
+            measured_cycles=kernel.cycles,
             error=float(rows[kernel.name].cycles or 0.0) / kernel.cycles - 1.0,
         )
         for kernel in measured.kernels

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from hannah_hw.cost.report import Figure
 from hannah_hw.errors import InputError, MeasurementError, MissingExtraError, TargetError
 from hannah_hw.firmware.tflite import outline, tflite_model
-from hannah_hw.measure.models import int8_model
+from hannah_hw.measure.models import Int8Model, int8_model
 from hannah_hw.measure.vela_output import (
     NpuOperation,
     Summary,
@@ -34,6 +34,7 @@ from hannah_hw.measure.vela_output import (
 from hannah_hw.quantities import format_si
 
 if TYPE_CHECKING:
+    from hannah_hw.firmware.layers import Network
     from hannah_hw.spaces import Candidate
     from hannah_hw.targets import Target
 
@@ -52,6 +53,8 @@ ACCELERATORS: Final = (
 _CONFIGURATION: Final = "Arm/vela.ini"
 #: Seconds that a compilation may take; small networks take one.
 TIMEOUT_S: Final = 600.0
+#: Where weights and ranges of a file that is int8 already come from.
+_OWN: Final = "the model's"
 #: Tensor of a compiled file with weights, biases and tables.
 _CONSTANTS: Final = "read_only"
 _COMMANDS: Final = "ethos_u_command_stream"
@@ -305,20 +308,32 @@ def compile_with_vela(
     from hannah_hw.targets import load_target
 
     target = load_target(target) if isinstance(target, str) else target
-    system = system_of(target)
-    vela_version()
-    if isinstance(model, str | Path) and Path(model).suffix == ".tflite":
-        path = Path(model)
-        content = _content(path)
-        layers = tuple(call.output for call in outline(content, str(path)).calls)
-        name, weights, ranges = path.stem, "the model's", "the model's"
-    else:
+    if not isinstance(model, str | Path) or Path(model).suffix != ".tflite":
         from hannah_hw.firmware.network import read_network
 
+        # Before the model is quantised, which takes a while.
+        vela_version()
+        system_of(target)
         given = int8_model(model, calibration, seed=seed)
-        written = tflite_model(read_network(given.source))
-        content, layers = written.content, written.layers
-        name, weights, ranges = given.name, given.weights, given.ranges
+        return compile_network(read_network(given.source), target, given, timeout_s=timeout_s)
+    path = Path(model)
+    content = _content(path)
+    layers = tuple(call.output for call in outline(content, str(path)).calls)
+    return _compiled(content, layers, target, Int8Model(path, path.stem, _OWN, _OWN), timeout_s)
+
+
+def compile_network(
+    network: Network, target: Target, given: Int8Model, *, timeout_s: float = TIMEOUT_S
+) -> VelaMeasurement:
+    """See `compile_with_vela`; the network was read from `given`."""
+    written = tflite_model(network)
+    return _compiled(written.content, written.layers, target, given, timeout_s)
+
+
+def _compiled(
+    content: bytes, layers: tuple[str, ...], target: Target, given: Int8Model, timeout_s: float
+) -> VelaMeasurement:
+    system = system_of(target)
     compiled = compile_tflite(content, system, timeout_s=timeout_s)
     if compiled.summary.clock_hz != target.clock_hz:
         raise TargetError(
@@ -326,7 +341,7 @@ def compile_with_vela(
             f"its memories are beside it, {format_si(compiled.summary.clock_hz, 'Hz')}; take that, or another system",
             where=f"{target.name}: clock_hz",
         )
-    return _measurement(name, target.name, system, weights, ranges, layers, compiled)
+    return _measurement(given, target.name, system, layers, compiled)
 
 
 def _content(path: Path) -> bytes:
@@ -337,13 +352,7 @@ def _content(path: Path) -> bytes:
 
 
 def _measurement(
-    name: str,
-    target: str,
-    system: System,
-    weights: str,
-    ranges: str,
-    layers: tuple[str, ...],
-    compiled: Compiled,
+    given: Int8Model, target: str, system: System, layers: tuple[str, ...], compiled: Compiled
 ) -> VelaMeasurement:
     summary = compiled.summary
     rows = _layers(layers, compiled, system)
@@ -355,7 +364,7 @@ def _measurement(
     note = f"by vendor compiler {PACKAGE} {compiled.version}, its own cycle estimate, not silicon"
     if on_cpu:
         note += f"; without what runs on the CPU: {', '.join(on_cpu)}"
-    if weights == "random":
+    if given.weights == "random":
         note += "; random weights, which compress less than trained ones"
     memory = f"of the network as {PACKAGE} {compiled.version} compiled it"
     figures = {
@@ -373,12 +382,12 @@ def _measurement(
         ),
     }
     return VelaMeasurement(
-        model=name,
+        model=given.name,
         target=target,
         core=f"{system.accelerator}, {system.system_config}, {system.memory_mode}",
         compiler=f"{PACKAGE} {compiled.version}",
-        weights=weights,
-        ranges=ranges,
+        weights=given.weights,
+        ranges=given.ranges,
         clock_hz=summary.clock_hz,
         figures=figures,
         kernels=rows,

@@ -1,4 +1,4 @@
-"""How far estimates are from what an emulated core needed: a plot, and a page around it. No script, no network."""
+"""How far estimates are from what was measured: a plot, and a page around it. No script, no network."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class _Scales:
     @classmethod
     def of(cls, networks: Sequence[NetworkComparison]) -> _Scales:
         points = [kernel for network in networks for kernel in network.kernels]
-        sizes = [*(point.emulated_cycles for point in points), *map(_cycles, networks)] or [1.0, 1e6]
+        sizes = [*(point.measured_cycles for point in points), *map(_cycles, networks)] or [1.0, 1e6]
         errors = [*(point.error for point in points), *map(_error, networks)]
         low, high = (math.log10(max(pick(sizes), 1.0)) for pick in (min, max))
         reach = max(_LEAST_REACH, 1.05 * max(map(abs, errors), default=0.0))
@@ -77,7 +77,7 @@ class _Scales:
 
 
 def _cycles(network: NetworkComparison) -> float:
-    return sum(kernel.emulated_cycles for kernel in network.kernels)
+    return sum(kernel.measured_cycles for kernel in network.kernels)
 
 
 def _error(network: NetworkComparison) -> float:
@@ -85,7 +85,7 @@ def _error(network: NetworkComparison) -> float:
 
 
 def draw_agreement(title: str, comparisons: Sequence[NetworkComparison]) -> str:
-    """An SVG document: error of the estimated cycles of every kernel and network over the emulated ones.
+    """An SVG document: error of the estimated cycles of every kernel and network over the measured ones.
 
     Args:
         title: Its first line.
@@ -103,7 +103,7 @@ def draw_agreement(title: str, comparisons: Sequence[NetworkComparison]) -> str:
         f"<title>{_escape(title)}</title><style>{_STYLE}</style>",
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>',
         f'<text class="head" x="12" y="20">{_escape(title)}</text>',
-        f'<text x="12" y="36">error of the estimated cycles against the emulated ones; band: ± {GOAL:.0%}</text>',
+        f'<text x="12" y="36">error of the estimated cycles against the measured ones; band: ± {GOAL:.0%}</text>',
         *_axes(scales),
         *_kernels(shown, scales, colours),
         *_networks(shown, scales),
@@ -132,7 +132,7 @@ def _axes(scales: _Scales) -> Iterator[str]:
         )
     yield (
         f'<rect class="frame" x="{_LEFT}" y="{_TOP}" width="{right - _LEFT}" height="{bottom - _TOP}"/>'
-        f'<text class="strong" x="{(_LEFT + right) / 2:.0f}" y="{_HEIGHT - 12}" text-anchor="middle">emulated cycles'
+        f'<text class="strong" x="{(_LEFT + right) / 2:.0f}" y="{_HEIGHT - 12}" text-anchor="middle">measured cycles'
         "</text>"
     )
 
@@ -148,9 +148,9 @@ def _kernels(
 ) -> Iterator[str]:
     for network in networks:
         for k in network.kernels:
-            note = f"{network.network}: {k.name}\n{k.kernel_class}, {k.emulated_cycles:,.0f} cycles, {k.error:+.1%}"
+            note = f"{network.network}: {k.name}\n{k.kernel_class}, {k.measured_cycles:,.0f} cycles, {k.error:+.1%}"
             yield (
-                f'<circle cx="{scales.x(k.emulated_cycles):.1f}" cy="{scales.y(k.error):.1f}" r="4" '
+                f'<circle cx="{scales.x(k.measured_cycles):.1f}" cy="{scales.y(k.error):.1f}" r="4" '
                 f'fill="{colours[k.kernel_class]}"><title>{_escape(note)}</title></circle>'
             )
 
@@ -186,7 +186,7 @@ def _legend(colours: Mapping[str, str]) -> Iterator[str]:
 
 def agreement_page(title: str, comparisons: Sequence[NetworkComparison], notes: Sequence[str] = ()) -> str:
     """An HTML page with the plot and the tables under it."""
-    keys = [f"{axis(key).label}, estimated</th><th>emulated</th><th>error" for key in FIGURES]
+    keys = [f"{axis(key).label}, estimated</th><th>measured</th><th>error" for key in FIGURES]
     networks = [
         (network.network, *_figures(network)) if network.reason is None else (network.network, network.reason)
         for network in comparisons
@@ -198,13 +198,13 @@ def agreement_page(title: str, comparisons: Sequence[NetworkComparison], notes: 
             kernel.kernel_class,
             f"{kernel.macs:,}",
             f"{kernel.estimated_cycles:,.0f}",
-            f"{kernel.emulated_cycles:,.0f}",
+            f"{kernel.measured_cycles:,.0f}",
             f"{kernel.error:+.1%}",
         )
         for network in comparisons
         for kernel in network.kernels
     ]
-    columns = ("Network", "Kernel", "Class", "MACs", "Cycles, estimated", "emulated", "error")
+    columns = ("Network", "Kernel", "Class", "MACs", "Cycles, estimated", "measured", "error")
     parts = [
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">',
         f"<title>{_escape(title)}</title><style>{_PAGE_STYLE}</style></head><body>",
@@ -221,7 +221,7 @@ def agreement_page(title: str, comparisons: Sequence[NetworkComparison], notes: 
 def _figures(network: NetworkComparison) -> Iterator[str]:
     for key, figure in network.figures.items():
         yield axis(key).format(figure.estimated)
-        yield axis(key).format(figure.emulated)
+        yield axis(key).format(figure.measured)
         yield f"{figure.error:+.1%}"
 
 

@@ -31,14 +31,14 @@ def test_estimates_of_the_published_networks_are_those_of_their_firmware(network
         assert abs(network.figures["flash_bytes"].error) < 0.02
         # The stack is the only part of the RAM that is not exact.
         ram = network.figures["ram_bytes"]
-        assert abs(ram.estimated - ram.emulated) < 512
+        assert abs(ram.estimated - ram.measured) < 512
 
 
 def test_every_kernel_is_compared_and_the_errors_are_those_of_its_cycles(networks):
     for network in networks.values():
         assert sum(kernel.macs for kernel in network.kernels) == network.macs
         for kernel in network.kernels:
-            assert kernel.error == pytest.approx(kernel.estimated_cycles / kernel.emulated_cycles - 1)
+            assert kernel.error == pytest.approx(kernel.estimated_cycles / kernel.measured_cycles - 1)
             assert abs(kernel.error) < 0.25
     document = to_dict(list(networks.values()))
     assert {row["kernel_class"] for row in document["classes"]} >= {"conv", "conv_1x1", "dw_3x3", "fc"}
@@ -52,7 +52,7 @@ def test_a_random_candidate_is_compared_with_its_own_estimate():
     candidate = space.candidate(space.sample(seed=1))
     found = compare("it", candidate, target)
     assert found.figures["latency_s"].estimated == pytest.approx(estimate(candidate, target).latency_s)
-    assert found.figures["ram_bytes"].emulated == measure_model(candidate, target).value("ram_bytes")
+    assert found.figures["ram_bytes"].measured == measure_model(candidate, target).value("ram_bytes")
 
 
 def test_the_arena_is_estimated_to_the_byte():

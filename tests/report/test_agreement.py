@@ -24,7 +24,7 @@ def kernel(name, kind, emulated, error):
 def network(name, *kernels, reason=None):
     if reason is not None:
         return NetworkComparison(name, {}, (), 0, 0, reason)
-    total = sum(k.emulated_cycles for k in kernels)
+    total = sum(k.measured_cycles for k in kernels)
     estimated = sum(k.estimated_cycles for k in kernels)
     figures = {
         "latency_s": Compared(estimated / 1e8, total / 1e8, estimated / total - 1),
