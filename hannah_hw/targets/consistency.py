@@ -6,17 +6,15 @@ What one section can tell about itself is checked where it is declared; here are
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from hannah_hw.errors import TargetError
+from hannah_hw.targets.figures import Where, check_closed_form
 from hannah_hw.targets.hardware import MemoryLevel, Operand
 
 if TYPE_CHECKING:
     from hannah_hw.targets.accelerator import Accelerator
-
-#: A path in the file -> ``file:line:column path``.
-Where = Callable[[tuple[str | int, ...]], str]
 
 OPERANDS: Final[tuple[Operand, ...]] = ("I", "W", "O")
 
@@ -31,6 +29,7 @@ def check(target: Accelerator, where: Where) -> None:
     _check_memories(target, where)
     _check_unrollings(target, where)
     _check_units(target, where)
+    check_closed_form(target, where)
     if target.memories:
         for operand in OPERANDS:
             _check_path(target.memories, operand, where)

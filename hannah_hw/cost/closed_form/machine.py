@@ -9,7 +9,6 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hannah_hw.errors import TargetError
 from hannah_hw.targets import Accelerator
 from hannah_hw.targets.hardware import MemoryLevel, Operand
 
@@ -114,33 +113,9 @@ class Machine:
         return int(np.prod(list(self.dims.values()))) if self.dims else 0
 
     def sides(self) -> tuple[int, int]:
-        """Rows and columns of a two-dimensional array.
-
-        Raises:
-            TargetError: The array has not two dimensions.
-        """
-        if len(self.dims) != 2:
-            raise TargetError(
-                f"this closed form is of an array with two dimensions, and 'array.dims' has {len(self.dims)}",
-                where=f"{self.name}: array.dims",
-                allowed=("{rows: 16, columns: 16}",),
-            )
+        """Rows and columns of an array with two dimensions, as targets of `ARRAY_FORMS` have been checked to have."""
         rows, columns = self.dims.values()
         return rows, columns
-
-    def setting(self, name: str) -> float:
-        """One figure of the model.
-
-        Raises:
-            TargetError: The target's file does not give it.
-        """
-        if name not in self.settings:
-            raise TargetError(
-                f"the closed form needs the figure {name!r}",
-                where=f"{self.name}: model.settings",
-                allowed=(f"{name}: {{value: ..., source: ..., reference: ...}}",),
-            )
-        return self.settings[name]
 
 
 def _level(memory: MemoryLevel, sizes: Mapping[str, int]) -> Level:

@@ -80,7 +80,7 @@ def _prepared(target: Accelerator) -> tuple[Machine, WrittenForm | None]:
     """What forms read of a target, and its written formulas; compiled once a target."""
     model = _model(target)
     machine = Machine.of(target, {name: figure.value for name, figure in model.settings.items()})
-    return machine, WrittenForm(model, machine) if model.layers else None
+    return machine, WrittenForm(target, model) if model.layers else None
 
 
 def _registered(name: str, layers: Layers, machine: Machine) -> Counts:

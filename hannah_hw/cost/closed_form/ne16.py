@@ -76,7 +76,7 @@ def gap9(layers: Layers, machine: Machine) -> Counts:
     # The parts of a concatenation add up to its result; every other input has a shape of its own.
     inputs = np.where(layers.is_kind("concat"), bits["O"], bits["I"])
     inputs = inputs + np.where(layers.is_kind("matmul"), bits["W"], 0.0)
-    moved = np.ceil((inputs + bits["O"]) / 8.0 / machine.setting("dma_bytes_per_cycle"))
+    moved = np.ceil((inputs + bits["O"]) / 8.0 / machine.settings["dma_bytes_per_cycle"])
     busy = engine + cores
     macs = layers["macs"].astype(np.float64)
     return Counts(
@@ -84,9 +84,9 @@ def gap9(layers: Layers, machine: Machine) -> Counts:
             "ne16": engine,
             "cores": cores,
             "transfer": moved,
-            "layer": np.full(len(layers), machine.setting("layer_cycles")),
+            "layer": np.full(len(layers), machine.settings["layer_cycles"]),
         },
-        energy={"busy": busy * machine.setting("busy_pj"), "mac": macs * machine.setting("mac_pj")},
+        energy={"busy": busy * machine.settings["busy_pj"], "mac": macs * machine.settings["mac_pj"]},
     )
 
 
@@ -113,5 +113,5 @@ def busy_cycles(layers: Layers, machine: Machine) -> tuple[FloatArray, FloatArra
         depthwise,
     )
     on_cores = layers.is_kind(*MAC_KINDS) & ~engine
-    macs = layers["macs"] / machine.setting("core_macs_per_cycle")
+    macs = layers["macs"] / machine.settings["core_macs_per_cycle"]
     return np.where(engine, of_engine, 0).astype(np.float64), np.where(on_cores, np.ceil(macs), 0.0)

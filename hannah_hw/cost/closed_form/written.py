@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,62 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.cost.accelerators.layers import Layers
-from hannah_hw.cost.closed_form.machine import Counts, FloatArray, Machine
-from hannah_hw.errors import TargetError
+from hannah_hw.cost.closed_form.machine import Counts, FloatArray
+from hannah_hw.targets.accelerator import Accelerator
+from hannah_hw.targets.figures import figures
 from hannah_hw.targets.formulas import Formula
 from hannah_hw.targets.legality import Predicate
 from hannah_hw.targets.models.closed_form import ClosedFormModel, LayerFormulas
-from hannah_hw.workload.table import KERNEL_COLUMNS
 
 _NO_FORMULA: Final = "{kind}: the target has no formula for this layer"
 _NO_NUMBER: Final = "{kind}: the formula {text!r} gives no number of at least 0"
 
 
-def constants(machine: Machine) -> dict[str, float]:
-    """Figures of a target that formulas may read, by name; NaN of one that is not known."""
-    figures: dict[str, float] = {"mac_pj": machine.mac_pj, **machine.dims, **machine.settings}
-    for level in (*machine.near.values(), *machine.far.values()):
-        figures |= {
-            f"{level.name}_bytes": level.capacity,
-            f"{level.name}_read_bits": level.read_bits,
-            f"{level.name}_write_bits": level.write_bits,
-            f"{level.name}_read_pj": level.read_pj,
-            f"{level.name}_write_pj": level.write_pj,
-        }
-    return figures
-
-
-class _Compiler:
-    """Compiles the texts of a file, and names the field of one that is wrong."""
-
-    def __init__(self, name: str, figures: Mapping[str, float]) -> None:
-        self._name = name
-        self._figures = figures
-
-    def formula(self, text: str, known: Collection[str], field: str) -> Formula:
-        where = f"{self._name}: model.{field}"
-        try:
-            formula = Formula.parse(text, known)
-        except TargetError as failure:
-            raise TargetError(
-                failure.message, where=where, allowed=failure.allowed, given=failure.given
-            ) from failure
-        for name in formula.names:
-            if np.isnan(self._figures.get(name, 0.0)):
-                raise TargetError(
-                    f"the formula {text!r} reads {name!r}, of which the target says nothing", where=where
-                )
-        return formula
-
-    def sums(self, parts: Mapping[str, str], known: Collection[str], field: str) -> dict[str, Formula]:
-        return {name: self.formula(text, known, f"{field}.{name}") for name, text in parts.items()}
-
-    def steps(self, texts: Mapping[str, str], known: Collection[str], field: str) -> dict[str, Formula]:
-        """Formulas each of which may read those before it."""
-        compiled: dict[str, Formula] = {}
-        for name, text in texts.items():
-            compiled[name] = self.formula(text, [*known, *compiled], f"{field}.{name}")
-        return compiled
+def _steps(texts: Mapping[str, str]) -> dict[str, Formula]:
+    return {name: Formula.parse(text) for name, text in texts.items()}
 
 
 @dataclass(frozen=True)
@@ -79,16 +36,14 @@ class _Entry:
     energy: Mapping[str, Formula] | None
 
     @classmethod
-    def of(cls, given: LayerFormulas, known: Collection[str], compiler: _Compiler, field: str) -> _Entry:
-        let = compiler.steps(given.let, known, f"{field}.let")
-        names = [*known, *let]
+    def of(cls, given: LayerFormulas) -> _Entry:
         energy = given.energy_parts
         return cls(
             kinds=given.kinds,
             when=tuple(Predicate.parse(text) for text in given.when),
-            let=let,
-            cycles=compiler.sums(given.cycle_parts, names, f"{field}.cycles"),
-            energy=None if energy is None else compiler.sums(energy, names, f"{field}.energy_pj"),
+            let=_steps(given.let),
+            cycles=_steps(given.cycle_parts),
+            energy=None if energy is None else _steps(energy),
         )
 
     def fits(self, layers: Layers) -> NDArray[np.bool_]:
@@ -103,22 +58,14 @@ class WrittenForm:
     """The formulas of one target, compiled.
 
     Args:
-        model: What the file says.
-        machine: The target.
-
-    Raises:
-        TargetError: A formula reads a name that there is not, or a figure that is not known.
+        target: The target, whose file was checked when it was read.
+        model: Its model.
     """
 
-    def __init__(self, model: ClosedFormModel, machine: Machine) -> None:
-        self._figures = constants(machine)
-        compiler = _Compiler(machine.name, self._figures)
-        known = [*KERNEL_COLUMNS, *self._figures]
-        self._let = compiler.steps(model.let, known, "let")
-        known += self._let
-        self._entries = [
-            _Entry.of(given, known, compiler, f"layers[{i}]") for i, given in enumerate(model.layers)
-        ]
+    def __init__(self, target: Accelerator, model: ClosedFormModel) -> None:
+        self._figures = figures(target)
+        self._let = _steps(model.let)
+        self._entries = [_Entry.of(given) for given in model.layers]
 
     def __call__(self, layers: Layers) -> Counts:
         """Count layers; one that no entry fits, or whose formula has no value, cannot run."""

@@ -26,6 +26,9 @@ FORMS: Final[Mapping[str, tuple[str, ...]]] = {
     "gap9": ("layer_cycles", "dma_bytes_per_cycle", "core_macs_per_cycle", "busy_pj", "mac_pj"),
 }
 
+#: Forms of an array with two dimensions.
+ARRAY_FORMS: Final = ("weight_stationary", "output_stationary", "input_stationary", "channel_array")
+
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 #: One formula, or parts that are added up, by name.
 _Sum = Annotated[str, Field(min_length=1)] | Annotated[dict[_Name, str], Field(min_length=1)]
@@ -86,9 +89,8 @@ class LayerFormulas(KernelPattern):
 class ClosedFormModel(Strict):
     """Which formulas: one of ``form`` and ``layers``.
 
-    Formulas may read the columns of a layer, the figures of ``settings``, the dimensions of the array by their names,
-    ``NAME_bytes``, ``NAME_read_bits``, ``NAME_write_bits``, ``NAME_read_pj`` and ``NAME_write_pj`` of each memory, and
-    ``mac_pj``.
+    Formulas may read the columns of a layer (`hannah_hw.workload.KERNEL_COLUMNS`), names of ``let`` before them, and
+    `hannah_hw.targets.figures.figures` of the target: dimensions of the array, ``settings``, figures of the memories.
 
     Attributes:
         kind: ``closed_form``.
