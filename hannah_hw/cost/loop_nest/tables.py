@@ -346,9 +346,9 @@ class Tables:
                 parts[OPERANDS[own.operand]] = float(self.held[level][state])
             free = float(self.capacity[place, case])
             if sum(parts.values()) > free:
-                shown = " + ".join(f"{bits:.0f} bits of {name}" for name, bits in parts.items())
+                shown = " + ".join(f"{bits / 8:.12g} B of {name}" for name, bits in parts.items())
                 memory = self.hierarchy.memories[place].name
-                return f"{memory} has {free:.0f} bits free, the smallest tile takes {shown}"
+                return f"{memory} has {free / 8:.12g} B free, the smallest tile takes {shown}"
         return None
 
     def _always_partial(self, level: int, case: int) -> bool:

@@ -135,9 +135,7 @@ def test_a_tile_that_no_memory_holds():
     result, tables = only_ordering(small, layer, [("C", 3), ("K", 2)])
     assert not result.fits[0]
     assert result.cycles[0] == np.inf
-    assert tables.cannot_hold(0) == (
-        "l1 has 30 bits free, the smallest tile takes 16 bits of W + 32 bits of O"
-    )
+    assert tables.cannot_hold(0) == ("l1 has 3.75 B free, the smallest tile takes 2 B of W + 4 B of O")
 
 
 def test_reserved_bits_are_not_there():
@@ -153,7 +151,7 @@ def test_reserved_bits_are_not_there():
     assert result.fits.tolist() == [True, False]
     assert result.positions[level, 0] == 2
     assert tables.cannot_hold(0) is None
-    assert tables.cannot_hold(1) == "l1 has 14 bits free, the smallest tile takes 16 bits of W"
+    assert tables.cannot_hold(1) == "l1 has 1.75 B free, the smallest tile takes 2 B of W"
 
 
 def test_factors_that_are_not_those_of_the_loops():
