@@ -26,6 +26,7 @@ from hannah_hw.cli import (
     report,
     search,
     spaces,
+    target_new,
     target_ops,
     targets,
     validate,
@@ -57,6 +58,7 @@ app.command("measure", rich_help_panel=_MODELS)(measure.measure)
 app.command("validate", rich_help_panel=_MODELS)(validate.validate)
 app.command("calibrate", rich_help_panel=_MODELS)(calibrate.calibrate)
 targets.app.command("ops")(target_ops.ops)
+targets.app.command("new")(target_new.new)
 app.add_typer(targets.app, name="targets", rich_help_panel=_CATALOGUES)
 app.add_typer(spaces.app, name="spaces", rich_help_panel=_CATALOGUES)
 app.command("doctor", rich_help_panel=_CATALOGUES)(doctor.doctor)

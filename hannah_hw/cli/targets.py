@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -50,20 +51,35 @@ def list_(as_json: JsonOption = False) -> None:
         for target in chips
     ]
     names = ("name", "core", "runtimes", "clock", "RAM", "flash", "title")
-    accelerators = [(t.name, t.kind, format_si(t.clock_hz, "Hz"), t.title) for t in others]
+    accelerators = [_accelerator_row(target, _entry(target)) for target in others]
 
     def render() -> None:
+        write("Microcontrollers")
         table(names, rows, right=(3, 4, 5))
         if accelerators:
             write("")
-            table(("name", "model", "clock", "title"), accelerators, right=(2,))
+            write("Accelerators")
+            shown = ("name", "model", "MACs/cycle", "clock", "on chip", "params", "title")
+            table(shown, accelerators, right=(2, 3, 4))
 
     emit(document, as_json, render)
 
 
+def _accelerator_row(target: Target, entry: dict[str, Any]) -> tuple[object, ...]:
+    return (
+        target.name,
+        target.kind,
+        entry["macs_per_cycle"] or None,
+        format_si(target.clock_hz, "Hz"),
+        format_bytes(entry["on_chip_bytes"]),
+        ", ".join(entry["params"]) or None,
+        target.title,
+    )
+
+
 def _entry(target: Target) -> dict[str, Any]:
     """A target in the list."""
-    from hannah_hw.targets import Microcontroller
+    from hannah_hw.targets import Accelerator, Microcontroller
 
     entry: dict[str, Any] = {
         "name": target.name,
@@ -79,46 +95,68 @@ def _entry(target: Target) -> dict[str, Any]:
             "runtime": target.model.runtime,
             "runtimes": list(target.model.runtimes),
         }
+    if isinstance(target, Accelerator):
+        from hannah_hw.targets.advice import multipliers, on_chip_bytes
+
+        entry |= {
+            "macs_per_cycle": multipliers(target),
+            "on_chip_bytes": on_chip_bytes(target),
+            "params": list(target.params),
+        }
     return entry
 
 
 @app.command("show")
 def show(target: TargetArgument, as_json: JsonOption = False) -> None:
-    """Show everything a target says, with the source of its figures.
+    """Show everything a target says, with the source of its figures; of an accelerator, its memories as a drawing.
 
     - `hannah-hw targets show stm32l4r5zi`
     - `hannah-hw targets show stm32l4r5zi:cmsis_nn`
+    - `hannah-hw targets show eyeriss`
+    - `hannah-hw targets show 'ultratrail[pe=16,wmem=128KiB]'`
     - `hannah-hw targets show ./my_chip.yaml --json`
     """
-    from hannah_hw.targets import describe_target, load_target
+    from hannah_hw.targets import Accelerator, describe_target, load_target
 
-    document = describe_target(load_target(target))
-    emit(document, as_json, lambda: _facts(document))
+    loaded = load_target(target)
+    document = describe_target(loaded)
+
+    def render() -> None:
+        if not isinstance(loaded, Accelerator):
+            _facts(document)
+            return
+        from hannah_hw.targets.drawing import draw
+
+        drawn = draw(loaded)
+        # The drawing says what these say; --json has them all.
+        inside = ("memories", "array", "dataflow", "on_chip", "params") if drawn else ()
+        _facts({key: value for key, value in document.items() if key not in inside}, drawn)
+
+    emit(document, as_json, render)
 
 
 @app.command("check")
 def check(target: TargetArgument, as_json: JsonOption = False) -> None:
-    """Check a target file, and the cost models that its runtimes refer to.
+    """Check a target file, and say what it amounts to.
 
-    A wrong file is named with its line, the field and what is allowed; the exit code is then 2.
+    A wrong file is named with its line, the field and what is allowed; the exit code is then 2. Of a microcontroller,
+    the cost models that its runtimes refer to are checked too. Of an accelerator, what was understood is shown (peak,
+    memories, area, how often values have to be used so that the array need not wait), what four layers cost, and
+    warnings about what is likely to be a mistake.
 
     - `hannah-hw targets check ./my_chip.yaml`
     """
     from hannah_hw.cost import load_cost_model
-    from hannah_hw.targets import Microcontroller, load_target
+    from hannah_hw.targets import Accelerator, load_target, microcontroller
 
     loaded = load_target(target)
-    if not isinstance(loaded, Microcontroller):
-        document: dict[str, Any] = {
-            "target": loaded.name,
-            "file": loaded.origin,
-            "model": loaded.kind,
-            "operators": len(loaded.ops),
-            "valid": True,
-        }
-        text = f"{loaded.origin}: valid, {len(loaded.ops)} operator rules, {loaded.kind} model"
-        emit(document, as_json, lambda: write(text))
+    if isinstance(loaded, Accelerator):
+        from hannah_hw.cli import target_checks
+
+        accelerator, found = loaded, target_checks.checked(loaded)
+        emit(found, as_json, lambda: target_checks.render(accelerator, found))
         return
+    loaded = microcontroller(loaded, "targets check")
     near = loaded.origin.parent if loaded.origin is not None else None
     models = {
         name: load_cost_model(runtime.coefficients, near=near)
@@ -139,7 +177,7 @@ def check(target: TargetArgument, as_json: JsonOption = False) -> None:
     emit(document, as_json, lambda: write(text))
 
 
-def _facts(document: dict[str, Any]) -> None:
+def _facts(document: dict[str, Any], drawing: Sequence[str] = ()) -> None:
     rows = []
     for key, value in document.items():
         if key == "operators":
@@ -147,6 +185,10 @@ def _facts(document: dict[str, Any]) -> None:
         rows += _flat(value, key)
     table(("field", "value"), rows)
     write("")
+    for line in drawing:
+        write(line)
+    if drawing:
+        write("")
     _operators(document["operators"])
 
 
@@ -161,10 +203,14 @@ def _flat(value: Any, prefix: str) -> list[tuple[str, str]]:
         return [(prefix, f"{value['value']:g}{error}, {value['source']}: {value['reference']}")]
     if isinstance(value, dict):
         return [row for key, item in value.items() for row in _flat(item, f"{prefix}.{key}")]
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return [row for i, item in enumerate(value) for row in _flat(item, f"{prefix}.{i}")]
     if isinstance(value, list):
         value = ", ".join(str(item) for item in value)
     if isinstance(value, int | float) and prefix.endswith("_bytes"):
         value = f"{value:.0f} ({format_bytes(value)})"
     elif isinstance(value, int | float) and prefix.endswith("_hz"):
         value = f"{value:g} ({format_si(value, 'Hz')})"
+    elif isinstance(value, float):
+        value = f"{value:.6g}"
     return [(prefix, str(value))] if value is not None else []

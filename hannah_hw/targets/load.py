@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from hannah_hw.cores import CORES
 from hannah_hw.documents import Document, parse_document, read_document
 from hannah_hw.errors import TargetError
 from hannah_hw.targets.accelerator import Accelerator, read_accelerator
+from hannah_hw.targets.area import area_mm2
 from hannah_hw.targets.legality import Legality, compile_legality
 from hannah_hw.targets.microcontroller import Microcontroller
 from hannah_hw.targets.schema import Target
@@ -26,6 +28,7 @@ FAMILIES: Final[dict[str, type[Target]]] = {
     "block": Accelerator,
 }
 
+_PARAMS: Final = re.compile(r"(?<=.)\[([^\[\]]*)\]$")
 _RUNTIME: Final = re.compile(r"(?<=.):([A-Za-z0-9_-]*)$")
 
 
@@ -34,16 +37,46 @@ def load_target(name_or_path: str | Path) -> Target:
 
     Args:
         name_or_path: ``stm32l4r5zi``, or a path that ends in ``.yaml``; ``:RUNTIME`` behind it takes another runtime
-            than the file's own choice, as in ``stm32l4r5zi:cmsis_nn``.
+            than the file's own choice, as in ``stm32l4r5zi:cmsis_nn``; ``[PARAM=VALUE,...]`` gives other values to
+            params, as in ``ultratrail[pe=16,wmem=128KiB]``.
 
     Raises:
         CatalogError: Nothing is found under that name.
         TargetError: The file is not a target: file, line, field and what is allowed; or it has no such runtime.
     """
-    name, runtime = split_runtime(str(name_or_path))
+    text, given = split_params(str(name_or_path))
+    name, runtime = split_runtime(text)
     path = catalog.find("targets", name)
     target = _validated(read_document(path, TargetError), path.resolve())
+    if given:
+        if not isinstance(target, Accelerator):
+            raise TargetError(
+                f"{target.name} is a {target.family} and has no params", where=str(name_or_path)
+            )
+        target = target.with_params(given)
     return target if runtime is None else target.using(runtime)
+
+
+def split_params(text: str) -> tuple[str, dict[str, str]]:
+    """Name or path of a target, and the values of params behind it: ``ultratrail[pe=16,wmem=128KiB]``.
+
+    Raises:
+        TargetError: What is in the brackets is no list of values.
+    """
+    found = _PARAMS.search(text)
+    if found is None:
+        return text, {}
+    given: dict[str, str] = {}
+    for part in found[1].split(","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not name or not equals or not value or name in given:
+            raise TargetError(
+                f"{part.strip()!r} does not give one param one value",
+                where=text,
+                allowed=("NAME[pe=16,wmem=64KiB]",),
+            )
+        given[name] = value
+    return text[: found.start()], given
 
 
 def split_runtime(text: str) -> tuple[str, str | None]:
@@ -117,6 +150,14 @@ def describe_target(target: Target) -> dict[str, Any]:
         described["runtimes"] = list(target.model.runtimes)
     else:
         described |= target.model_dump(mode="json", exclude={"ops", "format"}, exclude_none=True)
+    if isinstance(target, Accelerator):
+        area, notes = area_mm2(target)
+        described |= {
+            "assignment": dict(target.assignment),
+            "area_mm2": None if math.isnan(area) else area,
+            "area_notes": list(notes),
+            "fingerprint": target.fingerprint,
+        }
     described["operators"] = operators
     described["file"] = str(target.origin) if target.origin is not None else None
     return described

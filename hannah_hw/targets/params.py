@@ -17,6 +17,7 @@ number in the base unit is written. What is resolved is the plain document, befo
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -35,7 +36,17 @@ from hannah_hw.errors import TargetError
 from hannah_hw.targets.amounts import Amount, amount, compute, parsed
 from hannah_hw.targets.fields import Strict
 
-__all__ = ["Param", "ParamName", "Params", "Value", "assigned", "params_of", "resolved"]
+__all__ = [
+    "Param",
+    "ParamName",
+    "Params",
+    "Value",
+    "assigned",
+    "params_of",
+    "params_read",
+    "resolved",
+    "resolved_value",
+]
 
 #: What a parameter can be: a number in the base unit of its dimension, or a word.
 Value = float | str
@@ -43,13 +54,17 @@ Value = float | str
 #: Most values that a message lists.
 _LISTED: Final = 20
 
+#: An expression in a text, and the names in it.
+_EXPRESSION: Final = re.compile(r"\$\{([^}]*)\}")
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+
 #: Most values of one parameter.
 _MOST: Final = 10_000
 
 _Amount = Annotated[
     Amount,
     BeforeValidator(parsed),
-    PlainSerializer(lambda given: given.written, return_type=float | str),
+    PlainSerializer(lambda given: given.written, return_type=int | float | str),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}], "examples": [8, "64 KiB"]}),
 ]
 #: What a parameter may be called.
@@ -222,6 +237,40 @@ def resolved(document: Document, names: Mapping[str, Amount]) -> Document:
                 where=document.where(("params", name)),
             )
     return document.replaced(data)
+
+
+def resolved_value(
+    document: Document, path: tuple[str | int, ...], value: Any, names: Mapping[str, Amount]
+) -> Any:
+    """A value of a document with values in place of every ``${...}``.
+
+    Args:
+        document: The document.
+        path: Where the value stands in it, for messages.
+        value: The value, as written.
+        names: Name -> value.
+
+    Raises:
+        TargetError: An expression is wrong or never closed.
+    """
+    return _resolve(document, path, value, names, set())
+
+
+def params_read(value: Any, params: Params) -> frozenset[str]:
+    """The parameters that a text, or the texts in a section, follow.
+
+    Args:
+        value: A value of a document, with its ``${...}``.
+        params: The parameters that there are.
+    """
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        return frozenset().union(*(params_read(item, params) for item in value))
+    if not isinstance(value, str):
+        return frozenset()
+    words = {word for text in _EXPRESSION.findall(value) for word in _NAME.findall(text)}
+    return frozenset(words & set(params))
 
 
 def _resolve(

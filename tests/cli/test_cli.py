@@ -34,6 +34,7 @@ VERBS = [
     ["targets", "show"],
     ["targets", "check"],
     ["targets", "ops"],
+    ["targets", "new"],
     ["spaces", "list"],
     ["spaces", "show"],
     ["spaces", "sample"],
