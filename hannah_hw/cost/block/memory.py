@@ -8,7 +8,7 @@ Rules of the C++ core of ethos-u-vela 5.2.0 (``Scheduler::UpdateSchedulerTensor`
 * an elementwise operation writes over an operand of the same size that nothing else reads;
 * the result of a concatenation holds its operands from when they are written, a slice is part of its operand, and a
   table is applied by the operation before it;
-* buffers for weights are live while their operation runs, the first of them also while the one before it does.
+* buffers for weights are live while their operation runs, the first of them also while the one before it ends.
 
 Addresses are not planned: the compiler's search nearly always reaches the peak of what is live.
 """

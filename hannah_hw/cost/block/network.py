@@ -85,7 +85,9 @@ def price_networks(
     priced = price_operations(operations, npu, encoding or assumed, starts)
     place_of = where[operations["layer"]]
     repeats = operations["repeats"]
-    cycles = np.bincount(place_of, priced.total * repeats, shape[0] * shape[1]).reshape(shape)
+    cycles = (
+        np.bincount(place_of, priced.total * repeats, shape[0] * shape[1]).astype(np.float64).reshape(shape)
+    )
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
     found = stored(workload)
@@ -101,10 +103,15 @@ def price_networks(
 def _weight_buffers(
     priced: Priced, place_of: IntArray, candidate: IntArray, shape: tuple[int, ...]
 ) -> IntArray:
-    """(P, K) most bytes of buffers for weights while a kernel runs: its own, and the next operation's first."""
-    held = priced.plan.buffer_bytes.copy()
+    """(P, K) most bytes of buffers for weights while a kernel runs.
+
+    First its own; then, while its last slice is computed, that slice's and the first of the operation after it.
+    """
+    plan = priced.plan
+    held = plan.late_bytes.copy()
     if len(held):
-        held[:-1] += np.where(candidate[1:] == candidate[:-1], priced.plan.early_bytes[1:], 0)
+        held[:-1] += np.where(candidate[1:] == candidate[:-1], plan.early_bytes[1:], 0)
+    held = np.maximum(held, plan.buffer_bytes)
     largest = np.zeros(shape[0] * shape[1], np.int64)
     np.maximum.at(largest, place_of, held)
     return largest.reshape(shape)

@@ -1,8 +1,8 @@
 """The order in which the compiler runs the kernels of a network.
 
 It goes from the outputs to the inputs and runs what leads to the last operand of an operation first (ethos-u-vela
-5.2.0, found by compiling networks with branches). Kernels of this package's files have their operands in the order in which
-they are written, so the branch that is written last runs first.
+5.2.0, found by compiling networks with branches). Kernels of this package's files have their operands in the order in
+which they are written, so the branch that is written last runs first.
 """
 
 from __future__ import annotations

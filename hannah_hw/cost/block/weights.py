@@ -108,7 +108,8 @@ class WeightPlan:
         transfer: (N,) cycles to copy all of them.
         last_slice: (N,) cycles of the last slice of channels, under which the next operation's weights can come.
         early: (N,) whether the first copy runs under the operation before.
-        early_bytes: (N,) on-chip bytes of the buffer that it fills, live while that operation runs.
+        early_bytes: (N,) on-chip bytes of the buffer that it fills, live while that operation ends.
+        late_bytes: (N,) of the buffer that the last slice is read from, live until the operation ends.
     """
 
     bytes: IntArray
@@ -120,6 +121,7 @@ class WeightPlan:
     last_slice: IntArray
     early: BoolArray
     early_bytes: IntArray
+    late_bytes: IntArray
 
 
 def encoded_bytes(
@@ -218,6 +220,7 @@ def plan_weights(
         whole,
         np.zeros(count, np.bool_),
         np.zeros(count, np.int64),
+        np.zeros(count, np.int64),
     )
     if not npu.copies_weights or not weighted.any():
         return none
@@ -236,7 +239,7 @@ def plan_weights(
         full[places],
         whole[places],
     )
-    buffered, buffer_bytes, begins, first_bytes, last = chosen
+    buffered, buffer_bytes, begins, ends, first_bytes, last = chosen
     for target, values in (
         (none.buffered, buffered),
         (none.buffer_bytes, np.where(buffered, buffer_bytes, 0)),
@@ -245,6 +248,7 @@ def plan_weights(
         (none.last_slice, np.where(buffered, last, whole[places])),
         (none.early, buffered & ~first[places]),
         (none.early_bytes, np.where(buffered & ~first[places], begins, 0)),
+        (none.late_bytes, np.where(buffered, ends, 0)),
     ):
         target[places] = values
     return none
@@ -261,8 +265,8 @@ def _plan(
     first: BoolArray,
     full: IntArray,
     whole: IntArray,
-) -> tuple[BoolArray, IntArray, IntArray, IntArray, IntArray]:
-    """Buffered (n,), bytes of both buffers (n,), of the first (n,), of the first copy (n,); last slice's cycles."""
+) -> tuple[BoolArray, IntArray, IntArray, IntArray, IntArray, IntArray]:
+    """Whether buffered; bytes of both buffers, of the first, the last slice's, of the first copy; cycles of that."""
     depth = operations["ofm_c"]
     transfer = copy_cycles(full, npu)
     unmoved = _read_cycles(full, npu.constants) * refetches
@@ -314,7 +318,9 @@ def _plan(
     new = np.where(dominated & (count > 1) & slow & forced, new - count * (_STARTUP // 2), new)
     better = (old >= new) & ~((refetches == 1) & (transfer + new_weights > old))
     buffered = worth & ~shallow & fits & better
-    return buffered, buffer_bytes, np.where(double, even, largest), ranges[0], last
+    begins = np.where(double, even, largest)
+    ends = np.where(double, np.where(count % 2 == 1, even, odd), largest)
+    return buffered, buffer_bytes, begins, ends, ranges[0], last
 
 
 def _size(
