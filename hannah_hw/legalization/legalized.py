@@ -8,8 +8,9 @@ from typing import Any
 
 from hannah_hw.errors import SpaceError
 from hannah_hw.graph import Node
+from hannah_hw.hardware import HardwareAxes
 from hannah_hw.legalization.narrowing import Narrowing, Removal
-from hannah_hw.legalization.rules import target_rules, unread_limits
+from hannah_hw.legalization.rules import target_rules
 from hannah_hw.spaces import SearchSpace, as_space
 from hannah_hw.spaces.constraints import Rule
 from hannah_hw.spaces.counting import assignments
@@ -82,7 +83,9 @@ class Legalized:
         return f"{self.space.name} for {self.target}: {', '.join(parts)}, by: {'; '.join(texts)}"
 
 
-def legalize(space: SearchSpace | Node, target: Target | str) -> Legalized:
+def legalize(
+    space: SearchSpace | Node, target: Target | str, *, axes: HardwareAxes | None = None
+) -> Legalized:
     """Narrow a space to what a target can run.
 
     Values of parameters that no runnable network has are removed; rules that join several parameters become conditions
@@ -92,6 +95,7 @@ def legalize(space: SearchSpace | Node, target: Target | str) -> Legalized:
     Args:
         space: A space, or the last node of a graph.
         target: A target, or its name or path.
+        axes: The params of the target that are parameters of the space.
 
     Raises:
         SpaceError: The target can run no network of the space; the message names rules and parameters.
@@ -100,11 +104,11 @@ def legalize(space: SearchSpace | Node, target: Target | str) -> Legalized:
     """
     space = as_space(space)
     target = load_target(target) if isinstance(target, str) else target
-    rules = target_rules(space, target)
+    found = target_rules(space, target, axes)
     try:
         discrete = [p for p in space.parameters.values() if p.levels]
         activity = [space.encoding.activity[p.id] for p in discrete]
-        narrowing = Narrowing(discrete, activity, rules)
+        narrowing = Narrowing(discrete, activity, found.rules)
         levels = {
             p.id: kept.tolist()
             for p, kept in zip(discrete, narrowing.kept, strict=True)
@@ -120,7 +124,7 @@ def legalize(space: SearchSpace | Node, target: Target | str) -> Legalized:
         target.label,
         tuple(narrowing.removals),
         tuple(rule for rule in narrowing.binding if rule not in priced),
-        (*priced, *unread_limits(target)),
+        (*priced, *found.priced),
         assignments(space),
         assignments(part),
     )

@@ -1,73 +1,180 @@
 """The rules of a target as conditions over the parameters of a space.
 
 The columns of a kernel slot of the compiled space are expressions over its parameters. A rule of the target reads
-columns, so with expressions in their place it says which parameters the target can run.
+columns, so with expressions in their place it says which parameters the target can run. Where a rule follows params of
+the target that are searched too, it is a condition over both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from hannah_hw.expressions import And, Expression, If, Max, Min, Not, Or, Scalar
+from hannah_hw.hardware import AxisParameter, HardwareAxes
 from hannah_hw.spaces import SearchSpace
 from hannah_hw.spaces.constraints import Rule
-from hannah_hw.targets import Accelerator, Legality, Target
+from hannah_hw.targets import Accelerator, Legality, OperatorRule, Target
 from hannah_hw.targets.limits import limit_names, parse_limit
 from hannah_hw.targets.load import legality
+from hannah_hw.targets.rules import Rules
 from hannah_hw.workload import WorkloadProgram
 from hannah_hw.workload.table import KERNEL_COLUMNS
 
 _NO_RULE: Final = "{kind}: the target has no rule for this operator"
 #: Totals of a network that are sums over its kernels, whatever runs them.
 _SUMS: Final = frozenset({"layers", "weight_bytes", "biases", "macs"})
+#: Most combinations of a target's params that a rule may follow to become a condition.
+_VARIANTS: Final = 256
+_RULES: Final[TypeAdapter[tuple[OperatorRule, ...]]] = TypeAdapter(Rules)
 
 
-def target_rules(space: SearchSpace, target: Target) -> list[Rule]:
-    """What a network of a space must satisfy for a target to run it, as far as that is not certain.
+@dataclass
+class TargetRules:
+    """What a network must satisfy for a target to run it.
+
+    Attributes:
+        rules: Conditions that some network may fail.
+        priced: Those that nothing but pricing can check, because they read what is no sum over kernels or follow too
+            many params of the target.
+    """
+
+    rules: list[Rule] = field(default_factory=list)
+    priced: list[Rule] = field(default_factory=list)
+
+
+def target_rules(space: SearchSpace, target: Target, axes: HardwareAxes | None = None) -> TargetRules:
+    """What a network of a space must satisfy for a target to run it.
 
     Args:
         space: The space.
         target: The target. One with a ``cpu_fallback`` runs every operator.
+        axes: The params of the target that are parameters of the space.
+    """
+    found = TargetRules()
+    if not (isinstance(target, Accelerator) and target.unsupported == "cpu_fallback"):
+        _operator_rules(found, space.compiled, target, axes)
+    if isinstance(target, Accelerator):
+        _limits(found, space.compiled, target, axes)
+    return found
+
+
+def _operator_rules(
+    found: TargetRules, compiled: WorkloadProgram, target: Target, axes: HardwareAxes | None
+) -> None:
+    """Conditions on single kernels."""
+    written = _written(target, "ops")
+    variants = _variants(axes, ("ops",), written)
+    if variants is None:
+        found.priced.append(Rule(True, "ops: they follow too many params", ("network",)))
+        return
+    #: Condition and text -> kernels, and what must be otherwise for the condition not to count.
+    entries: dict[Any, tuple[Scalar, str, dict[str, None], list[Scalar]]] = {}
+    for guard, ops in variants:
+        rules = legality(target.ops if ops is None else _RULES.validate_python(ops))
+        seen = set()
+        for name, kind, slot in zip(compiled.names, compiled.kinds, compiled.slots, strict=True):
+            columns = dict(zip(KERNEL_COLUMNS, slot[1:], strict=True))
+            for condition, text in kernel_conditions(rules, kind, columns):
+                holds = Or(Not(slot[0]), condition)
+                if holds is True:
+                    continue
+                key = (id(holds) if isinstance(holds, Expression) else holds, text)
+                entry = entries.setdefault(key, (holds, text, {}, []))
+                entry[2][name] = None
+                if key not in seen:
+                    seen.add(key)
+                    entry[3].append(guard)
+    for holds, text, kernels, guards in entries.values():
+        # What counts for all values of the params counts whatever they are.
+        whole = holds if len(guards) == len(variants) else And(*(Or(guard, holds) for guard in guards))
+        found.rules.append(Rule(whole, text, tuple(kernels)))
+
+
+def _limits(
+    found: TargetRules, compiled: WorkloadProgram, target: Accelerator, axes: HardwareAxes | None
+) -> None:
+    """Conditions on the whole network."""
+    totals = _Totals(compiled)
+    written = _written(target, "limits")
+    written = written if isinstance(written, Mapping) else {}
+    layers = target.limits.layers
+    texts = [] if layers is None else [("layers", written.get("layers", layers), f"layers <= {layers}")]
+    whens = written.get("when", target.limits.when)
+    texts += [
+        (f"when.{i}", raw, text) for i, (raw, text) in enumerate(zip(whens, target.limits.when, strict=True))
+    ]
+    for place, raw, text in texts:
+        shown = f"limits: layers <= {raw}" if place == "layers" else f"limits: {raw}"
+        variants = _variants(axes, ("limits", *place.split(".")), raw)
+        if variants is None or not limit_names(text) <= _SUMS:
+            found.priced.append(Rule(True, shown, ("network",)))
+            continue
+        parts = []
+        for guard, given in variants:
+            own = text if given is None else f"layers <= {given}" if place == "layers" else str(given)
+            parts.append(Or(guard, _scalar(parse_limit(own)(totals))))
+        whole = And(*parts)
+        if whole is not True:
+            found.rules.append(Rule(whole, shown, ("network",)))
+
+
+def _written(target: Target, section: str) -> Any:
+    document = target.written if isinstance(target, Accelerator) else None
+    return None if document is None else document.data.get(section)
+
+
+def _variants(
+    axes: HardwareAxes | None, path: tuple[str | int, ...], written: Any
+) -> list[tuple[Scalar, Any]] | None:
+    """A part of a target's file for all values of the params that it follows.
 
     Returns:
-        A rule for each condition of the target that is not plain for every network.
+        Pairs of a condition that holds for all other values, and the part, or None in its place where it follows none;
+        None where there are too many.
     """
-    found: dict[Any, tuple[Scalar, str, list[str]]] = {}
-    compiled = space.compiled
-    if _refuses(target):
-        rules = legality(target.ops)
-        for name, kind, slot in zip(compiled.names, compiled.kinds, compiled.slots, strict=True):
-            active, columns = slot[0], dict(zip(KERNEL_COLUMNS, slot[1:], strict=True))
-            for condition, text in kernel_conditions(rules, kind, columns):
-                holds = Or(Not(active), condition)
-                key = (id(holds) if isinstance(holds, Expression) else holds, text)
-                found.setdefault(key, (holds, text, []))[2].append(name)
-    if isinstance(target, Accelerator):
-        for text in _limits(target):
-            if _summed(text):
-                whole = _scalar(parse_limit(text)(_Totals(compiled)))
-                found[text] = (whole, f"limits: {text}", ["network"])
-    return [Rule(holds, text, tuple(kernels)) for holds, text, kernels in found.values() if holds is not True]
+    follows: tuple[AxisParameter, ...] = () if axes is None else axes.following(written)
+    if axes is None or not follows:
+        return [(False, None)]
+    if math.prod(len(parameter.levels) for parameter in follows) > _VARIANTS:
+        return None
+    return [
+        (Or(*(parameter != value for parameter, value in given.items())), part)
+        for given, part in axes.variants(path, written)
+    ]
 
 
-def unread_limits(target: Target) -> list[Rule]:
-    """The limits of a target on a whole network that only pricing can check, such as one on its live activations."""
-    texts = _limits(target) if isinstance(target, Accelerator) else []
-    unread = [text for text in texts if not _summed(text)]
-    return [Rule(True, f"limits: {text}", ("network",)) for text in unread]
+def kernel_conditions(
+    rules: Legality, kind: str, columns: Mapping[str, Scalar]
+) -> Iterator[tuple[Scalar, str]]:
+    """What a kernel must satisfy for a target to run it, each with the text of the rule.
 
-
-def _limits(target: Accelerator) -> list[str]:
-    layers = target.limits.layers
-    return ([] if layers is None else [f"layers <= {layers}"]) + list(target.limits.when)
-
-
-def _summed(text: str) -> bool:
-    """Whether a limit on a whole network reads nothing but sums over kernels."""
-    return limit_names(text) <= _SUMS
+    Args:
+        rules: The rules of the target.
+        kind: Kernel kind.
+        columns: `KERNEL_COLUMNS` -> value.
+    """
+    alternatives = rules.alternatives(kind)
+    if not alternatives:
+        yield False, _NO_RULE.format(kind=kind)
+        return
+    symbols: Any = {name: _Symbol(value) for name, value in columns.items()}
+    each = [
+        [(_scalar(predicate(symbols)), predicate.text) for predicate in predicates]
+        for predicates in alternatives
+    ]
+    if len(each) == 1:
+        for condition, text in each[0]:
+            yield condition, f"{kind}: {text}"
+        return
+    whole = Or(*(And(*(condition for condition, _ in conditions)) for conditions in each))
+    texts = [" and ".join(text for _, text in conditions) for conditions in each]
+    yield whole, f"{kind}: {' or else '.join(texts)}"
 
 
 class _Totals(dict[str, "_Symbol"]):
@@ -89,34 +196,6 @@ class _Totals(dict[str, "_Symbol"]):
             total = total + If(active, part, 0)
         self[name] = _Symbol(total)
         return self[name]
-
-
-def _refuses(target: Target) -> bool:
-    """Whether there are kernels that a target cannot run."""
-    return not (isinstance(target, Accelerator) and target.unsupported == "cpu_fallback")
-
-
-def kernel_conditions(rules: Legality, kind: str, columns: Mapping[str, Scalar]) -> list[tuple[Scalar, str]]:
-    """What a kernel must satisfy for a target to run it, each with the text of the rule.
-
-    Args:
-        rules: The rules of the target.
-        kind: Kernel kind.
-        columns: `KERNEL_COLUMNS` -> value.
-    """
-    alternatives = rules.alternatives(kind)
-    if not alternatives:
-        return [(False, _NO_RULE.format(kind=kind))]
-    symbols = {name: _Symbol(value) for name, value in columns.items()}
-    each = [
-        [(_scalar(predicate(symbols)), predicate.text) for predicate in predicates]  # type: ignore[arg-type]
-        for predicates in alternatives
-    ]
-    if len(each) == 1:
-        return [(condition, f"{kind}: {text}") for condition, text in each[0]]
-    whole = Or(*(And(*(condition for condition, _ in conditions)) for conditions in each))
-    texts = [" and ".join(text for _, text in conditions) for conditions in each]
-    return [(whole, f"{kind}: {' or else '.join(texts)}")]
 
 
 class _Symbol:

@@ -15,6 +15,7 @@ from hannah_hw.errors import SpaceError
 from hannah_hw.expressions import If, Program, Scalar
 from hannah_hw.graph import Node, Plan, Tensor, execution_order, parameters_by_node, resolve
 from hannah_hw.graph.activity import graph_steps, node_activity, parameter_activity
+from hannah_hw.parameters import Parameter
 from hannah_hw.spaces.assignment import Assignment
 from hannah_hw.spaces.constraints import Rule, rules_of
 from hannah_hw.spaces.encoding import Encoding, FloatArray
@@ -103,6 +104,26 @@ class SearchSpace:
         part.encoding = Encoding(list(part.parameters.values()), self.encoding.activity, lambda: part.rules)
         _ = part.encoding.constraints
         return part
+
+    def extended(self, parameters: Sequence[Parameter]) -> SearchSpace:
+        """The space with parameters that no network depends on, but candidates do, such as the size of an array.
+
+        They are part of every assignment, and so of a candidate's id.
+
+        Args:
+            parameters: With ids of their own.
+
+        Raises:
+            SpaceError: The space has a parameter of that id.
+        """
+        whole = copy.copy(self)
+        for parameter in parameters:
+            if parameter.id in self.parameters:
+                raise SpaceError(f"the space has a parameter {parameter.id!r} already; rename it there")
+        whole.parameters = {**self.parameters, **{p.id: p for p in parameters}}
+        activity = {**self.encoding.activity, **{p.id: True for p in parameters}}
+        whole.encoding = Encoding(list(whole.parameters.values()), activity, lambda: whole.rules)
+        return whole
 
     @functools.cached_property
     def compiled(self) -> WorkloadProgram:

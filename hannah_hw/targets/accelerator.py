@@ -79,6 +79,11 @@ class Accelerator(Target):
         """Param -> its value, in the base unit of its dimension."""
         return {name: amount.value for name, amount in self._assignment.items()}
 
+    @property
+    def written(self) -> Document | None:
+        """What it was read from, with its ``${...}``; None of one that was not read from a file."""
+        return self._document
+
     def with_params(self, given: Mapping[str, Any]) -> Accelerator:
         """The same file with other values of its params; those that are not given take their defaults.
 
