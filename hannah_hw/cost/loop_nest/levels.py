@@ -90,12 +90,15 @@ class PortUse:
 
     @cached_property
     def streams(self) -> tuple[Stream, ...]:
-        """Links grouped by level and boundary."""
+        """Links grouped by level and boundary, finished data in the order in which the port lists them.
+
+        The order decides which of two equally long transfers hides first while the array computes.
+        """
         groups: dict[tuple[int, bool], list[Link]] = {}
-        for link in self.links:
+        for link in sorted(self.links, key=lambda link: link.partial):
             groups.setdefault((link.level, link.outer), []).append(link)
         return tuple(
-            Stream(links[0], not all(link.partial for link in links), any(link.partial for link in links))
+            Stream(links[0], not links[0].partial, any(link.partial for link in links))
             for links in groups.values()
         )
 

@@ -70,3 +70,24 @@ def test_every_part_of_the_cycles_occurs():
     rows = run("eyeriss_like", 1, 5, 3) + run("tpu_like", 1, 5, 3)
     for column in ("stall_cycle", "onload_cycle", "offload_cycle", "systolic_drain"):
         assert sum(float(row[column]) > 0 for row in rows) > 5
+
+
+def test_equal_transfers_hide_in_the_order_of_the_port():
+    """A row of zigzag-dse 3.9.1: outputs enter and leave one memory in 125 cycles each, and one of both can hide."""
+    row = dict.fromkeys("BKC", 1) | {"G": 25, "OX": 10, "OY": 25, "FX": 2, "FY": 2, "sx": 2, "sy": 2}
+    row |= {
+        "IX": 20,
+        "IY": 50,
+        "spatial_mapping": '{"D1": {"OY": 14}, "D2": {"FY": 2}}',
+        "temporal_mapping": """{
+            "I": [[["FX", 2], ["OY", 2], ["OX", 10]], [["G", 25]], []],
+            "W": [[["FX", 2], ["OY", 2], ["OX", 10], ["G", 25]], [], []],
+            "O": [[["FX", 2], ["OY", 2]], [["OX", 10], ["G", 25]], [], []]}""",
+        "cycles": 3793,
+        "energy_pJ": 4278335.0,
+        "stall_cycle": 248,
+        "onload_cycle": 1792,
+        "offload_cycle": 753,
+        "systolic_drain": 0,
+    }
+    assert_equal("eyeriss_like", [row])
