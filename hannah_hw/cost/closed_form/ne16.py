@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.cost.accelerators.layers import MAC_KINDS, Layers
+from hannah_hw.cost.accelerators.moved import Moved
 from hannah_hw.cost.closed_form.gemm import ceil_div
 from hannah_hw.cost.closed_form.machine import Counts, FloatArray, Machine
-from hannah_hw.cost.closed_form.traffic import bits_of
 
 _IntArray = NDArray[np.int64]
 _SIDE, _IN_CHANNELS, _OUT_CHANNELS = 3, 16, 32
@@ -72,18 +72,17 @@ def ne16_cycles(
 def gap9(layers: Layers, machine: Machine) -> Counts:
     """Count layers of any kind; see the module."""
     engine, cores = busy_cycles(layers, machine)
-    bits = bits_of(layers)
-    # The parts of a concatenation add up to its result; every other input has a shape of its own.
-    inputs = np.where(layers.is_kind("concat"), bits["O"], bits["I"])
-    inputs = inputs + np.where(layers.is_kind("matmul"), bits["W"], 0.0)
-    moved = np.ceil((inputs + bits["O"]) / 8.0 / machine.settings["dma_bytes_per_cycle"])
+    moved = Moved.of(layers)
+    second = np.where(layers.is_kind("matmul"), moved.weight_bits, 0.0)
+    bits = moved.input_bits + second + moved.output_bits
+    transfer = np.ceil(bits / 8.0 / machine.settings["dma_bytes_per_cycle"])
     busy = engine + cores
     macs = layers["macs"].astype(np.float64)
     return Counts(
         cycles={
             "ne16": engine,
             "cores": cores,
-            "transfer": moved,
+            "transfer": transfer,
             "layer": np.full(len(layers), machine.settings["layer_cycles"]),
         },
         energy={"busy": busy * machine.settings["busy_pj"], "mac": macs * machine.settings["mac_pj"]},

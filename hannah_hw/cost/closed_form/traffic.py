@@ -7,25 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from hannah_hw.cost.accelerators.layers import Layers
+from hannah_hw.cost.accelerators.moved import Moved
 from hannah_hw.cost.closed_form.gemm import IntArray
 from hannah_hw.cost.closed_form.machine import Counts, Direction, FloatArray, Machine
 from hannah_hw.targets.hardware import Operand
-
-
-def bits_of(layers: Layers) -> dict[Operand, FloatArray]:
-    """(M,) bits of each operand: of all data inputs but the second of a matrix product, which counts as weights."""
-    product = layers.is_kind("matmul")
-    inputs = (
-        layers["in_channels"] * layers["in_h"] * layers["in_w"] * np.where(product, 1, layers["operands"])
-    )
-    second = layers["in_channels"] * layers["out_channels"] // np.maximum(layers["groups"], 1)
-    weights = np.where(product, second * layers["activation_bits"], layers["weights"] * layers["weight_bits"])
-    outputs = layers["out_channels"] * layers["out_h"] * layers["out_w"]
-    return {
-        "I": (inputs * layers["activation_bits"]).astype(np.float64),
-        "W": weights.astype(np.float64),
-        "O": (outputs * layers["output_bits"]).astype(np.float64),
-    }
 
 
 def far_traffic(
@@ -39,7 +24,8 @@ def far_traffic(
             the array is fetched once all the same.
         machine: The accelerator; an operand with one memory only has none further out.
     """
-    bits = bits_of(layers)
+    moved = Moved.of(layers)
+    bits: dict[Operand, FloatArray] = {"I": moved.input_bits, "W": moved.weight_bits, "O": moved.output_bits}
     resident = {
         "I": layers["input_on_chip"],
         "W": layers["weights_on_chip"],
@@ -49,8 +35,8 @@ def far_traffic(
     for operand in machine.far:
         fits = bits[operand] <= 8 * machine.near[operand].capacity
         times = np.where(fits | (operand == "O"), 1, visits[operand])
-        moved = np.where(resident[operand] == 1, 0.0, bits[operand] * times)
-        traffic[operand, "write" if operand == "O" else "read"] = moved
+        through = np.where(resident[operand] == 1, 0.0, bits[operand] * times)
+        traffic[operand, "write" if operand == "O" else "read"] = through
     return traffic
 
 
