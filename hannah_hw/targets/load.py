@@ -28,6 +28,11 @@ FAMILIES: Final[dict[str, type[Target]]] = {
     "block": Accelerator,
 }
 
+#: Parts of the format in which ``${...}`` is not resolved.
+_WITHOUT_PARAMS: Final = frozenset(
+    {"Microcontroller", "Power", "SourcedWatts", "KernelsModel", "KernelRuntime", "ArenaChoice", "Param"}
+)
+
 _PARAMS: Final = re.compile(r"(?<=.)\[([^\[\]]*)\]$")
 _RUNTIME: Final = re.compile(r"(?<=.):([A-Za-z0-9_-]*)$")
 
@@ -164,9 +169,25 @@ def describe_target(target: Target) -> dict[str, Any]:
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema of a target file, for editors."""
+    """JSON Schema of a target file, for editors: of what people write, with ``${...}`` in accelerators."""
     families: TypeAdapter[Any] = TypeAdapter(Microcontroller | Accelerator)
     schema = families.json_schema(mode="validation")
+    for name, definition in schema["$defs"].items():
+        if name not in _WITHOUT_PARAMS:
+            definition["properties"] = {
+                field: _computable(inner) for field, inner in definition["properties"].items()
+            }
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "hannah-target/2"
     return schema
+
+
+def _computable(schema: Any) -> Any:
+    """A part of a JSON Schema that also takes the text of an expression where it asks for a number or a word."""
+    if isinstance(schema, list):
+        return [_computable(inner) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") in ("integer", "number") or "enum" in schema:
+        return {"anyOf": [schema, {"type": "string", "pattern": r"\$\{.+\}"}]}
+    return {key: inner if key == "default" else _computable(inner) for key, inner in schema.items()}
