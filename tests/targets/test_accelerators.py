@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
+from hannah_hw.errors import TargetError
 from hannah_hw.targets import (
     Accelerator,
     describe_target,
