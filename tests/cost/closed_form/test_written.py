@@ -63,15 +63,22 @@ def layers_like(values):
     )  # fmt: skip
 
 
+#: Side of the array -> target with formulas and target with the registered form.
+PAIRS = {
+    side: tuple(
+        parse_target(HEAD + model).with_params({"side": side})
+        for model in (MODEL, "model: {kind: closed_form, form: weight_stationary}")
+    )
+    for side in (4, 16)
+}
+
+
 @given(
     st.lists(st.tuples(*[st.integers(1, 40)] * 4, st.integers(1, 5)), min_size=1, max_size=5),
-    st.sampled_from([4, 16]),
+    st.sampled_from(sorted(PAIRS)),
 )
 def test_formulas_price_as_the_registered_form_does(shapes, side):
-    written = parse_target(HEAD + MODEL).with_params({"side": side})
-    registered = parse_target(HEAD + "model: {kind: closed_form, form: weight_stationary}").with_params(
-        {"side": side}
-    )
+    written, registered = PAIRS[side]
     for shape in shapes:
         layer = layers_like(shape)
         own = price_closed_form(layer, written)
