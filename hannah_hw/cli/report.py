@@ -51,18 +51,20 @@ def describe(data: ReportData) -> dict[str, Any]:
                 "id": data.candidates[i].id,
                 "metrics": data.candidates[i].values,
                 "artifact": data.candidates[i].artifact,
-                **_emulated(data, data.candidates[i].id),
+                **_measured(data, data.candidates[i].id),
             }
             for i in data.front
         ],
     }
 
 
-def _emulated(data: ReportData, identifier: str) -> dict[str, Any]:
-    """What the emulated core gave for a candidate, where the search was asked to measure."""
+def _measured(data: ReportData, identifier: str) -> dict[str, Any]:
+    """What was measured of a candidate, where the search was asked to measure."""
+    from hannah_hw.report.measurements import source_of
+
     measured = data.measured.get(identifier)
     if measured is None:
         return {}
     if measured.reason is not None:
-        return {"emulated": None, "reason": {"kind": measured.reason[0], "message": measured.reason[1]}}
-    return {"emulated": measured.figures}
+        return {source_of(data): None, "reason": {"kind": measured.reason[0], "message": measured.reason[1]}}
+    return {measured.source: measured.figures}

@@ -117,20 +117,21 @@ def _summary(data: ReportData, page: Path) -> None:
     table(headers, rows, right=range(2, len(headers)))
     write("")
     if data.measured:
-        write(_emulated(data))
+        write(_measured(data))
     write(f"{len(data.front)} models on the front; the page to choose from: {page}")
     if data.front:
         write(f"take one away: hannah-hw export {data.folder} --pick knee --to onnx,csv --out models")
 
 
-def _emulated(data: ReportData) -> str:
-    """How the estimates compare with the emulated core, in one line."""
+def _measured(data: ReportData) -> str:
+    """How the estimates compare with what was measured, in one line."""
     from hannah_hw.report.axes import axis
-    from hannah_hw.report.measurements import largest_differences
+    from hannah_hw.report.measurements import EMULATED, largest_differences, source_of
 
     failed = [measured for measured in data.measured.values() if measured.reason is not None]
     parts = [f"{axis(key).label} {100 * value:.1f} %" for key, value in largest_differences(data).items()]
-    text = f"{len(data.measured) - len(failed)} models were measured on an emulated core"
+    means = "on an emulated core" if source_of(data) == EMULATED else "by the vendor's compiler"
+    text = f"{len(data.measured) - len(failed)} models were measured {means}"
     if parts:
         text += f"; largest difference of an estimate: {', '.join(parts)}"
     if failed:

@@ -200,6 +200,11 @@ def system_of(target: Target) -> System:
     return System(model.accelerator, model.vela.system_config, model.vela.memory_mode)
 
 
+def core_of(system: System) -> str:
+    """NPU, system and memory mode, as reports name them."""
+    return f"{system.accelerator}, {system.system_config}, {system.memory_mode}"
+
+
 def vela_version() -> str:
     """The version of vela that is installed.
 
@@ -384,7 +389,7 @@ def _measurement(
     return VelaMeasurement(
         model=given.name,
         target=target,
-        core=f"{system.accelerator}, {system.system_config}, {system.memory_mode}",
+        core=core_of(system),
         compiler=f"{PACKAGE} {compiled.version}",
         weights=given.weights,
         ranges=given.ranges,

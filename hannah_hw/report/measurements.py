@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
 #: File of a run directory.
 MEASUREMENTS: Final = "measurements.jsonl"
+#: The source of figures of an emulated core.
+EMULATED: Final = "emulated"
+#: Source of the figures -> how the page says it.
+_TITLES: Final = {EMULATED: "Measured on an emulated core", "measured": "Measured by the vendor's compiler"}
+_HOW: Final = {
+    EMULATED: "Each model was built as firmware, run instruction by instruction, and its output compared with the "
+    "integer reference.",
+    "measured": "Each model was compiled by the compiler of the chip's vendor: memory is what the compiled network "
+    "takes, time is the compiler's own estimate, not silicon.",
+}
 #: Figures that are compared.
 COMPARED: Final = ("latency_s", "energy_j", "ram_bytes", "flash_bytes")
 
@@ -32,6 +42,7 @@ class Measured:
         errors: Metric key -> relative half width of its band, where that is known.
         kernels: Name -> seconds.
         means: How it was measured: core, compiler, weights.
+        source: ``emulated``: on an emulated core; ``measured``: by the compiler of an accelerator.
     """
 
     id: str
@@ -40,6 +51,7 @@ class Measured:
     errors: Mapping[str, float]
     kernels: Mapping[str, float]
     means: Mapping[str, str]
+    source: str = EMULATED
 
 
 def read_measurements(folder: Path) -> tuple[dict[str, Measured], list[str]]:
@@ -65,6 +77,7 @@ def _measured(record: Mapping[str, Any]) -> Measured:
         for row in (rows if isinstance(rows, Sequence) else ())
         if isinstance(row, Mapping)
     }
+    sources = {str(figure.get("source")) for figure in figures.values()}
     return Measured(
         id=record["id"],
         reason=(str(reason.get("kind", "")), str(reason.get("message", ""))) if reason else None,
@@ -74,6 +87,7 @@ def _measured(record: Mapping[str, Any]) -> Measured:
         means={
             key: str(found[key]) for key in ("core", "compiler", "weights") if isinstance(found.get(key), str)
         },
+        source="measured" if sources == {"measured"} else EMULATED,
     )
 
 
@@ -110,8 +124,9 @@ def measured_section(run: ReportData) -> str:
     front = [run.candidates[i] for i in run.front]
     shown = {c.id: c for c in (*front, *run.candidates) if c.id in run.measured}
     keys = [key for key in COMPARED if any(key in run.measured[name].figures for name in shown)]
+    source = source_of(run)
     heads = "".join(
-        f'<th scope="col">{_escape(axis(key).label)}, estimated</th><th scope="col">emulated</th>'
+        f'<th scope="col">{_escape(axis(key).label)}, estimated</th><th scope="col">{source}</th>'
         '<th scope="col">difference</th>'
         for key in keys
     )
@@ -133,7 +148,7 @@ def measured_section(run: ReportData) -> str:
         if measured.means
     )
     return (
-        '<section class="card" aria-labelledby="h-measured"><h2 id="h-measured">Measured on an emulated core</h2>'
+        f'<section class="card" aria-labelledby="h-measured"><h2 id="h-measured">{_TITLES[source]}</h2>'
         f'<div class="scroll"><table id="measured"><thead><tr><th scope="col">Candidate</th>{heads}</tr></thead>'
         f'<tbody>{"".join(rows)}</tbody></table></div><p class="note">{_escape(_note(run))} '
         f"{_escape('; '.join(means))}.</p></section>"
@@ -162,10 +177,13 @@ def _note(run: ReportData) -> str:
         if runtime not in (None, RUNTIME)
         else ""
     )
-    return (
-        "Each model was built as firmware, run instruction by instruction, and its output compared with the integer "
-        f"reference. Largest difference of an estimate: {largest or 'none'}.{other}"
-    )
+    how = _HOW[source_of(run)]
+    return f"{how} Largest difference of an estimate: {largest or 'none'}.{other}"
+
+
+def source_of(run: ReportData) -> str:
+    """``emulated`` or ``measured``: what the measurements of a run are; all of a run are alike."""
+    return next((found.source for found in run.measured.values() if found.reason is None), EMULATED)
 
 
 def _escape(value: object) -> str:

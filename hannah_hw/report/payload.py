@@ -102,10 +102,11 @@ def _candidate(candidate: Candidate, link: str | None, *, knee: bool, detailed: 
 
 
 def _measurement(measured: Measured | None) -> dict[str, Any]:
-    """What the emulated core gave: figures by metric and seconds by kernel."""
+    """What was measured: figures by metric and seconds by kernel."""
     if measured is None or measured.reason is not None:
         return {}
-    return {"emulated": {"figures": measured.figures, "kernels": measured.kernels}}
+    found = {"figures": measured.figures, "kernels": measured.kernels, "source": measured.source}
+    return {"emulated": found}
 
 
 def _measured(run: ReportData) -> dict[str, str]:

@@ -48,6 +48,7 @@ class Objectives(_Strict):
     energy: Direction | None = None
     ram: Direction | None = None
     flash: Direction | None = None
+    area: Direction | None = None
     macs: Direction | None = None
     parameters: Direction | None = None
 
@@ -60,6 +61,7 @@ class Constraints(_Strict):
     energy: Constraint | None = None
     ram: Constraint | None = None
     flash: Constraint | None = None
+    area: Constraint | None = None
     macs: Constraint | None = None
     parameters: Constraint | None = None
 
@@ -113,7 +115,8 @@ class MeasureSection(_Strict):
     """What is measured after the search.
 
     Attributes:
-        emulate: ``front``: the models of the front are built as firmware and run on the target's emulated core.
+        emulate: ``front``: the models of the front are built as firmware and run on the target's emulated core; for an
+            Ethos-U they are compiled with its vendor's compiler.
         compiler: That builds the firmware; by default zig where it is installed, else gcc.
     """
 
@@ -135,6 +138,8 @@ class SearchConfig(_Strict):
         data: A data set; needed when an objective or a constraint is about the error.
         objectives: At least one.
         constraints: Any number.
+        params: Param of the target -> its value, of those that are not searched; all others are part of the search.
+            ``default``: none is.
         legalize: Whether the space is narrowed to what the target can run before anything is sampled; see
             `hannah_hw.legalization`.
         training: Options of `hannah_hw.scoring.Training`.
@@ -149,6 +154,7 @@ class SearchConfig(_Strict):
     data: str | None = None
     objectives: Objectives
     constraints: Constraints = Constraints()
+    params: Literal["default"] | dict[str, int | float | str] = Field(default_factory=dict)
     legalize: bool = True
     training: dict[str, Any] = Field(default_factory=dict)
     search: SearchSection = SearchSection()

@@ -1,4 +1,4 @@
-"""The upper rung of a search: models of the front as firmware on an emulated core, recorded beside the run.
+"""The upper rung of a search: models of the front on an emulated core or through an accelerator's own compiler.
 
 The search is over when the front is measured, and does not learn from it: what is measured can be asked for later,
 by resuming a finished run. Records are appended in the order of the front, whatever the order in which workers finish,
@@ -12,9 +12,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
-from hannah_hw.errors import RunError
+from hannah_hw.errors import InputError, RunError
 from hannah_hw.search.archive import Record
 from hannah_hw.search.record_log import RecordLog
 from hannah_hw.search.tasks import Executor, Outcome, Task
@@ -22,6 +22,9 @@ from hannah_hw.search.tasks import Executor, Outcome, Task
 if TYPE_CHECKING:
     from hannah_hw.spaces import SearchSpace
     from hannah_hw.targets import Target
+
+#: Kind of the targets that have a compiler of their own.
+_COMPILED: Final = "block"
 
 
 @runtime_checkable
@@ -35,7 +38,10 @@ class MeasurementObserver(Protocol):
 
 @dataclass
 class EmulatingEvaluator:
-    """Measures a candidate's firmware on the target's emulated core; see `hannah_hw.search.protocols.Evaluator`.
+    """Measures a candidate by the means of its target; see `hannah_hw.search.protocols.Evaluator`.
+
+    Firmware of a microcontroller runs on its emulated core; for an Ethos-U the vendor's compiler states what a network
+    costs.
 
     Attributes:
         space: Name or path of the space.
@@ -62,13 +68,17 @@ class EmulatingEvaluator:
         self._target = load_target(self.target)
 
     def evaluate(self, identifier: str, assignment: Mapping[str, Any], /) -> dict[str, Any]:
-        """Build, run and check one candidate's firmware."""
-        from hannah_hw.measure.emulated import measure_model
-
+        """Measure one candidate; firmware is built, run and checked."""
         if self._target is None:
             raise RuntimeError("start() was not called")
         path = self.artifacts / f"{identifier}.onnx"
         model = path if path.is_file() else self._loaded().candidate(assignment)
+        if self._target.kind == _COMPILED:
+            from hannah_hw.measure.vela import compile_with_vela
+
+            return compile_with_vela(model, self._target).to_dict()
+        from hannah_hw.measure.emulated import measure_model
+
         return measure_model(model, self._target, compiler=self.compiler).to_dict()
 
     def _loaded(self) -> SearchSpace:
@@ -85,16 +95,35 @@ class EmulatingEvaluator:
 
 
 def means(target: Target, compiler: str | None) -> dict[str, str]:
-    """What measuring on a target is done with: core, compiler and emulator.
+    """What measuring on a target is done with: core, compiler and, for firmware, emulator.
 
     Raises:
-        InputError: The target's core cannot be emulated, or there is no such compiler.
+        InputError: The target's core cannot be emulated, there is no such compiler, or firmware's compiler was named
+            for a target without firmware; or what an accelerator's params stand for is not what its compiler knows.
         MissingExtraError: A package is not installed.
     """
+    if target.kind == _COMPILED:
+        return _compiler_means(target, compiler)
     from hannah_hw.measure.emulated import means_of
     from hannah_hw.targets import microcontroller
 
     return means_of(microcontroller(target, "measuring on an emulated core"), compiler)
+
+
+def _compiler_means(target: Target, compiler: str | None) -> dict[str, str]:
+    from hannah_hw.measure.vela import PACKAGE, core_of, system_of, vela_version
+    from hannah_hw.targets import Accelerator
+
+    if compiler is not None:
+        raise InputError(
+            f"firmware is built with it, and {target.name} has none; leave it out", where="measure.compiler"
+        )
+    if isinstance(target, Accelerator) and target.params:
+        raise InputError(
+            f"{target.name} has params, and {PACKAGE} compiles for processors that exist; leave measure.emulate out",
+            where="measure.emulate",
+        )
+    return {"core": core_of(system_of(target)), "compiler": f"{PACKAGE} {vela_version()}"}
 
 
 def measure_front(

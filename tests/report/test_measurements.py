@@ -75,7 +75,7 @@ def test_the_script_gets_what_it_draws(run):
     document = json.loads(text[: text.index("</script>")])
     measured = [row["emulated"] for row in document["candidates"] if "emulated" in row]
     assert len(measured) == len(read_run(run).front) - 1
-    assert all(set(row) == {"figures", "kernels"} for row in measured)
+    assert all(set(row) == {"figures", "kernels", "source"} for row in measured)
 
 
 def test_a_run_without_measurements_has_no_such_section(tmp_path):
@@ -92,7 +92,14 @@ def test_a_torn_line_is_left_out_and_named(run):
 
 
 @pytest.mark.parametrize(
-    "measurement", [None, 3, {"figures": 1, "kernels": "x"}, {"figures": {"latency_s": []}}]
+    "measurement",
+    [
+        None,
+        3,
+        {"figures": 1, "kernels": "x"},
+        {"figures": {"latency_s": []}},
+        {"figures": {"latency_s": {"source": []}}},
+    ],
 )
 def test_records_of_another_version_do_not_break_the_page(run, measurement):
     line = {"id": read_run(run).candidates[0].id, "status": "ok", "reason": None, "measurement": measurement}

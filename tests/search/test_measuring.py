@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hannah_hw.errors import ConfigError, EvaluationError, MissingToolError, RunError
+from hannah_hw.errors import ConfigError, EvaluationError, InputError, MissingToolError, RunError
 from hannah_hw.measure.emulated import measure_model
 from hannah_hw.report import read_run, render_page
 from hannah_hw.report.measurements import largest_differences
@@ -203,5 +203,42 @@ def test_what_measuring_lacks_is_said_before_anything_is_written(tmp_path, monke
     path.write_text(CONFIG + "measure: {emulate: front, compiler: gcc}\n")
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(MissingToolError, match="no C compiler gcc for Cortex-M4"):
+        run_search(path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_front_for_an_ethos_u_is_compiled_by_its_vendors_compiler(tmp_path):
+    for package in ("ethosu.vela", "tflite"):
+        pytest.importorskip(package)
+    from hannah_hw.measure.vela import compile_with_vela
+
+    path = tmp_path / "c.yaml"
+    text = CONFIG.replace("stm32l4r5zi", "ethos_u55_128").replace("space: ds_cnn", "space: tc_resnet")
+    path.write_text(
+        text.replace("evaluations: 4", "evaluations: 2")
+        + "constraints: {macs: '<= 300 k'}\nmeasure: {emulate: front}\n"
+    )
+    result = run_search(path, tmp_path / "run")
+    assert result.front
+    assert {record["status"] for record in result.measured} == {"ok"}
+    candidate = load_space("tc_resnet").candidate(result.front[0]["assignment"])
+    measured = compile_with_vela(candidate, load_target("ethos_u55_128")).to_dict()
+    assert json.dumps(result.measured[0]["measurement"]) == json.dumps(measured)
+    facts = load_config(tmp_path / "run" / "config.yaml").resolved["measure"]
+    assert facts["core"].startswith("ethos-u55-128, ")
+    assert facts["compiler"].startswith("ethos-u-vela ")
+    data = read_run(tmp_path / "run")
+    page = render_page(data)
+    assert "Measured by the vendor's compiler" in page
+    assert "Measured on an emulated core" not in page
+    assert set(largest_differences(data)) >= {"latency_s", "ram_bytes"}
+
+
+def test_a_compiler_of_firmware_for_an_ethos_u_is_refused_at_once(tmp_path):
+    pytest.importorskip("ethosu.vela")
+    path = tmp_path / "c.yaml"
+    text = CONFIG.replace("stm32l4r5zi", "ethos_u55_128")
+    path.write_text(text + "measure: {emulate: front, compiler: gcc}\n")
+    with pytest.raises(InputError, match=r"measure\.compiler: firmware is built with it"):
         run_search(path, tmp_path / "run")
     assert not (tmp_path / "run").exists()

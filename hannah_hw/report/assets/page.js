@@ -35,6 +35,7 @@
   function scaleOf(value, unit) {
     const size = Math.abs(value);
     if (unit === "%") return ["%", 0.01];
+    if (unit === "mm²") return [unit, 1];
     if (unit === "B") return BINARY.find(([, factor]) => size >= factor) || BINARY[3];
     const list = unit ? SI : SI.slice(0, 4);
     const [prefix, factor] = size ? list.find(([, f]) => size >= f * 0.9995) || list[list.length - 1] : ["", 1];
@@ -292,7 +293,7 @@
       if (figure) notes.push(figure.source || "source not given", band(figure.error));
       for (const budget of run.budgets.filter((b) => b.key === axis.key)) notes.push(`budget ${budget.text}`);
       const emulated = chosen.emulated && chosen.emulated.figures[axis.key];
-      if (emulated) notes.push(`emulated ${show(emulated, axis.unit)} (estimate ${signed(value / emulated - 1)})`);
+      if (emulated) notes.push(`${chosen.emulated.source} ${show(emulated, axis.unit)} (estimate ${signed(value / emulated - 1)})`);
       const parts = axis.key === "flash_bytes" && chosen.cost ? split(chosen.cost.flash) : "";
       if (parts) notes.push(parts);
       if (notes.length) row.append(put("span", { class: "source" }, notes.join(", ")));
@@ -382,7 +383,7 @@
       const y = top + index * row, middle = y + row / 2;
       const bar = svg("rect", { class: "bar", x: left, y: y + 3, width: Math.max(x.at(kernel.latency_s) - left, 0.5), height: row - 6 });
       const facts = [kernel.name, kernel.kernel_class || kernel.kind, show(kernel.latency_s, "s"), kernel.macs !== undefined ? `${show(kernel.macs, "")} MACs` : "", kernel.source || "", band(kernel.error)];
-      if (emulated[kernel.name]) facts.push(`emulated ${show(emulated[kernel.name], "s")} (estimate ${signed(kernel.latency_s / emulated[kernel.name] - 1)})`);
+      if (emulated[kernel.name]) facts.push(`${chosen.emulated.source} ${show(emulated[kernel.name], "s")} (estimate ${signed(kernel.latency_s / emulated[kernel.name] - 1)})`);
       bar.append(svg("title", {}, facts.filter(Boolean).join("\n")));
       const name = text(left - 8, middle + 4, short(String(kernel.name), 27), { "text-anchor": "end", class: "strong" });
       name.append(svg("title", {}, String(kernel.name)));
@@ -404,7 +405,7 @@
     const sources = [...new Set(kernels.map((k) => k.source).filter(Boolean))];
     const errors = kernels.map((k) => k.error).filter((e) => typeof e === "number");
     const range = errors.length ? ` Error bands: ± ${number(100 * Math.min(...errors), 2)} to ${number(100 * Math.max(...errors), 2)} %.` : " Error not known.";
-    const marks = Object.keys(emulated).length ? " Upright lines: emulated." : "";
+    const marks = Object.keys(emulated).length ? ` Upright lines: ${chosen.emulated.source}.` : "";
     document.getElementById("latency-note").textContent = `Sum ${show(total, "s")}. Source: ${sources.join(", ") || "not given"}.${range}${marks}`;
   }
 
