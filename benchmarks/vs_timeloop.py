@@ -4,8 +4,8 @@
 
 SUMMARY.csv has a row a design: `design`, `problem`, `cycles`, `mapping` (Timeloop's text, its lines joined by " / ").
 LEVELS.csv has a row a memory and tensor: bandwidths in words, `block` (words an access), `vec_access_pJ`, `instances`
-and accesses of one instance. A design becomes a hierarchy with a dimension of the array for every spatial loop. Timeloop
-counts scalars whatever their width, so here a scalar is one bit.
+and accesses of one instance. A design becomes a hierarchy with a dimension of the array for every spatial loop.
+Timeloop counts scalars whatever their width, so here a scalar is one bit.
 
 Counts are scalar accesses of one instance. Where ours differ, the entry names the first of these causes that turns ours
 into Timeloop's to the last access, else `none found`:
@@ -17,9 +17,9 @@ into Timeloop's to the last access, else `none found`:
 * `halo reuse`: consecutive tiles of the input overlap. Timeloop fetches the difference, ours the whole tile.
 
 Timeloop has no count of finished outputs that a memory hands outwards (`drain`); its energy has no such part either.
-Its cycles are the longest of computation and each memory's words over its bandwidth, all of which overlap; ours add what
-loading before and after the computation takes, and stalls: a transfer takes whole cycles of its port, so two operands
-that need a part of its width each cycle need two.
+Its cycles are the longest of computation and each memory's words over its bandwidth, all of which overlap; ours add
+what loading before and after the computation takes, and stalls: a transfer takes whole cycles of its port, so two
+operands that need a part of its width each cycle need two.
 """
 
 from __future__ import annotations
