@@ -214,10 +214,16 @@ def test_energy_is_accesses_times_their_figures():
     target = load_target("gemmini_ws16")
     layer = Layers.of("linear", in_channels=16, out_channels=16, weights=256, macs=256)
     parts = price_closed_form(layer, target).energy_parts
-    sram = 10 * (128 / 64) * np.sqrt(256 / 8)
-    assert parts["mac"][0] == pytest.approx(256 * 0.3)
-    # The array reads, and what comes from outside is written first.
-    assert parts["scratchpad I"][0] == pytest.approx(2 * sram)
-    assert parts["scratchpad W"][0] == pytest.approx(16 * 2 * sram)
-    assert parts["dram W"][0] == pytest.approx(16 * 2600)
-    assert parts["dram O"][0] == pytest.approx(2600)
+    accumulator, scratchpad, dram = target.memories
+    assert parts["mac"][0] == pytest.approx(256 * target.array.mac_pj.value)
+    # Words of 16 values; the array reads them, and what comes from outside is written first.
+    assert parts["scratchpad I"][0] == pytest.approx(scratchpad.read_pj.value + scratchpad.write_pj.value)
+    assert parts["scratchpad W"][0] == pytest.approx(
+        16 * (scratchpad.read_pj.value + scratchpad.write_pj.value)
+    )
+    # One fold: no sum comes back. The accumulators' words are as wide as 16 sums of 32 bits.
+    assert parts["accumulator O"][0] == pytest.approx(
+        (accumulator.read_pj.value + accumulator.write_pj.value) / 4
+    )
+    assert parts["dram W"][0] == pytest.approx(16 * dram.read_pj.value)
+    assert parts["dram O"][0] == pytest.approx(dram.write_pj.value)
