@@ -26,7 +26,7 @@ from hannah_hw.targets.hardware import (
 from hannah_hw.targets.models.block import BlockModel
 from hannah_hw.targets.models.closed_form import ClosedFormModel
 from hannah_hw.targets.models.loop_nest import LoopNestModel
-from hannah_hw.targets.params import Param, ParamName, Value, assigned, params_of, resolved
+from hannah_hw.targets.params import Param, ParamName, Params, Value, assigned, params_of, resolved
 from hannah_hw.targets.rules import OperatorRule, Rules
 from hannah_hw.targets.schema import Target
 
@@ -94,7 +94,7 @@ class Accelerator(Target):
             TargetError: An unknown param, a value that it does not have, or a description that cannot be with them.
         """
         if self._document is not None:
-            return read_accelerator(self._document, given, self._origin)
+            return read_accelerator(self._document, given, self._origin, self.params)
         assigned(self.params, given, self.name)
         return self
 
@@ -150,18 +150,25 @@ class Accelerator(Target):
         )
 
 
-def read_accelerator(document: Document, given: Mapping[str, Any], origin: Path | None = None) -> Accelerator:
+def read_accelerator(
+    document: Document,
+    given: Mapping[str, Any],
+    origin: Path | None = None,
+    params: Params | None = None,
+) -> Accelerator:
     """The accelerator that a document describes with some values of its params.
 
     Args:
         document: As written, with its ``${...}``.
         given: Param -> value; see `Accelerator.with_params`.
         origin: Its file.
+        params: Its params, if they are known; else they are read from it.
 
     Raises:
         TargetError: The document is no accelerator, or not with these values.
     """
-    chosen = assigned(params_of(document), given, document.where(("params",)))
+    known = params_of(document) if params is None else params
+    chosen = assigned(known, given, document.where(("params",)))
     filled = resolved(document, chosen)
     try:
         target = filled.validate(Accelerator, TargetError)

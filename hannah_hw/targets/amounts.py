@@ -8,6 +8,7 @@ be added to bytes and multiplied by numbers, not by bytes.
 from __future__ import annotations
 
 import ast
+import functools
 import math
 import operator
 import re
@@ -134,6 +135,12 @@ def compute(text: str, names: Mapping[str, Amount]) -> tuple[Amount, frozenset[s
     return result, frozenset(reader.read)
 
 
+@functools.lru_cache(maxsize=1024)
+def _tree(text: str) -> ast.expr:
+    """The parsed text. Quantities in it become texts, which Python's parser knows."""
+    return ast.parse(_INSIDE.sub(lambda match: f"({match[1]!r})", text), mode="eval").body
+
+
 class _Reader:
     def __init__(self, text: str, names: Mapping[str, Amount]) -> None:
         self.text = text.strip()
@@ -141,10 +148,8 @@ class _Reader:
         self.read: set[str] = set()
 
     def tree(self) -> ast.expr:
-        # Quantities become texts, which Python's parser knows.
-        source = _INSIDE.sub(lambda match: f"({match[1]!r})", self.text)
         try:
-            return ast.parse(source, mode="eval").body
+            return _tree(self.text)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as failure:
             raise self.wrong("is no expression") from failure
 

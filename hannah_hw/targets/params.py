@@ -27,6 +27,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    PrivateAttr,
     WithJsonSchema,
     model_validator,
 )
@@ -92,6 +93,8 @@ class Param(Strict):
     default: _Amount
     title: str = ""
 
+    _found: tuple[Amount, ...] = PrivateAttr(default=())
+
     @model_validator(mode="after")
     def _consistent(self) -> Param:
         if (self.choice is None) == (self.range is None):
@@ -109,6 +112,7 @@ class Param(Strict):
             raise ValueError("a value occurs twice")
         if self.default not in levels:
             raise ValueError(f"the default {self.default} is none of the values; allowed: {_list(levels)}")
+        self._found = levels
         return self
 
     def _levels(self) -> tuple[Amount, ...]:
@@ -133,7 +137,7 @@ class Param(Strict):
         count = math.floor((last - first) / step + 1e-9) + 1
         if count > _MOST:
             raise ValueError(f"the range has {count} values; it may have up to {_MOST}: give a larger step")
-        return tuple(Amount(first + step * i, low.dimension) for i in range(count))
+        return tuple(Amount(_tidy(first + step * i), low.dimension) for i in range(count))
 
     def _factors(self, low: Amount, first: float, last: float) -> tuple[Amount, ...]:
         if self.factor is None or not first > 0:
@@ -141,23 +145,27 @@ class Param(Strict):
         count = math.floor(math.log(last / first, self.factor) + 1e-9) + 1
         if count > _MOST:
             raise ValueError(f"the range has {count} values; it may have up to {_MOST}: give a larger factor")
-        values = (first * self.factor**i for i in range(count))
-        return tuple(Amount(int(v) if v.is_integer() else v, low.dimension) for v in map(float, values))
+        return tuple(Amount(_tidy(first * self.factor**i), low.dimension) for i in range(count))
 
     @property
     def levels(self) -> tuple[Amount, ...]:
         """Its values with their units, in the order of the file; those of a range ascend."""
-        return self._levels()
+        return self._found
 
     @property
     def values(self) -> tuple[Value, ...]:
         """Its values in base units."""
-        return tuple(level.value for level in self._levels())
+        return tuple(level.value for level in self._found)
 
     @property
     def dimension(self) -> str:
         """``count``, ``bytes``, ``hertz``, ..., or ``word``."""
         return self.default.dimension
+
+
+def _tidy(value: float) -> float:
+    """A number as people would write it: whole ones without a point, fractions without what rounding left."""
+    return int(value) if float(value).is_integer() else float(f"{value:.12g}")
 
 
 def _list(levels: tuple[Amount, ...]) -> str:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hannah_hw.errors import TargetError
 from hannah_hw.targets import parse_target
 from hannah_hw.targets.amounts import Amount, compute
+from hannah_hw.targets.params import Param
 
 TOY = """\
 format: hannah-target/2
@@ -81,6 +82,8 @@ def test_levels_are_those_of_the_file(toy):
     assert toy.params["pe"].values == (4, 8, 16)
     assert toy.params["wmem"].values == tuple(16384 * i for i in range(1, 17))
     assert toy.params["depth"].values == (1, 4, 16, 64)
+    fractions = Param.model_validate({"range": [0.1, 0.9], "step": 0.2, "default": 0.3})
+    assert fractions.values == (0.1, 0.3, 0.5, 0.7, 0.9)
     assert (toy.params["wmem"].dimension, toy.params["objective"].dimension) == ("bytes", "word")
 
 
