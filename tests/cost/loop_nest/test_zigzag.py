@@ -91,3 +91,13 @@ def test_equal_transfers_hide_in_the_order_of_the_port():
         "systolic_drain": 0,
     }
     assert_equal("eyeriss_like", [row])
+
+
+def test_a_loop_that_zigzag_runs_once_too_often():
+    """400 channels over 7 are 58 iterations of 6.897, of which its floating point makes 59."""
+    peer = zigzag_run.Peer(zigzag_peer.shipped("eyeriss_like"))
+    layer = dict.fromkeys(["B", "K", "G", "OX", "OY", "C", "FX", "FY", "sx", "sy", "dx", "dy", "IX", "IY"], 1)
+    layer |= {"K": 2, "C": 400, "macs": 800}
+    rows = peer.rows(layer, {"D1": {"C": 7}, "D2": {"G": 1}}, random.Random(0), 2)  # noqa: S311
+    assert ("C", 59) in rows[0]["ordering"]
+    assert_equal("eyeriss_like", rows)
