@@ -373,8 +373,8 @@ class Tables:
             product = np.ones(len(LOOPS), np.int64)
             for loop, factor in own:
                 product[loop] *= factor
-            # ZigZag divides by one unrolling after the other and rounds up each time, 400 / (400 / 58) to 59: it may loop
-            # more often than it has to, and its mappings are replayed as they are.
+            # ZigZag divides by one unrolling after the other and rounds up each time, 400 / (400 / 58) to 59: it may
+            # loop more often than it has to, and its mappings are replayed as they are.
             more = product - temporal[case]
             wrong = (more < 0) | ((more > 0) & (self.mode != "zigzag"))
             if wrong.any():
