@@ -10,8 +10,9 @@ networks are compressed, how well only those who have them know: every row is pr
 (``assumed``) and with as many bits for each weight as make the encoded weights as large as the row says they are
 (``given_size``).
 
-``--run N`` writes N random candidates of each of our spaces as .tflite files with random weights, compiles them with vela
-itself and compares the same figures, so that networks nobody has looked at are among them. Prints one JSON document.
+``--run N`` writes N random candidates of each of our spaces as .tflite files with random weights, compiles them with
+vela itself and compares the same figures, so that networks nobody has looked at are among them. Prints one JSON
+document.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ _SPACES: Final = (
 )
 _FOLDER: Final = Path(__file__).resolve().parent.parent / "search_spaces"
 #: Steps of the bisection for bits of a weight.
-_STEPS: Final = 30
+_STEPS: Final = 16
 
 
 def _workload(net: str) -> Workload | None:
