@@ -13,9 +13,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hannah_hw.errors import TargetError
+
+if TYPE_CHECKING:
+    from hannah_hw.cost.loop_nest.levels import Levels
 
 #: Operands, in the order in which all tables list them.
 OPERANDS: Final = ("I", "W", "O")
@@ -145,6 +148,13 @@ class Hierarchy:
             operand: tuple(i for i, memory in enumerate(self.memories) if operand in memory.holds)
             for operand in OPERANDS
         }
+
+    @cached_property
+    def shape(self) -> Levels:
+        """The chains as flat tables, made once."""
+        from hannah_hw.cost.loop_nest.levels import Levels
+
+        return Levels(self)
 
     def memory(self, name: str) -> Memory:
         """A memory by name.

@@ -139,6 +139,19 @@ class Levels:
         return (0, inputs, inputs + weights)
 
     @cached_property
+    def reach(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """Operand and depth -> positions of the array dimensions over which memories below that depth are shared."""
+        found = []
+        for operand in OPERANDS:
+            served: set[str] = set()
+            depths: list[tuple[int, ...]] = [()]
+            for place in self.hierarchy.chains[operand]:
+                served.update(self.hierarchy.memories[place].served)
+                depths.append(tuple(n for n, name in enumerate(self.hierarchy.array.sizes) if name in served))
+            found.append(tuple(depths))
+        return tuple(found)
+
+    @cached_property
     def in_memory(self) -> tuple[tuple[int, ...], ...]:
         """Memory -> its levels, in the order in which the memory lists its operands."""
         return tuple(

@@ -53,7 +53,7 @@ def load_of_port(
                 shrink *= boundary.once
         hidden.append(shrink)
         if not boundary.once_everywhere:
-            bits = tables.transfer(link).take(boundaries.index(link.operand, link.boundary, moved=True))
+            bits = tables.crossing(link, True).take(boundaries.index(link.operand, link.boundary, moved=True))
             busy = busy + np.floor(bits / boundary.period) * ~boundary.once
     if any(shrink is not None for shrink in hidden):
         _limit(uses, hidden, np.maximum((port.max_bits - busy) / port.max_bits * computing, 0.0))
