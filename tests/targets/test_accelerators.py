@@ -1,5 +1,6 @@
 """Every accelerator of the catalogue and every skeleton: read, described, and in the editor's schema."""
 
+import copy
 import json
 from importlib import resources
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hannah_hw.errors import TargetError
 from hannah_hw.targets import (
@@ -17,6 +20,7 @@ from hannah_hw.targets import (
     load_target,
     parse_target,
 )
+from hannah_hw.targets.drawing import draw
 
 ACCELERATORS = [name for name in list_targets() if isinstance(load_target(name), Accelerator)]
 SKELETONS = sorted(
@@ -100,3 +104,47 @@ def test_every_level_of_every_param_is_a_chip_of_its_own(name):
         assert len({variant.fingerprint for variant in variants}) == len(set(chosen))
         assert [variant.assignment[param] for variant in variants] == chosen
         assert all(load_target(variant.label) == variant for variant in variants)
+
+
+def _places(data, path=()):
+    """Every path in a document."""
+    inner = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in inner:
+        yield (*path, key)
+        yield from _places(value, (*path, key))
+
+
+_SKELETON = yaml.safe_load(TEXTS["loop_nest.yaml"])
+_JUNK = (
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 2**70)
+    | st.floats()
+    | st.sampled_from(
+        ["", "64 KiB", "-1 B", "${pe}", "${", "}", "${}", "${pe}${pe}", "${buffer / 0}", "I", "D1"]
+    )
+    | st.text(max_size=5)
+    | st.lists(st.sampled_from(["I", "W", "O", "rows", 1, {}]), max_size=3)
+    | st.dictionaries(st.sampled_from(["K", "rows", "fit", "value", "I"]), st.integers(0, 9), max_size=2)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(list(_places(_SKELETON))), _JUNK)
+def test_whatever_stands_in_a_field_the_answer_is_a_chip_or_an_error_with_its_place(path, junk):
+    data = copy.deepcopy(_SKELETON)
+    inner = data
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = junk
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    target, where = None, ""
+    try:
+        target = parse_target(text, "chip.yaml")
+    except TargetError as failure:
+        where = failure.where
+    if target is None:
+        assert where.startswith("chip.yaml")
+        return
+    assert draw(target)
+    assert len(describe_target(target)["fingerprint"]) == 64
