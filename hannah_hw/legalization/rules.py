@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from pydantic import TypeAdapter
 
+from hannah_hw.cost.accelerators.layers import MAC_KINDS
 from hannah_hw.expressions import And, Expression, If, Max, Min, Not, Or, Scalar
 from hannah_hw.hardware import AxisParameter, HardwareAxes
 from hannah_hw.spaces import SearchSpace
@@ -28,7 +29,7 @@ from hannah_hw.workload.table import KERNEL_COLUMNS
 
 _NO_RULE: Final = "{kind}: the target has no rule for this operator"
 #: Totals of a network that are sums over its kernels, whatever runs them.
-_SUMS: Final = frozenset({"layers", "weight_bytes", "biases", "macs"})
+_SUMS: Final = frozenset({"layers", "mac_layers", "weight_bytes", "biases", "macs"})
 #: Most combinations of a target's params that a rule may follow to become a condition.
 _VARIANTS: Final = 256
 _RULES: Final[TypeAdapter[tuple[OperatorRule, ...]]] = TypeAdapter(Rules)
@@ -186,10 +187,12 @@ class _Totals(dict[str, "_Symbol"]):
 
     def __missing__(self, name: str) -> _Symbol:
         total: Scalar = 0
-        for active, *values in self._compiled.slots:
+        for kind, (active, *values) in zip(self._compiled.kinds, self._compiled.slots, strict=True):
             columns = dict(zip(KERNEL_COLUMNS, values, strict=True))
             part: Scalar = 1
-            if name == "weight_bytes":
+            if name == "mac_layers":
+                part = int(kind in MAC_KINDS)
+            elif name == "weight_bytes":
                 part = (columns["weights"] * columns["weight_bits"] + 7) // 8
             elif name == "biases":
                 part = columns["bias"]

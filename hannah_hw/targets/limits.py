@@ -8,11 +8,13 @@ from typing import Final
 from hannah_hw.errors import TargetError
 from hannah_hw.targets.formulas import Grammar, Program
 
-#: Totals of a network that a limit may read: kernels; kernels on the array, on the vector unit and on a processor
-#: beside them; bytes of weights without biases; elements of biases; peak of live activations; multiply-accumulates.
+#: Totals of a network that a limit may read: kernels; kernels on the array, those that multiply and accumulate, and
+#: those on the vector unit and on a processor beside them; bytes of weights without biases; elements of biases; peak of
+#: live activations; multiply-accumulates.
 TOTALS: Final[Mapping[str, str]] = {
     "layers": "kernels of one inference",
     "array_layers": "kernels that the array runs",
+    "mac_layers": "kernels that multiply and accumulate",
     "vector_layers": "kernels that the vector unit runs",
     "cpu_layers": "kernels that another processor runs",
     "weight_bytes": "bytes of weights, biases apart",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.cost.accelerators.book import Book
+from hannah_hw.cost.accelerators.layers import MAC_KINDS
 from hannah_hw.cost.accelerators.units import ARRAY, CPU, VECTOR
 from hannah_hw.targets import Accelerator
 from hannah_hw.targets.formulas import Program
@@ -69,6 +70,8 @@ class _Totals(dict[str, NDArray[np.int64]]):
             self[name] = (self._units == numbers[name]).sum(axis=0)
         elif name == "layers":
             self[name] = kernels.active.sum(axis=1)
+        elif name == "mac_layers":
+            self[name] = kernels.active[:, [kind in MAC_KINDS for kind in kernels.kinds]].sum(axis=1)
         elif name == "weight_bytes":
             self[name] = self._workload.weight_bytes.sum(axis=1)
         elif name == "biases":

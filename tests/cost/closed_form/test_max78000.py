@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import hannah_hw as hw
 from hannah_hw import load_target
 from hannah_hw.cost.accelerators.layers import Layers
 from hannah_hw.cost.closed_form import price_closed_form
@@ -121,3 +122,29 @@ def test_what_the_chip_cannot_run_names_the_rule(kind, columns, rule):
 def test_energy_is_not_made_up():
     costs = price_closed_form(layer("conv", c=3, k=64, n=32, f=3, p=1), TARGET)
     assert np.isnan(costs.energy_pj).all()
+
+
+def test_more_than_32_convolutions_are_refused_and_additions_between_them_are_not(tmp_path):
+    """Pooling and additions do not count where a convolution follows."""
+    source = """
+from hannah_hw import Tensor, search_space
+from hannah_hw.blocks import conv2d
+from hannah_hw.operators import Add
+
+
+@search_space
+def deep(layers):
+    x = Tensor("input", (1, 4, 8, 8), axis=("N", "C", "H", "W"))
+    for _ in range(layers):
+        x = Add()(conv2d(x, 4, 3, padding="same"), x)
+    return x
+"""
+    names = {}
+    for layers in (32, 33):
+        path = tmp_path / f"deep_{layers}.py"
+        path.write_text(source.replace("deep(layers)", f"deep(layers={layers})"))
+        space = hw.load_space(str(path))
+        names[layers] = {
+            row.rule for row in hw.estimate(space.candidate(space.default()), TARGET).unsupported
+        }
+    assert names == {32: set(), 33: {"limits: mac_layers <= 32"}}

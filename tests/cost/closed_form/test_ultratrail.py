@@ -106,10 +106,13 @@ def test_a_larger_array_is_faster_and_a_larger_memory_costs_energy():
     assert large.energy_j > 1.5 * small.energy_j
 
 
-def test_weights_that_do_not_fit_are_named():
+def test_weights_that_do_not_fit_exceed_the_capacity_that_the_params_give():
     report = figures(wmem="32 KiB")
-    assert report.latency_s is None
-    assert any("weight_bytes <= 32768" in row.rule for row in report.unsupported)
+    assert (
+        report.flash_bytes
+        > load_target("ultratrail").with_params({"wmem": "32 KiB"}).capacities["flash_bytes"]
+    )
+    assert report.flash_bytes < load_target("ultratrail").capacities["flash_bytes"] == 64 * 1024
 
 
 def test_sums_that_do_not_fit_take_more_readings_of_the_weights():
