@@ -16,7 +16,7 @@ from hannah_hw.cost.block.cycles import unit_cycles
 from hannah_hw.cost.block.lowering import LOWERED, lower
 from hannah_hw.cost.block.npu import EthosU, Memory, ethos_u
 from hannah_hw.cost.block.operations import UNITS, BoolArray, IntArray, Operations
-from hannah_hw.cost.block.traffic import access_cycles, feature_map_traffic, memories
+from hannah_hw.cost.block.traffic import Traffic, access_cycles, feature_map_traffic, memories
 from hannah_hw.cost.block.weights import Encoding, WeightPlan, copy_cycles, plan_weights
 from hannah_hw.errors import TargetError
 from hannah_hw.targets import Accelerator
@@ -24,9 +24,6 @@ from hannah_hw.targets.models.block import BlockModel
 from hannah_hw.workload.table import KERNEL_KINDS
 
 FloatArray = NDArray[np.float64]
-
-#: Rounds until the slack of operations that follow each other settles; a change of one reaches the next in a round.
-_ROUNDS: Final = 8
 
 _NO_BLOCK: Final = "no output block of this layer fits the shared memory of the processor"
 _STRIDES: Final = (
@@ -60,40 +57,74 @@ class Priced:
     total: IntArray
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """N operations and what does not depend on those around them.
+
+    Attributes:
+        operations: The operations.
+        npu: The processor.
+        encoding: Assumed compression of weights.
+        blocks: Their blocks.
+        traffic: What they move.
+        alone: (N,) cycles of the processor.
+    """
+
+    operations: Operations
+    npu: EthosU
+    encoding: Encoding
+    blocks: Blocks
+    traffic: Traffic
+    alone: IntArray
+
+    @classmethod
+    def of(cls, operations: Operations, npu: EthosU, encoding: Encoding) -> Prepared:
+        """Prepare operations for pricing."""
+        blocks = find_blocks(operations, npu)
+        traffic = feature_map_traffic(operations, blocks, npu)
+        return cls(operations, npu, encoding, blocks, traffic, unit_cycles(operations, blocks, npu).total)
+
+    def at(self, places: IntArray) -> Prepared:
+        """Some of the operations, by position."""
+        return Prepared(
+            self.operations.at(places),
+            self.npu,
+            self.encoding,
+            self.blocks.at(places),
+            self.traffic.at(places),
+            self.alone[places],
+        )
+
+    def plan(self, slack: IntArray, first: BoolArray) -> WeightPlan:
+        """How the operations get their weights; see `plan_weights`."""
+        return plan_weights(
+            self.operations,
+            self.blocks,
+            self.npu,
+            self.encoding,
+            self.traffic.refetches,
+            self.traffic.ifm_bytes,
+            slack,
+            first,
+        )
+
+
 def price_operations(
-    operations: Operations, npu: EthosU, encoding: Encoding, starts: BoolArray | None = None
+    prepared: Prepared, slack: IntArray | None = None, first: BoolArray | None = None
 ) -> Priced:
     """Price operations.
 
     Args:
-        operations: N operations.
-        npu: The processor.
-        encoding: Assumed compression of weights.
-        starts: (N,) the operations are those of networks one after the other, and these are the first of each, so that
-            an operation's first weights come while the one before it runs. None: operations on their own; each is
-            taken to follow one that runs as long as it does itself.
+        prepared: N operations.
+        slack: (N,) cycles of the operation before each, while which its first weights can come; None: as many as its
+            own.
+        first: (N,) whether there is none; None: there always is.
     """
-    blocks = find_blocks(operations, npu)
-    traffic = feature_map_traffic(operations, blocks, npu)
-    count = len(operations)
-    first = np.zeros(count, np.bool_) if starts is None else starts
-    slack = unit_cycles(operations, blocks, npu).total
-    if starts is not None:
-        slack = _before(slack, starts)
-
-    def planned(slack: IntArray) -> WeightPlan:
-        return plan_weights(
-            operations, blocks, npu, encoding, traffic.refetches, traffic.ifm_bytes, slack, first
-        )
-
-    plan = planned(slack)
-    for _ in range(_ROUNDS if starts is not None and npu.copies_weights else 0):
-        again = _before(plan.last_slice, first)
-        if np.array_equal(again, slack):
-            break
-        slack = again
-        plan = planned(slack)
-
+    operations, npu, blocks = prepared.operations, prepared.npu, prepared.blocks
+    traffic = prepared.traffic
+    slack = prepared.alone if slack is None else slack
+    first = np.zeros(len(operations), np.bool_) if first is None else first
+    plan = prepared.plan(slack, first)
     cycles = unit_cycles(operations.replaced(weights_on_chip=plan.buffered.astype(np.int64)), blocks, npu)
     late = np.maximum(copy_cycles(plan.first_bytes, npu) - slack, 0)
     processor = np.where(
@@ -117,13 +148,6 @@ def price_operations(
         processor = np.where(copies, np.maximum(*there), processor)
     total = np.maximum.reduce([processor, *accesses.values()])
     return Priced(operations, blocks, plan, processor, cycles.array, cycles.output, accesses, total)
-
-
-def _before(values: IntArray, starts: BoolArray) -> IntArray:
-    """(N,) the value of the operation before, 0 at starts."""
-    shifted = np.concatenate([np.zeros(min(1, len(values)), np.int64), values[:-1]])
-    found: IntArray = np.where(starts, 0, shifted)
-    return found
 
 
 def processor(target: Accelerator) -> tuple[EthosU, Encoding]:
@@ -180,7 +204,7 @@ def price_block(layers: Layers, target: Accelerator) -> LayerCosts:
     npu, encoding = processor(target)
     means = not isinstance(target.model, BlockModel) or target.model.global_average == "mean"
     operations = lower(layers, npu.spills, means)
-    priced = price_operations(operations, npu, encoding)
+    priced = price_operations(Prepared.of(operations, npu, encoding))
     owner, repeats = operations["layer"], operations["repeats"]
 
     def total(values: IntArray | BoolArray) -> FloatArray:

@@ -7,6 +7,7 @@ so the copies of weights that run under it are too.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +16,21 @@ from hannah_hw.cost.accelerators.layers import PLACEMENT_COLUMNS, Layers
 from hannah_hw.cost.accelerators.residence import INPUT, OUTPUT, RESERVED, Placement, place, residence
 from hannah_hw.cost.block.lowering import LOWERED, lower
 from hannah_hw.cost.block.memory import peak, stored
-from hannah_hw.cost.block.model import Priced, price_operations, processor
-from hannah_hw.cost.block.operations import IntArray
+from hannah_hw.cost.block.model import Prepared, Priced, price_operations, processor
+from hannah_hw.cost.block.operations import BoolArray, IntArray
 from hannah_hw.cost.block.order import execution_order, reordered
-from hannah_hw.cost.block.weights import Encoding
+from hannah_hw.cost.block.weights import Encoding, WeightPlan
 from hannah_hw.targets import Accelerator
 from hannah_hw.targets.models.block import BlockModel
 from hannah_hw.workload.table import KERNEL_COLUMNS, KERNEL_KINDS, Workload
 
 FloatArray = NDArray[np.float64]
+
+#: Rounds until the slack of operations that follow each other settles; a change of one reaches the next in a round.
+_ROUNDS: Final = 8
+#: More cycles than any operation takes.
+_MOST_SLACK: Final = 1 << 40
+_WORD: Final = 2**64 - 1
 
 
 @dataclass(frozen=True)
@@ -78,16 +85,14 @@ def price_networks(
         },
     )
     means = not isinstance(target.model, BlockModel) or target.model.global_average == "mean"
-    operations = lower(layers, npu.spills, means)
-    candidate = where[operations["layer"]] // shape[1]
-    starts = np.ones(len(operations), np.bool_)
-    starts[1:] = candidate[1:] != candidate[:-1]
-    priced = price_operations(operations, npu, encoding or assumed, starts)
-    place_of = where[operations["layer"]]
-    repeats = operations["repeats"]
-    cycles = (
-        np.bincount(place_of, priced.total * repeats, shape[0] * shape[1]).astype(np.float64).reshape(shape)
-    )
+    distinct, which = _distinct(layers)
+    prepared = Prepared.of(lower(distinct, npu.spills, means), npu, encoding or assumed)
+    run = _Run.of(prepared.operations["layer"], len(distinct), which, where // shape[1])
+    place_of, candidate = where[run.layer], run.candidate
+    priced, of = _settled(prepared, run)
+    repeats = priced.operations["repeats"]
+    cycles = np.bincount(place_of, (priced.total * repeats)[of], shape[0] * shape[1])
+    cycles = cycles.astype(np.float64).reshape(shape)
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
     found = stored(workload)
@@ -95,23 +100,90 @@ def price_networks(
     return NetworkCosts(
         cycles[:, back],
         cycles.sum(axis=1),
-        peak(workload, found, counted, _weight_buffers(priced, place_of, candidate, shape)),
-        np.bincount(candidate, priced.plan.bytes * repeats, shape[0]).astype(np.int64),
+        peak(workload, found, counted, _weight_buffers(priced.plan, of, run, place_of, shape)),
+        np.bincount(candidate, (priced.plan.bytes * repeats)[of], shape[0]).astype(np.int64),
     )
 
 
+@dataclass(frozen=True)
+class _Run:
+    """The operations of all candidates, one after the other, R of them.
+
+    Attributes:
+        operation: (R,) which of the distinct operations.
+        layer: (R,) which of the layers.
+        candidate: (R,) which of the candidates.
+        first: (R,) whether it is the first of its candidate.
+    """
+
+    operation: IntArray
+    layer: IntArray
+    candidate: IntArray
+    first: BoolArray
+
+    @classmethod
+    def of(cls, owner: IntArray, count: int, which: IntArray, candidates: IntArray) -> _Run:
+        """Lay out operations.
+
+        Args:
+            owner: (U,) distinct layer of each distinct operation, ascending.
+            count: Number of distinct layers.
+            which: (N,) distinct layer of each layer.
+            candidates: (N,) candidate of each layer.
+        """
+        sizes = np.bincount(owner, minlength=count)
+        begins = np.concatenate([[0], np.cumsum(sizes)])
+        lengths = sizes[which]
+        layer = np.repeat(np.arange(len(which)), lengths)
+        within = np.arange(len(layer)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        candidate = candidates[layer]
+        first = np.ones(len(layer), np.bool_)
+        first[1:] = candidate[1:] != candidate[:-1]
+        return cls(begins[which[layer]] + within, layer, candidate, first)
+
+    def before(self, values: IntArray) -> IntArray:
+        """(R,) the value of the operation before, 0 of first ones."""
+        shifted = np.zeros_like(values)
+        shifted[1:] = values[:-1]
+        shifted[self.first] = 0
+        return shifted
+
+
+def _settled(prepared: Prepared, run: _Run) -> tuple[Priced, IntArray]:
+    """Prices of distinct operations after distinct slacks, and (R,) which of them each operation has."""
+    slack = run.before(prepared.alone[run.operation])
+    for _ in range(_ROUNDS):
+        numbers = (run.operation * 2 + run.first) * _MOST_SLACK + np.minimum(slack, _MOST_SLACK - 1)
+        _, chosen, of = np.unique(numbers, return_index=True, return_inverse=True)
+        some = prepared.at(run.operation[chosen])
+        after = run.before(some.plan(slack[chosen], run.first[chosen]).last_slice[of])
+        if np.array_equal(after, slack):
+            break
+        slack = after
+    return price_operations(some, slack[chosen], run.first[chosen]), of
+
+
+def _distinct(layers: Layers) -> tuple[Layers, IntArray]:
+    """Distinct layers, and (N,) which of them each layer is."""
+    key = layers.kinds.astype(np.uint64)
+    factors = np.random.default_rng(0xB10C).integers(0, 2**63, len(layers.columns), np.int64)
+    for factor, column in zip(factors, layers.columns.values(), strict=True):
+        key = key + column.astype(np.uint64) * np.uint64(2 * int(factor) + 1 & _WORD)
+    _, chosen, which = np.unique(key, return_index=True, return_inverse=True)
+    return layers.at(chosen), which
+
+
 def _weight_buffers(
-    priced: Priced, place_of: IntArray, candidate: IntArray, shape: tuple[int, ...]
+    plan: WeightPlan, of: IntArray, run: _Run, place_of: IntArray, shape: tuple[int, ...]
 ) -> IntArray:
     """(P, K) most bytes of buffers for weights while a kernel runs.
 
     First its own; then, while its last slice is computed, that slice's and the first of the operation after it.
     """
-    plan = priced.plan
-    held = plan.late_bytes.copy()
+    held = plan.late_bytes[of]
     if len(held):
-        held[:-1] += np.where(candidate[1:] == candidate[:-1], plan.early_bytes[1:], 0)
-    held = np.maximum(held, plan.buffer_bytes)
+        held[:-1] += np.where(run.first[1:], 0, plan.early_bytes[of][1:])
+    held = np.maximum(held, plan.buffer_bytes[of])
     largest = np.zeros(shape[0] * shape[1], np.int64)
     np.maximum.at(largest, place_of, held)
     return largest.reshape(shape)
