@@ -16,6 +16,8 @@ from hannah_hw.targets.hardware import MemoryLevel, Operand
 if TYPE_CHECKING:
     from hannah_hw.targets.accelerator import Accelerator
 
+#: A path in the file.
+Place = tuple[str | int, ...]
 OPERANDS: Final[tuple[Operand, ...]] = ("I", "W", "O")
 
 
@@ -60,7 +62,7 @@ def _check_memories(target: Accelerator, where: Where) -> None:
     dims = target.array.dims if target.array is not None else {}
     names = [memory.name for memory in target.memories]
     for position, memory in enumerate(target.memories):
-        place = ("memories", position)
+        place: Place = ("memories", position)
         if memory.name in names[:position]:
             raise TargetError(
                 f"a second memory is called {memory.name!r}; give every memory its own name",
@@ -68,6 +70,7 @@ def _check_memories(target: Accelerator, where: Where) -> None:
             )
         for number, name in enumerate(memory.served):
             _known(name, dims, "dimension of the array", where((*place, "served", number)))
+        _check_ports(memory, place, where)
         further = [
             other.name for other in target.memories[position + 1 :] if {*other.holds} & {*memory.holds}
         ]
@@ -88,6 +91,24 @@ def _check_memories(target: Accelerator, where: Where) -> None:
                 where=where(("on_chip",)),
                 allowed=[m.name for m in target.memories if {"I", "O"} <= {*m.holds} and m.size is not None],
             )
+
+
+def _check_ports(memory: MemoryLevel, place: Place, where: Where) -> None:
+    names = [port.name for port in memory.ports]
+    for number, port in enumerate(memory.ports):
+        if port.name in names[:number]:
+            raise TargetError(
+                f"a second port is called {port.name!r}; give every port its own name",
+                where=where((*place, "ports", number, "name")),
+            )
+        for operand in port.carries:
+            if operand not in memory.holds:
+                raise TargetError(
+                    f"the port carries {operand}, which {memory.name!r} does not hold; add it to 'holds', or remove "
+                    "it here",
+                    where=where((*place, "ports", number, "carries", operand)),
+                    allowed=memory.holds,
+                )
 
 
 def _check_unrollings(target: Accelerator, where: Where) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Final, Literal, cast
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from hannah_hw.errors import InputError, TargetError
 from hannah_hw.targets.fields import Bytes, Hertz, Size, SourcedNumber, Strict
@@ -139,21 +139,6 @@ class MemoryLevel(Strict):
         widths = [port.max_bits for port in info.data["ports"] if port.kind != other]
         widths = widths or [port.max_bits for port in info.data["ports"]]
         return memory_figure(given, cast("Quantity", info.field_name), info.data["size"], max(widths))
-
-    @model_validator(mode="after")
-    def _consistent(self) -> MemoryLevel:
-        names = [port.name for port in self.ports]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"two ports are called {twice!r}; give every port its own name")
-        for port in self.ports:
-            for operand in port.carries:
-                if operand not in self.holds:
-                    raise ValueError(
-                        f"the port {port.name!r} carries {operand}, which the memory does not hold; it holds "
-                        f"{', '.join(self.holds)}: add it to 'holds', or remove it from the port"
-                    )
-        return self
 
     def carried(self) -> dict[str, dict[Operand, tuple[Move, ...]]]:
         """Port -> operand -> its movements there.

@@ -119,7 +119,11 @@ def test_what_one_port_names_no_other_takes():
             "activations cannot stay in 'registers', which does not hold I; allowed: sram",
         ),
         ("name: dram", "name: sram", "a second memory is called 'sram'; give every memory its own name"),
-        ("name: out", "name: in", "two ports are called 'in'; give every port its own name"),
+        (
+            "name: out",
+            "name: in",
+            "chip.yaml:16:10 memories.0.ports.1.name: a second port is called 'in'; give every port its own name",
+        ),
         # Directions.
         (
             "kind: read_write, max_bits: 32",
@@ -141,7 +145,10 @@ def test_what_one_port_names_no_other_takes():
         (
             "I: [read, fill]",
             "I: [read, fill], W: [read]",
-            "the port 'all' carries W, which the memory does not hold; it holds I, O: add it to 'holds', or",
+            (
+                "chip.yaml:22:80 memories.1.ports.0.carries.W: the port carries W, which 'sram' does not hold; add it "
+                "to 'holds', or remove it here; allowed: I, O"
+            ),
         ),
         ("holds: [I, O]", "holds: [I, X]", "must be 'I', 'W' or 'O' (given: 'X')"),
         # Ways to the array.
