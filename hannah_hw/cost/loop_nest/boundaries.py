@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -16,15 +17,33 @@ class Boundary:
     Attributes:
         state: (B,) state of the loops below.
         period: (B,) iterations between two transfers.
-        window: (B,) iterations in which one may happen without double buffering.
         count: (B,) transfers over the layer.
     """
 
-    def __init__(self, state: IntArray, period: FloatArray, window: FloatArray, total: FloatArray) -> None:
+    def __init__(
+        self,
+        state: IntArray,
+        period: FloatArray,
+        total: FloatArray,
+        window: Callable[[], FloatArray] | None = None,
+    ) -> None:
+        """A boundary.
+
+        Args:
+            state: (B,) state of the loops below.
+            period: (B,) iterations between two transfers.
+            total: (B,) iterations of all loops.
+            window: How to find `window`, which few rows need; None: it is the period.
+        """
         self.state = state
         self.period = period
-        self.window = window
         self.count: FloatArray = total / period
+        self._window = window
+
+    @cached_property
+    def window(self) -> FloatArray:
+        """(B,) iterations in which a transfer may happen without double buffering."""
+        return self.period if self._window is None else self._window()
 
     @cached_property
     def once(self) -> BoolArray:
@@ -68,12 +87,11 @@ class Boundaries:
         for operand, start in enumerate(shape.starts):
             # An output leaves the multiplier every cycle; inputs and weights stay while only irrelevant loops run.
             period = walk.period[operand][0] if operand < 2 else np.ones(walk.rows)
-            self._lowest.append(Boundary(walk.state[0], period, period, walk.total))
-            inner: FloatArray | None = None
+            self._lowest.append(Boundary(walk.state[0], period, walk.total))
+            inner: Boundary | None = None
             for level in range(start, start + shape.depths[operand]):
-                boundary = self._boundary(operand, positions[level], inner)
-                self._above.append(boundary)
-                inner = boundary.period
+                inner = self._boundary(operand, positions[level], inner)
+                self._above.append(inner)
         self.partial = self._partial(False)
         self.partial_moved = self._partial(True) if walk.tables.uneven else self.partial
 
@@ -102,13 +120,15 @@ class Boundaries:
     def _shifted(self) -> dict[tuple[int, bool], IntArray]:
         return {}
 
-    def _boundary(self, operand: int, position: Position, inner: FloatArray | None) -> Boundary:
+    def _boundary(self, operand: int, position: Position, inner: Boundary | None) -> Boundary:
         walk = self.walk
-        window = walk.pick(walk.window[operand], position)
-        if inner is not None:
-            window = np.maximum(window, inner)
+
+        def window() -> FloatArray:
+            found = walk.pick(walk.window(operand), position)
+            return found if inner is None else np.maximum(found, inner.period)
+
         period = walk.pick(walk.period[operand], position)
-        return Boundary(walk.states_at(position), period, window, walk.total)
+        return Boundary(walk.states_at(position), period, walk.total, window)
 
     def _partial(self, moved: bool) -> list[BoolArray]:
         """Reduction loops beyond a boundary, temporal or spatial, make what crosses it partial sums."""

@@ -33,12 +33,12 @@ def loaded_ahead(boundaries: Boundaries) -> dict[int, BoolArray]:
             continue
         if all(tables.levels[level].top for level in levels) or tables.at_most_half[place, walk.span].all():
             continue
-        free = tables.capacity[place, walk.cases]
+        # Less than a bit is no room: dividing by one bit instead of none says so.
+        free = np.maximum(tables.capacity[place, walk.cases], 1.0)
+        shared[place] = np.zeros(walk.rows)
         for level in levels:
-            share[level] = np.divide(
-                _counted(boundaries, level), free, out=np.full(walk.rows, np.inf), where=free > 0
-            )
-        shared[place] = np.sum([share[level] for level in levels], axis=0)
+            share[level] = _counted(boundaries, level) / free
+            shared[place] += share[level]
     ahead: dict[int, BoolArray] = {level: np.zeros(walk.rows, np.bool_) for level in never}
     for operand in _CLAIMS:
         for level in range(shape.starts[operand], shape.starts[operand] + shape.depths[operand]):

@@ -46,7 +46,7 @@ def transfers(port: PortUse, boundaries: Boundaries, ahead: dict[int, BoolArray]
         boundary = boundaries.at(link.operand, link.boundary)
         below = link.level if link.outer else link.level - 1
         window = boundary.period
-        if link.boundary > 0 and below in ahead:
+        if link.boundary > 0 and below in ahead and not ahead[below].all():
             window = np.where(ahead[below], boundary.period, boundary.window)
         times: FloatArray | None = None
         if stream.returning:

@@ -71,25 +71,26 @@ class Walk:
         """
         return tuple(self._period(operand) for operand in range(3))
 
-    @cached_property
-    def window(self) -> tuple[FloatArray, ...]:
-        """Operand -> (L + 1, B) iterations below the irrelevant loops that end at a position.
+    def window(self, operand: int) -> FloatArray:
+        """(L + 1, B) iterations below the irrelevant loops that end at a position.
 
         A memory that is not loaded ahead may be written only while it is not read again, in the last iteration of
         these loops.
         """
-        return tuple(self._run_start(self._irrelevant(operand)) for operand in range(3))
-
-    @cached_property
-    def _sweeps(self) -> dict[int, FloatArray]:
-        return {}
+        return self._runs("window", operand, self._irrelevant(operand))
 
     def sweep(self, operand: int) -> FloatArray:
         """(L + 1, B) iterations below the relevant loops that end at a position."""
-        if operand not in self._sweeps:
-            relevant = (self._flags & (1 << (RELEVANT_BIT + operand))) != 0
-            self._sweeps[operand] = self._run_start(relevant)
-        return self._sweeps[operand]
+        return self._runs("sweep", operand, (self._flags & (1 << (RELEVANT_BIT + operand))) != 0)
+
+    def _runs(self, name: str, operand: int, belongs: BoolArray) -> FloatArray:
+        if (name, operand) not in self._known:
+            self._known[name, operand] = self._run_start(belongs)
+        return self._known[name, operand]
+
+    @cached_property
+    def _known(self) -> dict[tuple[str, int], FloatArray]:
+        return {}
 
     def pick(self, table: FloatArray, position: Position) -> FloatArray:
         """(B,) values of a (L + 1, B) table at a position of each row."""
@@ -113,15 +114,13 @@ class Walk:
 
     def _period(self, operand: int) -> FloatArray:
         irrelevant = self._irrelevant(operand)
-        period = np.empty_like(self.inside)
-        period[self.length] = self.total
+        period = self.inside.copy()
         for place in range(self.length - 1, -1, -1):
-            period[place] = np.where(irrelevant[place], period[place + 1], self.inside[place])
+            np.copyto(period[place], period[place + 1], where=irrelevant[place])
         return period
 
     def _run_start(self, belongs: BoolArray) -> FloatArray:
-        start = np.empty_like(self.inside)
-        start[0] = 1.0
+        start = self.inside.copy()
         for place in range(self.length):
-            start[place + 1] = np.where(belongs[place], start[place], self.inside[place + 1])
+            np.copyto(start[place + 1], start[place], where=belongs[place])
         return start

@@ -139,7 +139,7 @@ def test_union_of_windows_is_what_counting_cycles_gives(steps, repeats):
     windows = [int(np.ceil(share * period)) for (_, share), period in zip(steps, periods, strict=True)]
     uses = []
     for window, period in zip(windows, periods, strict=True):
-        boundary = Boundary(np.zeros(1, np.int64), np.array([float(period)]), np.zeros(1), np.array([total]))
+        boundary = Boundary(np.zeros(1, np.int64), np.array([float(period)]), np.array([total]))
         uses.append(Transfers(None, boundary, np.zeros(1), np.array([float(window)]), None))
     counted = sum(any(t % p < w for w, p in zip(windows, periods, strict=True)) for t in range(int(total)))
     assert union_of_windows(uses[::-1], np.array([total]), np.array([0]))[0] == counted
