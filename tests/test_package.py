@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 import subprocess
 import sys
 import zipfile
@@ -170,7 +171,7 @@ def test_doctor_knows_the_dependencies_of_pyproject() -> None:
     names = {requirement.split(">=")[0] for requirement in project["dependencies"]}
     assert names == set(CORE)
     extras = {
-        (requirement.split(">=")[0], extra)
+        (re.split("[>=]=|$", requirement)[0], extra)
         for extra, requirements in project["optional-dependencies"].items()
         for requirement in requirements
         if not requirement.startswith("hannah-hw")

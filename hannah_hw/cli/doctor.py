@@ -33,7 +33,12 @@ OPTIONAL: Final = {
     "unicorn": ("emulate", "firmware on an emulated core: measure, calibrate"),
     "capstone": ("emulate", "cycles of emulated instructions"),
     "pyelftools": ("emulate", "RAM and flash of firmware"),
+    "tflite": ("tflite", "TFLite files: export --to tflite"),
+    "flatbuffers": ("tflite", "TFLite files"),
+    "ethos-u-vela": ("vela", "measure and validate on Ethos-U"),
     "pymoo": ("peers", "comparing algorithms in benchmarks/"),
+    "zigzag-dse": ("peers", "comparing cost models in benchmarks/"),
+    "six": ("peers", "zigzag-dse"),
 }
 
 
