@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,25 +102,79 @@ def allocate_walk(walk: Walk, capacity: FloatArray) -> tuple[list[Position], Boo
                 fits &= enough[walk.cases - walk.span.start]
             continue
         forced = tables.hierarchy.memories[place].double_buffer is True
-        steady = all(tables.steady[level, walk.span].all() for level in levels)
-        if enough.all() and steady and not (forced and tables.mode == "zigzag"):
+        steady = tables.steady[list(levels), walk.span].all(axis=0)
+        # A memory that holds everything keeps all loops, unless more loops could mean more transfers.
+        easy = enough & steady if not (forced and tables.mode == "zigzag") else np.zeros_like(enough)
+        if easy.all():
             continue
-        free = capacity[place, walk.cases]
-        below = [_below(walk, positions, level) for level in levels]
-        sizes = [_sizes(walk, level, start, forced) for level, start in zip(levels, below, strict=True)]
-        if len(levels) == 1 and steady and not forced:
-            found = (sizes[0] <= free).sum(axis=0) - 1
-            fits &= found >= below[0]
-            positions[levels[0]] = np.maximum(found, 0)
-            continue
-        if forced and tables.mode == "zigzag":
-            _stop_at_overflow(sizes, below, free)
-        chosen, possible = _joint(walk, levels, sizes, below, free)
-        fits &= possible
-        for level, position in zip(levels, chosen, strict=True):
+        kept: list[IntArray] = []
+        alone = len(levels) == 1 and not forced
+        # To count what fits is faster on all rows than on a copy of some; the others are written over.
+        quick = np.full_like(easy, alone and (steady & ~easy).any())
+        for hard, joint in ((quick, False), (~easy & ~(steady & alone), True)):
+            if not hard.any():
+                continue
+            part = _Rows.of(walk, hard)
+            free = capacity[place, part.cases]
+            below = [part.of_all(_below(walk, positions, level)) for level in levels]
+            sizes = [_sizes(part, level, start, forced) for level, start in zip(levels, below, strict=True)]
+            if joint:
+                if forced and tables.mode == "zigzag":
+                    _stop_at_overflow(sizes, below, free)
+                chosen, possible = _joint(part, levels, sizes, below, free)
+            else:
+                held = (sizes[0] <= free).view(np.int8).sum(axis=0, dtype=np.int8) - 1
+                chosen, possible = [np.maximum(held, 0).astype(np.int64)], held >= below[0]
+            if hard.all():
+                kept, holds = chosen, possible
+                continue
+            if not kept:
+                kept = [np.full(walk.rows, walk.length, np.int64) for _ in levels]
+                holds = np.ones(walk.rows, np.bool_)
+            holds[part.places] = possible
+            for own, position in zip(kept, chosen, strict=True):
+                own[part.places] = position
+        fits &= holds
+        for level, own in zip(levels, kept, strict=True):
             if not tables.levels[level].top:
-                positions[level] = position
+                positions[level] = own
     return positions, fits
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of a walk for which a memory is too small to hold everything, R of them.
+
+    Attributes:
+        walk: All rows.
+        places: Where they are among all rows.
+        cases: (R,) case of each.
+        state: (L + 1, R) as in the walk.
+        inside: (L + 1, R) as in the walk.
+    """
+
+    walk: Walk
+    places: IntArray | slice
+    cases: IntArray
+    state: IntArray
+    inside: FloatArray
+
+    @classmethod
+    def of(cls, walk: Walk, hard: BoolArray) -> _Rows:
+        """Rows of some cases of the walk's span."""
+        if hard.all():
+            return cls(walk, slice(None), walk.cases, walk.state, walk.inside)
+        places = np.flatnonzero(hard[walk.cases - walk.span.start])
+        return cls(walk, places, walk.cases[places], walk.state[:, places], walk.inside[:, places])
+
+    def of_all(self, column: NDArray[Any]) -> NDArray[Any]:
+        """The part of a column of all rows."""
+        return column[self.places]
+
+    def pick(self, table: FloatArray, position: IntArray) -> FloatArray:
+        """(R,) values of a (L + 1, R) table at a position of each row."""
+        rows = len(position)
+        return table.reshape(-1).take(position * rows + np.arange(rows))
 
 
 def _below(walk: Walk, positions: list[Position], level: int) -> IntArray:
@@ -131,15 +185,16 @@ def _below(walk: Walk, positions: list[Position], level: int) -> IntArray:
     return np.full(walk.rows, walk.length, np.int64) if position is None else position
 
 
-def _sizes(walk: Walk, level: int, below: IntArray, forced: bool) -> FloatArray:
-    """(L + 1, B) bits that a level takes, by the loops that it keeps.
+def _sizes(part: _Rows, level: int, below: IntArray, forced: bool) -> FloatArray:
+    """(L + 1, R) bits that a level takes, by the loops that it keeps.
 
     An output that is still reduced beyond the memory below comes here as partial sums.
     """
-    tables = walk.tables
-    state = walk.state
+    walk, tables = part.walk, part.walk.tables
+    state = part.state
     if tables.levels[level].operand == 2:
-        partial = (walk.pick(walk.inside, below) < walk.reduced) | tables.reduced[level][walk.cases]
+        inside = part.pick(part.inside, below)
+        partial = (inside < part.of_all(walk.reduced)) | tables.reduced[level][part.cases]
         state = state + partial * len(tables.states.case)
     sizes: FloatArray = tables.held[level].take(state)
     if forced:
@@ -156,19 +211,20 @@ def _stop_at_overflow(sizes: list[FloatArray], below: list[IntArray], free: Floa
 
 
 def _joint(
-    walk: Walk, levels: tuple[int, ...], sizes: list[FloatArray], below: list[IntArray], free: FloatArray
+    part: _Rows, levels: tuple[int, ...], sizes: list[FloatArray], below: list[IntArray], free: FloatArray
 ) -> tuple[list[IntArray], BoolArray]:
     """Best combination of positions of the operands of one memory, and whether there is any."""
+    walk, rows = part.walk, len(part.cases)
     tops = [walk.tables.levels[level].top for level in levels]
-    repeats = walk.total / walk.inside
+    repeats = part.inside[walk.length] / part.inside
     moved, ranges = [], []
     for size, start, top in zip(sizes, below, tops, strict=True):
         moved.append(np.zeros_like(size) if top else size * repeats)
         ranges.append((walk.length,) if top else range(walk.length + 1))
         for place in ranges[-1]:
             np.copyto(size[place], np.inf, where=start > place)
-    least = np.full(walk.rows, np.inf)
-    best = [np.zeros(walk.rows, np.int64) for _ in levels]
+    least = np.full(rows, np.inf)
+    best = [np.zeros(rows, np.int64) for _ in levels]
     for places in itertools.product(*ranges):
         room = sum(size[place] for size, place in zip(sizes, places, strict=True))
         traffic = sum(bits[place] for bits, place in zip(moved, places, strict=True))

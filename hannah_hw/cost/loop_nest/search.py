@@ -51,7 +51,7 @@ _RANDOM: Final = 16
 _ROUNDS: Final = 8
 
 #: Orderings of a case that are tried with other allocations: the best with full memories.
-_REFILLED: Final = 128
+_REFILLED: Final = 64
 
 #: Rows of a batch: enough that the cost of a call does not count, few enough to stay in the cache.
 _ROWS: Final = 10_000
