@@ -78,22 +78,13 @@ class Prepared:
     alone: IntArray
 
     @classmethod
-    def of(cls, operations: Operations, npu: EthosU, encoding: Encoding) -> Prepared:
-        """Prepare operations for pricing."""
-        blocks = find_blocks(operations, npu)
+    def of(
+        cls, operations: Operations, npu: EthosU, encoding: Encoding, blocks: Blocks | None = None
+    ) -> Prepared:
+        """Prepare operations for pricing; their blocks are searched if they are not given."""
+        blocks = find_blocks(operations, npu) if blocks is None else blocks
         traffic = feature_map_traffic(operations, blocks, npu)
         return cls(operations, npu, encoding, blocks, traffic, unit_cycles(operations, blocks, npu).total)
-
-    def at(self, places: IntArray) -> Prepared:
-        """Some of the operations, by position."""
-        return Prepared(
-            self.operations.at(places),
-            self.npu,
-            self.encoding,
-            self.blocks.at(places),
-            self.traffic.at(places),
-            self.alone[places],
-        )
 
     def plan(self, slack: IntArray, first: BoolArray) -> WeightPlan:
         """How the operations get their weights; see `plan_weights`."""

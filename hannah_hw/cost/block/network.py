@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from hannah_hw.cost.accelerators.layers import PLACEMENT_COLUMNS, Layers
 from hannah_hw.cost.accelerators.residence import INPUT, OUTPUT, RESERVED, Placement, place, residence
+from hannah_hw.cost.block.book import book_of, keys_of
 from hannah_hw.cost.block.lowering import LOWERED, lower
 from hannah_hw.cost.block.memory import peak, stored
-from hannah_hw.cost.block.model import Prepared, Priced, price_operations, processor
-from hannah_hw.cost.block.operations import BoolArray, IntArray
+from hannah_hw.cost.block.model import Prepared, price_operations, processor
+from hannah_hw.cost.block.npu import EthosU
+from hannah_hw.cost.block.operations import BoolArray, IntArray, Operations
 from hannah_hw.cost.block.order import execution_order, reordered
-from hannah_hw.cost.block.weights import Encoding, WeightPlan
+from hannah_hw.cost.block.weights import Encoding
 from hannah_hw.targets import Accelerator
 from hannah_hw.targets.models.block import BlockModel
 from hannah_hw.workload.table import KERNEL_COLUMNS, KERNEL_KINDS, Workload
@@ -28,8 +30,8 @@ FloatArray = NDArray[np.float64]
 
 #: Rounds until the slack of operations that follow each other settles; a change of one reaches the next in a round.
 _ROUNDS: Final = 8
-#: More cycles than any operation takes.
-_MOST_SLACK: Final = 1 << 40
+#: Odd; what slack counts for in a key.
+_SLACK_FACTOR: Final = np.uint64(0xD1B54A32D192ED03)
 _WORD: Final = 2**64 - 1
 
 
@@ -86,13 +88,11 @@ def price_networks(
     )
     means = not isinstance(target.model, BlockModel) or target.model.global_average == "mean"
     distinct, which = _distinct(layers)
-    prepared = Prepared.of(lower(distinct, npu.spills, means), npu, encoding or assumed)
-    run = _Run.of(prepared.operations["layer"], len(distinct), which, where // shape[1])
+    operations = lower(distinct, npu.spills, means)
+    run = _Run.of(operations["layer"], len(distinct), which, where // shape[1])
     place_of, candidate = where[run.layer], run.candidate
-    priced, of = _settled(prepared, run)
-    repeats = priced.operations["repeats"]
-    cycles = np.bincount(place_of, (priced.total * repeats)[of], shape[0] * shape[1])
-    cycles = cycles.astype(np.float64).reshape(shape)
+    settled = _settled(operations, npu, encoding or assumed, run)
+    cycles = np.bincount(place_of, settled.cycles, shape[0] * shape[1]).astype(np.float64).reshape(shape)
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
     found = stored(workload)
@@ -100,8 +100,8 @@ def price_networks(
     return NetworkCosts(
         cycles[:, back],
         cycles.sum(axis=1),
-        peak(workload, found, counted, _weight_buffers(priced.plan, of, run, place_of, shape)),
-        np.bincount(candidate, (priced.plan.bytes * repeats)[of], shape[0]).astype(np.int64),
+        peak(workload, found, counted, _weight_buffers(settled, run, place_of, shape)),
+        np.bincount(candidate, settled.bytes, shape[0]).astype(np.int64),
     )
 
 
@@ -149,18 +149,58 @@ class _Run:
         return shifted
 
 
-def _settled(prepared: Prepared, run: _Run) -> tuple[Priced, IntArray]:
-    """Prices of distinct operations after distinct slacks, and (R,) which of them each operation has."""
-    slack = run.before(prepared.alone[run.operation])
+@dataclass(frozen=True)
+class _Settled:
+    """What R operations cost after those before them; all (R,).
+
+    Attributes:
+        cycles: Of all repetitions.
+        bytes: Of encoded weights, of all repetitions.
+        buffer_bytes: See `WeightPlan`.
+        early_bytes: The same.
+        late_bytes: The same.
+    """
+
+    cycles: IntArray
+    bytes: IntArray
+    buffer_bytes: IntArray
+    early_bytes: IntArray
+    late_bytes: IntArray
+
+
+def _settled(operations: Operations, npu: EthosU, encoding: Encoding, run: _Run) -> _Settled:
+    """Price distinct operations after distinct slacks, until no slack changes any more."""
+    book, keys = book_of(npu, encoding), keys_of(operations)
+
+    def prepared(places: IntArray) -> Prepared:
+        return book.prepared(operations.at(places), keys[places])
+
+    alone = book.alone.find(keys, lambda new: prepared(new).alone[:, None])[:, 0]
+    slack = run.before(alone[run.operation])
+    mine = keys[run.operation] + run.first.astype(np.uint64)
     for _ in range(_ROUNDS):
-        numbers = (run.operation * 2 + run.first) * _MOST_SLACK + np.minimum(slack, _MOST_SLACK - 1)
-        _, chosen, of = np.unique(numbers, return_index=True, return_inverse=True)
-        some = prepared.at(run.operation[chosen])
-        after = run.before(some.plan(slack[chosen], run.first[chosen]).last_slice[of])
-        if np.array_equal(after, slack):
+        of, given = run.operation, slack
+
+        def after(new: IntArray, of: IntArray = of, given: IntArray = given) -> IntArray:
+            priced = price_operations(prepared(of[new]), given[new], run.first[new])
+            plan, repeats = priced.plan, priced.operations["repeats"]
+            return np.stack(
+                [
+                    plan.last_slice,
+                    priced.total * repeats,
+                    plan.bytes * repeats,
+                    plan.buffer_bytes,
+                    plan.early_bytes,
+                    plan.late_bytes,
+                ],
+                axis=1,
+            )
+
+        rows = book.after.find(mine + slack.astype(np.uint64) * _SLACK_FACTOR, after)
+        slack = run.before(rows[:, 0])
+        if np.array_equal(given, slack):
             break
-        slack = after
-    return price_operations(some, slack[chosen], run.first[chosen]), of
+    return _Settled(rows[:, 1], rows[:, 2], rows[:, 3], rows[:, 4], rows[:, 5])
 
 
 def _distinct(layers: Layers) -> tuple[Layers, IntArray]:
@@ -173,17 +213,14 @@ def _distinct(layers: Layers) -> tuple[Layers, IntArray]:
     return layers.at(chosen), which
 
 
-def _weight_buffers(
-    plan: WeightPlan, of: IntArray, run: _Run, place_of: IntArray, shape: tuple[int, ...]
-) -> IntArray:
+def _weight_buffers(settled: _Settled, run: _Run, place_of: IntArray, shape: tuple[int, ...]) -> IntArray:
     """(P, K) most bytes of buffers for weights while a kernel runs.
 
     First its own; then, while its last slice is computed, that slice's and the first of the operation after it.
     """
-    held = plan.late_bytes[of]
-    if len(held):
-        held[:-1] += np.where(run.first[1:], 0, plan.early_bytes[of][1:])
-    held = np.maximum(held, plan.buffer_bytes[of])
+    held = settled.late_bytes.copy()
+    held[:-1] += np.where(run.first[1:], 0, settled.early_bytes[1:])
+    held = np.maximum(held, settled.buffer_bytes)
     largest = np.zeros(shape[0] * shape[1], np.int64)
     np.maximum.at(largest, place_of, held)
     return largest.reshape(shape)

@@ -34,11 +34,6 @@ class Traffic:
     refetches: IntArray
     ifm_bytes: IntArray
 
-    def at(self, places: IntArray) -> Traffic:
-        """That of some of the operations, by position."""
-        maps = {name: moved[places] for name, moved in self.maps.items()}
-        return Traffic(maps, self.refetches[places], self.ifm_bytes[places])
-
 
 def memories(npu: EthosU) -> dict[str, Memory]:
     """The memories of a processor by name."""
