@@ -50,16 +50,18 @@ def cycles_of(row: dict[str, str]) -> int:
     )
 
 
+def _sides(value: int | list[int], across: int) -> tuple[int, int]:
+    """Rows and columns; of one-dimensional data the file may give the rows alone."""
+    return (value, across) if isinstance(value, int) else (value[0], value[1])
+
+
 def _layer(given: dict[str, Any]) -> int:
-    pool = given["pool"]
-    rows, columns = (
-        size if window == 1 == step else (size + step - window) // step
-        for size, window, step in zip(given["input_dim"], pool, given["pool_stride"], strict=True)
-    )
+    size, pool, step = (_sides(given[name], 1) for name in ("input_dim", "pool", "pool_stride"))
+    rows, columns = ((size[i] + step[i] - pool[i]) // step[i] for i in range(2))
     if given["operator"].startswith("CONVTRANSPOSE"):
         # Zeros between the pixels: twice the size, then an ordinary convolution.
         rows, columns = 2 * rows, 2 * columns
-    kernel, padding = given["kernel_size"], given["padding"]
+    kernel, padding = _sides(given["kernel_size"], 1), _sides(given["padding"], 0)
     return int(
         Passes(
             rows=rows,
