@@ -14,6 +14,7 @@ import numpy as np
 
 from hannah_hw.cost.accelerators.energy import unknown_energies
 from hannah_hw.cost.accelerators.layers import PLACEMENT_COLUMNS, FloatArray, LayerCosts, Layers
+from hannah_hw.cost.accelerators.models import NETWORKS
 from hannah_hw.cost.accelerators.pricing import by_unit, placed
 from hannah_hw.cost.accelerators.residence import residence
 from hannah_hw.cost.accelerators.streams import outermost
@@ -27,6 +28,7 @@ from hannah_hw.workload.table import BIT_COLUMNS, KERNEL_COLUMNS, KERNEL_KINDS
 
 if TYPE_CHECKING:
     from hannah_hw.cost.accelerators.pricing import AcceleratorCosts
+    from hannah_hw.targets import Accelerator
 
 _PICO: Final = 1e-12
 #: Where values lie of which the target does not say more.
@@ -107,6 +109,9 @@ def _rows(costs: AcceleratorCosts, index: int) -> list[KernelRow]:
         if cycles is not None:
             priced, row = parts[k]
             extra = _detail(priced, row)
+            moved = cycles - float(priced.cycles[row])
+            if moved:
+                extra["cycle_parts"]["neighbours"] = moved
             if refused >= 0:
                 extra["detail"]["not on the accelerator"] = costs.rules[refused]
         rows.append(
@@ -203,6 +208,19 @@ def _notes(costs: AcceleratorCosts, index: int) -> list[str]:
             else f"no energy: the {costs.target.kind} model of {costs.target.label} has no figure for some kernels"
         )
     return [*notes, *area_mm2(costs.target)[1]]
+
+
+def _held(target: Accelerator, what: str) -> str:
+    """What the memory of a network is made of."""
+    if target.kind in NETWORKS:
+        return {
+            "ram": "peak of what the model places in the memory of activations",
+            "flash": "weights as stored",
+        }[what]
+    return {
+        "ram": "activations live at once, in all memories together",
+        "flash": "weights + 4 bytes a bias, wherever they are kept",
+    }[what]
 
 
 def _figures(costs: AcceleratorCosts, index: int) -> dict[str, Figure]:

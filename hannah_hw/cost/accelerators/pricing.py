@@ -5,7 +5,8 @@ First every distinct kernel is given to a unit (`units`); then each candidate's 
 the vector unit or on the processor beside (`beside`). What was priced before is in the `book`.
 
 Latency is the sum of the cycles of all kernels over the clock; energy that of the kernels and static power x latency.
-A candidate with a layer that the array has no mapping for beside what stays on chip keeps nothing there.
+A candidate with a layer that the array has no mapping for beside what stays on chip keeps nothing there. Where a layer
+depends on those around it, the cost model prices the networks as a whole.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from hannah_hw.cost.accelerators.beside import price_processor, price_vector
 from hannah_hw.cost.accelerators.book import SHELF, Book
 from hannah_hw.cost.accelerators.layers import LayerCosts, Layers
 from hannah_hw.cost.accelerators.limits import exceeded
-from hannah_hw.cost.accelerators.models import MODELS, LayerModel
+from hannah_hw.cost.accelerators.models import MODELS, NETWORKS, LayerModel
 from hannah_hw.cost.accelerators.residence import (
     CODES,
     INPUT,
@@ -61,7 +62,7 @@ class AcceleratorCosts(Costs):
         placements: (P, K) where the values of each kernel lie; see `hannah_hw.cost.accelerators.residence`.
         on_chip: (P, B) whether a buffer stays on chip.
         weights_on_chip: (P,) whether the weights do.
-        weight_bytes: (P,) weights and biases.
+        weight_bytes: (P,) weights and biases as they are stored.
         failed_limits: (P,) index into ``rules`` of the first limit that the whole network fails, or -1.
     """
 
@@ -104,21 +105,26 @@ def price_accelerator(workload: Workload, target: Target) -> AcceleratorCosts:
     found = _Found(workload, target, book)
     cycles, energy = found.table("cycles"), found.table("energy")
     failed = found.failed()
-    ram = liveness_bound(workload.buffers)
+    ram, stored = liveness_bound(workload.buffers), found.weights.sum(axis=0)
+    network = NETWORKS.get(target.kind)
+    if network is not None:
+        whole = network(workload, target)
+        own = (found.units == ARRAY) & (failed < 0)
+        cycles = np.where(own, whole.kernel_cycles.T, cycles)
+        ram, stored = whole.ram_bytes, whole.flash_bytes
     limits = exceeded(workload, target, found.units, ram, book)
     supported: BoolArray = np.all(failed < 0, axis=0) & (limits < 0)
     if workload.exists is not None:
         supported &= workload.exists
     total = np.where(supported, cycles.sum(axis=0), np.nan)
     latency = total / target.clock_hz
-    weights = found.weights.sum(axis=0).astype(np.float64)
     return AcceleratorCosts(
         target=target,
         workload=workload,
         latency_s=latency,
         energy_j=np.where(supported, energy.sum(axis=0) + _static(target) * latency, np.nan),
         ram_bytes=np.where(supported, ram, np.nan),
-        flash_bytes=np.where(supported, weights, np.nan),
+        flash_bytes=np.where(supported, stored, np.nan),
         area_mm2=area_mm2(target)[0],
         cycles=total,
         supported=supported,
@@ -132,7 +138,7 @@ def price_accelerator(workload: Workload, target: Target) -> AcceleratorCosts:
         failed_rules=failed.T,
         failed_limits=limits,
         rules=tuple(book.rules),
-        weight_bytes=weights,
+        weight_bytes=stored.astype(np.float64),
     )
 
 
