@@ -25,11 +25,12 @@ UNITS: Final[dict[str, dict[str, float]]] = {
     "hertz": {f"{p}Hz": f for p, f in _SI.items() if f >= 1.0},
     "joules": {f"{p}J": f for p, f in _SI.items() if f <= 1.0},
     "watts": {f"{p}W": f for p, f in _SI.items() if f <= 1.0},
+    "square_millimetres": {"mm2": 1.0, "mm²": 1.0, "um2": 1e-6, "µm²": 1e-6},
     "count": {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9},
     "ratio": {"": 1.0, "%": 0.01},
 }
 
-_PATTERN: Final = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([A-Za-zµ%]*)\s*")
+_PATTERN: Final = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([A-Za-zµ%]*[2²]?)\s*")
 
 
 def parse_quantity(text: str | float, dimension: str, *, where: str = "") -> float:

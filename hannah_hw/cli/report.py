@@ -51,11 +51,17 @@ def describe(data: ReportData) -> dict[str, Any]:
                 "id": data.candidates[i].id,
                 "metrics": data.candidates[i].values,
                 "artifact": data.candidates[i].artifact,
+                **({"hardware": _hardware(data, i)} if data.hardware else {}),
                 **_measured(data, data.candidates[i].id),
             }
             for i in data.front
         ],
     }
+
+
+def _hardware(data: ReportData, index: int) -> dict[str, Any]:
+    """Param of the target -> value of a candidate, in base units."""
+    return {h.name: data.candidates[index].assignment.get(h.id) for h in data.hardware}
 
 
 def _measured(data: ReportData, identifier: str) -> dict[str, Any]:

@@ -110,10 +110,11 @@ def _summary(data: ReportData, page: Path) -> None:
             "knee" if i == data.knee else "",
             data.candidates[i].id,
             *(axis.format(data.candidates[i].values.get(axis.key)) for axis in axes),
+            *(hardware.text(data.candidates[i]) for hardware in data.hardware),
         )
         for i in data.front
     ]
-    headers = ("", "candidate", *(axis.label for axis in axes))
+    headers = ("", "candidate", *(axis.label for axis in axes), *(h.name for h in data.hardware))
     table(headers, rows, right=range(2, len(headers)))
     write("")
     if data.measured:

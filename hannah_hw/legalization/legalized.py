@@ -45,6 +45,7 @@ class Legalized:
         """Everything but the space, JSON-able."""
         return {
             "target": self.target,
+            "summary": str(self),
             "assignments": {"before": self.before, "after": self.after},
             "removed": [
                 {

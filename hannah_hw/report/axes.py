@@ -9,10 +9,18 @@ from typing import Final
 from hannah_hw.quantities import format_bytes, format_si
 
 #: Suffix of a metric's key -> unit of its values.
-_SUFFIXES: Final = {"_s": "s", "_j": "J", "_bytes": "B", "_hz": "Hz", "_w": "W"}
+_SUFFIXES: Final = {"_s": "s", "_j": "J", "_bytes": "B", "_hz": "Hz", "_w": "W", "_mm2": "mm²"}
 
 #: Unit -> dimension, as `hannah_hw.quantities` names it.
-_DIMENSIONS: Final = {"B": "bytes", "s": "seconds", "J": "joules", "W": "watts", "Hz": "hertz", "%": "ratio"}
+_DIMENSIONS: Final = {
+    "B": "bytes",
+    "s": "seconds",
+    "J": "joules",
+    "W": "watts",
+    "Hz": "hertz",
+    "%": "ratio",
+    "mm²": "square_millimetres",
+}
 
 #: Labels of the metrics that every search has.
 _LABELS: Final = {
@@ -23,6 +31,7 @@ _LABELS: Final = {
     "energy_j": "Energy",
     "ram_bytes": "RAM",
     "flash_bytes": "Flash",
+    "area_mm2": "Area",
     "macs": "MACs",
     "parameters": "Parameters",
     "cycles": "Cycles",
@@ -36,7 +45,7 @@ class Axis:
     Attributes:
         key: Its key in a candidate's values, with the unit as in ``latency_s``.
         label: What a person calls it.
-        unit: ``s``, ``J``, ``B``, ``Hz``, ``W``, ``%`` (of values that are fractions) or empty for a count.
+        unit: ``s``, ``J``, ``B``, ``Hz``, ``W``, ``mm²``, ``%`` (of values that are fractions) or empty for a count.
     """
 
     key: str
@@ -54,6 +63,8 @@ class Axis:
             return "-"
         if self.unit == "B":
             return format_bytes(value)
+        if self.unit == "mm²":
+            return f"{value:.3g} mm²"
         if self.unit == "%":
             return f"{100 * value:.2f} %"
         if self.unit:

@@ -19,6 +19,7 @@ from hannah_hw.report.axes import Axis, axis, metric_key
 from hannah_hw.report.fronts import History, front_indices, history, knee_index
 from hannah_hw.report.measurements import Measured, read_measurements
 from hannah_hw.report.records import Json, finite_numbers, read_records
+from hannah_hw.targets.amounts import Amount
 
 #: Files of a run directory.
 CONFIG: Final = "config.yaml"
@@ -85,6 +86,26 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class HardwareAxis:
+    """A param of the target that was searched together with the network.
+
+    Attributes:
+        id: Its id in assignments, ``target.wmem``.
+        name: Its name in the target's file, ``wmem``.
+        dimension: Of its values, a key of `hannah_hw.quantities.UNITS`, or ``word``.
+    """
+
+    id: str
+    name: str
+    dimension: str
+
+    def text(self, candidate: Candidate) -> str:
+        """The value of a candidate as a person reads it; a dash where it has none."""
+        value = candidate.assignment.get(self.id)
+        return str(Amount(value, self.dimension)) if isinstance(value, int | float | str) else "-"
+
+
+@dataclass(frozen=True)
 class FailureGroup:
     """Failures of one kind, with the first few messages by candidate id."""
 
@@ -111,6 +132,7 @@ class ReportData:
         failures: Failed candidates grouped by kind, most frequent first.
         warnings: What could not be read.
         measured: Candidate id -> what was measured after the search.
+        hardware: Params of the target that were searched too.
     """
 
     folder: Path
@@ -126,6 +148,7 @@ class ReportData:
     failures: tuple[FailureGroup, ...]
     warnings: tuple[str, ...] = field(default=())
     measured: Mapping[str, Measured] = field(default_factory=dict)
+    hardware: tuple[HardwareAxis, ...] = ()
 
     def name(self, part: str) -> str:
         """The name of the run's ``space``, ``target`` or ``data``, without a path and without options."""
@@ -195,6 +218,10 @@ def read_run(folder: str | Path) -> ReportData:
         failures=_failures(candidates),
         warnings=(*warnings, *unread),
         measured=measured,
+        hardware=tuple(
+            HardwareAxis(key, key.removeprefix("target."), str(_mapping(value).get("dimension")))
+            for key, value in _mapping(resolved.get("hardware")).items()
+        ),
     )
 
 

@@ -18,12 +18,16 @@ from urllib.parse import quote
 from hannah_hw.errors import RunError
 from hannah_hw.files import write_atomically
 from hannah_hw.report.axes import axis
-from hannah_hw.report.data import Candidate, ReportData
+from hannah_hw.report.data import Candidate, HardwareAxis, ReportData
 from hannah_hw.report.measurements import measured_section
 from hannah_hw.report.payload import embed, payload
+from hannah_hw.targets.amounts import Amount
 
 #: Name of the page inside a run directory.
 PAGE = "report.html"
+
+#: Most values of a searched param that are listed one by one.
+_LISTED = 8
 
 
 def write_page(run: ReportData, path: Path | None = None) -> Path:
@@ -108,8 +112,8 @@ def _front_table(run: ReportData, links: Mapping[str, str]) -> str:
     if not run.front:
         return "<p>No candidate keeps every constraint, so there is no front yet.</p>"
     head = "".join(
-        f'<th scope="col" aria-sort="none"><button type="button">{_escape(a.label)}</button></th>'
-        for a in run.axes
+        f'<th scope="col" aria-sort="none"><button type="button">{_escape(label)}</button></th>'
+        for label in (*(a.label for a in run.axes), *(h.name for h in run.hardware))
     )
     rows = "".join(
         _front_row(run, run.candidates[i], knee=i == run.knee, link=links.get(run.candidates[i].id))
@@ -127,6 +131,11 @@ def _front_row(run: ReportData, candidate: Candidate, *, knee: bool, link: str |
         f'<td class="number" data-value="{candidate.values.get(a.key, "")}">'
         f"{_escape(a.format(candidate.values.get(a.key)))}</td>"
         for a in run.axes
+    )
+    cells += "".join(
+        f'<td class="number" data-value="{_escape(candidate.assignment.get(h.id, ""))}">'
+        f"{_escape(h.text(candidate))}</td>"
+        for h in run.hardware
     )
     badge = ' <span class="badge">knee</span>' if knee else ""
     model = f'<a href="{_escape(link)}">ONNX</a>' if link is not None else "-"
@@ -161,13 +170,21 @@ def _run_facts(run: ReportData) -> list[tuple[str, str]]:
     facts += [("objectives", ", ".join(f"{o.direction} {o.name}" for o in run.objectives))]
     facts += [("constraints", ", ".join(f"{b.name} {b.text}" for b in run.budgets) or "none")]
     facts += _flat(search) if isinstance(search, Mapping) else []
+    legalized = run.resolved.get("legalized")
+    if isinstance(legalized, Mapping) and legalized.get("summary"):
+        facts.append(("narrowed to the target", str(legalized["summary"])))
+    own = ("target", "data", "legalized", "hardware")
+    facts += _flat({key: value for key, value in run.resolved.items() if key not in own})
     facts += [
-        (key, value)
-        for key, value in _flat(
-            {key: value for key, value in run.resolved.items() if key not in ("target", "data")}
-        )
+        (f"searched {h.name}", _levels(run.resolved["hardware"][h.id].get("values"), h)) for h in run.hardware
     ]
     return [*facts, ("folder", str(run.folder))]
+
+
+def _levels(values: Any, hardware: HardwareAxis) -> str:
+    """The values of a searched param; of many, the first and the last."""
+    texts = [str(Amount(value, hardware.dimension)) for value in values or ()]
+    return ", ".join(texts if len(texts) <= _LISTED else [*texts[:3], "...", texts[-1]])
 
 
 def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:

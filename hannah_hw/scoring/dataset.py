@@ -106,7 +106,9 @@ def stratified_split(
     return (merged[-1], *merged[:-1])
 
 
-def build_dataset(name: str, arrays: Mapping[str, Any], *, seed: int, where: str = "") -> Dataset:
+def build_dataset(
+    name: str, arrays: Mapping[str, Any], *, seed: int, where: str = "", series: bool = False
+) -> Dataset:
     """Check, split and normalise the arrays of a source.
 
     Args:
@@ -117,6 +119,7 @@ def build_dataset(name: str, arrays: Mapping[str, Any], *, seed: int, where: str
             of three axes the last two are rows and columns when they are equal, channels and time otherwise.
         seed: Seed of the split.
         where: File or function, for messages.
+        series: Of three axes the last two are channels and time, equal or not.
 
     Raises:
         DataError: An array is missing or unusable, and why.
@@ -141,7 +144,10 @@ def build_dataset(name: str, arrays: Mapping[str, Any], *, seed: int, where: str
         )
     digest = _digest({f"{axis}_{part}": given[f"{axis}_{part}"] for part in parts for axis in "xy"})
     scale = 1.0 / 255.0 if given["x_train"].dtype == np.uint8 else 1.0
-    x = {part: _samples(given[f"x_{part}"], scale, f"{where} x_{part}".strip()) for part in parts}
+    x = {
+        part: _samples(given[f"x_{part}"], scale, f"{where} x_{part}".strip(), series=series)
+        for part in parts
+    }
     y = {part: _labels(given[f"y_{part}"], len(x[part]), f"{where} y_{part}".strip()) for part in parts}
     _check_classes(x, y, where)
     try:
@@ -193,10 +199,10 @@ def _array(value: object, where: str) -> NDArray[Any]:
         raise DataError(f"not an array: {error}", where=where) from error
 
 
-def _samples(values: NDArray[Any], scale: float, where: str) -> Floats:
+def _samples(values: NDArray[Any], scale: float, where: str, *, series: bool) -> Floats:
     if values.dtype.kind not in "uif":
         raise DataError(f"samples must be numbers, not {values.dtype}", where=where)
-    if values.ndim == 3 and values.shape[1] == values.shape[2]:
+    if values.ndim == 3 and values.shape[1] == values.shape[2] and not series:
         values = values[:, None]
     if values.ndim not in (3, 4) or 0 in values.shape:
         raise DataError(

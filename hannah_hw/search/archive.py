@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -36,6 +36,7 @@ class Progress:
         front_size: Candidates on the front.
         elapsed_s: Seconds since this process started the run.
         left_s: Estimated seconds to the end; None while nothing was evaluated by this process.
+        hardware: Of a search for hardware too: param of the target -> its values on the front, as a person reads them.
     """
 
     generation: int
@@ -49,6 +50,7 @@ class Progress:
     front_size: int
     elapsed_s: float
     left_s: float | None
+    hardware: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Observer(Protocol):
@@ -90,6 +92,7 @@ class Archive:
         records: All records.
         front: Non-dominated records with status ``ok``, oldest first.
         reference: (M,) reference point in minimised objectives; None until `fix_reference` found a result.
+        hardware: Assignment -> param of the target -> its value as a person reads it; None where none are searched.
     """
 
     goals: Goals
@@ -100,6 +103,7 @@ class Archive:
     generation: int = 0
     estimated: int = 0
     feasible: int = 0
+    hardware: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None
 
     def __post_init__(self) -> None:
         self._points: FloatArray = np.zeros((0, len(self.goals.objectives)))
@@ -168,7 +172,18 @@ class Archive:
             front_size=len(self.front),
             elapsed_s=elapsed,
             left_s=elapsed / fresh * (self.budget - self._charged) if fresh else None,
+            hardware=self._hardware(),
         )
+
+    def _hardware(self) -> dict[str, tuple[str, ...]]:
+        """Param -> its values on the front, the most frequent first."""
+        found: dict[str, Counter[str]] = {}
+        if self.hardware is None:
+            return {}
+        for record in self.front:
+            for name, text in self.hardware(record["assignment"]).items():
+                found.setdefault(name, Counter())[text] += 1
+        return {name: tuple(text for text, _ in counts.most_common()) for name, counts in found.items()}
 
 
 def charged(record: Mapping[str, Any]) -> bool:

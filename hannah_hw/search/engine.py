@@ -96,7 +96,7 @@ class Engine:
             raise ValueError("a goal is about a trained metric, but there is no executor")
         self.problem = problem
         self.goals = goals
-        self.archive = Archive(goals, evaluations)
+        self.archive = Archive(goals, evaluations, hardware=getattr(problem, "hardware", None))
         self.algorithm: Algorithm = find_algorithm(algorithm)(
             problem.encoding, len(goals.objectives), population=population, seed=seed, screen=self._screen
         )

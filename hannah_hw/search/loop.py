@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from types import MappingProxyType
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from hannah_hw.search.archive import (
     check_log,
 )
 from hannah_hw.search.config import SearchConfig, dump_config, load_config
+from hannah_hw.search.cosearch import CoSearchProblem, OncePerNetwork, check_figures, make_problem
 from hannah_hw.search.engine import Engine
 from hannah_hw.search.measuring import measure_front
 from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
@@ -154,6 +156,8 @@ def run_search(
         if setup.evaluator is not None:
             executor = WorkerPool(setup.evaluator, config.search.workers, config.search.timeout)
             stack.callback(executor.close)
+            if isinstance(setup.problem, CoSearchProblem):
+                executor = OncePerNetwork(executor, setup.problem.axes.ids, directory.records)
         engine = Engine(
             setup.problem,
             goals,
@@ -214,6 +218,7 @@ class Search:
         evaluator: What gives the metrics that need training; None if no goal needs one.
         workers: Processes; 0: evaluate in this process.
         timeout: Seconds that one evaluation may take in a worker.
+        params: Param of the target -> its value, of those that are not searched; all others are. ``default``: none is.
         legalize: Whether the space is narrowed to what the target can run; see `hannah_hw.legalize`.
         observers: Called as the search goes on.
 
@@ -246,18 +251,21 @@ class Search:
         evaluator: Evaluator | None = None,
         workers: int = 0,
         timeout: float = 600.0,
+        params: Mapping[str, Any] | Literal["default"] = MappingProxyType({}),
         legalize: bool = True,
         observers: Sequence[Observer] = (),
     ) -> None:
         if target is None and not hasattr(space, "estimate"):
             raise ConfigError("a space has no prices of its own; give a target, for example 'stm32l4r5zi'")
-        self.problem: Problem = space if target is None else _problem(space, target, legalize)
+        self.problem: Problem = space if target is None else _problem(space, target, params, legal=legalize)
         goals = make_goals(objectives, constraints or {})
         self.goals = (
             goals.within(self.problem.capacities)
             if isinstance(self.problem, pipeline.SpaceProblem)
             else goals
         )
+        if isinstance(self.problem, pipeline.SpaceProblem):
+            check_figures(self.goals, self.problem.target)
         if self.goals.trained and evaluator is None:
             raise ConfigError("a goal about the error needs an evaluator")
         self.algorithm = algorithm
@@ -307,18 +315,16 @@ class Search:
         return np.array(rows, float).reshape(len(rows), len(self.goals.objectives))
 
 
-def _problem(space: Any, target: Any, legal: bool) -> Problem:
+def _problem(
+    space: Any, target: Any, params: Mapping[str, Any] | Literal["default"], *, legal: bool
+) -> Problem:
     if isinstance(space, str | Path):
         space = pipeline.load_space(str(space))
     if isinstance(target, str | Path):
         from hannah_hw.targets import load_target
 
         target = load_target(target)
-    if legal:
-        from hannah_hw.legalization import legalize
-
-        space = legalize(space, target).space
-    return pipeline.SpaceProblem(space, target)
+    return make_problem(space, target, params, legal=legal)[0]
 
 
 def make_goals(objectives: Mapping[str, str] | Iterable[str], constraints: Mapping[str, str]) -> Goals:

@@ -38,6 +38,8 @@ class Metric:
             return "no figure"
         if self.dimension == "bytes":
             return format_bytes(value)
+        if self.dimension == "square_millimetres":
+            return f"{value:.3g} mm²"
         return f"{100 * value:.3g} %" if self.dimension == "ratio" else format_si(value, self.unit).strip()
 
 
@@ -50,6 +52,7 @@ METRICS: Final[Mapping[str, Metric]] = {
         Metric("energy", "energy_j", "joules", "J", True),
         Metric("ram", "ram_bytes", "bytes", "B", True),
         Metric("flash", "flash_bytes", "bytes", "B", True),
+        Metric("area", "area_mm2", "square_millimetres", "mm2", True),
         Metric("macs", "macs", "count", "", True),
         Metric("parameters", "parameters", "count", "", True),
     )
@@ -111,6 +114,7 @@ _EXAMPLES: Final = {
     "joules": "1 mJ",
     "count": "2 M",
     "ratio": "5 %",
+    "square_millimetres": "2 mm2",
 }
 
 

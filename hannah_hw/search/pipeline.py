@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from hannah_hw.errors import EvaluationError, MissingExtraError, SpaceError
-from hannah_hw.search.protocols import BoolArray, Encoding, FloatArray
+from hannah_hw.errors import ConfigError, EvaluationError, MissingExtraError, SpaceError, TargetError
+from hannah_hw.search.protocols import BoolArray, Encoding, Estimates, FloatArray
 
 if TYPE_CHECKING:
     from hannah_hw.cost import Costs
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from hannah_hw.spaces import SearchSpace
     from hannah_hw.targets import Target
 
-#: Metrics that a target's prices hold, and those of the network alone.
+#: Metrics that a target's prices hold, that of the chip, and those of the network alone.
 _PRICES: Final = ("latency_s", "energy_j", "ram_bytes", "flash_bytes")
+_AREA: Final = "area_mm2"
 _COUNTS: Final = ("macs", "parameters")
+#: All that estimates may hold.
+METRIC_KEYS: Final = (*_PRICES, _AREA, *_COUNTS)
 
 
 class _Columns(Mapping[str, FloatArray]):
@@ -43,6 +46,8 @@ class _Columns(Mapping[str, FloatArray]):
     def __getitem__(self, key: str) -> FloatArray:
         if key in _PRICES:
             return np.asarray(getattr(self._costs, key), float)
+        if key == _AREA:
+            return np.full(len(self._rows), self._costs.area_mm2)
         if key not in _COUNTS:
             raise KeyError(key)
         if not self._counts:
@@ -53,10 +58,12 @@ class _Columns(Mapping[str, FloatArray]):
         return self._counts[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter((*_PRICES, *_COUNTS))
+        # Where the target has no area, records say nothing of it.
+        known = np.isfinite(self._costs.area_mm2)
+        return iter(METRIC_KEYS if known else (*_PRICES, *_COUNTS))
 
     def __len__(self) -> int:
-        return len(_PRICES) + len(_COUNTS)
+        return len(list(iter(self)))
 
 
 class TargetEstimates:
@@ -66,6 +73,7 @@ class TargetEstimates:
         self._costs = costs
         self.columns: Mapping[str, FloatArray] = _Columns(costs, space, rows)
         self.supported: BoolArray = np.asarray(costs.supported, bool)
+        self.capacities: Mapping[str, int | None] = costs.target.capacities
 
     def report(self, index: int, /) -> dict[str, Any]:
         """The cost report of one candidate."""
@@ -113,11 +121,14 @@ class SpaceProblem:
         candidates = [Candidate(self.space, row) for row in rows]
         return [(c.id, c.assignment.to_dict()) for c in candidates]
 
-    def estimate(self, rows: FloatArray, /) -> TargetEstimates:
+    def estimate(self, rows: FloatArray, /) -> Estimates:
         """Price a batch at once."""
+        return self._priced(rows, self.target)
+
+    def _priced(self, rows: FloatArray, target: Target) -> TargetEstimates:
         from hannah_hw.estimation import estimate_population
 
-        return TargetEstimates(estimate_population(self.space, rows, self.target), self.space, rows)
+        return TargetEstimates(estimate_population(self.space, rows, target), self.space, rows)
 
 
 @dataclass
@@ -132,6 +143,7 @@ class ScoringEvaluator:
         seed: Seed of the run: of the split of the data, and with a candidate's id of its training.
         training: Options of `hannah_hw.scoring.Training`.
         artifacts: Folder of the trained models.
+        hardware: Ids of parameters that are no part of a network; its model is named by the network alone.
     """
 
     space: str
@@ -141,6 +153,7 @@ class ScoringEvaluator:
     seed: int
     training: Mapping[str, Any]
     artifacts: Path
+    hardware: tuple[str, ...] = ()
     _loaded: tuple[SearchSpace, Dataset, Training] | None = field(default=None, repr=False)
 
     def start(self) -> None:
@@ -165,11 +178,12 @@ class ScoringEvaluator:
         if self._loaded is None:
             raise RuntimeError("start() was not called")
         space, data, training = self._loaded
-        score = score_candidate(space, assignment, data, training, self.seed, self.artifacts)
+        network = {name: value for name, value in assignment.items() if name not in self.hardware}
+        score = score_candidate(space, network, data, training, self.seed, self.artifacts)
         metrics: dict[str, Any] = dict(score.metrics())
         if metrics.get("error") is None:
             raise EvaluationError(f"{identifier} has no accuracy", kind="diverged")
-        metrics["artifact"] = f"{self.artifacts.name}/{identifier}.onnx"
+        metrics["artifact"] = f"{self.artifacts.name}/{score.artifact.name}"
         return metrics
 
 
@@ -225,7 +239,7 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
         InputError: The space, the target or the data cannot be used.
         MissingExtraError: A package that training needs is not installed.
     """
-    from hannah_hw.legalization import legalize
+    from hannah_hw.search.cosearch import CoSearchProblem, check_figures, make_problem
     from hannah_hw.targets import describe_target, load_target
 
     options = config.space.options
@@ -250,10 +264,19 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
         _check_fit(space, data)
     target = load_target(config.target)
     facts["target"] = {key: value for key, value in describe_target(target).items() if key != "operators"}
-    legalized = legalize(space, target) if config.legalize else None
+    try:
+        problem, legalized = make_problem(space, target, config.params, legal=config.legalize)
+    except TargetError as failure:
+        raise ConfigError(str(failure), where="params") from failure
+    check_figures(config.goals, problem.target)
     if legalized is not None:
-        space = legalized.space
         facts["legalized"] = legalized.to_dict()
+    if isinstance(problem, CoSearchProblem):
+        facts["hardware"] = {
+            p.id: {"dimension": p.dimension, "values": list(p.levels)} for p in problem.axes.parameters
+        }
+        if evaluator is not None:
+            evaluator = replace(evaluator, hardware=problem.axes.ids)
     emulator = None
     if config.measure.emulate is not None:
         from hannah_hw.search.measuring import EmulatingEvaluator, means
@@ -262,7 +285,7 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
         emulator = EmulatingEvaluator(
             config.space.name, options, offered, config.target, config.measure.compiler, artifacts
         )
-    return Setup(SpaceProblem(space, target), evaluator, facts, emulator, legalized)
+    return Setup(problem, evaluator, facts, emulator, legalized)
 
 
 def _check_fit(space: SearchSpace, data: Dataset) -> None:

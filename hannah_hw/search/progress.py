@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two plain lines, at least.
 LINE_INTERVAL: Final = 5.0
+#: Values of a param of the target that are shown, the most frequent on the front.
+_SHOWN: Final = 4
 
 
 def display(console: Console | None = None) -> Observer:
@@ -43,6 +45,10 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
         ("generation", str(progress.generation)),
         ("elapsed", clock(progress.elapsed_s)),
         ("left", "-" if progress.left_s is None else clock(progress.left_s)),
+        *(
+            (f"front {name}", "/".join(values[:_SHOWN]) + ("/..." if len(values) > _SHOWN else ""))
+            for name, values in progress.hardware.items()
+        ),
     ]
 
 
