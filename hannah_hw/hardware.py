@@ -16,7 +16,8 @@ from hannah_hw.errors import TargetError
 from hannah_hw.parameters import Parameter
 from hannah_hw.targets import Accelerator, Target
 from hannah_hw.targets.amounts import Amount
-from hannah_hw.targets.params import Param, params_read, resolved_value
+from hannah_hw.targets.params import Param
+from hannah_hw.targets.resolution import params_read, resolved_value
 
 #: What the ids of a target's parameters begin with.
 PREFIX: Final = "target."

@@ -62,6 +62,8 @@ def test_the_wheel_carries_catalogues_and_assets(wheel: Path) -> None:
         assert (package / "report" / "assets" / name).read_bytes() == (
             ROOT / "hannah_hw" / "report" / "assets" / name
         ).read_bytes()
+    skeletons = Path("targets") / "skeletons" / "loop_nest.yaml"
+    assert (package / skeletons).read_bytes() == (ROOT / "hannah_hw" / skeletons).read_bytes()
     assert (package / "py.typed").is_file()
     assert not (wheel / "tests").exists()
 

@@ -26,7 +26,8 @@ from hannah_hw.targets.hardware import (
 from hannah_hw.targets.models.block import BlockModel
 from hannah_hw.targets.models.closed_form import ClosedFormModel
 from hannah_hw.targets.models.loop_nest import LoopNestModel
-from hannah_hw.targets.params import Param, ParamName, Params, Value, assigned, params_of, resolved
+from hannah_hw.targets.params import Param, ParamName, Params, Value, assigned, params_of
+from hannah_hw.targets.resolution import resolved
 from hannah_hw.targets.rules import OperatorRule, Rules
 from hannah_hw.targets.schema import Target
 
