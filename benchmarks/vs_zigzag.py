@@ -103,6 +103,21 @@ def compare(rows: list[Row], result: Evaluation, own: Evaluation) -> dict[str, A
     }
 
 
+def replayable(rows: list[Row], hierarchy: Hierarchy, mode: str) -> tuple[list[Row], list[Row]]:
+    """Rows whose mappings the model can express, and the others with the reason."""
+    try:
+        peer.replayed(hierarchy, rows, mode)
+    except (HannahError, ValueError, KeyError) as error:
+        if len(rows) == 1:
+            shown = {key: rows[0].get(key) for key in ("arch", "net", "layer")}
+            return [], [shown | {"rows": 1, "reason": f"{type(error).__name__}: {error}"}]
+        halves = [
+            replayable(part, hierarchy, mode) for part in (rows[: len(rows) // 2], rows[len(rows) // 2 :])
+        ]
+        return [row for good, _ in halves for row in good], [row for _, bad in halves for row in bad]
+    return rows, []
+
+
 def replay(rows: list[Row], source: str, mode: str) -> tuple[dict[str, Any], list[Row]]:
     """Comparisons by architecture, and what could not be replayed."""
     found: dict[str, Any] = {}
@@ -110,10 +125,15 @@ def replay(rows: list[Row], source: str, mode: str) -> tuple[dict[str, Any], lis
     for name in dict.fromkeys(row["arch"] for row in rows):
         mine = [row for row in rows if row["arch"] == name]
         try:
-            tables, cases, orders, positions = peer.replayed(hardware(name, source), mine, mode)
-        except HannahError as error:
+            known = hardware(name, source)
+        except (HannahError, OSError) as error:
             failed.append({"arch": name, "rows": len(mine), "reason": str(error)})
             continue
+        mine, others = replayable(mine, known, mode)
+        failed += others
+        if not mine:
+            continue
+        tables, cases, orders, positions = peer.replayed(known, mine, mode)
         result = evaluate(tables, cases, orders, positions)
         fitting = [row for row, fits in zip(mine, result.fits, strict=True) if fits]
         found[name] = compare(mine, result, evaluate(tables, cases, orders)) | {"of": fitting}
