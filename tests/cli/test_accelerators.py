@@ -1,0 +1,107 @@
+"""What the command line shows of accelerators: estimates, kernels with their mappings, where operators run."""
+
+import json
+
+import pytest
+
+from hannah_hw import load_space, to_onnx
+from hannah_hw.cli import main
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """TC-ResNet, as its space declares it."""
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    space = load_space("tc_resnet")
+    to_onnx(space.candidate(space.default()), str(path))
+    return path
+
+
+def shown(capsys, *arguments):
+    code = main([*map(str, arguments)])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_an_estimate_shows_units_energy_and_where_values_lie(model, capsys):
+    code, text, _ = shown(capsys, "estimate", model, "-t", "eyeriss")
+    assert code == 0
+    lines = text.splitlines()
+    code, whole, _ = shown(capsys, "estimate", model, "-t", "eyeriss", "--json")
+    report = json.loads(whole)
+    for kernel in report["kernels"]:
+        line = next(line for line in lines if line.startswith(f"{kernel['name']} "))
+        assert kernel["kernel_class"] in line
+        assert f"{kernel['cycles']:,.0f}" in line
+    # Energy by memory adds up to that of the kernels.
+    parts = [value for kernel in report["kernels"] for value in kernel["energy_parts_j"].values()]
+    assert sum(parts) == pytest.approx(report["energy_j"])
+    for memory in ("rf_64B_W", "sram_64KB", "sram_1M", "dram", "mac"):
+        assert any(line.startswith(f"{memory} ") for line in lines)
+    staying = [b["name"] for b in report["memory"]["buffers"] if b["memory"] == "sram_1M"]
+    assert any(line.split()[:2] == ["sram_1M", str(len(staying))] for line in lines)
+    assert f"in {report['memory']['weights_in']}" in text
+
+
+def test_a_kernel_shows_its_mapping(model, capsys):
+    _, whole, _ = shown(capsys, "estimate", model, "-t", "eyeriss", "--json")
+    kernel = next(k for k in json.loads(whole)["kernels"] if k["kernel_class"] == "array")
+    code, text, _ = shown(capsys, "estimate", model, "-t", "eyeriss", "--kernel", kernel["name"])
+    assert code == 0
+    assert kernel["detail"]["loops"] in text
+    code, _, message = shown(capsys, "estimate", model, "-t", "eyeriss", "--kernel", kernel["name"] + "x")
+    assert code == 2
+    assert kernel["name"] in message
+
+
+def test_operators_of_a_model_and_where_they_run(model, capsys):
+    code, text, _ = shown(capsys, "targets", "ops", "eyeriss", model, "--json")
+    found = json.loads(text)
+    assert code == 0
+    units = {entry["kind"]: entry["runs_on"] for entry in found["kernels"]}
+    assert units == {"conv": "array", "linear": "array", "add": "vector unit", "avg_pool": "vector unit"}
+    assert sum(found["counts"].values()) == len(found["kernels"])
+
+
+def test_what_a_target_refuses_is_named_with_its_rule(model, tmp_path, capsys):
+    target = tmp_path / "chip.yaml"
+    text = """\
+format: hannah-target/2
+name: chip
+title: a chip
+document: none
+clock_hz: 1 MHz
+model: {kind: closed_form, layers: [{match: [conv, linear], cycles: macs}]}
+ops:
+  - {match: conv, when: [kernel_w < 9]}
+  - {match: linear}
+unsupported: UNSUPPORTED
+MORE
+"""
+    target.write_text(text.replace("UNSUPPORTED", "error").replace("MORE", ""))
+    code, text_, _ = shown(capsys, "targets", "ops", target, model, "--json")
+    assert code == 0
+    rules = {entry["rule"] for entry in json.loads(text_)["kernels"] if entry["runs_on"] is None}
+    assert rules == {
+        "conv: kernel_w < 9",
+        "add: the target has no rule for this operator",
+        "avg_pool: the target has no rule for this operator",
+    }
+    figure = "{value: 2, source: assumed, reference: a test}"
+    cpu = f"cpu_fallback: {{cycles_per_mac: {figure}, cycles_per_value: {figure}}}"
+    target.write_text(text.replace("UNSUPPORTED", "cpu_fallback").replace("MORE", cpu))
+    code, text_, _ = shown(capsys, "targets", "ops", target, model)
+    assert code == 0
+    assert "conv: kernel_w < 9" in text_
+    assert "cpu" in text_
+    assert "nothing" not in text_
+    # Without a model the conditions are listed, and a shape has no model to belong to.
+    code, text_, _ = shown(capsys, "targets", "ops", target)
+    assert code == 0
+    assert "kernel_w < 9" in text_
+    assert shown(capsys, "targets", "ops", target, "--shape", "1,3,8,8")[0] == 2
+
+
+def test_a_microcontroller_runs_operators_with_kernels_of_its_library(model, capsys):
+    _, text, _ = shown(capsys, "targets", "ops", "stm32l4r5zi", model, "--json")
+    assert {entry["runs_on"] for entry in json.loads(text)["kernels"]} >= {"conv_1xn", "fc", "add"}
