@@ -56,7 +56,11 @@ def channel_array(layers: Layers, machine: Machine) -> Counts:
         cycles={"compute": cycles.astype(np.float64)},
         near={
             ("I", "read"): (steps * channels * across * layers["activation_bits"]).astype(np.float64),
-            ("W", "read"): layers["weights"] * layers["weight_bits"] * pieces,
+            ("W", "read"): products.groups
+            * products.inner
+            * products.filters
+            * layers["weight_bits"]
+            * pieces,
             ("O", "write"): waiting + (0.0 if beyond else finished),
             ("O", "read"): waiting,
         },

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.targets import Accelerator
+from hannah_hw.targets.figures import figures
 from hannah_hw.targets.hardware import MemoryLevel, Operand
 
 FloatArray = NDArray[np.float64]
@@ -27,7 +28,6 @@ class Level:
     Attributes:
         name: Its name.
         capacity: Bytes of all its instances; infinite without a bound.
-        instances: How many of them there are.
         read_bits: Bits a cycle that one instance reads.
         write_bits: Bits a cycle that one instance writes.
         shared: Whether reads and writes take the same ports.
@@ -37,7 +37,6 @@ class Level:
 
     name: str
     capacity: float
-    instances: int
     read_bits: int
     write_bits: int
     shared: bool
@@ -65,7 +64,8 @@ class Machine:
         dims: Dimension of the array -> its size, in the order of the file; empty without an array.
         mac_pj: Picojoules of a multiply-accumulate; NaN: not known.
         partial_sum_bits: Bits of a sum that is not complete.
-        near: Operand -> the memory nearest to the array that holds it.
+        near: Operand -> the memory nearest to the array that holds it; forms count what passes between it and the edge
+            of the array, so registers inside of the array are not listed.
         far: Operand -> the outermost memory that holds it, where that is another one.
         settings: Figures of the model's ``settings``.
     """
@@ -87,11 +87,11 @@ class Machine:
             settings: Figures of its model.
         """
         array = target.array
-        sizes = dict(array.dims) if array is not None else {}
+        given = figures(target)
         near: dict[Operand, Level] = {}
         far: dict[Operand, Level] = {}
         for memory in target.memories:
-            level = _level(memory, sizes)
+            level = _level(memory, given)
             for operand in memory.holds:
                 if operand in near:
                     far[operand] = level
@@ -99,8 +99,8 @@ class Machine:
                     near[operand] = level
         return cls(
             name=target.name,
-            dims=sizes,
-            mac_pj=np.nan if array is None or array.mac_pj is None else array.mac_pj.value,
+            dims={} if array is None else dict(array.dims),
+            mac_pj=given["mac_pj"],
             partial_sum_bits=16 if array is None else array.partial_sum_bits,
             near=near,
             far=far,
@@ -118,21 +118,15 @@ class Machine:
         return rows, columns
 
 
-def _level(memory: MemoryLevel, sizes: Mapping[str, int]) -> Level:
-    readers = [port for port in memory.ports if port.kind != "write"]
-    writers = [port for port in memory.ports if port.kind != "read"]
-    instances = int(
-        np.prod([size for name, size in sizes.items() if name not in memory.served], dtype=np.int64)
-    )
+def _level(memory: MemoryLevel, given: Mapping[str, float]) -> Level:
     return Level(
         name=memory.name,
-        capacity=np.inf if memory.size is None else float(memory.size * instances),
-        instances=instances,
-        read_bits=sum(port.max_bits for port in readers),
-        write_bits=sum(port.max_bits for port in writers),
+        capacity=given[f"{memory.name}_bytes"],
+        read_bits=int(given[f"{memory.name}_read_bits"]),
+        write_bits=int(given[f"{memory.name}_write_bits"]),
         shared=any(port.kind == "read_write" for port in memory.ports),
-        read_pj=np.nan if memory.read_pj is None else memory.read_pj.value,
-        write_pj=np.nan if memory.write_pj is None else memory.write_pj.value,
+        read_pj=given[f"{memory.name}_read_pj"],
+        write_pj=given[f"{memory.name}_write_pj"],
     )
 
 
