@@ -94,9 +94,7 @@ def compare(rows: list[Row], found: dict[str, Any]) -> dict[str, Any]:
 def zigzag_best(name: str, count: int, seed: int, limit: int) -> tuple[list[Row], float]:
     """The best mappings of random layers that zigzag-dse finds, and its CPU seconds."""
     import zigzag_run
-    from zigzag.cost_model.cost_model import CostModelEvaluation
-    from zigzag.mapping.temporal_mapping import TemporalMappingType
-    from zigzag.opt.loma.engine import LomaEngine, NoValidLoopOrderingFoundException
+    import zigzag_search
 
     generator = random.Random(f"{seed} {name}")  # noqa: S311
     zigzag = zigzag_run.Peer(peer.shipped(name))
@@ -105,30 +103,9 @@ def zigzag_best(name: str, count: int, seed: int, limit: int) -> tuple[list[Row]
     while len(rows) < count:
         layer = zigzag_run.random_layer(generator)
         start = time.process_time()
-        node, average, floored = zigzag.node(layer, peer.UNROLLINGS[name])
-        engine = LomaEngine(
-            accelerator=zigzag.accelerator,
-            layer=node,
-            spatial_mapping=average,
-            mapping_type=TemporalMappingType.UNEVEN,
-            loma_lpf_limit=limit,
-        )
-        best: tuple[float, float] | None = None
-        try:
-            for mapping in engine.run():
-                costs = CostModelEvaluation(
-                    accelerator=zigzag.accelerator,
-                    layer=node,
-                    spatial_mapping=average,
-                    spatial_mapping_int=floored,
-                    temporal_mapping=mapping,
-                )
-                figures = (float(costs.latency_total2), float(costs.energy_total))
-                best = figures if best is None else min(best, figures)
-        except NoValidLoopOrderingFoundException:
-            continue
-        took += time.process_time() - start
+        best = zigzag_search.best(zigzag, layer, peer.UNROLLINGS[name], limit)
         if best is not None:
+            took += time.process_time() - start
             rows.append(layer | {"lpf_limit": limit, "cycles": best[0], "energy_pJ": best[1]})
     return rows, took
 
