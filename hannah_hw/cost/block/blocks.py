@@ -2,8 +2,8 @@
 
 A block must fit the shared memory of a core twice, input and accumulators; among those that fit the compiler takes the
 one that fetches the fewest inputs and weights an output element. The rules are those of the C++ core of ethos-u-vela
-5.2.0 (``ArchEthosU55::FindBlockConfig``, read for facts), with its order of candidates and compared in single
-precision, because ties between blocks are frequent and which of them wins moves the cycles.
+5.2.0 (``ArchEthosU55::FindBlockConfig``, read for facts), with its order of candidates and of operations in single
+precision, because ties between blocks are frequent, and rounding decides which of them wins.
 """
 
 from __future__ import annotations
@@ -255,27 +255,33 @@ def _cost(
     """(n, L) what the compiler minimises: elements fetched an output element."""
     height, rows, width, depth = block
     ifm_h, ifm_w, ifm_d = source
-    elements = _column(operations.ofm_elements)
+    elements = _single(_column(operations.ofm_elements))
     if accumulating:
         ofm_h, ofm_w, ofm_c = (_column(operations[name]) for name in ("ofm_h", "ofm_w", "ofm_c"))
-        blocks_h, blocks_w, blocks_d = (ofm_h / rows, ofm_w / width, ofm_c / depth)
+        blocks_h, blocks_w, blocks_d = (
+            _single(size) / _single(step) for size, step in ((ofm_h, rows), (ofm_w, width), (ofm_c, depth))
+        )
         deep = _column(operations["ifm_c"])
         weighted = operations.is_unit("conv", "depthwise")
         window = np.where(weighted, operations["kernel_h"] * operations["kernel_w"], 0)
         whole = ceil_div(ofm_h, rows) * ceil_div(ofm_w, width)
-        weights = _column(window) * deep * whole
+        weights = _single(_column(window) * deep * whole)
         depthwise = _column(operations.is_unit("depthwise").astype(np.int64)) == 1
-        weights = np.where(depthwise, weights, weights * (blocks_d * depth))
+        weights = np.where(depthwise, weights, weights * (blocks_d * _single(depth)))
         dilated_h, dilated_w = (
             (operations[f"kernel_{axis}"] - 1) * operations[f"dilation_{axis}"] + 1 for axis in "hw"
         )
         repeats = ceil_div(dilated_h, SUBKERNEL) * ceil_div(dilated_w, SUBKERNEL)
-        inputs = ifm_h * ifm_w * deep * _column(repeats) * blocks_h * blocks_w
-        again = ceil_div(ofm_c, depth)
+        inputs = _single(ifm_h * ifm_w * deep * _column(repeats)) * blocks_w * blocks_h
+        again = _single(ceil_div(ofm_c, depth))
         inputs = np.where(_column(equal_depth.astype(np.int64)) == 1, inputs, inputs * again)
         cost = (inputs + weights) / elements
     else:
-        cost = elements / (height * width * depth)
+        cost = elements / _single(height * width * depth)
     larger = np.maximum(operations.ifm_elements, operations.ifm2_elements)
     whole_input = _column(larger) < ifm_h * ifm_w * ifm_d * 2
-    return np.where(whole_input, cost / 2, cost).astype(np.float32)
+    return np.where(whole_input, cost / np.float32(2), cost)
+
+
+def _single(values: IntArray) -> FloatArray:
+    return values.astype(np.float32)
