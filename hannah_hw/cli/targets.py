@@ -11,7 +11,7 @@ from hannah_hw.cli.output import JsonOption, emit, table, write
 from hannah_hw.quantities import format_bytes, format_si
 
 if TYPE_CHECKING:
-    from hannah_hw.targets import Target
+    from hannah_hw.targets import Accelerator, Target
 
 app = typer.Typer(no_args_is_help=True, help="The chips that models can be priced for.")
 
@@ -125,12 +125,13 @@ def show(target: TargetArgument, as_json: JsonOption = False) -> None:
         if not isinstance(loaded, Accelerator):
             _facts(document)
             return
-        from hannah_hw.targets.drawing import draw
+        from hannah_hw.targets.drawing import draw, sources
 
         drawn = draw(loaded)
         # The drawing says what these say; --json has them all.
-        inside = ("memories", "array", "dataflow", "on_chip", "params") if drawn else ()
-        _facts({key: value for key, value in document.items() if key not in inside}, drawn)
+        inside = ("memories", "array", "dataflow", "on_chip") if drawn else ()
+        shown = {key: value for key, value in document.items() if key not in (*inside, "assignment")}
+        _facts({**shown, "params": _params(loaded)}, drawn, sources(loaded))
 
     emit(document, as_json, render)
 
@@ -177,7 +178,19 @@ def check(target: TargetArgument, as_json: JsonOption = False) -> None:
     emit(document, as_json, lambda: write(text))
 
 
-def _facts(document: dict[str, Any], drawing: Sequence[str] = ()) -> None:
+def _params(target: Accelerator) -> dict[str, str]:
+    """Param -> its value and those that it may have."""
+    return {
+        name: f"{chosen}, of {len(target.params[name].levels)} values {target.params[name].levels[0]} to "
+        f"{target.params[name].levels[-1]}"
+        + (f": {target.params[name].title}" if target.params[name].title else "")
+        for name, chosen in target.chosen.items()
+    }
+
+
+def _facts(
+    document: dict[str, Any], drawing: Sequence[str] = (), sources: Sequence[tuple[str, ...]] = ()
+) -> None:
     rows = []
     for key, value in document.items():
         if key == "operators":
@@ -189,6 +202,9 @@ def _facts(document: dict[str, Any], drawing: Sequence[str] = ()) -> None:
         write(line)
     if drawing:
         write("")
+    if sources:
+        table(("figures of the drawing", "source", "reference"), sources)
+        write("")
     _operators(document["operators"])
 
 
@@ -198,6 +214,8 @@ def _operators(operators: dict[str, list[list[str]]]) -> None:
 
 
 def _flat(value: Any, prefix: str) -> list[tuple[str, str]]:
+    if value == [] or value == {}:
+        return []
     if isinstance(value, dict) and "value" in value and "source" in value:
         error = f" (± {100 * value['error']:.3g} %)" if value.get("error") is not None else ""
         return [(prefix, f"{value['value']:g}{error}, {value['source']}: {value['reference']}")]

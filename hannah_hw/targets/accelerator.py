@@ -76,6 +76,11 @@ class Accelerator(Target):
     _fingerprint: str = PrivateAttr(default="")
 
     @property
+    def chosen(self) -> Mapping[str, Amount]:
+        """Param -> its value with its unit."""
+        return dict(self._assignment)
+
+    @property
     def assignment(self) -> Mapping[str, Value]:
         """Param -> its value, in the base unit of its dimension."""
         return {name: amount.value for name, amount in self._assignment.items()}

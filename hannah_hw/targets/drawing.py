@@ -39,6 +39,29 @@ def draw(target: Accelerator) -> list[str]:
     return lines
 
 
+def sources(target: Accelerator) -> list[tuple[str, str, str]]:
+    """Where the figures of the drawing come from: fields, kind of source and reference, one entry a reference."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for place, figure in _figures(target):
+        found.setdefault((figure.source, _stated(figure)), []).append(place)
+    return [(", ".join(places), source, reference) for (source, reference), places in found.items()]
+
+
+def _stated(figure: SourcedNumber) -> str:
+    if figure.error is None:
+        return figure.reference
+    return f"{figure.reference}; ± {100 * figure.error:.3g} %"
+
+
+def _figures(target: Accelerator) -> Iterator[tuple[str, SourcedNumber]]:
+    parts = [(memory.name, memory, ("read_pj", "write_pj", "area_mm2")) for memory in target.memories]
+    for name, part, fields in [*parts, ("array", target.array, ("mac_pj", "mac_mm2"))]:
+        for field in fields:
+            figure = getattr(part, field, None)
+            if figure is not None:
+                yield f"{name}.{field}", figure
+
+
 def _memory(target: Accelerator, position: int, memory: MemoryLevel) -> Iterator[str]:
     count = instances(target, position)
     size = "no bound" if memory.size is None else format_bytes(memory.size)

@@ -9,7 +9,7 @@ from hannah_hw.cli import main
 from hannah_hw.cli.target_new import KINDS
 from hannah_hw.targets import list_targets, load_target
 from hannah_hw.targets.advice import values, warnings
-from hannah_hw.targets.drawing import draw
+from hannah_hw.targets.drawing import draw, sources
 from hannah_hw.workload import KERNEL_KINDS
 
 
@@ -48,6 +48,20 @@ def test_the_drawing_has_a_line_for_every_memory_from_the_outside_inwards():
         "           a multiply-accumulate: 0.04 pJ (document), partial sums of 16 bit",
         "           unrolled: D1: K 32, D2: C 32",
     ]
+
+
+def test_sources_are_shown_once_for_the_figures_that_share_them(capsys):
+    assert main(["targets", "show", "ultratrail[pe=16]"]) == 0
+    text = capsys.readouterr().out
+    assert "params.pe" in text
+    assert "16, of 5 values 2 to 32: multipliers along each side of the array" in text
+    (zigzag,) = sources(load_target("tpu_like"))
+    assert zigzag[0].startswith("rf_128B.read_pj, rf_128B.write_pj, rf_2B.read_pj")
+    assert zigzag[0].endswith("dram.write_pj, array.mac_pj")
+    assert zigzag[1:] == ("document", "zigzag-dse 3.9.1, no technology stated")
+    fitted = sources(load_target("ultratrail"))
+    assert any("CACTI 7.0, own runs at 22 nm" in reference for _, _, reference in fitted)
+    assert all(reference in text for _, source, reference in fitted if source != "fitted")
 
 
 @pytest.mark.parametrize("name", list_targets())
