@@ -28,7 +28,7 @@ FULL_FACTORS: Final = 6
 _UNROLLINGS: Final = 3
 
 #: Cases whose tables exist at a time.
-_CASES: Final = 1024
+_CASES: Final = 512
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,11 @@ _FRUGAL: Final = 4
 _SLACK: Final = 2.0
 
 #: Layers that are unrolled at a time.
-_LAYERS: Final = 64
+_LAYERS: Final = 16
 
-#: Weights that make a row of units a number.
+#: Weights that make the units along one dimension, and along all, a number.
 _CODE: Final = np.random.default_rng(8).integers(1, 2**40, len(LOOPS))
+_MIXER: Final = np.random.default_rng(9).integers(1, 2**62, 1024) | 1
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,11 @@ def _best(hierarchy: Hierarchy, nests: LoopNests, partial: _Partial, number: int
 
 
 def _distinct(partial: _Partial) -> IntArray:
-    """Positions of the first of equal ones, in order."""
-    rows = np.concatenate([partial.layer[:, None], partial.units.reshape(len(partial.layer), -1)], axis=1)
-    _, first = np.unique(rows, axis=0, return_index=True)
+    """Positions of the first of equal ones, sorted by layer."""
+    rows = len(partial.layer)
+    # Two that differ have the same number with a chance of 1 in 2^60 or so.
+    key = partial.units.reshape(rows, -1) @ _MIXER[: partial.units[0].size] + partial.layer * _MIXER[-1]
+    _, first = np.unique(key, return_index=True)
     found: IntArray = np.sort(first)
     return found[np.argsort(partial.layer[found], kind="stable")]
 
