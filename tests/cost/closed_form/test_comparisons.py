@@ -97,11 +97,9 @@ def test_scalesim(tmp_path):
     assert cycles["exact"] == 2
     assert cycles["max_absolute_error"] == pytest.approx(10 / 1225)
     assert cycles["worst"][0]["row"] == "own 2 is 4x8"
-    for name in names[:2]:
+    # Of the 496 writes of the second run 352 are outputs; 4 + 8 cells are idle in each of 12 folds.
+    for name in names:
         assert found[name]["exact"] == 3
-    assert found["SRAM OFMAP Writes"]["exact"] == 2
-    # 352 outputs, and two columns beside each of two folds across for 6 x 4 rows, and for 24 in all.
-    assert found["SRAM OFMAP Writes (output stationary)"]["worst"][0]["estimated"] == 352
 
 
 def test_max78000(tmp_path):
