@@ -280,7 +280,8 @@ def _cost(
         cost = elements / _single(height * width * depth)
     larger = np.maximum(operations.ifm_elements, operations.ifm2_elements)
     whole_input = _column(larger) < ifm_h * ifm_w * ifm_d * 2
-    return np.where(whole_input, cost / np.float32(2), cost)
+    halved: FloatArray = np.where(whole_input, cost / np.float32(2), cost)
+    return halved
 
 
 def _single(values: IntArray) -> FloatArray:
