@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ import pytest
 from hannah_hw.errors import MeasurementError, MissingExtraError, ModelError
 from hannah_hw.firmware.layers import Network
 from hannah_hw.firmware.tflite import outline, tflite_model
-from hannah_hw.measure.vela import System, compile_tflite
+from hannah_hw.measure.models import Int8Model
+from hannah_hw.measure.vela import System, compile_network, compile_tflite
 from hannah_hw.measure.vela_output import check_agreement, read_operations, read_summary
+from hannah_hw.targets import load_target
 from tests.firmware.models import residual
 from tests.firmware.test_tflite import single
 
@@ -97,6 +100,24 @@ def test_what_the_npu_does_not_run_stays_on_the_cpu():
     found = compile_tflite(tflite_model(up).content, U55)
     assert [row.on_npu for row in found.operations] == [False]
     assert found.summary.cycles == 0
+
+
+def test_a_network_of_which_nothing_runs_on_the_npu_has_no_figures():
+    up = single("upsample", (4, 4, 8), (12, 12, 8), {}, 0)
+    given = Int8Model(Path("up.onnx"), "up", "the model's", "the model's")
+    with pytest.raises(MeasurementError, match=r"the NPU runs nothing of it; on the CPU: layer") as error:
+        compile_network(up, load_target("ethos_u55_128"), given)
+    assert error.value.kind == "unsupported"
+
+
+@pytest.mark.parametrize("name", ['a "b"', "a, b", "]]>", "a\nb", "ä"])
+def test_any_name_of_a_layer_is_read(name):
+    conv = single("conv", (4, 4, 3), (4, 4, 3), {}, 0, np.ones((3, 1, 1, 3), np.int8))
+    values = (conv.values[0], replace(conv.values[1], name=name))
+    named = replace(conv, values=values, layers=(replace(conv.layers[0], name=name),))
+    written = tflite_model(named)
+    assert written.layers == (name,)
+    assert [row.source for row in compile_tflite(written.content, U55).operations] == [0]
 
 
 @pytest.mark.parametrize("content", [b"", b"TFL3TFL3" * 9])

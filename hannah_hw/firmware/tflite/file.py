@@ -119,6 +119,8 @@ class TfliteFile:
             Its index.
         """
         kind = "int8" if data is None else data.dtype.name
+        # Compilers write names between quotes into their tables, and do not escape those within.
+        name = name.replace('"', "'")
         self.tensors.append(Tensor(name, tuple(int(size) for size in shape), kind, quantisation, data))
         return len(self.tensors) - 1
 
