@@ -61,7 +61,7 @@ def allocate(
         part = slice(start, start + chunk)
         walk = Walk(tables, cases[part], orders[:, part])
         found, fits[part] = allocate_walk(walk, capacity)
-        positions[:, part] = whole_loops(walk, found)
+        enter_positions(walk, found, positions[:, part])
     return Allocation(positions, fits)
 
 
@@ -79,10 +79,11 @@ def filled(tables: Tables, fill: Mapping[str, float] | None) -> FloatArray:
     return capacity
 
 
-def whole_loops(walk: Walk, positions: list[Position]) -> IntArray:
-    """(levels, B) positions without the filler of shorter orderings."""
-    loops = walk.tables.loops[walk.cases]
-    return np.stack([loops if position is None else np.minimum(position, loops) for position in positions])
+def enter_positions(walk: Walk, positions: list[Position], table: NDArray[np.int8]) -> None:
+    """Write positions into a (levels, B) table, without the filler of shorter orderings."""
+    loops = walk.tables.loops[walk.cases].astype(np.int8)
+    for level, position in enumerate(positions):
+        table[level] = loops if position is None else np.minimum(position.astype(np.int8), loops)
 
 
 def allocate_walk(walk: Walk, capacity: FloatArray) -> tuple[list[Position], BoolArray]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.cost.accelerators.layers import BoolArray, FloatArray, IntArray
-from hannah_hw.cost.loop_nest.allocate import allocate_walk, filled, whole_loops
+from hannah_hw.cost.loop_nest.allocate import allocate_walk, enter_positions, filled
 from hannah_hw.cost.loop_nest.boundaries import Boundaries
 from hannah_hw.cost.loop_nest.buffering import loaded_ahead
 from hannah_hw.cost.loop_nest.levels import Link
@@ -105,7 +105,7 @@ def evaluate(
         else:
             kept = given(walk, positions[:, part])
             fits[part] = (occupied(walk, kept) <= capacity[:, walk.cases]).all(axis=0)
-        found[:, part] = whole_loops(walk, kept)
+        enter_positions(walk, kept, found[:, part])
         _evaluate(walk, kept, columns[:, part], words[:, part] if detail else None)
     cycles, energy, temporal, stall, before, after = columns
     cycles[~fits] = np.inf

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hannah_hw.cost.accelerators.layers import BoolArray, FloatArray, IntArray
+from hannah_hw.cost.accelerators.layers import FloatArray, IntArray
 from hannah_hw.cost.loop_nest.states import REDUCTION, RELEVANT_BIT
 from hannah_hw.cost.loop_nest.tables import Tables
 
@@ -48,6 +48,7 @@ class Walk:
         self.length, self.rows = orders.shape
         self.span = slice(int(cases.min()), int(cases.max()) + 1)
         self._numbers = np.arange(self.rows)
+        self._last: tuple[IntArray, IntArray] | None = None
         kinds = np.minimum(orders, states.stride - 1).astype(np.int64)
         kinds += cases * states.stride
         steps = states.weights.take(kinds)
@@ -77,19 +78,24 @@ class Walk:
         A memory that is not loaded ahead may be written only while it is not read again, in the last iteration of
         these loops.
         """
-        return self._runs("window", operand, self._irrelevant(operand))
+        return self._runs(operand)
 
     def sweep(self, operand: int) -> FloatArray:
         """(L + 1, B) iterations below the relevant loops that end at a position."""
-        return self._runs("sweep", operand, (self._flags & (1 << (RELEVANT_BIT + operand))) != 0)
+        return self._runs(RELEVANT_BIT + operand)
 
-    def _runs(self, name: str, operand: int, belongs: BoolArray) -> FloatArray:
-        if (name, operand) not in self._known:
-            self._known[name, operand] = self._run_start(belongs)
-        return self._known[name, operand]
+    def _runs(self, bit: int) -> FloatArray:
+        """(L + 1, B) iterations below the loops with some flag that end at a position."""
+        if bit not in self._known:
+            belongs = (self._flags & (1 << bit)) != 0
+            start = self.inside.copy()
+            for place in range(self.length):
+                np.copyto(start[place + 1], start[place], where=belongs[place])
+            self._known[bit] = start
+        return self._known[bit]
 
     @cached_property
-    def _known(self) -> dict[tuple[str, int], FloatArray]:
+    def _known(self) -> dict[int, FloatArray]:
         return {}
 
     def pick(self, table: FloatArray, position: Position) -> FloatArray:
@@ -97,7 +103,7 @@ class Walk:
         if position is None:
             last: FloatArray = table[self.length]
             return last
-        found: FloatArray = table.reshape(-1).take(position * self.rows + self._numbers)
+        found: FloatArray = table.reshape(-1).take(self._flat(position))
         return found
 
     def states_at(self, position: Position) -> IntArray:
@@ -105,22 +111,18 @@ class Walk:
         if position is None:
             last: IntArray = self.state[self.length]
             return last
-        found: IntArray = self.state.reshape(-1).take(position * self.rows + self._numbers)
+        found: IntArray = self.state.reshape(-1).take(self._flat(position))
         return found
 
-    def _irrelevant(self, operand: int) -> BoolArray:
-        found: BoolArray = (self._flags & (1 << operand)) != 0
-        return found
+    def _flat(self, position: IntArray) -> IntArray:
+        """(B,) places of positions in a flattened (L + 1, B) table; of the last positions asked for they are known."""
+        if self._last is None or self._last[0] is not position:
+            self._last = (position, position * self.rows + self._numbers)
+        return self._last[1]
 
     def _period(self, operand: int) -> FloatArray:
-        irrelevant = self._irrelevant(operand)
+        irrelevant = (self._flags & (1 << operand)) != 0
         period = self.inside.copy()
         for place in range(self.length - 1, -1, -1):
             np.copyto(period[place], period[place + 1], where=irrelevant[place])
         return period
-
-    def _run_start(self, belongs: BoolArray) -> FloatArray:
-        start = self.inside.copy()
-        for place in range(self.length):
-            np.copyto(start[place + 1], start[place], where=belongs[place])
-        return start
