@@ -240,6 +240,7 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
         MissingExtraError: A package that training needs is not installed.
     """
     from hannah_hw.search.cosearch import CoSearchProblem, check_figures, make_problem
+    from hannah_hw.search.figures import check_known
     from hannah_hw.targets import describe_target, load_target
 
     options = config.space.options
@@ -269,6 +270,7 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
     except TargetError as failure:
         raise ConfigError(str(failure), where="params") from failure
     check_figures(config.goals, problem.target)
+    check_known(problem, config.goals)
     if legalized is not None:
         facts["legalized"] = legalized.to_dict()
     if isinstance(problem, CoSearchProblem):
