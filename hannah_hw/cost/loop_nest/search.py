@@ -50,7 +50,8 @@ _BEAM: Final = 8
 _RANDOM: Final = 16
 _ROUNDS: Final = 8
 
-#: Orderings of a case that are tried with other allocations: the best with full memories.
+#: Orderings of a case that are tried with other allocations: the best with full memories. On 41 layers of MLPerf Tiny
+#: and AlexNet and six architectures all orderings would find 0.05 % fewer cycles in the mean, 1.5 % at most.
 _REFILLED: Final = 64
 
 #: Rows of a batch: enough that the cost of a call does not count, few enough to stay in the cache.
