@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from hannah_hw.cost.accelerators.layers import MAC_KINDS
 from hannah_hw.expressions import And, Expression, If, Max, Min, Not, Or, Scalar
 from hannah_hw.hardware import AxisParameter, HardwareAxes
+from hannah_hw.quantities import parse_quantity
 from hannah_hw.spaces import SearchSpace
 from hannah_hw.spaces.constraints import Rule
 from hannah_hw.targets import Accelerator, Legality, OperatorRule, Target
@@ -29,7 +30,9 @@ from hannah_hw.workload.table import KERNEL_COLUMNS
 
 _NO_RULE: Final = "{kind}: the target has no rule for this operator"
 #: Totals of a network that are sums over its kernels, whatever runs them.
-_SUMS: Final = frozenset({"layers", "mac_layers", "weight_bytes", "biases", "macs"})
+_SUMS: Final = frozenset({"layers", "mac_layers", "weight_bytes", "biases", "macs", "flash_bytes"})
+#: Bytes of a bias as accelerators store it.
+_BIAS_BYTES: Final = 4
 #: Most combinations of a target's params that a rule may follow to become a condition.
 _VARIANTS: Final = 256
 _RULES: Final[TypeAdapter[tuple[OperatorRule, ...]]] = TypeAdapter(Rules)
@@ -123,6 +126,27 @@ def _limits(
         whole = And(*parts)
         if whole is not True:
             found.rules.append(Rule(whole, shown, ("network",)))
+    if axes is not None:
+        _capacities(found, totals, written, axes)
+
+
+def _capacities(found: TargetRules, totals: _Totals, written: Mapping[str, Any], axes: HardwareAxes) -> None:
+    """Conditions that a network fits a chip whose memories are searched.
+
+    Where they are not, capacities are constraints of a search, which may be replaced.
+    """
+    for name in ("flash_bytes", "ram_bytes"):
+        raw = written.get(name)
+        if raw is None or not axes.following(raw):
+            continue
+        text = f"limits: {name} <= {raw}"
+        variants = _variants(axes, ("limits", name), raw)
+        if variants is None or name not in _SUMS:
+            found.priced.append(Rule(True, text, ("network",)))
+            continue
+        total = _scalar(totals[name])
+        fits = (Or(guard, total <= parse_quantity(size, "bytes")) for guard, size in variants)
+        found.rules.append(Rule(And(*fits), text, ("network",)))
 
 
 def _written(target: Target, section: str) -> Any:
@@ -179,7 +203,7 @@ def kernel_conditions(
 
 
 class _Totals(dict[str, "_Symbol"]):
-    """Totals of a network as expressions; those of `hannah_hw.targets.limits.TOTALS` that are sums over kernels."""
+    """Totals of a network as expressions: what its kernels add up to."""
 
     def __init__(self, compiled: WorkloadProgram) -> None:
         super().__init__(macs=_Symbol(compiled.macs))
@@ -196,6 +220,8 @@ class _Totals(dict[str, "_Symbol"]):
                 part = (columns["weights"] * columns["weight_bits"] + 7) // 8
             elif name == "biases":
                 part = columns["bias"]
+            elif name == "flash_bytes":
+                part = (columns["weights"] * columns["weight_bits"] + 7) // 8 + _BIAS_BYTES * columns["bias"]
             total = total + If(active, part, 0)
         self[name] = _Symbol(total)
         return self[name]

@@ -36,6 +36,8 @@ from hannah_hw.search.workers import WorkerPool
 
 #: Random candidates that a dry run prices.
 DRY_RUN: Final = 1000
+#: The same where each of them is on a chip of its own.
+DRY_RUN_CHIPS: Final = 200
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ def dry_run(config: SearchConfig) -> DryRun:
     """
     setup = pipeline.build(config, Path())
     rng = np.random.default_rng(config.search.seed)
-    rows = setup.problem.encoding.sample(DRY_RUN, rng)
+    count = DRY_RUN_CHIPS if isinstance(setup.problem, CoSearchProblem) else DRY_RUN
+    rows = setup.problem.encoding.sample(count, rng)
     estimates = setup.problem.estimate(rows)
     _, total = config.goals.within(setup.problem.capacities).free_violations(estimates)
     quartiles = {}
