@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from hannah_hw.errors import TargetError
-from hannah_hw.quantities import format_bytes
+from hannah_hw.quantities import format_bytes, format_si
 from hannah_hw.targets.accelerator import Accelerator
 from hannah_hw.targets.area import area_mm2, instances
 from hannah_hw.targets.consistency import OPERANDS
@@ -19,6 +19,8 @@ from hannah_hw.workload.table import KERNEL_KINDS
 
 #: Bits of a value of networks that are quantised as this package does it.
 _VALUE_BITS: Final = 8
+#: Clocks below this are taken to lack their unit.
+_SLOW_HZ: Final = 1e4
 #: Most variants of the params that are tried.
 _TRIED: Final = 200
 
@@ -113,6 +115,11 @@ def values(unrolling: Mapping[str, Mapping[str, int]], dims: Collection[str], op
 
 def warnings(target: Accelerator) -> Iterator[str]:
     """What is likely to be a mistake, and what to do about it."""
+    if target.clock_hz < _SLOW_HZ:
+        yield (
+            f"the clock is {format_si(target.clock_hz, 'Hz')}; a number without a unit is in hertz, so write "
+            f"'{target.clock_hz:g} MHz' if that is meant"
+        )
     yield from _small_memories(target)
     for position, unrolling in enumerate(_unrollings(target)):
         idle = [name for name in (target.array.dims if target.array else ()) if not unrolling.get(name)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from hannah_hw.errors import TargetError
 from hannah_hw.targets.figures import Where, check_closed_form
-from hannah_hw.targets.hardware import MemoryLevel, Operand
+from hannah_hw.targets.hardware import LOOP_NAMES, MemoryLevel, Operand
 
 if TYPE_CHECKING:
     from hannah_hw.targets.accelerator import Accelerator
@@ -119,6 +119,8 @@ def _check_unrollings(target: Accelerator, where: Where) -> None:
         for name, loops in unrolling.items():
             place = ("dataflow", "spatial", position, name)
             _known(name, dims, "dimension of the array", where(place))
+            for loop in loops:
+                _known(loop, LOOP_NAMES, "loop", where((*place, loop)))
             units = math.prod(loops.values())
             if units > dims[name]:
                 shown = " x ".join(f"{loop} {count}" for loop, count in loops.items())

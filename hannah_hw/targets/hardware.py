@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -179,16 +178,11 @@ class Dataflow(Strict):
 
     @field_validator("spatial")
     @classmethod
-    def _of_loops(
+    def _is_one(
         cls, spatial: Literal["search"] | tuple[dict[str, dict[str, int]], ...]
     ) -> Literal["search"] | tuple[dict[str, dict[str, int]], ...]:
-        if spatial == "search":
-            return spatial
         if not spatial:
             raise ValueError("lists no unrolling; give one, such as [{D1: {K: 32}}], or 'search'")
-        for unrolling in spatial:
-            for loops in unrolling.values():
-                _check_loops(loops)
         return spatial
 
     @field_validator("temporal")
@@ -196,16 +190,12 @@ class Dataflow(Strict):
     def _is_an_order(cls, order: Literal["search"] | tuple[str, ...]) -> Literal["search"] | tuple[str, ...]:
         if isinstance(order, str):
             return order
-        _check_loops(order)
+        for name in order:
+            if name not in LOOP_NAMES:
+                raise ValueError(str(TargetError(f"{name!r} is no loop", allowed=LOOP_NAMES, given=name)))
         if len(set(order)) < len(order):
             raise ValueError("a loop occurs twice")
         return order
-
-
-def _check_loops(names: Iterable[str]) -> None:
-    for name in names:
-        if name not in LOOP_NAMES:
-            raise ValueError(str(TargetError(f"{name!r} is no loop", allowed=LOOP_NAMES, given=name)))
 
 
 class VectorUnit(Strict):

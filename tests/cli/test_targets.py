@@ -174,6 +174,13 @@ def test_a_memory_too_small_for_one_tile_is_warned_of(tmp_path):
     )
 
 
+def test_a_clock_without_its_unit_is_warned_of(tmp_path):
+    (warning,) = _changed(tmp_path, lambda data: data.update(clock_hz=700))
+    assert warning == (
+        "the clock is 700 Hz; a number without a unit is in hertz, so write '700 MHz' if that is meant"
+    )
+
+
 def test_ports_too_narrow_for_the_array_are_warned_of(tmp_path):
     def change(data):
         data["memories"][2]["ports"][0]["max_bits"] = 128

@@ -183,7 +183,20 @@ def test_what_one_port_names_no_other_takes():
             ),
         ),
         ("D2: {C: 2", "D3: {C: 2", "'D3' is no dimension of the array; allowed: D1, D2"),
-        ("C: 2, FX", "CC: 2, FX", "'CC' is no loop; allowed: B, K, G, OX, OY, C, FX, FY; did you mean 'C'?"),
+        (
+            "C: 2, FX",
+            "CC: 2, FX",
+            (
+                "chip.yaml:30:25 dataflow.spatial.0.D2.CC: 'CC' is no loop; allowed: B, K, G, OX, OY, C, FX, FY; "
+                "did you mean 'C'?"
+            ),
+        ),
+        (
+            "dataflow:",
+            "dataflow:\n  temporal: [K, Q]",
+            "dataflow.temporal: 'Q' is no loop; allowed: B, K, G, OX, OY, C, FX, FY",
+        ),
+        ("dataflow:", "dataflow:\n  temporal: [K, K]", "dataflow.temporal: a loop occurs twice"),
         ("C: 2, FX", "C: 0, FX", "must be at least 1 (given: 0)"),
         ("    - {D1: {K: 8}, D2: {C: 2, FX: 2}}", "    []", "lists no unrolling"),
         ("    - {D1: {K: 8}, D2: {C: 2, FX: 2}}", "    any", "must be 'search' (given: 'any')"),
