@@ -1,9 +1,9 @@
 """Cycles in which the array waits for a port during computation.
 
-A transfer that takes longer than its window stalls the array each time, one that takes less leaves slack. Per port,
-slack helps other transfers only outside of their own windows: stall = sum of positive (cycles - window)·(count - 1) +
-max(0, sum of negative ones + sum of windows - union of windows). Ports work side by side, the worst one counts (the
-uniform latency model of Mei et al., DATE 2022).
+A transfer that takes longer than its window stalls the array each time. What the transfers of a port take within their
+windows stalls it where it exceeds the union of the windows. With late = max(0, cycles - window)·(count - 1), stall =
+sum of late + max(0, sum of (cycles·(count - 1) - late) - union of windows). Ports work side by side, the worst one
+counts (the uniform latency model of Mei et al., DATE 2022).
 """
 
 from __future__ import annotations
@@ -28,32 +28,27 @@ def stall_of_port(uses: Sequence[Transfers], total: FloatArray) -> FloatArray:
         alone: FloatArray = np.maximum((only.cycles - only.window) * (only.boundary.count - 1), 0.0)
         return alone
     late = np.zeros_like(total)
-    slack = np.zeros_like(total)
+    punctual = np.zeros_like(total)
     covered = np.zeros_like(total)
-    full = np.zeros(total.shape, np.bool_)
     for use in uses:
         again = use.boundary.count - 1
+        busy = use.cycles * again
         windows = use.window * again
-        difference = use.cycles * again - windows
         happens = use.window * use.boundary.count
-        whole = use.window is use.boundary.period or use.window == use.boundary.period
         if use.times is not None:
-            difference *= use.times
+            busy *= use.times
             windows *= use.times
             happens *= use.times > 0
-            whole = whole & (use.times > 0)
-        positive = np.maximum(difference, 0.0)
-        late += positive
-        windows += difference
-        windows -= positive
-        slack += windows
+        windows = np.maximum(busy - windows, 0.0, out=windows)
+        late += windows
+        busy -= windows
+        punctual += busy
         np.maximum(covered, happens, out=covered)
-        full |= whole
-    # A window as long as its period makes the union everything; else the longest is at most the union.
-    extra = slack - np.where(full, total, covered)
-    unsure = np.flatnonzero((extra > 0) & ~full)
+    # The union is at least the longest windows; where these fill their periods it is everything.
+    extra = punctual - covered
+    unsure = np.flatnonzero((extra > 0) & (covered < total))
     if len(unsure):
-        extra[unsure] = slack[unsure] - union_of_windows(uses, total, unsure)
+        extra[unsure] = punctual[unsure] - union_of_windows(uses, total, unsure)
     stall: FloatArray = late + np.maximum(extra, 0.0)
     return stall
 
