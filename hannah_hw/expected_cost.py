@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hannah_hw.cost import Costs, price
+from hannah_hw.cost.accelerators.models import NETWORKS
 from hannah_hw.cost.accelerators.residence import residence
 from hannah_hw.errors import InputError, SpaceError, UnsupportedError
 from hannah_hw.executors import DifferentiableExecutor
@@ -212,6 +213,11 @@ class _Pricing:
     """Prices slots for all combinations of the parameters that they depend on."""
 
     def __init__(self, target: Target, metric: str) -> None:
+        if target.kind in NETWORKS:
+            raise UnsupportedError(
+                f"what a kernel takes on {target.label} depends on the kernels before it, so there is no expected "
+                f"{metric} kernel by kernel"
+            )
         if isinstance(target, Accelerator) and residence(target).any:
             raise UnsupportedError(
                 f"what stays on the chip of {target.label} from layer to layer depends on the whole network, so "

@@ -238,13 +238,13 @@ def _figures(costs: AcceleratorCosts, index: int) -> dict[str, Figure]:
             costs.ram_bytes[index],
             "bytes",
             None,
-            "activations live at once, in all memories together",
+            _held(target, "ram"),
         ),
         "flash_bytes": (
             costs.flash_bytes[index],
             "bytes",
             None,
-            "weights + 4 bytes a bias, wherever they are kept",
+            _held(target, "flash"),
         ),
         "area_mm2": (costs.area_mm2, "mm2", None, "array and memories"),
     }

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from hannah_hw.cost.accelerators.layers import MAC_KINDS, FloatArray, IntArray, LayerCosts, Layers
 from hannah_hw.cost.block import model as block
+from hannah_hw.cost.block import network
 from hannah_hw.cost.closed_form import model as closed_form
 from hannah_hw.cost.loop_nest.model import cost_layers
 from hannah_hw.targets import Accelerator
@@ -49,7 +50,7 @@ PRICED: Final[Mapping[str, Callable[[Accelerator], Collection[str]]]] = {
 
 #: Kind of a cost model -> what prices whole networks with it, where cycles of a layer depend on those around it and
 #: memory is more than live activations. The layers of `MODELS` then say which can run and what their parts are.
-NETWORKS: Final[Mapping[str, NetworkModel]] = {}
+NETWORKS: Final[Mapping[str, NetworkModel]] = {"block": network.price_networks}
 
 
 def priced_kinds(target: Accelerator) -> Collection[str]:
