@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.cost.accelerators.layers import FloatArray, IntArray
+from hannah_hw.cost.loop_nest.candidates import Objective, better, criteria
 from hannah_hw.cost.loop_nest.evaluate import Evaluation, evaluate
 from hannah_hw.cost.loop_nest.factors import Factors, prime_factors
 from hannah_hw.cost.loop_nest.hierarchy import Hierarchy
 from hannah_hw.cost.loop_nest.mapping import Mapping as Mapped
 from hannah_hw.cost.loop_nest.nests import LOOP, LoopNests
 from hannah_hw.cost.loop_nest.orderings import MOST_LOOPS, Orders, starts
-from hannah_hw.cost.loop_nest.search import Found, Objective, best_of, better, criteria, search
+from hannah_hw.cost.loop_nest.search import Found, best_of, search
 from hannah_hw.cost.loop_nest.spatial import Mode, unroll
 from hannah_hw.cost.loop_nest.tables import PAD, Tables
 from hannah_hw.cost.loop_nest.unrollings import unrollings

@@ -14,30 +14,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.cost.accelerators.layers import BoolArray, FloatArray, IntArray
 from hannah_hw.cost.loop_nest.allocate import allocate
-from hannah_hw.cost.loop_nest.evaluate import evaluate
-from hannah_hw.cost.loop_nest.hierarchy import Hierarchy
-from hannah_hw.cost.loop_nest.orderings import (
-    MOST_LOOPS,
-    Orders,
-    batches,
-    count,
-    enumerated,
-    keys,
-    starts,
-    swapped,
+from hannah_hw.cost.loop_nest.beam import BEAM, beam
+from hannah_hw.cost.loop_nest.candidates import (
+    ROWS,
+    Candidates,
+    Objective,
+    criteria,
+    first_best,
+    leading,
+    together,
 )
+from hannah_hw.cost.loop_nest.hierarchy import Hierarchy
+from hannah_hw.cost.loop_nest.orderings import MOST_LOOPS, Orders, batches, count, enumerated
 from hannah_hw.cost.loop_nest.states import PAD
 from hannah_hw.cost.loop_nest.tables import Tables
 from hannah_hw.errors import InputError, TargetError
-
-Objective = Literal["cycles", "energy", "edp"]
 
 #: Fractions of memories that an allocation may fill.
 Fill = Mapping[str, float]
@@ -45,23 +43,12 @@ Fill = Mapping[str, float]
 #: Most orderings of a case that are all tried: those of seven different loops.
 EXHAUSTIVE: Final = 5040
 
-#: Orders whose exchanges are tried next, random orders beside the stationary ones, and most rounds of the beam search.
-_BEAM: Final = 8
-_RANDOM: Final = 16
-_ROUNDS: Final = 8
-
 #: Orderings of a case that are tried with other allocations: the best with full memories. On 41 layers of MLPerf Tiny
 #: and AlexNet and six architectures all orderings would find 0.05 % fewer cycles in the mean, 1.5 % at most.
 _REFILLED: Final = 64
 
-#: Rows of a batch: enough that the cost of a call does not count, few enough to stay in the cache.
-_ROWS: Final = 10_000
-
 #: Random factors of hashes of allocations.
 _MIXER: Final = np.random.default_rng(5).integers(1, 2**62, 64) | 1
-
-#: Figures that differ by less are equal, whatever the order in which they were summed.
-_EQUAL: Final = 1e-12
 
 
 @dataclass(frozen=True)
@@ -86,65 +73,6 @@ class Found:
     def fits(self) -> BoolArray:
         """(M,) whether any mapping fits."""
         return np.isfinite(self.cycles)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """B mappings: case, (loops, B) ordering, (levels, B) positions, cycles, energy."""
-
-    cases: IntArray
-    orders: Orders
-    positions: NDArray[np.int8]
-    cycles: FloatArray
-    energy_pj: FloatArray
-
-    @classmethod
-    def priced(
-        cls, tables: Tables, cases: IntArray, orders: Orders, positions: NDArray[np.int8] | None = None
-    ) -> _Rows:
-        """Evaluate rows, with full memories unless positions are given."""
-        costs = evaluate(tables, cases, orders, positions, chunk=_ROWS)
-        return cls(cases, orders, costs.positions, costs.cycles, costs.energy_pj)
-
-    def at(self, chosen: BoolArray | IntArray) -> _Rows:
-        return _Rows(
-            self.cases[chosen],
-            self.orders[:, chosen],
-            self.positions[:, chosen],
-            self.cycles[chosen],
-            self.energy_pj[chosen],
-        )
-
-
-def _together(parts: Sequence[_Rows]) -> _Rows:
-    return _Rows(
-        np.concatenate([part.cases for part in parts]),
-        np.concatenate([part.orders for part in parts], axis=1),
-        np.concatenate([part.positions for part in parts], axis=1),
-        np.concatenate([part.cycles for part in parts]),
-        np.concatenate([part.energy_pj for part in parts]),
-    )
-
-
-def criteria(
-    objective: Objective, cycles: FloatArray, energy_pj: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """What is to be least, and what decides between equals."""
-    if objective == "cycles":
-        return cycles, np.where(np.isnan(energy_pj), np.inf, energy_pj)
-    if objective == "energy":
-        return energy_pj, cycles
-    return cycles * energy_pj, cycles
-
-
-def better(one: tuple[FloatArray, FloatArray], other: tuple[FloatArray, FloatArray]) -> BoolArray:
-    """Whether the first of two pairs of criteria is the better one; not where they are equal."""
-    first, second = one
-    least, then = other
-    found: BoolArray = (first < least * (1 - _EQUAL)) | (
-        (first <= least * (1 + _EQUAL)) & (second < then * (1 - _EQUAL))
-    )
-    return found
 
 
 def fills(hierarchy: Hierarchy) -> tuple[Fill, ...]:
@@ -191,12 +119,12 @@ def search(
     number = count(tables.repeats)
     wanted = np.arange(len(tables)) if cases is None else cases
     whole, sampled = wanted[number[wanted] <= exhaustive], wanted[number[wanted] > exhaustive]
-    each = np.full(len(sampled), _BEAM * loops * loops // 2)
+    each = np.full(len(sampled), BEAM * loops * loops // 2)
     every = (
-        _Rows.priced(tables, *enumerated(tables.repeats, whole[part], loops))
-        for part in batches(number[whole], _ROWS)
+        Candidates.priced(tables, *enumerated(tables.repeats, whole[part], loops))
+        for part in batches(number[whole], ROWS)
     )
-    some = (_beam(tables, sampled[part], loops, objective, seed) for part in batches(each, _ROWS))
+    some = (beam(tables, sampled[part], loops, objective, seed) for part in batches(each, ROWS))
     for rows in (every, some):
         _finish(tables, rows, objective, _tries(tables, allocations), found)
     return found
@@ -225,7 +153,7 @@ def best_of(
     _check(tables, objective)
     found = _nothing(tables)
     if len(cases):
-        rows = _Rows.priced(tables, cases, orders)
+        rows = Candidates.priced(tables, cases, orders)
         _finish(tables, iter([rows]), objective, _tries(tables, allocations), found)
     return found
 
@@ -257,33 +185,35 @@ def _tries(tables: Tables, allocations: Sequence[Fill] | None) -> tuple[Fill, ..
 
 
 def _finish(
-    tables: Tables, parts: Iterator[_Rows], objective: Objective, tries: Sequence[Fill], found: Found
+    tables: Tables, parts: Iterator[Candidates], objective: Objective, tries: Sequence[Fill], found: Found
 ) -> None:
     """Try other allocations of the best rows of each case, and enter the best.
 
     Few rows of a case are left for the other allocations, so that those of several parts go through them together.
     """
-    waiting: list[_Rows] = []
+    waiting: list[Candidates] = []
     for rows in parts:
         found.tried[:] += np.bincount(rows.cases, minlength=len(tables))
-        waiting.append(rows.at(_leading(rows, objective, _REFILLED if tries else 1)))
-        if sum(len(part.cases) for part in waiting) >= _ROWS:
-            _enter(tables, _together(waiting), objective, tries, found)
+        waiting.append(rows.at(leading(rows, objective, _REFILLED if tries else 1)))
+        if sum(len(part.cases) for part in waiting) >= ROWS:
+            _enter(tables, together(waiting), objective, tries, found)
             waiting = []
     if waiting:
-        _enter(tables, _together(waiting), objective, tries, found)
+        _enter(tables, together(waiting), objective, tries, found)
 
 
-def _enter(tables: Tables, rows: _Rows, objective: Objective, tries: Sequence[Fill], found: Found) -> None:
+def _enter(
+    tables: Tables, rows: Candidates, objective: Objective, tries: Sequence[Fill], found: Found
+) -> None:
     """Enter the best of the best rows of some cases, with full memories or others."""
     if tries:
         more = _refilled(tables, rows, tries)
         found.tried[:] += np.bincount(more.cases, minlength=len(tables))
-        rows = _together([rows, more])
+        rows = together([rows, more])
         rows = rows.at(np.argsort(rows.cases, kind="stable"))
     begins = np.flatnonzero(np.diff(rows.cases, prepend=-1))
     cases = rows.cases[begins]
-    chosen = _first_best(begins, *criteria(objective, rows.cycles, rows.energy_pj))
+    chosen = first_best(begins, *criteria(objective, rows.cycles, rows.energy_pj))
     found.orders[:, cases] = rows.orders[:, chosen]
     found.positions[:, cases] = rows.positions[:, chosen]
     found.cycles[cases] = rows.cycles[chosen]
@@ -302,13 +232,13 @@ def _check_energy(hierarchy: Hierarchy, objective: Objective) -> None:
         )
 
 
-def _refilled(tables: Tables, rows: _Rows, tries: Sequence[Fill]) -> _Rows:
+def _refilled(tables: Tables, rows: Candidates, tries: Sequence[Fill]) -> Candidates:
     """The same orderings with other allocations, where these differ from full memories and from each other."""
     which, positions = [np.zeros(0, np.int64)], [rows.positions[:, :0]]
     for fill in tries:
         near = np.flatnonzero(_matters(tables, fill)[rows.cases])
         if len(near):
-            other = allocate(tables, rows.cases[near], rows.orders[:, near], fill, chunk=_ROWS)
+            other = allocate(tables, rows.cases[near], rows.orders[:, near], fill, chunk=ROWS)
             new = np.flatnonzero(other.fits & (other.positions != rows.positions[:, near]).any(axis=0))
             which.append(near[new])
             positions.append(other.positions[:, new])
@@ -319,7 +249,7 @@ def _refilled(tables: Tables, rows: _Rows, tries: Sequence[Fill]) -> _Rows:
     first.sort()
     first = first[np.argsort(of[first], kind="stable")]
     of = of[first]
-    return _Rows.priced(tables, rows.cases[of], rows.orders[:, of], np.ascontiguousarray(kept[:, first]))
+    return Candidates.priced(tables, rows.cases[of], rows.orders[:, of], np.ascontiguousarray(kept[:, first]))
 
 
 def _matters(tables: Tables, fill: Fill) -> BoolArray:
@@ -331,63 +261,3 @@ def _matters(tables: Tables, fill: Fill) -> BoolArray:
         needed = tables.in_full[place] * (2 if memory.double_buffer else 1)
         found |= needed > fraction * tables.capacity[place]
     return found
-
-
-def _leading(rows: _Rows, objective: Objective, number: int) -> IntArray:
-    """Sorted positions of the best rows of each case, of equals the first ones. Rows are sorted by case."""
-    first, second = criteria(objective, rows.cycles, rows.energy_pj)
-    begins = np.flatnonzero(np.diff(rows.cases, prepend=-1))
-    if number == 1:
-        return _first_best(begins, first, second)
-    ends = np.append(begins[1:], len(rows.cases))
-    chosen = [np.zeros(0, np.int64)]
-    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
-        if end - begin <= number:
-            chosen.append(np.arange(begin, end))
-        else:
-            ranked = np.lexsort((second[begin:end], first[begin:end]))[:number]
-            ranked.sort()
-            chosen.append(begin + ranked)
-    return np.concatenate(chosen)
-
-
-def _first_best(begins: IntArray, first: FloatArray, second: FloatArray) -> IntArray:
-    """The best row of each run of rows, the first one of equals."""
-    lengths = np.diff(begins, append=len(first))
-    least = np.minimum.reduceat(first, begins) * (1 + _EQUAL)
-    tied = np.flatnonzero(first <= np.repeat(least, lengths))
-    run = np.repeat(np.arange(len(begins)), lengths)[tied]
-    then = second[tied]
-    begins = np.flatnonzero(np.diff(run, prepend=-1))
-    least = np.minimum.reduceat(then, begins) * (1 + _EQUAL)
-    chosen = then <= least[run]
-    tied, run = tied[chosen], run[chosen]
-    best: IntArray = tied[np.flatnonzero(np.diff(run, prepend=-1))]
-    return best
-
-
-def _beam(tables: Tables, cases: IntArray, loops: int, objective: Objective, seed: int) -> _Rows:
-    """Good orderings of cases that have too many to try all; sorted by case, then as orderings."""
-    first = int(cases[0])
-
-    def unseen(which: IntArray, orders: Orders, known: IntArray) -> tuple[_Rows, IntArray]:
-        key, place = np.unique(keys(which - first, orders), return_index=True)
-        new = ~np.isin(key, known)
-        return _Rows.priced(tables, which[place[new]], orders[:, place[new]]), key[new]
-
-    begin = starts(tables.kinds, tables.repeats, cases, loops, _RANDOM, seed)
-    rows, known = unseen(*begin, np.empty(0, np.int64))
-    expanded = np.zeros(len(known), np.bool_)
-    for _ in range(_ROUNDS):
-        opened = _leading(rows, objective, _BEAM)
-        opened = opened[~expanded[opened]]
-        if not len(opened):
-            break
-        expanded[opened] = True
-        source, orders = swapped(rows.orders[:, opened], tables.loops[rows.cases[opened]])
-        fresh, key = unseen(rows.cases[opened][source], orders, known)
-        rows, known = _together([rows, fresh]), np.concatenate([known, key])
-        expanded = np.concatenate([expanded, np.zeros(len(key), np.bool_)])
-        ranked = np.argsort(known)
-        rows, known, expanded = rows.at(ranked), known[ranked], expanded[ranked]
-    return rows

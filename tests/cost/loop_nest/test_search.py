@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from nest_examples import HIERARCHIES, example, weight_stationary
 
 from hannah_hw.cost.loop_nest import search as module
+from hannah_hw.cost.loop_nest.candidates import criteria
 from hannah_hw.cost.loop_nest.evaluate import evaluate
-from hannah_hw.cost.loop_nest.search import best_of, criteria, fills, search
+from hannah_hw.cost.loop_nest.search import best_of, fills, search
 from hannah_hw.cost.loop_nest.tables import PAD, Tables
 from hannah_hw.errors import InputError, TargetError
 
@@ -121,9 +122,9 @@ def test_neighbours_do_not_matter(make, seed):
 
 @pytest.mark.parametrize("rows", [1, 100])
 def test_batches_do_not_matter(rows, monkeypatch):
-    tables, _, _ = example(weight_stationary, 5, count=8, each=1)
+    tables, _, _ = example(weight_stationary, 5, count=3, each=1, factors=5)
     whole, sampled = search(tables), search(tables, exhaustive=20)
-    monkeypatch.setattr(module, "_ROWS", rows)
+    monkeypatch.setattr(module, "ROWS", rows)
     assert_equal(whole, search(tables))
     assert_equal(sampled, search(tables, exhaustive=20))
 
