@@ -2,7 +2,8 @@
 
 It goes from the outputs to the inputs and runs what leads to the last operand of an operation first (ethos-u-vela
 5.2.0, found by compiling networks with branches). Kernels of this package's files have their operands in the order in
-which they are written, so the branch that is written last runs first.
+which they are written, so the branch that is written last runs first. A sum of sums is one from the left: the sum
+within is the first operand, whenever it is written.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ def execution_order(workload: Workload) -> IntArray:
     """(K,) kernel slots in the order in which the compiler runs them, for all candidates."""
     names = {name: k for k, name in enumerate(workload.kernels.names)}
     writers = [names.get(name, -1) for name in workload.buffers.names]
+    kinds = workload.kernels.kinds
     operands: list[list[int]] = [[] for _ in workload.kernels.names]
     for k, row in enumerate(workload.reads):
         found = {writers[b] for b in np.flatnonzero(row)} - {k, -1}
         # The last operand's branch comes first.
-        operands[k] = sorted(found, reverse=True)
+        sums = {writer for writer in found if kinds[k] == kinds[writer] == "add"}
+        operands[k] = sorted(found - sums, reverse=True) + sorted(sums, reverse=True)
     read = {writer for sources in operands for writer in sources}
     order: list[int] = []
     done = [False] * len(operands)
