@@ -131,8 +131,8 @@ def _compiled(
 ) -> None:
     """Compare estimates with an accelerator's own compiler."""
     from hannah_hw.measure.comparison import to_dict
-    from hannah_hw.measure.vela import PACKAGE, vela_version
     from hannah_hw.measure.vela_comparison import compare_mlperf_tiny_compiled, compare_with_compiler
+    from hannah_hw.measure.vela_compiler import PACKAGE, vela_version
 
     compiler = f"{PACKAGE} {vela_version()}"
     if models:

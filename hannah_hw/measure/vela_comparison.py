@@ -11,7 +11,8 @@ from hannah_hw.errors import EvaluationError, UnsupportedError
 from hannah_hw.measure.comparison import FIGURES, Compared, KernelComparison, NetworkComparison
 from hannah_hw.measure.models import int8_model
 from hannah_hw.measure.validation import NETWORKS
-from hannah_hw.measure.vela import VelaMeasurement, compile_network, system_of, vela_version
+from hannah_hw.measure.vela import VelaMeasurement, compile_network
+from hannah_hw.measure.vela_compiler import system_of, vela_version
 
 if TYPE_CHECKING:
     from hannah_hw.firmware.layers import Layer

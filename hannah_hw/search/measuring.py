@@ -111,7 +111,7 @@ def means(target: Target, compiler: str | None) -> dict[str, str]:
 
 
 def _compiler_means(target: Target, compiler: str | None) -> dict[str, str]:
-    from hannah_hw.measure.vela import PACKAGE, core_of, system_of, vela_version
+    from hannah_hw.measure.vela_compiler import PACKAGE, core_of, system_of, vela_version
     from hannah_hw.targets import Accelerator
 
     if compiler is not None:

@@ -14,7 +14,8 @@ from hannah_hw.errors import MeasurementError, MissingExtraError, ModelError
 from hannah_hw.firmware.layers import Network
 from hannah_hw.firmware.tflite import outline, tflite_model
 from hannah_hw.measure.models import Int8Model
-from hannah_hw.measure.vela import System, compile_network, compile_tflite
+from hannah_hw.measure.vela import compile_network
+from hannah_hw.measure.vela_compiler import System, compile_tflite
 from hannah_hw.measure.vela_output import check_agreement, read_operations, read_summary
 from hannah_hw.targets import load_target
 from tests.firmware.models import residual
