@@ -64,7 +64,7 @@ def _workload(net: str) -> Workload | None:
         return named.candidate(named.default()).workload()
     if not seed.isdigit() or not (_FOLDER / space).is_file():
         return None
-    sampled = hannah_hw.load_space(_FOLDER / space)
+    sampled = hannah_hw.load_space(str(_FOLDER / space))
     return sampled.candidate(sampled.sample(seed=int(seed))).workload()
 
 
@@ -134,7 +134,7 @@ def _reference(path: Path) -> dict[str, Any]:
 
 def _candidates(count: int, targets: list[str]) -> Iterator[tuple[str, Any, Accelerator]]:
     for space in _SPACES:
-        loaded = hannah_hw.load_space(_FOLDER / space)
+        loaded = hannah_hw.load_space(str(_FOLDER / space))
         for seed in range(count):
             candidate = loaded.candidate(loaded.sample(seed=seed))
             for name in targets:
