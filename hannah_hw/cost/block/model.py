@@ -29,6 +29,8 @@ _NO_BLOCK: Final = "no output block of this layer fits the shared memory of the 
 _STRIDES: Final = (
     "conv_transpose: strides must be 1 or 2 and the same in both directions, except along an axis of size 1"
 )
+#: Why a layer has no operations.
+_FREE: Final = "part of the operation before it, or of the addresses of its values"
 _NO_OPERATION: Final = "{kind}: the processor has no operation for it"
 
 
@@ -248,7 +250,8 @@ def _refused(layers: Layers, owner: IntArray, blocks: Blocks) -> tuple[NDArray[n
 def _detail(priced: Priced) -> Callable[[int], dict[str, Any]]:
     def of(position: int) -> dict[str, Any]:
         mine = np.flatnonzero(priced.operations["layer"] == position)
-        return {"operations": [_told(priced, int(index)) for index in mine]}
+        told: dict[str, Any] = {"operations": [_told(priced, int(index)) for index in mine]}
+        return told if len(mine) else {**told, "free": _FREE}
 
     return of
 
