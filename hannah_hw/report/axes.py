@@ -38,6 +38,10 @@ _LABELS: Final = {
 }
 
 
+#: The same of metrics that mean something of their own on an accelerator.
+_OF_ACCELERATORS: Final = {"ram_bytes": "Activations", "flash_bytes": "Weights"}
+
+
 @dataclass(frozen=True)
 class Axis:
     """One quantity that every candidate may have.
@@ -72,15 +76,21 @@ class Axis:
         return format_si(value, "").strip()
 
 
-def axis(key: str) -> Axis:
-    """The axis of a metric's key."""
+def axis(key: str, family: str = "") -> Axis:
+    """The axis of a metric's key.
+
+    Args:
+        key: The key.
+        family: Of the target, whose memories have names of their own.
+    """
     unit = next((unit for suffix, unit in _SUFFIXES.items() if key.endswith(suffix)), "")
     if key == "error" or key.endswith("_error"):
         unit = "%"
     stem = key
     for suffix in _SUFFIXES:
         stem = stem.removesuffix(suffix)
-    return Axis(key, _LABELS.get(key, stem.replace("_", " ").capitalize()), unit)
+    own = _OF_ACCELERATORS if family == "accelerator" else {}
+    return Axis(key, own.get(key) or _LABELS.get(key, stem.replace("_", " ").capitalize()), unit)
 
 
 def metric_key(name: str, keys: Iterable[str]) -> str:

@@ -156,6 +156,12 @@ class ReportData:
         value = value.get("name") if isinstance(value, dict) else value
         return Path(str(value)).stem if value is not None else "-"
 
+    @property
+    def accelerator(self) -> bool:
+        """Whether the run's target is an accelerator."""
+        target = self.resolved.get("target")
+        return isinstance(target, dict) and target.get("family") == "accelerator"
+
     def count(self, status: str) -> int:
         """Number of candidates of a status."""
         return sum(candidate.status == status for candidate in self.candidates)
@@ -203,7 +209,8 @@ def read_run(folder: str | Path) -> ReportData:
     for i in front:
         candidates[i] = replace(candidates[i], on_front=True)
     leading = [o.key for o in objectives if o.key in keys]
-    axes = tuple(axis(key) for key in [*leading, *(key for key in keys if key not in leading)])
+    family = _mapping(resolved.get("target")).get("family", "")
+    axes = tuple(axis(key, family) for key in [*leading, *(key for key in keys if key not in leading)])
     return ReportData(
         folder=folder,
         config=config,

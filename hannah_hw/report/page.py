@@ -75,6 +75,7 @@ def render_page(run: ReportData, *, near: Path | None = None) -> str:
         front=_front_table(run, links),
         measured=measured_section(run),
         failures=_failures(run),
+        memory="Activations" if run.accelerator else "RAM",
         facts=_facts(_run_facts(run)),
         target=_target(run.resolved),
         data=_facts(_flat(run.resolved.get("data"))),

@@ -23,6 +23,10 @@ _KERNEL_FIELDS: Final = (
     "weight_bytes",
     "source",
     "error",
+    "energy_j",
+    "utilisation",
+    "cycle_parts",
+    "energy_parts_j",
 )
 _BUFFER_FIELDS: Final = ("name", "kind", "bytes", "offset", "first", "last")
 _FIGURE_FIELDS: Final = ("value", "unit", "source", "error", "note")
@@ -97,7 +101,7 @@ def _candidate(candidate: Candidate, link: str | None, *, knee: bool, detailed: 
         row["reason"] = candidate.reason
     if detailed:
         row["assignment"] = {key: _text(value) for key, value in candidate.assignment.items()}
-        row["cost"] = _cost(candidate.cost)
+        row["cost"] = _cost(candidate.cost, mappings=candidate.on_front)
     return row
 
 
@@ -120,13 +124,15 @@ def _measured(run: ReportData) -> dict[str, str]:
     }
 
 
-def _cost(cost: Mapping[str, Any]) -> dict[str, Any]:
+def _cost(cost: Mapping[str, Any], *, mappings: bool) -> dict[str, Any]:
+    """What the page shows of a cost report; with what the model says of single kernels, such as their mapping."""
+    fields = (*_KERNEL_FIELDS, "detail") if mappings else _KERNEL_FIELDS
     memory = cost.get("memory")
     memory = memory if isinstance(memory, Mapping) else {}
     flash = cost.get("flash")
     figures = cost.get("figures")
     return {
-        "kernels": [_only(row, _KERNEL_FIELDS) for row in _rows(cost.get("kernels"))],
+        "kernels": [_only(row, fields) for row in _rows(cost.get("kernels"))],
         "buffers": [_only(row, _BUFFER_FIELDS) for row in _rows(memory.get("buffers"))],
         "ram": _parts(memory, ("arena", "scratch", "stack", "runtime")),
         "flash": _parts(flash if isinstance(flash, Mapping) else {}, ("weights", "requantisation", "code")),
@@ -146,7 +152,7 @@ def _rows(value: Any) -> list[Mapping[str, Any]]:
 
 
 def _only(row: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
-    return {name: row[name] for name in fields if row.get(name) is not None}
+    return {name: row[name] for name in fields if row.get(name) not in (None, {})}
 
 
 def _parts(split: Mapping[str, Any], names: Sequence[str]) -> dict[str, float]:

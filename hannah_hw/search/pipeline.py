@@ -275,7 +275,8 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
         facts["legalized"] = legalized.to_dict()
     if isinstance(problem, CoSearchProblem):
         facts["hardware"] = {
-            p.id: {"dimension": p.dimension, "values": list(p.levels)} for p in problem.axes.parameters
+            p.id: {"dimension": p.dimension, "values": list(problem.space.parameters[p.id].levels)}
+            for p in problem.axes.parameters
         }
         if evaluator is not None:
             evaluator = replace(evaluator, hardware=problem.axes.ids)

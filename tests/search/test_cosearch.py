@@ -14,6 +14,7 @@ from hannah_hw.cli.app import main
 from hannah_hw.errors import ConfigError, InputError, SpaceError
 from hannah_hw.report import read_run
 from hannah_hw.report.page import render_page
+from hannah_hw.report.payload import payload
 from hannah_hw.search import PlainLines, Search, dry_run, load_config, run_search
 from hannah_hw.search.algorithms.variation import Variation
 from hannah_hw.search.cosearch import CoSearchProblem, OncePerNetwork, make_problem
@@ -147,6 +148,11 @@ def test_a_run_moves_the_hardware_and_shows_it(config, tmp_path, capsys):
     assert '<button type="button">wmem</button>' in page
     assert f">{wmem.text(chosen)}</td>" in page
     assert "Area" in page
+    assert "Activations over the inference" in page
+    drawn = next(row for row in payload(data, {})["candidates"] if row["id"] == chosen.id)
+    for kernel in drawn["cost"]["kernels"]:
+        assert sum(kernel["cycle_parts"].values()) == pytest.approx(kernel["cycles"])
+        assert sum(kernel["energy_parts_j"].values()) == pytest.approx(kernel["energy_j"])
     assert (
         main(["export", str(out), "--pick", "front", "--to", "csv", "--out", str(tmp_path / "export")]) == 0
     )

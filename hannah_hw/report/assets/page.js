@@ -256,6 +256,7 @@
     drawSelected();
     drawRam();
     drawLatency();
+    drawKernels();
     for (const row of document.querySelectorAll("#front tbody tr")) {
       const here = candidate !== null && row.dataset.id === candidate.id;
       row.classList.toggle("chosen", here);
@@ -360,13 +361,14 @@
     const named = buffers.filter((b) => b.first <= peak && peak <= b.last).sort((a, b) => b.bytes - a.bytes).map((b) => `${b.name} (${show(b.bytes, "B")})`);
     const kernel = cost.kernels[peak];
     document.getElementById("ram-note").textContent =
-      `Peak of the arena, ${show(high, "B")}, at kernel ${peak}${kernel ? ` (${kernel.name})` : ""}: ${named.join(", ")}.` + (cost.liveness ? ` No plan can need less than ${show(cost.liveness, "B")}.` : "") + ` RAM in all: ${split(cost.ram)}.`;
+      `Peak of the arena, ${show(high, "B")}, at kernel ${peak}${kernel ? ` (${kernel.name})` : ""}: ${named.join(", ")}.` + (cost.liveness ? ` No plan can need less than ${show(cost.liveness, "B")}.` : "") + (Object.keys(cost.ram).length > 1 ? ` RAM in all: ${split(cost.ram)}.` : "");
   }
 
   function drawLatency() {
     const kernels = ((chosen && chosen.cost && chosen.cost.kernels) || []).filter((k) => typeof k.latency_s === "number");
     if (!kernels.length) { nothing("latency", missing()); return; }
     const short = shorten(kernels.map((k) => String(k.name)));
+    const parts = partNames(kernels, "cycle_parts");
     const row = 19, left = 178, right = 96, top = 6, bottom = 24, width = 640;
     const height = top + bottom + row * kernels.length;
     const total = kernels.reduce((sum, k) => sum + k.latency_s, 0);
@@ -381,7 +383,7 @@
     drawing.append(text(width - 4, height - 8, x.name, { "text-anchor": "end", class: "strong" }));
     kernels.forEach((kernel, index) => {
       const y = top + index * row, middle = y + row / 2;
-      const bar = svg("rect", { class: "bar", x: left, y: y + 3, width: Math.max(x.at(kernel.latency_s) - left, 0.5), height: row - 6 });
+      const bar = stack(x, left, y + 3, row - 6, kernel.latency_s, kernel.cycle_parts, parts);
       const facts = [kernel.name, kernel.kernel_class || kernel.kind, show(kernel.latency_s, "s"), kernel.macs !== undefined ? `${show(kernel.macs, "")} MACs` : "", kernel.source || "", band(kernel.error)];
       if (emulated[kernel.name]) facts.push(`${chosen.emulated.source} ${show(emulated[kernel.name], "s")} (estimate ${signed(kernel.latency_s / emulated[kernel.name] - 1)})`);
       bar.append(svg("title", {}, facts.filter(Boolean).join("\n")));
@@ -401,12 +403,113 @@
       }
       drawing.append(text(end + 6, middle + 4, `${show(kernel.latency_s, "s")}, ${number((100 * kernel.latency_s) / total, 2)} %`, {}));
     });
-    document.getElementById("latency").replaceChildren(drawing);
+    document.getElementById("latency").replaceChildren(drawing, ...legend(parts));
     const sources = [...new Set(kernels.map((k) => k.source).filter(Boolean))];
     const errors = kernels.map((k) => k.error).filter((e) => typeof e === "number");
     const range = errors.length ? ` Error bands: ± ${number(100 * Math.min(...errors), 2)} to ${number(100 * Math.max(...errors), 2)} %.` : " Error not known.";
     const marks = Object.keys(emulated).length ? ` Upright lines: ${chosen.emulated.source}.` : "";
     document.getElementById("latency-note").textContent = `Sum ${show(total, "s")}. Source: ${sources.join(", ") || "not given"}.${range}${marks}`;
+  }
+
+  // ---- parts of kernels, as cost models of accelerators tell them apart ---------------------------------
+  const OTHER = "all other";
+  /** Names of the parts of all kernels, those that take most first; of many, all but the first few in one. */
+  function partNames(kernels, key) {
+    const sums = {};
+    for (const kernel of kernels) for (const [name, value] of Object.entries(kernel[key] || {})) if (value > 0) sums[name] = (sums[name] || 0) + value;
+    const names = Object.keys(sums).sort((a, b) => sums[b] - sums[a]);
+    return names.length > 8 ? [...names.slice(0, 7), OTHER] : names;
+  }
+  /** Parts by name, those that have no name of their own in the picture together. */
+  function grouped(parts, names) {
+    const sums = {};
+    for (const [name, value] of Object.entries(parts || {})) {
+      const shown = names.includes(name) ? name : OTHER;
+      sums[shown] = (sums[shown] || 0) + value;
+    }
+    return sums;
+  }
+  /** A bar from the left, divided in the proportion of its parts; plain where it has less than two. */
+  function stack(x, left, y, height, value, parts, names) {
+    const sums = grouped(parts, names), present = names.filter((name) => sums[name] > 0);
+    const sum = present.reduce((total, name) => total + sums[name], 0);
+    if (names.length < 2 || !sum) return svg("rect", { class: "bar", x: left, y, width: Math.max(x.at(value) - left, 0.5), height });
+    const group = svg("g", {});
+    let from = left;
+    for (const name of present) {
+      const width = ((x.at(value) - left) * sums[name]) / sum;
+      const piece = svg("rect", { x: from, y, width: Math.max(width, 0.3), height, fill: `var(--b${names.indexOf(name) % 8})` });
+      group.append(piece);
+      from += width;
+    }
+    return group;
+  }
+  function legend(names) {
+    if (names.length < 2) return [];
+    const line = put("p", { class: "legend" });
+    names.forEach((name, index) => {
+      const mark = svg("svg", { width: 12, height: 12, "aria-hidden": "true" }, svg("rect", { width: 12, height: 12, rx: 2, fill: `var(--b${index % 8})` }));
+      line.append(put("span", {}, mark, ` ${name.replaceAll("_", " ")}`));
+    });
+    return [line];
+  }
+  function drawKernels() {
+    const kernels = (chosen && chosen.cost && chosen.cost.kernels) || [];
+    const detailed = kernels.some((k) => k.energy_j !== undefined || k.utilisation !== undefined || k.detail);
+    document.getElementById("by-kernel").hidden = !detailed;
+    if (!detailed) return;
+    drawEnergy(kernels.filter((k) => typeof k.energy_j === "number"));
+    const table = put("table", {}, put("thead", {}, put("tr", {}, ...["Kernel", "Runs on", "Multipliers in use"].map((title) => put("th", { scope: "col" }, title)))));
+    const body = put("tbody", {});
+    for (const kernel of kernels) {
+      const use = typeof kernel.utilisation === "number" ? `${number(100 * kernel.utilisation, 3)} %` : "-";
+      body.append(put("tr", {}, put("td", {}, String(kernel.name)), put("td", {}, String(kernel.kernel_class || kernel.kind)), put("td", { class: "number" }, use)));
+      if (kernel.detail) {
+        const detail = put("details", {}, put("summary", {}, "how it is mapped"), put("pre", {}, said(kernel.detail).join("\n")));
+        body.append(put("tr", {}, put("td", { colspan: 3 }, detail)));
+      }
+    }
+    table.append(body);
+    document.getElementById("kernels").replaceChildren(table);
+  }
+  /** What a model says of a kernel: a loop nest as it is written, all else a line for each thing. */
+  function said(detail) {
+    const { loops, mapping, ...rest } = detail;
+    return typeof loops === "string" ? [...loops.split("\n"), ...lines(rest)] : lines(detail);
+  }
+  function lines(value, indent = "") {
+    return Object.entries(value).flatMap(([key, item]) => {
+      const name = `${indent}${key.replaceAll("_", " ")}`;
+      const plain = item === null || typeof item !== "object" || JSON.stringify(item).length < 70;
+      if (plain) return [`${name}: ${typeof item === "object" ? JSON.stringify(item) : item}`];
+      return [`${name}:`, ...lines(item, `${indent}  `)];
+    });
+  }
+  function drawEnergy(kernels) {
+    if (!kernels.length) { nothing("energy", "The target's description does not give the energy."); return; }
+    const short = shorten(kernels.map((k) => String(k.name))), names = partNames(kernels, "energy_parts_j");
+    const row = 19, left = 178, right = 96, top = 6, bottom = 24, width = 640;
+    const height = top + bottom + row * kernels.length;
+    const total = kernels.reduce((sum, k) => sum + k.energy_j, 0);
+    const drawing = plot(height, "Energy of every kernel", width);
+    const x = linear(0, Math.max(...kernels.map((k) => k.energy_j)), left, width - right, "J", 5);
+    for (const [label, at] of x.marks) {
+      drawing.append(svg("line", { class: "grid", x1: at, x2: at, y1: top, y2: height - bottom }));
+      drawing.append(text(at, height - 8, label, { "text-anchor": "middle" }));
+    }
+    drawing.append(text(width - 4, height - 8, x.name, { "text-anchor": "end", class: "strong" }));
+    kernels.forEach((kernel, index) => {
+      const y = top + index * row, middle = y + row / 2;
+      const bar = stack(x, left, y + 3, row - 6, kernel.energy_j, kernel.energy_parts_j, names);
+      const facts = Object.entries(kernel.energy_parts_j || {}).filter(([, part]) => part > 0).map(([name, part]) => `${name} ${show(part, "J")}`);
+      bar.append(svg("title", {}, [kernel.name, show(kernel.energy_j, "J"), ...facts].join("\n")));
+      drawing.append(text(left - 8, middle + 4, short(String(kernel.name), 27), { "text-anchor": "end", class: "strong" }), bar);
+      drawing.append(text(x.at(kernel.energy_j) + 6, middle + 4, `${show(kernel.energy_j, "J")}, ${number((100 * kernel.energy_j) / total, 2)} %`, {}));
+    });
+    document.getElementById("energy").replaceChildren(drawing, ...legend(names));
+    const figure = chosen.cost.figures.energy_j;
+    const rest = chosen.values.energy_j === undefined ? 0 : chosen.values.energy_j - total;
+    document.getElementById("energy-note").textContent = `Sum ${show(total, "J")}` + (rest > 1e-6 * total ? `, and ${show(rest, "J")} that flow whatever is computed.` : ".") + (figure && figure.note ? ` ${figure.note}.` : "");
   }
 
   // ---- progress ----------------------------------------------------------------------------------------
