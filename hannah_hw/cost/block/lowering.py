@@ -27,6 +27,10 @@ from hannah_hw.workload.table import ACTIVATIONS
 
 Lowered = list[Operations]
 
+#: Activation of a layer that applies the table of the layer after it; beyond those of `ACTIVATIONS`.
+BY_TABLE: Final = len(ACTIVATIONS)
+
+_TABLE: Final = ACTIVATION_ROWS.index("table")
 _CLAMP: Final = ACTIVATION_ROWS.index("clamp")
 _NONE: Final = ACTIVATION_ROWS.index("other")
 _ADD, _MUL, _MAX, _OTHER, _BINARY32, _UNARY32, _MUL32 = (
@@ -69,7 +73,8 @@ def lower(layers: Layers, spills: bool, means: bool = True) -> Operations:
 
 
 def _activation(layers: Layers) -> IntArray:
-    return np.where(layers["activation"] == ACTIVATIONS.index("none"), _NONE, _CLAMP)
+    named = np.where(layers["activation"] == ACTIVATIONS.index("none"), _NONE, _CLAMP)
+    return np.where(layers["activation"] == BY_TABLE, _TABLE, named)
 
 
 def _common(layers: Layers) -> dict[str, IntArray]:
@@ -90,6 +95,7 @@ def _common(layers: Layers) -> dict[str, IntArray]:
         "ofm_on_chip": layers["output_on_chip"],
         "reserved_bytes": layers["reserved_bytes"],
         "activation": _activation(layers),
+        "table": (layers["activation"] == BY_TABLE).astype(np.int64),
     }
 
 

@@ -27,7 +27,7 @@ from hannah_hw.workload.table import Workload
 #: Kinds that write over an operand.
 _ELEMENTWISE: Final = ("add", "mul", "scale", "hard_sigmoid")
 #: Kinds that are part of the operation before them.
-_TABLES: Final = ("sigmoid", "hard_swish")
+TABLES: Final = ("sigmoid", "hard_swish")
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _join(workload: Workload, found: Stored, writers: IntArray, reads: BoolArray
             elif kind == "slice":
                 found.last[read, b] = np.maximum(found.last, found.last[:, out : out + 1])[read, b]
                 found.bytes[read, out] = 0
-            elif (kind == "concat" or kind in _TABLES) and readers[b] == 1 and writers[b] >= 0:
+            elif (kind == "concat" or kind in TABLES) and readers[b] == 1 and writers[b] >= 0:
                 found.first[read, out] = np.minimum(found.first[read, out], found.first[read, b])
                 found.bytes[read, b] = 0
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from hannah_hw.cost.accelerators.layers import PLACEMENT_COLUMNS, Layers
 from hannah_hw.cost.accelerators.residence import INPUT, OUTPUT, RESERVED, Placement, place, residence
 from hannah_hw.cost.block.book import book_of, keys_of
-from hannah_hw.cost.block.lowering import LOWERED, lower
-from hannah_hw.cost.block.memory import peak, stored
+from hannah_hw.cost.block.lowering import BY_TABLE, LOWERED, lower
+from hannah_hw.cost.block.memory import TABLES, peak, stored
 from hannah_hw.cost.block.model import Prepared, price_operations, processor
 from hannah_hw.cost.block.npu import EthosU
 from hannah_hw.cost.block.operations import BoolArray, IntArray, Operations
@@ -24,7 +24,7 @@ from hannah_hw.cost.block.order import execution_order, reordered
 from hannah_hw.cost.block.weights import Encoding
 from hannah_hw.targets import Accelerator
 from hannah_hw.targets.models.block import BlockModel
-from hannah_hw.workload.table import KERNEL_COLUMNS, KERNEL_KINDS, Workload
+from hannah_hw.workload.table import ACTIVATIONS, KERNEL_COLUMNS, KERNEL_KINDS, Workload
 
 FloatArray = NDArray[np.float64]
 
@@ -72,6 +72,7 @@ def price_networks(
     kernels = workload.kernels
     shape = kernels.active.shape
     columns = {name: np.broadcast_to(kernels[name], shape) for name in KERNEL_COLUMNS}
+    columns["activation"] = _with_tables(workload)
     bits = columns["weights"] * columns["weight_bits"] + 7
     weights = np.where(kernels.active, bits // 8, 0).T
     placement = place(workload, target, weights, np.zeros(shape[::-1], np.bool_))
@@ -224,6 +225,21 @@ def _weight_buffers(settled: _Settled, run: _Run, place_of: IntArray, shape: tup
     largest = np.zeros(shape[0] * shape[1], np.int64)
     np.maximum.at(largest, place_of, held)
     return largest.reshape(shape)
+
+
+def _with_tables(workload: Workload) -> IntArray:
+    """(P, K) activations; a kernel that only a table reads applies that table."""
+    kernels, buffers = workload.kernels, workload.buffers
+    activation = np.broadcast_to(kernels["activation"], kernels.active.shape).copy()
+    slots = {name: k for k, name in enumerate(kernels.names)}
+    for k in [k for k, kind in enumerate(kernels.kinds) if kind in TABLES]:
+        for b in np.flatnonzero(workload.reads[k]):
+            writer = slots.get(buffers.names[b], k)
+            # The buffer dies where the table reads it.
+            mine = kernels.active[:, k] & (buffers.bytes[:, b] > 0) & (buffers.last[:, b] == k)
+            if writer != k and workload.reads[:, b].sum() <= 1 + workload.reads[writer, b]:
+                activation[mine & (activation[:, writer] == ACTIVATIONS.index("none")), writer] = BY_TABLE
+    return activation
 
 
 def _places(placement: Placement, target: Accelerator, where: IntArray) -> dict[str, IntArray]:

@@ -10,7 +10,19 @@ from hannah_hw.cost.block.memory import stored
 from hannah_hw.cost.block.network import price_networks
 from hannah_hw.cost.block.order import execution_order, reordered
 from hannah_hw.cost.block.weights import Encoding
-from hannah_hw.operators import AdaptiveAvgPooling, Add, AvgPooling, MaxPooling, Relu, Softmax
+from hannah_hw.operators import (
+    AdaptiveAvgPooling,
+    Add,
+    AvgPooling,
+    Concat,
+    HardSwish,
+    MaxPooling,
+    Mul,
+    Relu,
+    Sigmoid,
+    Softmax,
+    Upsample,
+)
 from hannah_hw.spaces import SearchSpace
 from hannah_hw.targets import load_target
 
@@ -39,6 +51,17 @@ def mixture():
     x = AvgPooling(2, 2)(x)
     x = Relu()(batch_norm(conv2d(x, 72, 3, 2, padding="same")))
     return Softmax()(linear(AdaptiveAvgPooling(1)(x), 10))
+
+
+@search_space
+def tables():
+    """A gate: groups, a concatenation, a sigmoid that the convolution before it applies, and an upsampling."""
+    x = Tensor("input", (1, 3, 12, 12), axis=("N", "C", "H", "W"))
+    x = HardSwish()(batch_norm(conv2d(x, 16, 3, padding="same")))
+    joined = Concat(1)(batch_norm(conv2d(x, 16, 3, padding="same")), batch_norm(conv2d(x, 16, 1)))
+    x = Relu()(batch_norm(conv2d(joined, 32, 3, groups=4, padding="same")))
+    x = Mul()(x, Sigmoid()(batch_norm(conv2d(x, 32, 1))))
+    return batch_norm(conv2d(Upsample(2)(x), 8, 3, padding="same"))
 
 
 def workload_of(space):
@@ -120,7 +143,13 @@ def test_candidates_cost_the_same_alone_and_in_a_population():
 
 
 @pytest.mark.parametrize(
-    ("space", "name"), [(mixture, "ethos_u55_256"), (mixture, "ethos_u65_512"), (branches, "ethos_u55_64")]
+    ("space", "name"),
+    [
+        (mixture, "ethos_u55_256"),
+        (mixture, "ethos_u65_512"),
+        (branches, "ethos_u55_64"),
+        (tables, "ethos_u65_256"),
+    ],
 )
 def test_the_compiler_itself_states_the_same(space, name):
     pytest.importorskip("ethosu.vela")
