@@ -199,3 +199,18 @@ def test_half_of_a_function_is_no_data_set(name):
 def test_a_file_that_cannot_be_read_is_not_called_incomplete(tmp_path):
     with pytest.raises(DataError, match="cannot read the file: Is a directory"):
         module._read_npz(tmp_path)
+
+
+def test_built_in_images_are_also_series_of_their_rows():
+    images, series = load_data("digits", seed=1), load_data("digits_rows", seed=1)
+    assert series.input_shape == (8, 8)
+    assert series.classes == 10
+    np.testing.assert_array_equal(series.y_val, images.y_val)
+
+    def pixels(data):
+        """Undo the normalisation, which is by channel."""
+        shape = (1, -1) + (1,) * (data.x_val.ndim - 2)
+        return data.x_val * np.reshape(data.std, shape) + np.reshape(data.mean, shape)
+
+    # Time runs down the rows, channels are the columns.
+    np.testing.assert_allclose(pixels(series), pixels(images)[:, 0].transpose(0, 2, 1), atol=1e-5)
