@@ -1,5 +1,7 @@
 """Spaces on the command line: files of users, permissions, warnings, and what is refused without a trace."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,16 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(
     assert main(["spaces", "show", "mlperf_tiny:resnet8", "--svg", str(path)]) == 2
     assert f"error: --svg: cannot write {path}: " in capsys.readouterr().err
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_legalize_shows_what_was_removed_and_by_which_rule(capsys):
+    assert main(["spaces", "legalize", "resnet20_mixed", "--target", "stm32l4r5zi"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"process\.0\.nbit_w_list\.3 +4, 2 +8 +conv: weight_bits == 8", shown)
+    assert re.search(r"assignments +3.66e\+15 -> 1\n", shown)
+    assert main(["spaces", "legalize", "resnet20_mixed", "-t", "stm32l4r5zi", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["assignments"]["after"] == 1
+    assert {tuple(removal["left"]) for removal in document["removed"]} == {(8,)}
+    assert main(["spaces", "legalize", "resnet20_mixed", "-t", "stm32l4r5zi:cmsis_nn"]) == 2
+    assert "quantize: the target has no rule for this operator" in capsys.readouterr().err
