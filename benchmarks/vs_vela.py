@@ -28,8 +28,8 @@ from typing import Any, Final
 from agreement import agreement
 
 import hannah_hw
+from hannah_hw.cost.block.encoding import Encoding
 from hannah_hw.cost.block.network import NetworkCosts, price_networks
-from hannah_hw.cost.block.weights import Encoding
 from hannah_hw.errors import HannahError
 from hannah_hw.measure.vela import compile_with_vela
 from hannah_hw.targets import Accelerator, load_target

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.cost.block.blocks import Blocks, find_blocks
+from hannah_hw.cost.block.encoding import Encoding
 from hannah_hw.cost.block.model import Prepared
 from hannah_hw.cost.block.npu import EthosU
 from hannah_hw.cost.block.operations import IntArray, Operations
-from hannah_hw.cost.block.weights import Encoding
 
 Keys = NDArray[np.uint64]
 

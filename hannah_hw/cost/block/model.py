@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from hannah_hw.cost.accelerators.layers import LayerCosts, Layers
 from hannah_hw.cost.block.blocks import Blocks, find_blocks
 from hannah_hw.cost.block.cycles import unit_cycles
+from hannah_hw.cost.block.encoding import Encoding
 from hannah_hw.cost.block.lowering import LOWERED, lower
 from hannah_hw.cost.block.npu import EthosU, Memory, ethos_u
 from hannah_hw.cost.block.operations import UNITS, BoolArray, IntArray, Operations
+from hannah_hw.cost.block.slices import copy_cycles
 from hannah_hw.cost.block.traffic import Traffic, access_cycles, feature_map_traffic, memories
-from hannah_hw.cost.block.weights import Encoding, WeightPlan, copy_cycles, plan_weights
+from hannah_hw.cost.block.weights import WeightPlan, plan_weights
 from hannah_hw.errors import TargetError
 from hannah_hw.targets import Accelerator
 from hannah_hw.targets.models.block import BlockModel

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from hannah_hw.cost.accelerators.layers import PLACEMENT_COLUMNS, Layers
 from hannah_hw.cost.accelerators.residence import INPUT, OUTPUT, RESERVED, Placement, place, residence
 from hannah_hw.cost.block.book import book_of, keys_of
-from hannah_hw.cost.block.lowering import BY_TABLE, LOWERED, lower
+from hannah_hw.cost.block.columns import BY_TABLE
+from hannah_hw.cost.block.encoding import Encoding
+from hannah_hw.cost.block.lowering import LOWERED, lower
 from hannah_hw.cost.block.memory import TABLES, peak, stored
 from hannah_hw.cost.block.model import Prepared, price_operations, processor
 from hannah_hw.cost.block.npu import EthosU
 from hannah_hw.cost.block.operations import BoolArray, IntArray, Operations
 from hannah_hw.cost.block.order import execution_order, reordered
-from hannah_hw.cost.block.weights import Encoding
 from hannah_hw.targets import Accelerator
 from hannah_hw.targets.models.block import BlockModel
 from hannah_hw.workload.table import ACTIVATIONS, KERNEL_COLUMNS, KERNEL_KINDS, Workload

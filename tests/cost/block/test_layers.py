@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from hannah_hw.cost.accelerators.layers import Layers
 from hannah_hw.cost.block.blocks import find_blocks
 from hannah_hw.cost.block.cycles import Scheduling, unit_cycles
+from hannah_hw.cost.block.encoding import Encoding, encoded_bytes
 from hannah_hw.cost.block.lowering import LOWERED, lower
 from hannah_hw.cost.block.model import price_block, priced_kinds, processor
 from hannah_hw.cost.block.npu import CORE_SIZES, Memory, ethos_u
 from hannah_hw.cost.block.operations import Operations
 from hannah_hw.cost.block.traffic import feature_map_traffic
-from hannah_hw.cost.block.weights import Encoding, encoded_bytes
 from hannah_hw.errors import TargetError
 from hannah_hw.targets import load_target
 from hannah_hw.workload.table import KERNEL_KINDS

@@ -6,10 +6,10 @@ import pytest
 import hannah_hw
 from hannah_hw import Tensor, search_space
 from hannah_hw.blocks import batch_norm, conv2d, linear
+from hannah_hw.cost.block.encoding import Encoding
 from hannah_hw.cost.block.memory import stored
 from hannah_hw.cost.block.network import price_networks
 from hannah_hw.cost.block.order import execution_order, reordered
-from hannah_hw.cost.block.weights import Encoding
 from hannah_hw.operators import (
     AdaptiveAvgPooling,
     Add,
