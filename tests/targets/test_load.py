@@ -131,7 +131,10 @@ def test_the_processor_is_one_that_firmware_is_built_for():
 
 def test_the_json_schema_names_every_field_of_a_shipped_file(data):
     families = json_schema()
-    assert [entry["$ref"].rsplit("/")[-1] for entry in families["anyOf"]] == ["Microcontroller", "Accelerator"]
+    assert [entry["$ref"].rsplit("/")[-1] for entry in families["anyOf"]] == [
+        "Microcontroller",
+        "Accelerator",
+    ]
     schema = families["$defs"]["Microcontroller"]
     assert schema["additionalProperties"] is False
     assert set(data) == set(schema["properties"])
