@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import ModelError
+from hannah_hw.measure.host_files import check_files
+from hannah_hw.quantities import format_bytes
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, SessionOptions
@@ -30,10 +33,18 @@ _DTYPES: Final = {
     "tensor(int8)": np.int8,
     "tensor(uint8)": np.uint8,
     "tensor(int16)": np.int16,
+    "tensor(uint16)": np.uint16,
     "tensor(int32)": np.int32,
+    "tensor(uint32)": np.uint32,
     "tensor(int64)": np.int64,
+    "tensor(uint64)": np.uint64,
     "tensor(bool)": np.bool_,
+    "tensor(string)": np.object_,
 }
+
+#: How ONNX Runtime says which operator set it knows, and how large a buffer it could not get.
+_NEWEST: Final = re.compile(r"Opset (\d+) is under development.*support for domain (\S+) is till opset (\d+)")
+_BUFFER: Final = re.compile(r"Failed to allocate memory for requested buffer of size (\d+)")
 
 
 @dataclass(frozen=True)
@@ -69,18 +80,21 @@ def open_session(
         optimised_path: Where the optimised graph is written, if wanted.
 
     Raises:
-        ModelError: The file is missing or truncated, is not ONNX, or holds an operator that this runtime does
-            not know; or the provider or the optimisation level is unknown.
+        ModelError: The file or its external data is missing or truncated, is not ONNX, does not fit into memory, or
+            holds an operator or an operator set that this runtime does not know; or the provider is not installed or
+            cannot start, or the optimisation level is unknown.
     """
     import onnxruntime as ort
 
     where = "ONNX model" if isinstance(source, bytes) else str(source)
-    if not isinstance(source, bytes) and not Path(source).is_file():
-        raise ModelError("there is no such file", where=where)
     available = ort.get_available_providers()
     if provider not in available:
+        known = "is not installed" if provider in ort.get_all_providers() else "is unknown"
         raise ModelError(
-            f"unknown execution provider {provider!r}", where=where, allowed=available, given=provider
+            f"the execution provider {provider!r} {known}; take an installed one",
+            where=where,
+            allowed=available,
+            given=provider,
         )
     if optimisation not in OPTIMISATIONS:
         raise ModelError(
@@ -91,6 +105,8 @@ def open_session(
         )
     if threads < 1:
         raise ModelError(f"{threads} threads were asked for; at least 1 is needed", where=where)
+    if not isinstance(source, bytes):
+        check_files(Path(source))
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -104,7 +120,14 @@ def open_session(
         options.profile_file_prefix = profile_prefix
     if optimised_path is not None:
         options.optimized_model_filepath = str(optimised_path)
-    return _open(source, options, provider, where)
+    session = _open(source, options, provider, where)
+    if provider not in session.get_providers():
+        raise ModelError(
+            f"the execution provider {provider!r} is installed but cannot start; check its driver and libraries, "
+            f"or take {session.get_providers()[0]!r}",
+            where=where,
+        )
+    return session
 
 
 def _open(source: str | Path | bytes, options: SessionOptions, provider: str, where: str) -> InferenceSession:
@@ -118,6 +141,14 @@ def _open(source: str | Path | bytes, options: SessionOptions, provider: str, wh
     except (state.InvalidProtobuf, state.NoModel, state.ModelLoadCanceled) as error:
         raise ModelError(f"not a complete ONNX file: {_reason(error)}", where=where) from error
     except (state.InvalidGraph, state.NotImplemented, state.Fail, state.InvalidArgument) as error:
+        newest = _NEWEST.search(str(error))
+        if newest is not None:
+            opset, domain, most = newest.groups()
+            raise ModelError(
+                f"its operators are those of {domain} opset {opset}, and ONNX Runtime {ort.__version__} has them to "
+                f"opset {most}; export the model with that, or install a newer onnxruntime",
+                where=where,
+            ) from error
         unknown = unknown_operators(source)
         if unknown:
             raise ModelError(
@@ -127,6 +158,26 @@ def _open(source: str | Path | bytes, options: SessionOptions, provider: str, wh
         raise ModelError(f"not a valid model: {_reason(error)}", where=where) from error
     except state.RuntimeException as error:
         raise ModelError(f"the model cannot be run: {_reason(error)}", where=where) from error
+
+
+def run_once(session: InferenceSession, feeds: Mapping[str, NDArray[Any]], path: str | Path) -> None:
+    """Run a session, to see whether it can.
+
+    Raises:
+        ModelError: It fails, or needs more memory than there is.
+    """
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    try:
+        session.run(None, dict(feeds))
+    except (state.Fail, state.InvalidArgument, state.NotImplemented, state.RuntimeException) as error:
+        buffer = _BUFFER.search(str(error))
+        if buffer is not None:
+            raise ModelError(
+                f"not enough memory: it asks for {format_bytes(int(buffer[1]))} at once; give a smaller --shape",
+                where=str(path),
+            ) from error
+        raise ModelError(f"the model fails while running: {_reason(error)}", where=str(path)) from error
 
 
 def unknown_operators(source: str | Path | bytes) -> list[str]:
@@ -163,7 +214,7 @@ def input_specs(
 
     Raises:
         ModelError: A symbolic axis is left, a shape contradicts the model, or a type is not a tensor of
-            numbers.
+            numbers or texts.
     """
     inputs = session.get_inputs()
     if shape is not None and not isinstance(shape, Mapping):
@@ -189,7 +240,7 @@ def _spec(value: Any, given: Sequence[int] | None, path: str | Path) -> InputSpe
     declared = list(value.shape)
     if value.type not in _DTYPES:
         raise ModelError(
-            f"the input {value.name!r} is {value.type}, not a tensor of numbers", where=str(path)
+            f"the input {value.name!r} is {value.type}, not a tensor of numbers or texts", where=str(path)
         )
     if given is None:
         if declared and not isinstance(declared[0], int):
@@ -217,7 +268,10 @@ def _spec(value: Any, given: Sequence[int] | None, path: str | Path) -> InputSpe
 
 
 def random_inputs(specs: Sequence[InputSpec], seed: int = 0) -> dict[str, NDArray[Any]]:
-    """Seeded inputs for timing: standard normal floats, integers over the whole range of 8 bits or 0 .. 1."""
+    """Seeded inputs for timing: standard normal floats, integers over the whole range of 8 bits or 0 .. 1.
+
+    Texts are those of 0 and 1.
+    """
     rng = np.random.default_rng(seed)
     values: dict[str, NDArray[Any]] = {}
     for spec in specs:
@@ -228,7 +282,8 @@ def random_inputs(specs: Sequence[InputSpec], seed: int = 0) -> dict[str, NDArra
             limits = np.iinfo(dtype)
             values[spec.name] = rng.integers(limits.min, limits.max + 1, spec.shape).astype(dtype)
         else:
-            values[spec.name] = rng.integers(0, 2, spec.shape).astype(dtype)
+            drawn = rng.integers(0, 2, spec.shape)
+            values[spec.name] = drawn.astype(str if dtype.kind == "O" else dtype).astype(dtype)
     return values
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,35 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import ModelError
-from hannah_hw.measure.host import input_specs, open_session, random_inputs
-
-#: Warm-up ends when two successive blocks of runs agree in their median to this relative difference.
-STEADY: Final = 0.05
-_BLOCK: Final = 5
-_WARMUP_SECONDS: Final = 2.0
-
-#: Coefficient of variation of the timed runs above which the machine counts as noisy.
-NOISY: Final = 0.10
+from hannah_hw.measure.host import input_specs, open_session, random_inputs, run_once
+from hannah_hw.measure.host_operators import Arena, OperatorTime, arena, operator_times
+from hannah_hw.measure.host_timing import WarmUp, statistics, timed, warm_up
 
 #: Most runs that the per-operator profile takes.
 _PROFILED_RUNS: Final = 20
-
-
-@dataclass(frozen=True)
-class OperatorTime:
-    """Time of one node of the graph that the runtime executed (after its fusions).
-
-    Attributes:
-        name: Node name in the optimised graph.
-        op_type: Its operator.
-        latency_s: Median over the profiled runs.
-        share: Of the sum over all operators.
-    """
-
-    name: str
-    op_type: str
-    latency_s: float
-    share: float
 
 
 @dataclass(frozen=True)
@@ -56,9 +32,10 @@ class ProfileReport:
         latency_s: Median wall time of one run.
         latency_p90_s: 90th percentile.
         latency_min_s: Fastest run.
-        variation: Standard deviation over mean of the runs.
-        noisy: Whether `variation` is above `NOISY`: other work disturbed the measurement.
-        steady: Whether warm-up reached a steady state before its time ran out.
+        variation: Coefficient of variation of the runs: standard deviation over mean.
+        noisy: Whether `variation` is above `hannah_hw.measure.host_timing.NOISY`: other work disturbed the measurement.
+        steady: Whether warm-up reached a steady state before its time ran out; see
+            `hannah_hw.measure.host_timing.is_steady`.
         warmup_runs: Runs before timing.
         runs: Timed runs.
         threads: Threads within an operator.
@@ -67,6 +44,7 @@ class ProfileReport:
         inputs: Shape of each input.
         operators: Time of each executed node, in execution order. Measured with profiling on, which adds
             about a microsecond a node; `latency_s` is measured with it off.
+        arena: Memory arena of the session; None where ONNX Runtime does not report it.
         versions: Of ONNX Runtime, NumPy and Python.
         machine: Processor and operating system.
         source: Always ``measured``.
@@ -86,6 +64,7 @@ class ProfileReport:
     provider: str
     inputs: dict[str, list[int]]
     operators: tuple[OperatorTime, ...]
+    arena: Arena | None
     versions: dict[str, str]
     machine: str
     source: str = "measured"
@@ -123,90 +102,71 @@ def profile_model(
     if runs < 1:
         raise ModelError(f"{runs} runs were asked for; at least 1 is needed", where=str(path))
     settings: dict[str, Any] = {"threads": threads, "optimisation": optimisation, "provider": provider}
+    run, feeds = prepare(path, shape=shape, seed=seed, **settings)
+    sample = timed(run)
+    warmup = warm_up(sample)
+    return build_report(path, warmup, np.array([sample() for _ in range(runs)]), feeds, settings)
+
+
+def prepare(
+    path: str | Path,
+    *,
+    shape: Sequence[int] | Mapping[str, Sequence[int]] | None,
+    seed: int,
+    **settings: Any,
+) -> tuple[Callable[[], object], dict[str, NDArray[Any]]]:
+    """A model that has run once: a function that runs it again, and the inputs that it takes.
+
+    Raises:
+        ModelError: See `profile_model`.
+    """
     session = open_session(path, **settings)
     feeds = random_inputs(input_specs(session, path, shape), seed)
-    run = _runner(session, feeds, path)
-    warmup, steady = _warm_up(run)
-    times = _time(run, runs)
-    variation = float(times.std() / times.mean())
+    run_once(session, feeds, path)
+    return lambda: session.run(None, feeds), feeds
+
+
+def build_report(
+    path: str | Path,
+    warmup: WarmUp,
+    times: NDArray[np.float64],
+    feeds: dict[str, NDArray[Any]],
+    settings: Mapping[str, Any],
+) -> ProfileReport:
+    """What (runs,) seconds of single runs say, with the operators of a session of its own that profiles them."""
+    timing = statistics(times)
+    events = _events(path, feeds, min(len(times), _PROFILED_RUNS), settings)
     return ProfileReport(
         model=Path(path).name,
-        latency_s=float(np.median(times)),
-        latency_p90_s=float(np.quantile(times, 0.9)),
-        latency_min_s=float(times.min()),
-        variation=variation,
-        noisy=variation > NOISY,
-        steady=steady,
-        warmup_runs=warmup,
-        runs=runs,
-        threads=threads,
-        optimisation=optimisation,
-        provider=session.get_providers()[0],
+        latency_s=timing.median_s,
+        latency_p90_s=timing.p90_s,
+        latency_min_s=timing.fastest_s,
+        variation=timing.variation,
+        noisy=timing.noisy,
+        steady=warmup.steady,
+        warmup_runs=warmup.runs,
+        runs=len(times),
+        threads=settings["threads"],
+        optimisation=settings["optimisation"],
+        provider=settings["provider"],
         inputs={name: list(value.shape) for name, value in feeds.items()},
-        operators=_operators(path, feeds, min(runs, _PROFILED_RUNS), settings),
+        operators=operator_times(events),
+        arena=arena(events),
         versions=_versions(),
         machine=f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
     )
 
 
-def _runner(session: Any, feeds: dict[str, NDArray[Any]], path: str | Path) -> Callable[[], object]:
-    """One run of a session, checked once."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    try:
-        session.run(None, feeds)
-    except (state.Fail, state.InvalidArgument, state.NotImplemented, state.RuntimeException) as error:
-        raise ModelError(f"the model fails while running: {error}", where=str(path)) from error
-    return lambda: session.run(None, feeds)
-
-
-def _warm_up(run: Callable[[], object]) -> tuple[int, bool]:
-    """Run until two blocks agree; returns the number of runs and whether they did."""
-    started = time.perf_counter()
-    count, previous = 0, 0.0
-    while True:
-        median = float(np.median(_time(run, _BLOCK)))
-        count += _BLOCK
-        if previous and abs(median - previous) <= STEADY * previous:
-            return count, True
-        if time.perf_counter() - started > _WARMUP_SECONDS:
-            return count, False
-        previous = median
-
-
-def _time(run: Callable[[], object], runs: int) -> NDArray[np.float64]:
-    """(runs,) wall seconds of each run."""
-    times = np.empty(runs)
-    for index in range(runs):
-        started = time.perf_counter()
-        run()
-        times[index] = time.perf_counter() - started
-    return times
-
-
-def _operators(
-    path: str | Path, feeds: dict[str, NDArray[Any]], runs: int, settings: dict[str, Any]
-) -> tuple[OperatorTime, ...]:
-    """Median time of each node, from the runtime's own profile."""
+def _events(
+    path: str | Path, feeds: dict[str, NDArray[Any]], runs: int, settings: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The runtime's own profile of `runs` runs and one before them."""
     with tempfile.TemporaryDirectory(prefix="hannah_hw.") as scratch:
         session = open_session(path, **settings, profile_prefix=str(Path(scratch) / "profile"))
         for _ in range(runs + 1):
             session.run(None, feeds)
-        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    samples: dict[str, list[float]] = {}
-    types: dict[str, str] = {}
-    for event in events:
-        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
-            name = event["name"].removesuffix("_kernel_time")
-            samples.setdefault(name, []).append(event["dur"] * 1e-6)
-            types[name] = event["args"]["op_name"]
-    # The first run allocates memory and is left out.
-    medians = {name: float(np.median(values[1:])) for name, values in samples.items()}
-    total = sum(medians.values())
-    return tuple(
-        OperatorTime(name, types[name], value, value / total if total > 0 else 0.0)
-        for name, value in medians.items()
-    )
+        events: list[dict[str, Any]] = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    return events
 
 
 def _versions() -> dict[str, str]:

@@ -317,6 +317,22 @@ def test_profile(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["profile", str(model), "--shape", "1,x"]) == 2
 
 
+def test_profile_states_its_settings_and_compares(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", str(model), "--runs", "5", "--optimisation", "basic", "--threads", "2"]) == 0
+    text = capsys.readouterr().out
+    assert "CPUExecutionProvider, 2 thread(s), optimisation basic\n" in text
+    assert "\nmemory arena: " in text
+    assert main(["profile", str(model), "--compare", str(model), "--runs", "10"]) == 0
+    assert "(95% interval " in capsys.readouterr().out
+    assert main(["profile", str(model), "--compare", str(model), "--runs", "10", "--json"]) == 0
+    found = document(capsys)
+    assert found["ratio_low"] <= found["ratio"] <= found["ratio_high"]
+    assert main(["profile", str(model), "--compare", str(model), "--runs", "9"]) == 2
+    assert "take at least 10" in capsys.readouterr().err
+    assert main(["profile", str(model), "--provider", "CUDAExecutionProvder"]) == 2
+    assert "allowed: " in capsys.readouterr().err
+
+
 def test_validate(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", "stm32l4r5zi", "--json"]) == 0
     found = document(capsys)
