@@ -251,8 +251,9 @@ class _Pricing:
         """(P,) figures of a population, which must be proportional to the sum over its kernels."""
         names = costs.workload.kernels.names
         for slot in np.flatnonzero((costs.failed_rules >= 0).any(axis=0)):
-            rule = costs.failed_rules[:, slot].max()
-            self._refused.setdefault(names[slot], costs.rules[rule])
+            rules = costs.failed_rules[:, slot]
+            # The first that fails: numbers of rules depend on what was priced before.
+            self._refused.setdefault(names[slot], costs.rules[rules[rules >= 0][0]])
         figures: NDArray[np.float64] = np.where(costs.supported, getattr(costs, self._metric), 0.0)
         if np.isnan(figures).any():
             raise UnsupportedError(

@@ -47,7 +47,7 @@ class Costs:
     cycles: FloatArray
     supported: NDArray[np.bool_]
     kernel_cycles: FloatArray
-    failed_rules: NDArray[np.int16]
+    failed_rules: NDArray[np.int16] | NDArray[np.int32]
     rules: tuple[str, ...]
 
     def __len__(self) -> int:

@@ -114,17 +114,13 @@ class Param(Strict):
     def _steps(self, low: Amount, first: float, last: float, step: Value) -> tuple[Amount, ...]:
         if isinstance(step, str) or not step > 0:
             raise ValueError("the step must be greater than 0")
-        count = math.floor((last - first) / step + 1e-9) + 1
-        if count > _MOST:
-            raise ValueError(f"the range has {count} values; it may have up to {_MOST}: give a larger step")
+        count = _count((last - first) / step, "step")
         return tuple(Amount(_tidy(first + step * i), low.dimension) for i in range(count))
 
     def _factors(self, low: Amount, first: float, last: float) -> tuple[Amount, ...]:
         if self.factor is None or not first > 0:
             raise ValueError("a range with a factor begins above 0")
-        count = math.floor(math.log(last / first, self.factor) + 1e-9) + 1
-        if count > _MOST:
-            raise ValueError(f"the range has {count} values; it may have up to {_MOST}: give a larger factor")
+        count = _count((math.log(last) - math.log(first)) / math.log(self.factor), "factor")
         return tuple(Amount(_tidy(first * self.factor**i), low.dimension) for i in range(count))
 
     @property
@@ -141,6 +137,16 @@ class Param(Strict):
     def dimension(self) -> str:
         """``count``, ``bytes``, ``hertz``, ..., or ``word``."""
         return self.default.dimension
+
+
+def _count(steps: float, field: str) -> int:
+    """Values of a range of some steps, which need not be whole and may be infinitely many."""
+    most = steps + 1e-9
+    if not most < _MOST:
+        raise ValueError(
+            f"the range has {most + 1:.6g} values; it may have up to {_MOST}: give a larger {field}"
+        )
+    return math.floor(most) + 1
 
 
 def _tidy(value: float) -> float:

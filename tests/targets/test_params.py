@@ -156,6 +156,8 @@ def test_the_fingerprint_tells_descriptions_apart_and_nothing_else(toy):
         ("[16 KiB, 256 KiB]", "[16 KiB, 2 KiB]", "ends at 2 KiB, which is not above its begin 16 KiB"),
         ("step: 16 KiB", "step: 0 B", "the step must be greater than 0"),
         ("step: 16 KiB", "step: 1 B", "the range has 245761 values; it may have up to 10000"),
+        ("step: 16 KiB", "step: 1e-320 B", "the range has inf values; it may have up to 10000"),
+        ("[1, 64], factor: 4", "[1e-308, 1e308], factor: 1.01", "values; it may have up to 10000"),
         (", step: 16 KiB", "", "a 'range' needs either 'step', such as 4 KiB, or 'factor', such as 2"),
         ("factor: 4", "factor: 1", "params.depth.factor: must be greater than 1.0 (given: 1)"),
         ("[4, 8, 16]", "[4, 8, 16], step: 4", "'step' and 'factor' belong to 'range'"),

@@ -97,11 +97,12 @@ class Book:
 
     def __init__(self) -> None:
         columns = dict.fromkeys(KERNEL_COLUMNS, np.int64)
-        decided = {"unit": np.int8, "refused": np.int16}
+        decided = {"unit": np.int8, "refused": np.int32}
         self.kernels = Grown(kind=np.int16, check=np.uint64, bytes=np.int64, **decided, **columns)
-        self.prices = Grown(cycles=np.float64, energy=np.float64, failed=np.int16)
+        self.prices = Grown(cycles=np.float64, energy=np.float64, failed=np.int32)
         self.names = list(KERNEL_KINDS)
         self.rules: list[str] = []
+        self._numbers: dict[str, int] = {}
         self._kernels, self._layers = Sorted(np.uint64), Sorted(np.int64)
 
     def __len__(self) -> int:
@@ -109,9 +110,10 @@ class Book:
 
     def rule(self, text: str) -> int:
         """The index of a rule's text."""
-        if text not in self.rules:
+        number = self._numbers.setdefault(text, len(self.rules))
+        if number == len(self.rules):
             self.rules.append(text)
-        return self.rules.index(text)
+        return number
 
     def layers(self, rows: IntArray) -> Layers:
         """Distinct kernels as layers whose values lie in the outermost memory.

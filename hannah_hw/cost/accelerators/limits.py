@@ -25,7 +25,7 @@ def exceeded(
     units: NDArray[np.int8],
     ram: NDArray[np.int64],
     book: Book,
-) -> NDArray[np.int16]:
+) -> NDArray[np.int32]:
     """(P,) the first limit that a candidate fails, an index into the rules of the book, or -1.
 
     ``ram_bytes`` and ``flash_bytes`` are no such limits: as on any other target they are capacities, which searches
@@ -38,7 +38,7 @@ def exceeded(
         ram: (P,) bytes of activations at their peak.
         book: Takes the texts of the limits.
     """
-    failed = np.full(workload.size, -1, np.int16)
+    failed = np.full(workload.size, -1, np.int32)
     limits = _compiled(target.limits.layers, target.limits.when)
     if not limits:
         return failed

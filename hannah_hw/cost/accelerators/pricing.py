@@ -69,12 +69,12 @@ class AcceleratorCosts(Costs):
     target: Accelerator
     kernel_energy_j: FloatArray
     kernel_units: NDArray[np.int8]
-    refused: NDArray[np.int16]
+    refused: NDArray[np.int32]
     placements: NDArray[np.int16]
     on_chip: BoolArray
     weights_on_chip: BoolArray
     weight_bytes: FloatArray
-    failed_limits: NDArray[np.int16]
+    failed_limits: NDArray[np.int32]
 
     def over_kernels(self, metric: str) -> FloatArray:
         """(P,) sum over kernels that a figure is proportional to: energy has a part of its own in every kernel."""
@@ -116,13 +116,13 @@ def price_accelerator(workload: Workload, target: Target) -> AcceleratorCosts:
     supported: BoolArray = np.all(failed < 0, axis=0) & (limits < 0)
     if workload.exists is not None:
         supported &= workload.exists
-    total = np.where(supported, cycles.sum(axis=0), np.nan)
+    total = np.where(supported, _over_rows(cycles), np.nan)
     latency = total / target.clock_hz
     return AcceleratorCosts(
         target=target,
         workload=workload,
         latency_s=latency,
-        energy_j=np.where(supported, energy.sum(axis=0) + _static(target) * latency, np.nan),
+        energy_j=np.where(supported, _over_rows(energy) + _static(target) * latency, np.nan),
         ram_bytes=np.where(supported, ram, np.nan),
         flash_bytes=np.where(supported, stored, np.nan),
         area_mm2=area_mm2(target)[0],
@@ -140,6 +140,18 @@ def price_accelerator(workload: Workload, target: Target) -> AcceleratorCosts:
         rules=tuple(book.rules),
         weight_bytes=stored.astype(np.float64),
     )
+
+
+def _over_rows(table: FloatArray) -> FloatArray:
+    """(P,) sums over the K rows of a table, one after the other.
+
+    NumPy adds a single column in another order than several, so that a candidate would differ in the last bits from
+    itself among others.
+    """
+    total = np.zeros(table.shape[1])
+    for row in table:
+        total += row
+    return total
 
 
 def _static(target: Accelerator) -> float:
@@ -161,7 +173,7 @@ class _Found:
         self._shape = workload.kernels.active.shape[::-1]
         self._where, self._rows = book.find(workload.kernels, self._settle)
         self.units = self._spread(book.kernels["unit"][self._rows], -1, np.int8)
-        self.refused = self._spread(book.kernels["refused"][self._rows], -1, np.int16)
+        self.refused = self._spread(book.kernels["refused"][self._rows], -1, np.int32)
         self.weights: IntArray = self._spread(book.kernels["bytes"][self._rows], 0, np.int64)
         placement = place(workload, target, self.weights, self.units == CPU)
         prices = self._priced(placement)
@@ -217,9 +229,9 @@ class _Found:
         failures: IntArray = np.where(prices < 0, refused, known[prices])
         return failures
 
-    def failed(self) -> NDArray[np.int16]:
+    def failed(self) -> NDArray[np.int32]:
         """(K, P) rules that kernels fail, or -1."""
-        return self._spread(self._failures(self._prices), -1, np.int16)
+        return self._spread(self._failures(self._prices), -1, np.int32)
 
     def table(self, column: str) -> FloatArray:
         """(K, P) a column of the prices: 0 of inactive kernels, NaN of those that cannot run."""
@@ -236,12 +248,12 @@ class _Found:
         columns: dict[str, NDArray[Any]] = {
             "cycles": np.full(len(numbers), np.nan),
             "energy": np.full(len(numbers), np.nan),
-            "failed": np.full(len(numbers), -1, np.int16),
+            "failed": np.full(len(numbers), -1, np.int32),
         }
         for mine, costs in by_unit(layers, units, self._target):
             columns["cycles"][mine] = costs.cycles
             columns["energy"][mine] = costs.energy_pj * _PICO
-            texts = np.array([-1, *(book.rule(text) for text in costs.rules)], np.int16)
+            texts = np.array([-1, *(book.rule(text) for text in costs.rules)], np.int32)
             columns["failed"][mine] = texts[costs.failed + 1]
         away = columns["failed"] >= 0
         columns["cycles"][away] = columns["energy"][away] = np.nan
