@@ -71,7 +71,9 @@ def help_text(function: Callable[..., Any]) -> str:
     """
     paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
     kept = ["\b\n" + text if text.startswith("- ") else text.replace("\n", " ") for text in paragraphs]
-    return re.sub(r"`([^`]+)`", r"[bold]\1[/bold]", "\n\n".join(kept))
+    # What stands in brackets, such as ultratrail[pe=16], is no markup.
+    text = "\n\n".join(kept).replace("[", r"\[")
+    return re.sub(r"`([^`]+)`", r"[bold]\1[/bold]", text)
 
 
 def _version(wanted: bool) -> None:

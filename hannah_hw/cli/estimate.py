@@ -123,4 +123,6 @@ def show(value: float, unit: str) -> str:
         return format_bytes(value)
     if unit in ("s", "J", "W", "Hz"):
         return format_si(value, unit)
+    if unit == "mm2":
+        return f"{value:.3g} mm²"
     return f"{value:,.0f} {unit}".rstrip()

@@ -138,7 +138,7 @@ def _facts(target: Accelerator, found: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("memories with a size", f"{format_bytes(found['on_chip_bytes'])} in all"))
     if target.on_chip is not None:
         rows.append(("between layers", f"activations stay in {target.on_chip} if they fit"))
-    known = [] if found["area_mm2"] is None else [f"{found['area_mm2']:.3g} mm2"]
+    known = [] if found["area_mm2"] is None else [f"{found['area_mm2']:.3g} mm²"]
     rows.append(("area", "; ".join([*known, *found["area_notes"]])))
     rows += [
         (f"param {name}", f"{len(param.levels)} values, {param.levels[0]} to {param.levels[-1]}")

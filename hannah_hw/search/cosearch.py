@@ -102,7 +102,8 @@ class CoSearchProblem(SpaceProblem):
     @property
     def capacities(self) -> dict[str, float | None]:
         """Those that no axis moves; the others are checked chip by chip."""
-        return {} if self.axes.following(self.axes.section("limits")) else super().capacities
+        moved = any(self.axes.following(self.axes.section(name)) for name in ("limits", "memories"))
+        return {} if moved else super().capacities
 
     def hardware(self, assignment: Mapping[str, Any], /) -> dict[str, str]:
         """Param -> value of a candidate as a person reads it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr
 from hannah_hw.documents import Document
 from hannah_hw.errors import TargetError
 from hannah_hw.targets.amounts import Amount
+from hannah_hw.targets.area import instances
 from hannah_hw.targets.consistency import check
 from hannah_hw.targets.fields import SourcedNumber
 from hannah_hw.targets.hardware import (
@@ -21,6 +22,7 @@ from hannah_hw.targets.hardware import (
     Limits,
     MacArray,
     MemoryLevel,
+    Operand,
     VectorUnit,
 )
 from hannah_hw.targets.models.block import BlockModel
@@ -142,8 +144,35 @@ class Accelerator(Target):
 
     @property
     def capacities(self) -> Mapping[str, int | None]:
-        """Bounds that the target states."""
-        return {"ram_bytes": self.limits.ram_bytes, "flash_bytes": self.limits.flash_bytes}
+        """Bounds on a network: those of ``limits``, else what the memories hold; None: without bound.
+
+        Whatever moves, all live activations lie in the outermost memories of inputs and outputs or in the one they
+        may stay in, and all weights in the outermost one of weights. A block model that has no other place for
+        activations keeps them all in the latter.
+        """
+        ram, flash = self.limits.ram_bytes, self.limits.flash_bytes
+        if ram is None:
+            ends = {self._outermost("I"), self._outermost("O")}
+            if isinstance(self.model, BlockModel) and self.model.staging == self.model.feature_maps:
+                ends = set()
+            ram = self._bytes({*ends, self.on_chip})
+        return {
+            "ram_bytes": ram,
+            "flash_bytes": self._bytes({self._outermost("W")}) if flash is None else flash,
+        }
+
+    def _outermost(self, operand: Operand) -> str | None:
+        return next((memory.name for memory in reversed(self.memories) if operand in memory.holds), None)
+
+    def _bytes(self, names: Set[str | None]) -> int | None:
+        """What memories hold together, all copies of them; None where one is without bound, or there are none."""
+        held = 0
+        for position, memory in enumerate(self.memories):
+            if memory.name in names:
+                if memory.size is None:
+                    return None
+                held += memory.size * instances(self, position)
+        return held or None
 
     def using(self, runtime: str) -> Accelerator:
         """Accelerators have no runtimes.

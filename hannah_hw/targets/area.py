@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from hannah_hw.targets.accelerator import Accelerator
+if TYPE_CHECKING:
+    from hannah_hw.targets.accelerator import Accelerator
 
 
 class AreaPart(NamedTuple):

@@ -210,6 +210,13 @@ class VectorUnit(Strict):
     lanes: SourcedNumber
     op_pj: SourcedNumber | None = None
 
+    @field_validator("lanes")
+    @classmethod
+    def _compute(cls, lanes: SourcedNumber) -> SourcedNumber:
+        if lanes.value == 0:
+            raise ValueError("a vector unit of 0 lanes never ends; give 1 or more, or remove the section")
+        return lanes
+
 
 class Limits(Strict):
     """Bounds on a whole network.

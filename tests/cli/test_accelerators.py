@@ -105,3 +105,23 @@ MORE
 def test_a_microcontroller_runs_operators_with_kernels_of_its_library(model, capsys):
     _, text, _ = shown(capsys, "targets", "ops", "stm32l4r5zi", model, "--json")
     assert {entry["runs_on"] for entry in json.loads(text)["kernels"]} >= {"conv_1xn", "fc", "add"}
+
+
+def test_a_small_chip_has_an_area(model, capsys):
+    _, whole, _ = shown(capsys, "estimate", model, "-t", "ultratrail", "--json")
+    area = json.loads(whole)["figures"]["area_mm2"]["value"]
+    assert 0 < area < 0.1
+    _, text, _ = shown(capsys, "estimate", model, "-t", "ultratrail")
+    line = next(line for line in text.splitlines() if line.startswith("area_mm2"))
+    assert f"{area:.3g} mm²" in line
+
+
+def test_a_model_that_the_memories_do_not_hold_is_warned_of(model, tmp_path, capsys):
+    """Also where the file states no limits: weights of 34 KB do not fit into a memory of 16 KiB."""
+    target = tmp_path / "chip.yaml"
+    assert shown(capsys, "targets", "new", "chip", "--kind", "closed_form", "--out", target)[0] == 0
+    head, _, tail = target.read_text().partition("limits:\n")
+    target.write_text(head.replace("size: 64 KiB", "size: 16 KiB") + tail.split("\n", 2)[2])
+    _, whole, warned = shown(capsys, "estimate", model, "-t", target, "--json")
+    assert json.loads(whole)["flash_bytes"] > 16 * 1024
+    assert "of flash, and chip has 16.0 KiB" in warned

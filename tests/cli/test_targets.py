@@ -221,3 +221,8 @@ def test_values_of_a_tile_by_hand():
     assert values(unrolling, everywhere, "I") == 3 * 4
     assert values(unrolling, ("D1",), "W") == 4
     assert values(unrolling, (), "I") == 1
+
+
+def test_help_shows_what_stands_in_brackets(capsys):
+    main(["targets", "show", "--help"])
+    assert "ultratrail[pe=16,wmem=128KiB]" in capsys.readouterr().out
