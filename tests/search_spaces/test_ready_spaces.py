@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from hannah_hw import load_space, to_torch
+from hannah_hw import estimate_population, legalize, load_space, load_target, to_torch
+from hannah_hw.errors import SpaceError
 from tests.blocks import kernels_of
 from tests.search_spaces.agreement import compare
 
@@ -17,6 +18,7 @@ SPACES = {
     "micronets_ds_cnn": ([(1, 49, 10), (3, 20, 33)], "max_blocks"),
     "nas_bench_201": ([(3, 16, 16), (1, 11, 6)], "cells"),
     "resnet": ([(3, 32, 32), (1, 65, 70)], "max_blocks"),
+    "pooled_cnn": ([(1, 28, 28), (3, 33, 21)], "max_pools"),
 }
 #: Options with which every construct of a space is there, and little more.
 SMALL = {"nas_bench_201": {"cells": 1}, "mcunet": {"max_depth": 2}}
@@ -135,6 +137,41 @@ def test_tc_resnet_takes_the_identity_only_where_it_fits():
 
     assert convolutions(16, 1) == 3
     assert convolutions(16, 2) == convolutions(24, 1) == convolutions(24, 2) == 4
+
+
+def test_pooled_cnn_by_hand_at_its_smallest():
+    space = load_space("pooled_cnn")
+    named = {k: 0 for k in space.parameters if k.endswith(".depth")}
+    named |= {k: 8 for k in space.parameters if k.endswith("out_channels")}
+    named |= {k: 3 for k in space.parameters if k.endswith("_size")}
+    # 3x3 to 8 channels, pooling of 3x3 by steps of 2 to 13 x 13, 3x3 to 8, global pooling, 8 to 10.
+    rows = kernels_of(space.candidate(named).workload())
+    assert [(r["kind"], r["out_h"], r["macs"]) for r in rows] == [
+        ("conv", 28, 8 * 9 * 28 * 28),
+        ("max_pool", 13, 0),
+        ("conv", 13, 8 * 8 * 9 * 13 * 13),
+        ("avg_pool", 1, 0),
+        ("linear", 1, 80),
+    ]
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 64, 64)])
+def test_max78000_prices_every_pooled_cnn(shape):
+    """The chip has neither strides nor depthwise convolution, so it can run none of the other spaces of images."""
+    target = load_target("max78000")
+    legal = legalize(load_space("pooled_cnn", input_shape=shape), target).space
+    X = legal.sample_population(100, seed=5)
+    assert len(np.unique(X, axis=0)) > 90
+    costs = estimate_population(legal, X, target)
+    assert np.isfinite(costs.latency_s).all()
+    assert (costs.latency_s > 0).all()
+    assert costs.supported.all()
+
+
+@pytest.mark.parametrize("name", ["ds_cnn", "resnet", "mcunet"])
+def test_max78000_runs_no_space_of_strides(name):
+    with pytest.raises(SpaceError, match="can run no network"):
+        legalize(load_space(name), load_target("max78000"))
 
 
 def test_population_columns_do_not_depend_on_the_company():
