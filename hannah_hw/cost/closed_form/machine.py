@@ -31,8 +31,10 @@ class Level:
         read_bits: Bits a cycle that one instance reads.
         write_bits: Bits a cycle that one instance writes.
         shared: Whether reads and writes take the same ports.
-        read_pj: Picojoules of reading a word of ``read_bits``; NaN: not known.
-        write_pj: Picojoules of writing a word of ``write_bits``; NaN: not known.
+        read_word: Bits that its widest port reads at a time.
+        write_word: Bits that its widest port writes at a time.
+        read_pj: Picojoules of reading a word of ``read_word``; NaN: not known.
+        write_pj: Picojoules of writing a word of ``write_word``; NaN: not known.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Level:
     read_bits: int
     write_bits: int
     shared: bool
+    read_word: int
+    write_word: int
     read_pj: float
     write_pj: float
 
@@ -51,8 +55,8 @@ class Level:
     def energy(self, bits: FloatArray, direction: Direction) -> FloatArray:
         """(M,) picojoules of moving (M,) bits in whole words or parts of them."""
         if direction == "read":
-            return bits / max(self.read_bits, 1) * self.read_pj
-        return bits / max(self.write_bits, 1) * self.write_pj
+            return bits / max(self.read_word, 1) * self.read_pj
+        return bits / max(self.write_word, 1) * self.write_pj
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class Machine:
             of the array, so registers inside of the array are not listed.
         far: Operand -> the outermost memory that holds it, where that is another one.
         settings: Figures of the model's ``settings``.
+        on_chip: Name of the memory in which activations stay from layer to layer, of which ``reserved_bytes`` of a
+            layer are taken; None without one.
     """
 
     name: str
@@ -77,6 +83,7 @@ class Machine:
     near: Mapping[Operand, Level]
     far: Mapping[Operand, Level]
     settings: Mapping[str, float]
+    on_chip: str | None = None
 
     @classmethod
     def of(cls, target: Accelerator, settings: Mapping[str, float]) -> Machine:
@@ -105,6 +112,7 @@ class Machine:
             near=near,
             far=far,
             settings=settings,
+            on_chip=target.on_chip,
         )
 
     @property
@@ -125,6 +133,8 @@ def _level(memory: MemoryLevel, given: Mapping[str, float]) -> Level:
         read_bits=int(given[f"{memory.name}_read_bits"]),
         write_bits=int(given[f"{memory.name}_write_bits"]),
         shared=any(port.kind == "read_write" for port in memory.ports),
+        read_word=max((port.max_bits for port in memory.ports if port.kind != "write"), default=0),
+        write_word=max((port.max_bits for port in memory.ports if port.kind != "read"), default=0),
         read_pj=given[f"{memory.name}_read_pj"],
         write_pj=given[f"{memory.name}_write_pj"],
     )

@@ -33,7 +33,10 @@ def far_traffic(
     }
     traffic: dict[tuple[Operand, Direction], FloatArray] = {}
     for operand in machine.far:
-        fits = bits[operand] <= 8 * machine.near[operand].capacity
+        near = machine.near[operand]
+        # What other buffers take of the memory in which activations stay is not free.
+        taken = layers["reserved_bytes"] if near.name == machine.on_chip else 0
+        fits = bits[operand] <= 8 * (near.capacity - taken)
         times = np.where(fits | (operand == "O"), 1, visits[operand])
         through = np.where(resident[operand] == 1, 0.0, bits[operand] * times)
         traffic[operand, "write" if operand == "O" else "read"] = through

@@ -227,3 +227,31 @@ def test_energy_is_accesses_times_their_figures():
     )
     assert parts["dram W"][0] == pytest.approx(16 * dram.read_pj.value)
     assert parts["dram O"][0] == pytest.approx(dram.write_pj.value)
+
+
+def changed(target, name, **update):
+    memories = tuple(m.model_copy(update=update) if m.name == name else m for m in target.memories)
+    return target.model_copy(update={"memories": memories})
+
+
+def test_an_access_costs_what_a_word_of_its_port_costs_however_many_ports_there_are():
+    target = load_target("gemmini_ws16")
+    read, write = target.memories[1].ports
+    twice = changed(target, "scratchpad", ports=(read, read.model_copy(update={"name": "read2"}), write))
+    layer = Layers.of("linear", in_channels=512, out_channels=512, weights=512 * 512, macs=512 * 512)
+    one, two = (price_closed_form(layer, t).energy_parts for t in (target, twice))
+    assert one["scratchpad W"][0] == two["scratchpad W"][0] > 0
+
+
+def test_inputs_that_do_not_fit_beside_other_buffers_are_fetched_again():
+    """64 pixels of 64 channels are 4 KiB; 32 output channels on 16 columns pass them twice."""
+    target = load_target("gemmini_ws16")
+    scratchpad = target.memories[1].model_copy(update={"holds": ("I", "W", "O"), "size": 8192})
+    target = target.model_copy(
+        update={"memories": (target.memories[0], scratchpad, target.memories[2]), "on_chip": "scratchpad"}
+    )
+    sizes = {"in_channels": 64, "out_channels": 32, "in_w": 64, "out_w": 64, "weights": 2048, "macs": 131072}
+    layers = Layers.of("conv", **sizes, reserved_bytes=[0, 4096, 4352])
+    once, still, again = price_closed_form(layers, target).energy_parts["dram I"]
+    assert once == still == pytest.approx(4096 / 16 * target.memories[2].read_pj.value)
+    assert again == pytest.approx(2 * once)
