@@ -9,6 +9,7 @@ evaluated as Python (`hannah_hw.targets.formulas`).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,8 +34,9 @@ class Predicate:
     names: tuple[str, ...]
     _program: Program
 
-    @classmethod
-    def parse(cls, text: str) -> Predicate:
+    @staticmethod
+    @functools.lru_cache(maxsize=4096)
+    def parse(text: str) -> Predicate:
         """Compile a condition.
 
         Raises:
@@ -44,7 +46,7 @@ class Predicate:
         program = grammar.condition(grammar.tree())
         if not grammar.names:
             raise TargetError(f"the condition {text!r} speaks of no column", allowed=KERNEL_COLUMNS)
-        return cls(text, tuple(sorted(grammar.names)), program)
+        return Predicate(text, tuple(sorted(grammar.names)), program)
 
     def __call__(self, columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.bool_]:
         """Whether it holds, in the shape of the columns."""
