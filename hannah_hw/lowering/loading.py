@@ -10,17 +10,19 @@ from typing import Any, Final
 
 from hannah_hw.errors import ModelError
 from hannah_hw.lowering.constants import fold_constants
+from hannah_hw.lowering.external import external_bytes, is_external
 from hannah_hw.lowering.functions import check_functions, inlined
+from hannah_hw.lowering.learned_shapes import add_learned_shapes
 
 #: Largest file that is read.
 MAX_BYTES: Final = 1 << 30
 
 
 def load(source: Path | bytes) -> Any:
-    """The model of a file, or of a file's content.
+    """The model of a file with the weights that are in files beside it, or of a file's content.
 
     Raises:
-        ModelError: It cannot be read, or is too large.
+        ModelError: It or a file with its weights cannot be read, or is too large.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -32,11 +34,18 @@ def load(source: Path | bytes) -> Any:
             raise ModelError(f"the file has {size} bytes; at most {MAX_BYTES} are read", where=where)
         if isinstance(source, bytes):
             return onnx.load_from_string(source)
-        return onnx.load(source, load_external_data=False)
+        model = onnx.load(source, load_external_data=False)
     except OSError as error:
         raise ModelError(f"cannot read the file: {error.strerror or error}", where=where) from error
     except DecodeError as error:
         raise ModelError("not an ONNX file, or a truncated one; export it again", where=where) from error
+    beside = external_bytes(model, source)
+    if size + beside > MAX_BYTES:
+        raise ModelError(f"its weights have {beside} bytes; at most {MAX_BYTES} are read", where=where)
+    if beside:
+        with refusing(where):  # a place outside of the model's folder, among others
+            onnx.load_external_data_for_model(model, str(source.parent))
+    return model
 
 
 def name_of(source: Any) -> str:
@@ -58,7 +67,7 @@ def checked(model: Any, where: str) -> Any:
 
     if not model.graph.output:
         raise ModelError("not an ONNX file, or a truncated one: it has no graph", where=where)
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+    if any(is_external(tensor) for tensor in model.graph.initializer):
         raise ModelError("its weights are in another file; save it as one file", where=where)
     check_functions(model, where)
     with refusing(where):
@@ -88,7 +97,7 @@ def with_shapes(model: Any, shapes: Mapping[str, tuple[int, ...]], where: str) -
     with refusing(where):
         inferred = onnx.shape_inference.infer_shapes(fixed, data_prop=True)
         # Shapes that follow from constants make more shapes constant.
-        while fold_constants(inferred, where=where):
+        while fold_constants(inferred, where=where) or add_learned_shapes(inferred):
             inferred = onnx.shape_inference.infer_shapes(inferred, data_prop=True)
     return inferred
 

@@ -24,6 +24,7 @@ from hannah_hw.graph.activity import graph_steps
 from hannah_hw.graph.bits import FLOAT_BITS
 from hannah_hw.graph.numbers import MOST
 from hannah_hw.lowering.functions import own_functions
+from hannah_hw.lowering.learned_shapes import known_shapes
 from hannah_hw.lowering.loading import checked, load, name_of, with_shapes
 from hannah_hw.lowering.nodes import ForeignOp, NodeView, array_of, is_standard, plain
 from hannah_hw.operators import onnx_readers
@@ -132,7 +133,7 @@ class _Reader:
         self.shapes = {
             value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
             for value in [*self.graph.value_info, *self.graph.input, *self.graph.output]
-        }
+        } | known_shapes(self.graph)
         self.values: dict[str, Node] = {}
         self.sources: dict[str, Any] = {}
         self.names = {value.name for value in self.graph.input}

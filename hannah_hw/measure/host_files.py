@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from hannah_hw.errors import ModelError
+from hannah_hw.lowering.external import external_bytes
 from hannah_hw.quantities import format_bytes
 
 #: The largest message that protobuf can read, and so the largest .onnx file.
@@ -42,7 +43,7 @@ def check_files(path: Path) -> None:
         return
     except OSError as error:
         raise ModelError(f"cannot read the file: {error.strerror or error}", where=where) from error
-    needed = size + sum(_external_bytes(tensor, path) for tensor in model.graph.initializer)
+    needed = size + external_bytes(model, path)
     free = free_memory()
     if free is not None and needed > free:
         raise ModelError(
@@ -50,39 +51,6 @@ def check_files(path: Path) -> None:
             "take a machine with more memory or a smaller model",
             where=where,
         )
-
-
-def _external_bytes(tensor: Any, path: Path) -> int:
-    """Bytes of a tensor in another file; 0 where it is in the model's own."""
-    import onnx
-
-    if tensor.data_location != onnx.TensorProto.EXTERNAL:
-        return 0
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    name = entries.get("location", "")
-    data = path.parent / name
-    if not name or not data.is_file():
-        raise ModelError(
-            f"the weight {tensor.name!r} is in the file {name!r}, which is not beside the model; "
-            "copy it there, or save the model as one file",
-            where=str(path),
-        )
-    held = data.stat().st_size
-    try:
-        offset = int(entries.get("offset") or 0)
-        length = int(entries.get("length") or held - offset)
-    except ValueError as error:
-        raise ModelError(
-            f"the place of the weight {tensor.name!r} in {name!r} is no number; export the model again",
-            where=str(path),
-        ) from error
-    if offset < 0 or length < 0 or offset + length > held:
-        raise ModelError(
-            f"the weight {tensor.name!r} ends at byte {offset + length} of {name!r}, which has {held}; "
-            "the file is cut off: copy it again",
-            where=str(path),
-        )
-    return length
 
 
 def free_memory() -> int | None:

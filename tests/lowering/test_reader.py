@@ -607,8 +607,9 @@ def test_a_truncated_file_is_never_priced(tmp_path):
             read_onnx(path)
 
 
-def test_weights_in_another_file_are_refused(tmp_path):
-    source = image(node("Conv", "x w", "y"), constants={"w": values(4, 3, 1, 1)})
+def test_weights_in_another_file(tmp_path):
+    weight = values(4, 3, 1, 1)
+    source = image(node("Conv", "x w", "y"), constants={"w": weight})
     onnx.save(
         source,
         tmp_path / "split.onnx",
@@ -617,7 +618,23 @@ def test_weights_in_another_file_are_refused(tmp_path):
         location="weights.bin",
         size_threshold=0,
     )
-    with pytest.raises(ModelError, match="its weights are in another file; save it as one file"):
-        read_onnx(tmp_path / "split.onnx")
+    held = read_onnx(tmp_path / "split.onnx").model.graph.initializer[0]
+    np.testing.assert_array_equal(numpy_helper.to_array(held), weight)
     with pytest.raises(ModelError, match="its weights are in another file"):
         read_onnx(onnx.load(tmp_path / "split.onnx", load_external_data=False))
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(ModelError, match=r"in the file 'weights\.bin', which is not beside the model"):
+        read_onnx(tmp_path / "split.onnx")
+
+
+def test_weights_outside_of_the_models_folder_are_refused(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    source = image(node("Conv", "x w", "y"), constants={"w": values(4, 3, 1, 1)})
+    onnx.save(source, folder / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    (folder / "w.bin").rename(tmp_path / "w.bin")
+    found = onnx.load(folder / "m.onnx", load_external_data=False)
+    found.graph.initializer[0].external_data[0].value = "../w.bin"
+    (folder / "m.onnx").write_bytes(found.SerializeToString())
+    with pytest.raises(ModelError, match=r"m\.onnx: not a valid ONNX model: .*w\.bin"):
+        read_onnx(folder / "m.onnx")
