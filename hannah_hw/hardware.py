@@ -22,8 +22,8 @@ from hannah_hw.targets.resolution import params_read, resolved_value
 #: What the ids of a target's parameters begin with.
 PREFIX: Final = "target."
 
-#: Targets that are kept once they were read from their file with some values.
-_KEPT: Final = 1 << 14
+#: Targets that are kept once they were read from their file with some values; each takes tens of kibibytes.
+_KEPT: Final = 1 << 11
 
 
 class AxisParameter(Parameter):

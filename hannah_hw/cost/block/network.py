@@ -17,7 +17,7 @@ from hannah_hw.cost.accelerators.residence import INPUT, OUTPUT, RESERVED, Place
 from hannah_hw.cost.block.book import book_of, keys_of
 from hannah_hw.cost.block.columns import BY_TABLE
 from hannah_hw.cost.block.encoding import Encoding
-from hannah_hw.cost.block.lowering import LOWERED, lower
+from hannah_hw.cost.block.lowering import lower
 from hannah_hw.cost.block.memory import TABLES, peak, stored
 from hannah_hw.cost.block.model import Prepared, price_operations, processor
 from hannah_hw.cost.block.npu import EthosU
@@ -252,8 +252,3 @@ def _places(placement: Placement, target: Accelerator, where: IntArray) -> dict[
         "output_on_chip": codes // OUTPUT % 2,
         "reserved_bytes": codes // RESERVED * residence(target).granule,
     }
-
-
-def unpriced(workload: Workload) -> tuple[str, ...]:
-    """Kernel kinds of a workload that the processor has no operation for."""
-    return tuple(dict.fromkeys(kind for kind in workload.kernels.kinds if kind not in LOWERED))

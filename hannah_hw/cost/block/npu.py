@@ -156,9 +156,6 @@ _CORES: Final = {
     ),
 }
 
-#: Multipliers of a core that have numbers.
-CORE_SIZES: Final = tuple(_CORES)
-
 
 def ethos_u(
     macs: int,

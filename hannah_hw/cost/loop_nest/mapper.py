@@ -9,7 +9,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hannah_hw.cost.accelerators.layers import FloatArray, IntArray
+from hannah_hw.cost.accelerators.layers import IntArray
 from hannah_hw.cost.loop_nest.candidates import Objective, better, criteria
 from hannah_hw.cost.loop_nest.evaluate import Evaluation, evaluate
 from hannah_hw.cost.loop_nest.factors import Factors, prime_factors
@@ -242,10 +242,3 @@ def _best_case(layers: IntArray, found: Found, objective: Objective) -> IntArray
         wins = better((first[case], second[case]), (first[best[there]], second[best[there]]))
         best[there[wins]] = case[wins]
     return best
-
-
-def utilisation(macs: FloatArray, cycles: FloatArray, units: int) -> FloatArray:
-    """(M,) multiply-accumulates / (cycles x multipliers); NaN of a layer without mapping."""
-    with np.errstate(invalid="ignore"):
-        found: FloatArray = np.where(np.isfinite(cycles), macs / (cycles * units), np.nan)
-    return found

@@ -105,7 +105,7 @@ class Assembly:
         count = len(layers)
         self._cycles, self._energy = np.full((2, count), np.nan)
         self._failed = np.full(count, -1, np.int16)
-        self._rules: list[str] = []
+        self._rules: dict[str, int] = {}
         self._cycle_parts = {name: np.full(count, np.nan) for name in CYCLE_PARTS}
         self._energy_parts: dict[str, FloatArray] = {}
         self._found: dict[int, tuple[Mappings, int]] = {}
@@ -144,10 +144,12 @@ class Assembly:
     def enter(self, places: IntArray, mappings: Mappings) -> None:
         """Enter the costs of some layers."""
         fits = np.array([reason is None for reason in mappings.reasons], np.bool_)
-        for reason in dict.fromkeys(mappings.reasons):
+        of_reason: dict[str, list[int]] = {}
+        for place, reason in zip(places.tolist(), mappings.reasons, strict=True):
             if reason is not None:
-                same = [own == reason for own in mappings.reasons]
-                self._fail(places[same], f"no mapping: {reason}")
+                of_reason.setdefault(reason, []).append(place)
+        for reason, same in of_reason.items():
+            self._fail(np.array(same, np.int64), f"no mapping: {reason}")
         costs, mine = mappings.costs, places[fits]
         self._cycles[mine], self._energy[mine] = costs.cycles[fits], costs.energy_pj[fits]
         for name, column in self._cycle_parts.items():
@@ -180,9 +182,7 @@ class Assembly:
 
     def _fail(self, places: NDArray[Any], rule: str) -> None:
         if len(places):
-            if rule not in self._rules:
-                self._rules.append(rule)
-            self._failed[places] = self._rules.index(rule)
+            self._failed[places] = self._rules.setdefault(rule, len(self._rules))
 
     def _add_energy(self, part: str, places: IntArray, energy: FloatArray) -> None:
         column = self._energy_parts.setdefault(part, np.zeros(len(self._layers)))

@@ -12,8 +12,6 @@ from hannah_hw.cost.accelerators.layers import LOOPS, BoolArray, FloatArray, Int
 #: Position of each loop in tables of loops.
 LOOP: Final = {name: place for place, name in enumerate(LOOPS)}
 
-#: Kinds of layers that are loop nests. A matmul's weights are its second activation.
-NEST_KINDS: Final = ("conv", "linear", "matmul")
 
 _RELEVANT: Final = (("B", "G", "C"), ("K", "G", "C", "FX", "FY"), ("B", "K", "G", "OX", "OY"))
 _IRRELEVANT: Final = (("K",), ("B", "OX", "OY"), ("C", "FX", "FY"))
@@ -51,10 +49,11 @@ class LoopNests:
 
     @classmethod
     def of(cls, layers: Layers, partial_bits: int | None = None) -> LoopNests:
-        """The loop nests of layers of `NEST_KINDS`.
+        """The loop nests of layers of the kinds conv, linear and matmul.
 
         Args:
-            layers: M layers; those of other kinds get loops that mean nothing.
+            layers: M layers; those of other kinds get loops that mean nothing. The weights of a matmul are its second
+                activation.
             partial_bits: Width of partial sums; None: as `Hierarchy.partial_bits` says.
         """
         sizes = layers.loops()
