@@ -1,7 +1,7 @@
 """Judging few-shot transfer on a device whose latencies are all known, beside baselines and the noise ceiling.
 
 Architectures are canonical cells, so that no test cell is a sample written differently. The samples of a seed are
-chosen from a random half of the cells; everything that was not sampled is predicted. Baselines get the same samples.
+chosen from `CANDIDATES` random cells; everything that was not sampled is predicted. Baselines get the same samples.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from hannah_hw.transfer.table import LatencyTable
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+#: Random cells that the samples of a seed are chosen from, so that seeds differ.
+CANDIDATES: Final = 1000
 #: Names of the models that are compared; the transfer first.
 TRANSFER: Final = "transfer"
 OPERATION_COUNTS: Final = "operation_counts"
@@ -150,7 +152,7 @@ class Evaluation:
             shuffled = np.random.default_rng(seed).permutation(len(rows))
             for optimal in (True, False):
                 sampled = (
-                    transfer.choose(samples, candidates=shuffled[: max(samples, len(rows) // 2)])
+                    transfer.choose(samples, candidates=shuffled[:CANDIDATES])
                     if optimal
                     else shuffled[:samples]
                 )

@@ -41,8 +41,10 @@ PATH_DEVIATION: Final = 0.3
 WIDENING: Final = 4.0
 LEAST_VARIANCE: Final = 1e-3
 FEW_VARIANCE: Final = 0.1
-#: A left-out error of a known device below this is taken for it: ratios to smaller ones say nothing.
+#: A quantile of left-out errors below this is taken for it: ratios to smaller ones say nothing.
 LEAST_WIDTH: Final = 0.005
+#: As how many samples the known devices count where intervals are drawn towards theirs.
+BORROWED: Final = 5.0
 #: Most rounds of fitting costs, then looking which path is longest.
 _ROUNDS: Final = 8
 
@@ -68,7 +70,7 @@ class Predictor:
     Args:
         values_s: (N,) predicted latency of every architecture, seconds.
         half_width: Logarithm of upper end over value, and of value over lower end, of the interval: a quantile of
-            `errors`, times what it took on known devices with the same samples, 1 or more.
+            `errors`, calibrated on known devices with the same samples.
         coverage: Share of latencies that the interval is to hold; 90 %, but for fewer than 9 samples and no second
             known device that it could be calibrated with.
         paths: Whether it has the longest path beside the sum.
@@ -162,10 +164,7 @@ class FewShot:
         self._check_samples(sampled, seconds)
         model = self._choose_model(sampled, seconds)
         errors = model.left_out(self, sampled, seconds)
-        half_width, coverage = _quantile(errors)
-        inflation = self._inflation(sampled)
-        if inflation is not None:
-            half_width, coverage = half_width * max(1.0, inflation), COVERAGE
+        half_width, coverage = self._interval(sampled, errors)
         units = np.append(self._unit, np.ones(len(model.coefficients) - len(self._unit)))
         return Predictor(
             values_s=model.predict(self, np.arange(len(self))),
@@ -185,30 +184,38 @@ class FewShot:
             for device in range(count if count > 1 else 0)
         ]
 
-    def _inflation(self, sampled: IntArray) -> float | None:
-        """By what the quantile of left-out samples has to be multiplied to hold `COVERAGE` of the other latencies.
+    def _interval(self, sampled: IntArray, errors: FloatArray) -> tuple[float, float]:
+        """Half width of the interval, as a logarithm, and the share of latencies that it is to hold.
 
-        Chosen samples are not drawn like the rest, so their errors alone do not tell. Each known device is taken for
-        the new one, with the same samples; every device weighs the same.
-
-        Returns:
-            None where no known device tells.
+        Chosen samples are few and not drawn like the rest, so their errors alone do not tell. Each known device is
+        taken for the new one, with the same samples: the quantile of the errors left out is drawn towards the median
+        of the known devices' as by `BORROWED` samples, and multiplied by what it takes to hold `COVERAGE` of their
+        other latencies, 1 or more, each device weighing the same.
         """
-        shares = np.linspace(0.0, 1.0, 201)
-        ratios = []
+        width, coverage = _quantile(errors)
+        widths, sizes = [], []
         for device, others in enumerate(self._without_each):
             latency = self._known[:, device]
             seen = np.isfinite(latency)
-            at = sampled[seen[sampled]]
-            seen[at] = False
-            if len(at) < len(sampled) or not seen.any() or latency[at].min() == latency[at].max():
+            if not seen[sampled].all() or latency[sampled].min() == latency[sampled].max():
                 continue
-            model = others._choose_model(at, latency[at])
-            width, _ = _quantile(model.left_out(others, at, latency[at]))
+            seen[sampled] = False
+            model = others._choose_model(sampled, latency[sampled])
+            widths.append(max(_quantile(model.left_out(others, sampled, latency[sampled]))[0], LEAST_WIDTH))
             rest = np.flatnonzero(seen)
-            errors = np.abs(np.log(model.predict(others, rest) / latency[rest]))
-            ratios.append(np.quantile(errors / max(width, LEAST_WIDTH), shares))
-        return float(np.quantile(np.concatenate(ratios), COVERAGE)) if ratios else None
+            sizes.append(np.abs(np.log(model.predict(others, rest) / latency[rest])))
+        usual = np.log(widths)
+        if len(usual) < 2:
+            return width, coverage
+        weight = BORROWED / (BORROWED + len(sampled))
+        ratios = []
+        for device, error in enumerate(sizes):
+            if len(error):
+                drawn = (1 - weight) * usual[device] + weight * np.median(np.delete(usual, device))
+                ratios.append(np.quantile(error, np.linspace(0.0, 1.0, 201)) / np.exp(drawn))
+        inflation = float(np.quantile(np.concatenate(ratios), COVERAGE)) if ratios else 1.0
+        drawn = (1 - weight) * np.log(max(width, LEAST_WIDTH)) + weight * np.median(usual)
+        return float(np.exp(drawn)) * max(1.0, inflation), COVERAGE
 
     def _choose_model(self, sampled: IntArray, seconds: FloatArray) -> _Model:
         sums = self._fit(sampled, seconds, None)

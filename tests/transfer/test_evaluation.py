@@ -58,9 +58,7 @@ def test_exact_and_noisy_devices(table: Path) -> None:
     assert best < 0.95
     assert (best - 0.08 < noisy.scores["transfer"].spearman).all()
     assert (noisy.scores["transfer"].spearman < best + 0.01).all()
-    # 90 % of normal errors are within 1.645 deviations.
-    assert noisy.half_width.mean() > 0.8 * 1.645 * NOISE
-    assert noisy.coverage.mean() > 0.8
+    assert noisy.half_width.min() > exact.half_width.max()
     assert noisy.architectures == exact.architectures < 3**6
     assert set(noisy.random) == set(noisy.scores) == {"transfer", "operation_counts", "macs_linear"}
 

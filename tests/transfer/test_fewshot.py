@@ -51,7 +51,7 @@ def test_a_sum_is_predicted_exactly(space: CellFeatures, scale: float) -> None:
     np.testing.assert_allclose(predictor.coefficients_s[0], scale, rtol=1e-5)
     assert not predictor.paths
     assert (lower <= values).all()
-    assert (upper <= values * (1 + 1e-5)).all()
+    assert (upper <= values * 1.006).all()
 
 
 def test_order_of_samples_does_not_matter(space: CellFeatures) -> None:
@@ -93,7 +93,10 @@ def test_a_device_of_paths_is_told_from_one_of_sums(space: CellFeatures) -> None
 
 @pytest.mark.parametrize("count", [10, 30])
 def test_intervals_hold_nine_of_ten(space: CellFeatures, count: int) -> None:
-    """Every device is the same model with the same noise, so that coverage is 90 % by construction, on average."""
+    """Every device is the same model with the same noise, so that coverage is 90 % by construction, on average.
+
+    A little more: calibration widens intervals and never narrows them.
+    """
     inside, width = [], []
     for seed in range(12):
         latencies = devices(space, 6, seed=seed, noise=0.08)
@@ -106,7 +109,7 @@ def test_intervals_hold_nine_of_ten(space: CellFeatures, count: int) -> None:
         inside.append(((truth >= lower[rest]) & (truth <= upper[rest])).mean())
         width.append(predictor.half_width)
         assert predictor.coverage == 0.9
-    assert 0.85 < np.mean(inside) < 0.96
+    assert 0.85 < np.mean(inside) < 0.98
     # 90 % of normal errors are within 1.645 deviations.
     assert 0.8 < np.mean(width) / (1.645 * 0.08) < 1.6
 
