@@ -24,6 +24,9 @@ IntArray = NDArray[np.int64]
 #: Distinct kernels and layers of all targets together above which the targets that were used longest ago are forgotten.
 LIMIT: Final = 1 << 18
 
+#: Rows that a table has room for at first. In a search over hardware most targets see one network.
+_ROOM: Final = 32
+
 #: Factors that tell the kinds apart in the keys of kernels.
 _KIND: Final = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)
 _MASK: Final = 2**64 - 1
@@ -37,7 +40,7 @@ class Grown:
     """
 
     def __init__(self, **types: Any) -> None:
-        self._arrays = {name: np.empty(256, dtype) for name, dtype in types.items()}
+        self._arrays = {name: np.empty(_ROOM, dtype) for name, dtype in types.items()}
         self._count = 0
 
     def __len__(self) -> int:
@@ -84,6 +87,12 @@ class Sorted:
         self._numbers = np.insert(self._numbers, places, numbers)
 
 
+class _Total:
+    """Rows of the books that are on a shelf."""
+
+    rows = 0
+
+
 class Book:
     """Distinct kernels of one target with what was decided of each, and distinct layers with their prices.
 
@@ -104,6 +113,19 @@ class Book:
         self.rules: list[str] = []
         self._numbers: dict[str, int] = {}
         self._kernels, self._layers = Sorted(np.uint64), Sorted(np.int64)
+        self._total: _Total | None = None
+
+    def put(self, total: _Total | None) -> None:
+        """Count the rows of this book, now and when it grows, in a total, and no longer in the one before."""
+        if self._total is not None:
+            self._total.rows -= len(self)
+        if total is not None:
+            total.rows += len(self)
+        self._total = total
+
+    def _grown(self, rows: int) -> None:
+        if self._total is not None:
+            self._total.rows += rows
 
     def __len__(self) -> int:
         return len(self.kernels) + len(self.prices)
@@ -194,6 +216,7 @@ class Book:
             added[name][number] = values
         blank = np.full(len(chosen), -1, np.int64)
         self.kernels.add({**added, "unit": blank, "refused": blank, "bytes": blank})
+        self._grown(len(chosen))
         fresh = key[begins]
         first = np.ones(len(fresh), np.bool_)
         first[1:] = fresh[1:] != fresh[:-1]
@@ -217,6 +240,7 @@ class Book:
             distinct, which = np.unique(layers[new], return_inverse=True)
             begin = len(self.prices)
             self.prices.add(pay(self, distinct))
+            self._grown(len(distinct))
             numbers = np.arange(begin, begin + len(distinct))
             self._layers.add(distinct, numbers)
             rows[new] = numbers[which]
@@ -233,6 +257,7 @@ class Shelf:
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
         self._books: OrderedDict[Any, Book] = OrderedDict()
+        self._total = _Total()
 
     def book(self, key: Any) -> Book:
         """The book of a target, which it is empty at first.
@@ -241,17 +266,21 @@ class Shelf:
             key: What tells targets, and the models that price them, apart.
         """
         book = self._books.pop(key, None)
-        total = sum(map(len, self._books.values())) + (len(book) if book is not None else 0)
-        while self._books and total > self._limit:
+        while self._books and self._total.rows > self._limit:
             _, oldest = self._books.popitem(last=False)
-            total -= len(oldest)
+            oldest.put(None)
         if book is None or len(book) > self._limit:
+            if book is not None:
+                book.put(None)
             book = Book()
+            book.put(self._total)
         self._books[key] = book
         return book
 
     def clear(self) -> None:
         """Forget everything."""
+        for book in self._books.values():
+            book.put(None)
         self._books.clear()
 
 
