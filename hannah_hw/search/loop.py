@@ -37,7 +37,7 @@ from hannah_hw.search.workers import WorkerPool
 #: Random candidates that a dry run prices.
 DRY_RUN: Final = 1000
 #: The same where each of them is on a chip of its own.
-DRY_RUN_CHIPS: Final = 200
+DRY_RUN_CHIPS: Final = 500
 
 
 @dataclass(frozen=True)

@@ -219,8 +219,10 @@ def test_an_area_that_nobody_knows_is_no_goal(config, target, message):
         Search("tc_resnet", target, ["area"])
 
 
-def test_dry_run_shows_the_spread_of_the_area(config):
+def test_dry_run_shows_the_spread_of_the_area(config, monkeypatch):
+    monkeypatch.setattr("hannah_hw.search.loop.DRY_RUN_CHIPS", 100)
     found = dry_run(load_config(config))
+    assert found.sampled == 100
     low, *_, high = found.quartiles["area_mm2"]
     assert 0 < low < high < 1.0
     assert "limits: flash_bytes <= ${wmem}" in found.legalized
