@@ -17,6 +17,8 @@ from hannah_hw.workload import Workload
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from hannah_hw.lowering.tvm import Lowered, TvmWorker
+    from hannah_hw.lowering.tvm.agreement import Group
     from hannah_hw.spaces.encoding import FloatArray
 
 
@@ -53,6 +55,42 @@ def estimate(
         for row in report.unsupported
     )
     return replace(report, unsupported=tuple(unsupported))
+
+
+def lower_with_tvm(
+    model: ModelProto | str | os.PathLike[str],
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    worker: TvmWorker | None = None,
+) -> tuple[Lowered, tuple[Group, ...]]:
+    """A float32 model as TVM lowers it, compared with our own Workload.
+
+    Args:
+        model: An ONNX model, or the path of one.
+        shapes: Input name -> shape, where the file leaves it open.
+        worker: TVM's process, kept warm between models; without one, it is started and ended here.
+
+    Returns:
+        TVM's kernels, and the same beside ours, in the smallest groups that fuse alike on both sides.
+
+    Raises:
+        InputError: The model is quantised.
+        ModelError: The file is no readable ONNX.
+        UnsupportedError: TVM has no operator of the model.
+        EvaluationError: TVM crashed or failed, or it disagrees with our Workload, which names the kernel.
+        MissingExtraError: TVM is not installed.
+    """
+    from hannah_hw.lowering.tvm import TvmWorker, compare
+    from hannah_hw.lowering.tvm.agreement import float_workload
+
+    read = read_onnx(model, shapes=shapes)
+    float_workload(read)  # refuses what TVM sees otherwise before a process is started
+    if worker is not None:
+        lowered = worker.lower(read.model)
+    else:
+        with TvmWorker() as own:
+            lowered = own.lower(read.model)
+    return lowered, compare(read, lowered)
 
 
 def estimate_population(space: SearchSpace, X: FloatArray, target: Target | str) -> Costs:

@@ -9,6 +9,7 @@ import typer
 
 from hannah_hw.cli.accelerator_report import kernel as find_kernel
 from hannah_hw.cli.accelerator_report import render_kernel, render_kernels
+from hannah_hw.cli.lowering_report import lowering_document, render_lowering
 from hannah_hw.cli.options import ShapeOption, parse_shapes
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.errors import InputError
@@ -16,6 +17,11 @@ from hannah_hw.quantities import format_bytes, format_si
 
 if TYPE_CHECKING:
     from hannah_hw.cost import CostReport
+    from hannah_hw.lowering.tvm import Lowered
+    from hannah_hw.lowering.tvm.agreement import Group
+
+#: Compilers whose lowering is a second view of a model.
+LOWERINGS = ("tvm",)
 
 
 def estimate(
@@ -35,6 +41,14 @@ def estimate(
             "--kernel", metavar="NAME", help="On an accelerator: show all of one kernel, with its mapping."
         ),
     ] = None,
+    lowering: Annotated[
+        str | None,
+        typer.Option(
+            "--lowering",
+            metavar="NAME",
+            help="A second view of a float32 model, compared with ours kernel by kernel: tvm (extra `tvm`).",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Estimate latency, energy, RAM and flash of an ONNX model on a target.
@@ -47,18 +61,26 @@ def estimate(
     - `hannah-hw estimate model.onnx -t ./my_chip.yaml --json`
     - `hannah-hw estimate model.onnx -t eyeriss --kernel conv_1`
     - `hannah-hw estimate dynamic.onnx -t nrf5340 --shape input=1,3,96,96`
+    - `hannah-hw estimate model.onnx -t stm32l4r5zi --lowering tvm`
     """
     from hannah_hw.estimation import estimate as price
+    from hannah_hw.estimation import lower_with_tvm
 
+    if lowering not in (None, *LOWERINGS):
+        raise InputError(
+            f"there is no lowering {lowering!r}", where="--lowering", allowed=LOWERINGS, given=lowering or ""
+        )
     shapes = parse_shapes(shape)
     if isinstance(shapes, tuple):
         raise InputError("name the input: --shape NAME=1,3,96,96", where="--shape")
     report = price(str(model), target, shapes=shapes)
     if kernel is not None:
         find_kernel(report, kernel)
+    second = lower_with_tvm(str(model), shapes=shapes) if lowering else None
     for warning in _too_large(report):
         say(f"warning: {warning}")
-    emit(report.to_dict(), as_json, lambda: _render(report, kernel))
+    document = report.to_dict() | ({"lowering": lowering_document(*second)} if second else {})
+    emit(document, as_json, lambda: _render(report, kernel, second))
     if report.unsupported:
         names = ", ".join(str(row.kernel) for row in report.unsupported[:5])
         say(f"error: {report.target} cannot run {len(report.unsupported)} of the kernels: {names}")
@@ -75,7 +97,7 @@ def _too_large(report: CostReport) -> list[str]:
     ]
 
 
-def _render(report: CostReport, kernel: str | None) -> None:
+def _render(report: CostReport, kernel: str | None, second: tuple[Lowered, tuple[Group, ...]] | None) -> None:
     write(f"{report.target}")
     rows = []
     for key, figure in report.figures.items():
@@ -96,6 +118,9 @@ def _render(report: CostReport, kernel: str | None) -> None:
             ("cannot run", "kind", "rule"),
             [(row.kernel, row.kind, row.rule) for row in report.unsupported],
         )
+    if second is not None:
+        write("")
+        render_lowering(*second)
 
 
 def _render_kernels(report: CostReport) -> None:

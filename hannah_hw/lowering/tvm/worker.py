@@ -1,0 +1,58 @@
+"""What the worker process does: ``python -m hannah_hw.lowering.tvm.worker``.
+
+One JSON document a line. A request is ``{"model": PATH}``; an answer is ``{"lowered": ...}`` or ``{"error": KIND,
+"message": TEXT}``. The first line that it writes, ``{"ready": ...}``, comes when TVM is imported. It ends when its
+input does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from typing import IO, Any
+
+
+def main() -> None:
+    """Serve requests until the input ends."""
+    # TVM and its importer print; what they print must not get among the answers.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    warnings.simplefilter("ignore")
+    import tvm
+
+    from hannah_hw.lowering.tvm.primitive import Primitives
+
+    primitives = Primitives()
+    _answer(answers, {"ready": str(tvm.__version__)})
+    for line in sys.stdin:
+        _answer(answers, _lowered(json.loads(line)["model"], primitives))
+
+
+def _lowered(path: str, primitives: Any) -> dict[str, Any]:
+    import onnx
+    import tvm
+
+    from hannah_hw.lowering.tvm.lowering import UnknownOperation, lower
+
+    try:
+        return {"lowered": lower(onnx.load(path), primitives)}
+    except (tvm.error.OpNotImplemented, UnknownOperation) as error:
+        return {"error": "unsupported", "message": _first_line(error)}
+    except Exception as error:  # noqa: BLE001 (TVM raises errors of many kinds about a model; the process is sound after it)
+        return {"error": "failed", "message": f"{type(error).__name__}: {_first_line(error)}"}
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _answer(stream: IO[str], document: dict[str, Any]) -> None:
+    stream.write(json.dumps(document) + "\n")
+    stream.flush()
+
+
+if __name__ == "__main__":
+    main()
