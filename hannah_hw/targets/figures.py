@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from hannah_hw.errors import TargetError
+from hannah_hw.targets.area import instances
 from hannah_hw.targets.formulas import Formula
 from hannah_hw.targets.hardware import MemoryLevel
 from hannah_hw.targets.models.closed_form import ARRAY_FORMS, ClosedFormModel
@@ -32,16 +33,15 @@ def figures(target: Accelerator) -> dict[str, float]:
     found |= {name: float(size) for name, size in dims.items()}
     if isinstance(target.model, ClosedFormModel):
         found |= {name: figure.value for name, figure in target.model.settings.items()}
-    for memory in target.memories:
-        found |= _of_memory(memory, dims)
+    for position, memory in enumerate(target.memories):
+        found |= _of_memory(memory, instances(target, position))
     return found
 
 
-def _of_memory(memory: MemoryLevel, dims: Mapping[str, int]) -> dict[str, float]:
-    instances = math.prod(size for name, size in dims.items() if name not in memory.served)
+def _of_memory(memory: MemoryLevel, number: int) -> dict[str, float]:
     name = memory.name
     return {
-        f"{name}_bytes": math.inf if memory.size is None else float(memory.size * instances),
+        f"{name}_bytes": math.inf if memory.size is None else float(memory.size * number),
         f"{name}_read_bits": float(sum(port.max_bits for port in memory.ports if port.kind != "write")),
         f"{name}_write_bits": float(sum(port.max_bits for port in memory.ports if port.kind != "read")),
         f"{name}_read_pj": math.nan if memory.read_pj is None else memory.read_pj.value,

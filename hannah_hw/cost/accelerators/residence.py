@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from hannah_hw.cost.accelerators.intervals import peaks, raised, resident
 from hannah_hw.cost.accelerators.streams import outermost
 from hannah_hw.targets import Accelerator
+from hannah_hw.targets.area import instances
 from hannah_hw.workload.table import Workload
 
 IntArray = NDArray[np.int64]
@@ -86,8 +87,11 @@ def residence(target: Accelerator) -> Residence:
     memory = named[0]
     outer = {outermost(target, operand) for operand in ("I", "O")}
     activations = None if outer == {memory.name} else memory
-    dims = set(target.array.dims) if target.array is not None else set()
-    bounded = [m for m in target.memories if "W" in m.holds and m.size is not None and dims <= set(m.served)]
+    bounded = [
+        m
+        for position, m in enumerate(target.memories)
+        if "W" in m.holds and m.size is not None and instances(target, position) == 1
+    ]
     weights = memory if "W" in memory.holds else bounded[-1] if bounded else None
     if weights is not None and weights.name == outermost(target, "W"):
         weights = None

@@ -9,6 +9,7 @@ from hannah_hw.cost import price
 from hannah_hw.cost.accelerators.intervals import raised, resident
 from hannah_hw.cost.accelerators.residence import GRANULES, place, residence
 from hannah_hw.spaces import as_space
+from hannah_hw.targets.figures import figures
 from tests.cost.accelerators.chips import CPU, DRAM, MACS, OTHERS, SRAM, chip, residual
 
 BUFFERS = ("input", "first", "second", "sum", "mean", "classes", "result")
@@ -174,3 +175,15 @@ def test_reserved_bytes_are_those_of_the_other_resident_buffers(name, size):
             others = live & stays & ~used
             assert code >> 3 == sum(-(-int(b) // granule) for b in buffers.bytes[p][others])
             assert sum(-(-int(b) // granule) for b in buffers.bytes[p][live & stays]) <= GRANULES * 7 // 8
+
+
+def test_what_shares_a_memory_shares_those_further_out():
+    """Rows share registers and columns the memories of weights beyond, so that there is one of these."""
+    port = "ports: [{name: p, kind: read_write, max_bits: 64}]"
+    registers = f"- {{name: regs, size: 64 B, holds: [I, W, O], served: [D1], {port}}}\n"
+    weights = f"- {{name: wmem, size: 64 KiB, holds: [W], served: [D2], {port}}}\n"
+    target = chip(memories=registers + weights + SRAM.replace("[I, W, O]", "[I, O]") + DRAM)
+    assert figures(target)["wmem_bytes"] == 64 * 1024
+    assert residence(target).weights == "wmem"
+    # Of the registers there is one a column.
+    assert figures(target)["regs_bytes"] == 8 * 64
