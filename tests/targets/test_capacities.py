@@ -1,4 +1,4 @@
-"""What a network may need of an accelerator: what its file says, else what its memories hold."""
+"""What a network may need of an accelerator, by its file or its memories; figures that make no chip."""
 
 from importlib import resources
 
@@ -60,4 +60,20 @@ def test_a_vector_unit_computes_something():
     data = skeleton("loop_nest")
     data["vector"]["lanes"] = {**FIGURE, "value": 0}
     with pytest.raises(TargetError, match="a vector unit of 0 lanes never ends"):
+        parse_target(yaml.safe_dump(data), "chip.yaml")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"macs": 32}, "ethos-u55-128 has 128 multipliers, and macs x cores is 32"),
+        ({"cores": 2}, "ethos-u55-128 has 128 multipliers, and macs x cores is 256"),
+        ({"weight_bits": {**FIGURE, "value": 0}}, "more than 0 and up to 16 bits, not 0"),
+        ({"linear_weight_bits": {**FIGURE, "value": 99}}, "more than 0 and up to 16 bits, not 99"),
+    ],
+)
+def test_a_block_model_speaks_of_one_processor_with_weights(change, message):
+    data = skeleton("block")
+    data["model"] |= change
+    with pytest.raises(TargetError, match=message):
         parse_target(yaml.safe_dump(data), "chip.yaml")

@@ -168,7 +168,7 @@ def ethos_u(
     """A configuration by the multipliers of a core, in a system of memories.
 
     Args:
-        macs: One of `CORE_SIZES`.
+        macs: 32, 64, 128 or 256.
         cores: 1, or 2 of 256 multipliers (Ethos-U65-512).
         staging: See `EthosU`.
         feature_maps: See `EthosU`.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hannah_hw.errors import TargetError
 from hannah_hw.targets.fields import Size, SourcedNumber, Strict
@@ -75,6 +76,24 @@ class BlockModel(Strict):
     weight_bits: SourcedNumber | None = None
     linear_weight_bits: SourcedNumber | None = None
     global_average: Literal["mean", "pool"] = "mean"
+
+    @field_validator("weight_bits", "linear_weight_bits")
+    @classmethod
+    def _are_some(cls, bits: SourcedNumber | None) -> SourcedNumber | None:
+        if bits is not None and not 0 < bits.value <= 16:
+            raise ValueError(f"an encoded weight has more than 0 and up to 16 bits, not {bits.value:g}")
+        return bits
+
+    @model_validator(mode="after")
+    def _is_the_one_named(self) -> BlockModel:
+        """Estimates follow ``macs`` and measuring the name: they speak of one processor."""
+        named = re.fullmatch(r"ethos-u(?:55|65)-(32|64|128|256|512)", self.accelerator)
+        if named is not None and int(named[1]) != self.macs * self.cores:
+            raise ValueError(
+                f"{self.accelerator} has {named[1]} multipliers, and macs x cores is {self.macs * self.cores}; "
+                "change the name, 'macs' or 'cores'"
+            )
+        return self
 
     @model_validator(mode="after")
     def _areas_exist(self) -> BlockModel:
