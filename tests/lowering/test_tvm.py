@@ -189,6 +189,14 @@ def test_candidates_agree_with_tvm(worker, name):
 
 
 @needs_tvm
+def test_batch_normalisations_of_their_own_agree_with_tvm(worker):
+    candidate = load_space("ds_cnn", max_blocks=1).candidate({})
+    lowered, groups = lower_with_tvm(to_onnx(candidate, fold_batch_norm=False), worker=worker)
+    assert sum(kernel.macs for kernel in lowered.kernels) == candidate.macs
+    assert all(group.compared for group in groups)
+
+
+@needs_tvm
 def test_a_convolution_with_its_activation_is_one_kernel(worker):
     node, constants = conv("c")
     lowered, groups = lower_with_tvm(

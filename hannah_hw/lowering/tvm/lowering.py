@@ -16,6 +16,9 @@ from hannah_hw.lowering.tvm.primitive import Primitives, element_bits
 #: What identifies a value: a number, or the content of a constant.
 _Key = Any
 
+#: First part of the key of several values that a tuple puts together.
+_TUPLE = "tuple"
+
 
 class UnknownOperation(Exception):  # noqa: N818 (it is an answer of the worker, not an error of the package)
     """Something in the lowered module that is neither a kernel nor a view."""
@@ -161,12 +164,14 @@ class _Lowered:
         kind = type(value).__name__
         if kind == "TupleGetItem":
             whole = self.key_of(value.tuple_value, keys)
+            if whole[0] == _TUPLE:
+                return whole[1][int(value.index)]
             part = (whole, int(value.index))
             if whole in self.constant:
                 self.constant.add(part)
             return part
         if kind == "Tuple":
-            return tuple(self.key_of(field, keys) for field in value.fields)
+            return _TUPLE, tuple(self.key_of(field, keys) for field in value.fields)
         if hasattr(value, "value") and hasattr(value.value, "numpy"):
             array = value.value.numpy()
             key = ("constant", str(array.dtype), array.shape, array.tobytes())
@@ -257,6 +262,10 @@ class _Lowered:
         """The tensors of a value."""
         if key in self.size:
             yield key
+            return
+        if key[0] == _TUPLE:
+            for part in key[1]:
+                yield from self._parts(part)
             return
         parts: Iterable[_Key] = (part for part in self.size if isinstance(part, tuple) and part[0] == key)
         yield from parts
