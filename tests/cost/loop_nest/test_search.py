@@ -180,6 +180,13 @@ def test_the_bounded_memories_are_tried_half_full():
     )
 
 
+def test_less_of_large_memories_is_tried():
+    hierarchy, _ = weight_stationary()
+    buffer = replace(hierarchy.memories[2], size_bits=1 << 17)
+    large = replace(hierarchy, memories=(*hierarchy.memories[:2], buffer, hierarchy.memories[3]))
+    assert fills(large)[4:] == ({"buffer": 0.25}, {"buffer": 0.125}, {"buffer": 0.0625})
+
+
 def test_a_case_that_fits_nowhere():
     hierarchy, _ = weight_stationary()
     small = replace(hierarchy.memories[2], size_bits=8)
