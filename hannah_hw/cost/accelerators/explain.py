@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _PICO: Final = 1e-12
 #: Where values lie of which the target does not say more.
 _OUTSIDE: Final = "outside"
+#: What a report says of a kernel that takes time and to which the target's figures give no energy of its own.
+_ELSEWHERE: Final = "none of its own: the target's figures count it with other kernels"
 
 
 def explain(costs: AcceleratorCosts, index: int) -> CostReport:
@@ -112,8 +114,13 @@ def _rows(costs: AcceleratorCosts, index: int) -> list[KernelRow]:
             moved = cycles - float(priced.cycles[row])
             if moved:
                 extra["cycle_parts"]["neighbours"] = moved
+                if extra["utilisation"] is not None and cycles:
+                    extra["utilisation"] *= float(priced.cycles[row]) / cycles
             if refused >= 0:
                 extra["detail"]["not on the accelerator"] = costs.rules[refused]
+        energy = _known(costs.kernel_energy_j[index, k])
+        if energy == 0 and cycles and "free" not in extra["detail"]:
+            energy, extra["detail"]["energy"] = None, _ELSEWHERE
         rows.append(
             KernelRow(
                 name=kernels.names[k],
@@ -126,7 +133,7 @@ def _rows(costs: AcceleratorCosts, index: int) -> list[KernelRow]:
                 scratch_bytes=None if cycles is None else 0,
                 source="unsupported" if cycles is None else "estimated",
                 error=None,
-                energy_j=_known(costs.kernel_energy_j[index, k]),
+                energy_j=energy,
                 **bits,
                 **extra,
             )

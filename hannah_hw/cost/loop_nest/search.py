@@ -4,7 +4,8 @@ Every ordering of a case is tried where there are at most `EXHAUSTIVE`; beyond, 
 and random ones start a beam search: all exchanges of two loops of the best orders so far, until none of those is new.
 Then the best of them are priced with other allocations. The allocation rule fills memories from the array outwards,
 and a tensor that it keeps whole is loaded before the first operation; with half of a memory the tile is smaller and
-its loading overlaps with computation. Neither is always better, so both are tried, and less than half of large memories.
+its loading overlaps with computation. Neither is always better, so both are tried, and less than half of large
+memories.
 
 Rows of all cases go through the evaluation together, in batches of a few thousand, so that memory does not grow with
 the number of cases. What is found for a case does not depend on its neighbours.

@@ -142,6 +142,14 @@ def test_candidates_cost_the_same_alone_and_in_a_population():
     assert together.ram_bytes.tolist() == [costs.ram_bytes[0] for costs in alone]
 
 
+def test_the_multipliers_in_use_are_those_of_the_cycles_that_are_shown():
+    report = hannah_hw.estimate(workload_of(mixture), load_target("ethos_u55_128"))
+    rows = [row for row in report.kernels if row.utilisation is not None]
+    assert any("neighbours" in row.cycle_parts for row in rows)
+    for row in rows:
+        assert row.utilisation == pytest.approx(row.macs / (row.cycles * 128))
+
+
 @pytest.mark.parametrize(
     ("space", "name"),
     [
