@@ -1,6 +1,12 @@
 """What every test relies on."""
 
+import os
 import signal
+
+from hypothesis import settings
+
+# The examples are the same in every run, and a busy machine is no failure; HYPOTHESIS_PROFILE=default draws new ones.
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_configure() -> None:
