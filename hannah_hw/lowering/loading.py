@@ -30,8 +30,7 @@ def load(source: Path | bytes) -> Any:
     where = name_of(source)
     try:
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
-        if size > MAX_BYTES:
-            raise ModelError(f"the file has {size} bytes; at most {MAX_BYTES} are read", where=where)
+        check_size(size, where)
         if isinstance(source, bytes):
             return onnx.load_from_string(source)
         model = onnx.load(source, load_external_data=False)
@@ -46,6 +45,20 @@ def load(source: Path | bytes) -> Any:
         with refusing(where):  # a place outside of the model's folder, among others
             onnx.load_external_data_for_model(model, str(source.parent))
     return model
+
+
+def check_size(size: int, where: str) -> None:
+    """Refuse a model that is too large to be read.
+
+    Args:
+        size: Bytes of its file.
+        where: File name, for messages.
+
+    Raises:
+        ModelError: There are more than `MAX_BYTES`.
+    """
+    if size > MAX_BYTES:
+        raise ModelError(f"the file has {size} bytes; at most {MAX_BYTES} are read", where=where)
 
 
 def name_of(source: Any) -> str:

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.cost.report import Figure
-from hannah_hw.errors import InputError, MeasurementError, TargetError
+from hannah_hw.errors import MeasurementError, ModelError, TargetError
 from hannah_hw.firmware.tflite import outline, tflite_model
+from hannah_hw.lowering.loading import check_size
 from hannah_hw.measure.models import Int8Model, int8_model
 from hannah_hw.measure.vela_compiler import (
     PACKAGE,
@@ -181,10 +182,17 @@ def _compiled(
 
 
 def _content(path: Path) -> bytes:
+    """The content of a .tflite file.
+
+    Raises:
+        ModelError: It cannot be read, or is too large.
+    """
+    where = str(path)
     try:
+        check_size(path.stat().st_size, where)
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read the model: {error}", where=str(path)) from error
+        raise ModelError(f"cannot read the model: {error}", where=where) from error
 
 
 def _measurement(

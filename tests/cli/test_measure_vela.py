@@ -83,10 +83,13 @@ def test_it_is_printed_for_people(folder, capsys):
         (["missing.onnx", "-t", "npu.yaml"], "missing.onnx"),
         (["missing.tflite", "-t", "npu.yaml"], "missing.tflite: cannot read the model"),
         (["npu.tflite", "-t", "npu.yaml"], "npu.tflite: no TFLite file"),
+        (["huge.tflite", "-t", "npu.yaml"], "huge.tflite: the file has 1073741825 bytes; at most 1073741824"),
     ],
 )
 def test_bad_input_is_named(folder, capsys, arguments, words):
     (folder / "npu.tflite").write_text("no network")
+    with (folder / "huge.tflite").open("wb") as huge:
+        huge.truncate((1 << 30) + 1)
     given = [str(folder / word) if "." in word else word for word in arguments]
     assert main(["measure", *given]) == 2
     assert words in capsys.readouterr().err
