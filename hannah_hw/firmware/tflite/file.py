@@ -18,7 +18,7 @@ from hannah_hw.errors import require
 
 #: Version of the schema, and what stands in a file at byte 4.
 _VERSION: Final = 3
-_IDENTIFIER: Final = b"TFL3"
+IDENTIFIER: Final = b"TFL3"
 #: Interpreters read constants where they lie, so each begins at a multiple of this, as the schema demands.
 _ALIGNMENT: Final = 16
 #: The largest code that fits the field of old files; larger ones write this there.
@@ -188,7 +188,7 @@ class _Writer:
             Description=self._builder.CreateString("written by hannah_hw"),
             Buffers=self._offsets(buffers),
         )
-        self._builder.Finish(root, file_identifier=_IDENTIFIER)
+        self._builder.Finish(root, file_identifier=IDENTIFIER)
         return bytes(self._builder.Output())
 
     def _table(self, kind: str, **fields: Any) -> int:

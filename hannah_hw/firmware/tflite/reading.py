@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hannah_hw.errors import ModelError, require
+from hannah_hw.firmware.tflite.file import IDENTIFIER
 
-_IDENTIFIER: Final = b"TFL3"
 #: What reading a damaged FlatBuffer ends with.
 _DAMAGED: Final = (struct.error, IndexError, ValueError, TypeError, AttributeError, UnicodeDecodeError)
 
@@ -51,7 +51,7 @@ def outline(content: bytes, where: str) -> Outline:
         MissingExtraError: ``tflite`` is not installed.
     """
     schema = require("tflite", "tflite")
-    if content[4:8] != _IDENTIFIER:
+    if content[4:8] != IDENTIFIER:
         raise ModelError("no TFLite file: it does not have TFL3 at its fifth byte", where=where)
     try:
         return _outline(schema, content)
