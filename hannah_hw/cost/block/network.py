@@ -14,25 +14,20 @@ from numpy.typing import NDArray
 
 from hannah_hw.cost.accelerators.layers import PLACEMENT_COLUMNS, Layers
 from hannah_hw.cost.accelerators.residence import INPUT, OUTPUT, RESERVED, Placement, place, residence
-from hannah_hw.cost.block.book import book_of, keys_of
 from hannah_hw.cost.block.columns import BY_TABLE
 from hannah_hw.cost.block.encoding import Encoding
 from hannah_hw.cost.block.lowering import lower
 from hannah_hw.cost.block.memory import TABLES, peak, stored
-from hannah_hw.cost.block.model import Prepared, price_operations, processor
-from hannah_hw.cost.block.npu import EthosU
-from hannah_hw.cost.block.operations import BoolArray, IntArray, Operations
+from hannah_hw.cost.block.model import processor
+from hannah_hw.cost.block.operations import IntArray
 from hannah_hw.cost.block.order import execution_order, reordered
+from hannah_hw.cost.block.sequence import Run, Settled, settle
 from hannah_hw.targets import Accelerator
 from hannah_hw.targets.models.block import BlockModel
 from hannah_hw.workload.table import ACTIVATIONS, KERNEL_COLUMNS, KERNEL_KINDS, Workload
 
 FloatArray = NDArray[np.float64]
 
-#: Rounds until the slack of operations that follow each other settles; a change of one reaches the next in a round.
-_ROUNDS: Final = 8
-#: Odd; what slack counts for in a key.
-_SLACK_FACTOR: Final = np.uint64(0xD1B54A32D192ED03)
 _WORD: Final = 2**64 - 1
 
 
@@ -91,9 +86,9 @@ def price_networks(
     means = not isinstance(target.model, BlockModel) or target.model.global_average == "mean"
     distinct, which = _distinct(layers)
     operations = lower(distinct, npu.spills, means)
-    run = _Run.of(operations["layer"], len(distinct), which, where // shape[1])
+    run = Run.of(operations["layer"], len(distinct), which, where // shape[1])
     place_of, candidate = where[run.layer], run.candidate
-    settled = _settled(operations, npu, encoding or assumed, run)
+    settled = settle(operations, npu, encoding or assumed, run)
     cycles = np.bincount(place_of, settled.cycles, shape[0] * shape[1]).astype(np.float64).reshape(shape)
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
@@ -107,104 +102,6 @@ def price_networks(
     )
 
 
-@dataclass(frozen=True)
-class _Run:
-    """The operations of all candidates, one after the other, R of them.
-
-    Attributes:
-        operation: (R,) which of the distinct operations.
-        layer: (R,) which of the layers.
-        candidate: (R,) which of the candidates.
-        first: (R,) whether it is the first of its candidate.
-    """
-
-    operation: IntArray
-    layer: IntArray
-    candidate: IntArray
-    first: BoolArray
-
-    @classmethod
-    def of(cls, owner: IntArray, count: int, which: IntArray, candidates: IntArray) -> _Run:
-        """Lay out operations.
-
-        Args:
-            owner: (U,) distinct layer of each distinct operation, ascending.
-            count: Number of distinct layers.
-            which: (N,) distinct layer of each layer.
-            candidates: (N,) candidate of each layer.
-        """
-        sizes = np.bincount(owner, minlength=count)
-        begins = np.concatenate([[0], np.cumsum(sizes)])
-        lengths = sizes[which]
-        layer = np.repeat(np.arange(len(which)), lengths)
-        within = np.arange(len(layer)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        candidate = candidates[layer]
-        first = np.ones(len(layer), np.bool_)
-        first[1:] = candidate[1:] != candidate[:-1]
-        return cls(begins[which[layer]] + within, layer, candidate, first)
-
-    def before(self, values: IntArray) -> IntArray:
-        """(R,) the value of the operation before, 0 of first ones."""
-        shifted = np.zeros_like(values)
-        shifted[1:] = values[:-1]
-        shifted[self.first] = 0
-        return shifted
-
-
-@dataclass(frozen=True)
-class _Settled:
-    """What R operations cost after those before them; all (R,).
-
-    Attributes:
-        cycles: Of all repetitions.
-        bytes: Of encoded weights, of all repetitions.
-        buffer_bytes: See `WeightPlan`.
-        early_bytes: The same.
-        late_bytes: The same.
-    """
-
-    cycles: IntArray
-    bytes: IntArray
-    buffer_bytes: IntArray
-    early_bytes: IntArray
-    late_bytes: IntArray
-
-
-def _settled(operations: Operations, npu: EthosU, encoding: Encoding, run: _Run) -> _Settled:
-    """Price distinct operations after distinct slacks, until no slack changes any more."""
-    book, keys = book_of(npu, encoding), keys_of(operations)
-
-    def prepared(places: IntArray) -> Prepared:
-        return book.prepared(operations.at(places), keys[places])
-
-    alone = book.alone.find(keys, lambda new: prepared(new).alone[:, None])[:, 0]
-    slack = run.before(alone[run.operation])
-    mine = keys[run.operation] + run.first.astype(np.uint64)
-    for _ in range(_ROUNDS):
-        of, given = run.operation, slack
-
-        def after(new: IntArray, of: IntArray = of, given: IntArray = given) -> IntArray:
-            priced = price_operations(prepared(of[new]), given[new], run.first[new])
-            plan, repeats = priced.plan, priced.operations["repeats"]
-            return np.stack(
-                [
-                    plan.last_slice,
-                    priced.total * repeats,
-                    plan.bytes * repeats,
-                    plan.buffer_bytes,
-                    plan.early_bytes,
-                    plan.late_bytes,
-                ],
-                axis=1,
-            )
-
-        rows = book.after.find(mine + slack.astype(np.uint64) * _SLACK_FACTOR, after)
-        slack = run.before(rows[:, 0])
-        if np.array_equal(given, slack):
-            break
-    return _Settled(rows[:, 1], rows[:, 2], rows[:, 3], rows[:, 4], rows[:, 5])
-
-
 def _distinct(layers: Layers) -> tuple[Layers, IntArray]:
     """Distinct layers, and (N,) which of them each layer is."""
     key = layers.kinds.astype(np.uint64)
@@ -215,7 +112,7 @@ def _distinct(layers: Layers) -> tuple[Layers, IntArray]:
     return layers.at(chosen), which
 
 
-def _weight_buffers(settled: _Settled, run: _Run, place_of: IntArray, shape: tuple[int, ...]) -> IntArray:
+def _weight_buffers(settled: Settled, run: Run, place_of: IntArray, shape: tuple[int, ...]) -> IntArray:
     """(P, K) most bytes of buffers for weights while a kernel runs.
 
     First its own; then, while its last slice is computed, that slice's and the first of the operation after it.

@@ -6,10 +6,14 @@ import pytest
 import hannah_hw
 from hannah_hw import Tensor, search_space
 from hannah_hw.blocks import batch_norm, conv2d, linear
+from hannah_hw.cost.accelerators.layers import Layers
 from hannah_hw.cost.block.encoding import Encoding
+from hannah_hw.cost.block.lowering import lower
 from hannah_hw.cost.block.memory import stored
+from hannah_hw.cost.block.model import Prepared, price_operations, processor
 from hannah_hw.cost.block.network import price_networks
 from hannah_hw.cost.block.order import execution_order, reordered
+from hannah_hw.cost.block.sequence import Run, settle
 from hannah_hw.operators import (
     AdaptiveAvgPooling,
     Add,
@@ -122,6 +126,39 @@ def test_sram_peak_by_hand():
     # by row and so cannot lie over one of them.
     costs = price_networks(workload_of(branches), everything_in_sram("ethos_u55_128"))
     assert costs.ram_bytes.tolist() == [16 * 16 * (32 + 32 + 24)]
+
+
+@pytest.mark.parametrize(("name", "channels"), [("ethos_u55_256", 112), ("ethos_u65_512", 144)])
+def test_operations_settle_to_what_one_after_the_other_takes(name, channels):
+    # Each of these copies its weights under the end of the one before, so that a change runs through all of them.
+    count, size = 24, 12
+    weights = channels * channels * 9
+    layers = Layers.of(
+        "conv",
+        **dict.fromkeys(("in_h", "in_w", "out_h", "out_w"), size),
+        **dict.fromkeys(("in_channels", "out_channels"), channels),
+        **dict.fromkeys(("kernel_h", "kernel_w"), 3),
+        **dict.fromkeys(("pad_top", "pad_bottom", "pad_left", "pad_right"), 1),
+        weights=weights,
+        bias=channels,
+        macs=weights * size * size,
+        input_on_chip=1,
+        output_on_chip=1,
+    )
+    npu, encoding = processor(load_target(name))
+    operations = lower(layers, npu.spills)
+    run = Run.of(operations["layer"], 1, np.zeros(count, np.int64), np.zeros(count, np.int64))
+    settled = settle(operations, npu, encoding, run)
+    alone, slack, expected = Prepared.of(operations, npu, encoding), np.zeros(1, np.int64), []
+    slacks = []
+    for position in range(count):
+        priced = price_operations(alone, slack, np.array([position == 0]))
+        expected.append((int(priced.total[0]), int(priced.plan.buffer_bytes[0])))
+        slack = priced.plan.last_slice
+        slacks.append(int(slack[0]))
+    assert list(zip(settled.cycles.tolist(), settled.buffer_bytes.tolist(), strict=True)) == expected
+    # The end of the tenth operation still is another than that of the ninth.
+    assert slacks[9] != slacks[8]
 
 
 def test_larger_weights_never_make_a_network_faster():
