@@ -20,12 +20,13 @@ from hannah_hw.cost.loop_nest.orderings import MOST_LOOPS, Orders, starts
 from hannah_hw.cost.loop_nest.search import Found, best_of, search
 from hannah_hw.cost.loop_nest.spatial import Mode, unroll
 from hannah_hw.cost.loop_nest.tables import PAD, Tables
-from hannah_hw.cost.loop_nest.unrollings import unrollings
+from hannah_hw.cost.loop_nest.unrollings import rank, unrollings
 
 #: Prime factors of which all orderings are tried; with more, those are tried too and the better mapping is taken.
 FULL_FACTORS: Final = 6
 
-#: Unrollings of a layer whose orderings are all searched: the best of all with a few orderings.
+#: Unrollings of a layer whose orderings are all searched: the best of all with a few orderings. All of them are where
+#: there are at most twice as many, since to rank them would save little.
 _UNROLLINGS: Final = 3
 
 #: Cases whose tables exist at a time.
@@ -196,17 +197,15 @@ def _search(tables: Tables, layers: IntArray, choices: Choices) -> Found:
     if choices.temporal is not None:
         orders = ordered(tables, choices.temporal)
         return best_of(tables, np.arange(len(tables)), orders, choices.objective, allocations)
-    number = np.bincount(layers, minlength=1)[layers]
-    if number.max() <= 2 * _UNROLLINGS:
+    # What is searched of a layer depends on its own cases only, not on those of other layers.
+    many = np.bincount(layers)[layers] > 2 * _UNROLLINGS
+    if not many.any():
         return search(tables, choices.objective, allocations)
     loops = int(tables.loops.max())
-    which, orders = starts(tables.kinds, tables.repeats, np.arange(len(tables)), loops, 0, 0)
+    which, orders = starts(tables.kinds, tables.repeats, np.flatnonzero(many), loops, 0, 0)
     quick = best_of(tables, which, orders, choices.objective, ())
-    first, second = criteria(choices.objective, quick.cycles, quick.energy_pj)
-    ranked = np.lexsort((second, first, layers))
-    rank = np.empty(len(layers), np.int64)
-    rank[ranked] = np.arange(len(layers)) - np.searchsorted(layers[ranked], layers[ranked])
-    leading = np.flatnonzero(rank < _UNROLLINGS)
+    places = rank(layers, criteria(choices.objective, quick.cycles, quick.energy_pj))
+    leading = np.flatnonzero(~many | (places < _UNROLLINGS))
     found = search(tables, choices.objective, allocations, cases=leading)
     found.tried[:] += quick.tried
     return found
@@ -219,11 +218,11 @@ def ordered(tables: Tables, loops: Sequence[str]) -> Orders:
         tables: Tables of M cases.
         loops: From the inner to the outer; those that are left out come outside of them.
     """
-    rank = {LOOP[name]: place for place, name in enumerate(loops)}
-    outside = len(rank)
+    turn = {LOOP[name]: place for place, name in enumerate(loops)}
+    outside = len(turn)
     orders: NDArray[np.uint8] = np.full((int(tables.loops.max(initial=0)), len(tables)), PAD, np.uint8)
     for case, kinds in enumerate(tables.kinds):
-        places = sorted(range(len(kinds)), key=lambda kind: (rank.get(kinds[kind][0], outside), kinds[kind]))
+        places = sorted(range(len(kinds)), key=lambda kind: (turn.get(kinds[kind][0], outside), kinds[kind]))
         repeats = tables.repeats[case]
         sequence = [kind for kind in places for _ in range(int(repeats[kind]))]
         orders[: len(sequence), case] = sequence

@@ -140,8 +140,8 @@ def _best(hierarchy: Hierarchy, nests: LoopNests, partial: _Partial, number: int
     partial = partial.at(np.flatnonzero(steps <= _SLACK * least[partial.layer]))
     steps, power = partial.steps, _power(hierarchy, nests, partial)
     loops = (partial.units > 1).sum(axis=(1, 2))
-    fast = _rank(partial.layer, (steps, power, loops))
-    cheap = _rank(partial.layer, (power * steps, steps, loops))
+    fast = rank(partial.layer, (steps, power, loops))
+    cheap = rank(partial.layer, (power * steps, steps, loops))
     return partial.at(np.flatnonzero((fast < number - frugal) | (cheap < frugal)))
 
 
@@ -155,12 +155,12 @@ def _distinct(partial: _Partial) -> IntArray:
     return found[np.argsort(partial.layer[found], kind="stable")]
 
 
-def _rank(layer: IntArray, criteria: tuple[FloatArray | IntArray, ...]) -> IntArray:
-    """(P,) place of each among those of its layer; ``layer`` is sorted."""
+def rank(layer: IntArray, criteria: tuple[FloatArray | IntArray, ...]) -> IntArray:
+    """(P,) place of each among those of its layer, by the first criterion first; ``layer`` is sorted."""
     ranked = np.lexsort((*reversed(criteria), layer))
-    rank = np.empty(len(layer), np.int64)
-    rank[ranked] = np.arange(len(layer)) - np.searchsorted(layer, layer)
-    return rank
+    places = np.empty(len(layer), np.int64)
+    places[ranked] = np.arange(len(layer)) - np.searchsorted(layer, layer)
+    return places
 
 
 def _fits(hierarchy: Hierarchy, nests: LoopNests, partial: _Partial) -> BoolArray:

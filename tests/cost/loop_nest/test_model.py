@@ -31,15 +31,28 @@ def test_parts_add_up(tiles):
     assert costs.energy_parts["mac"].tolist() == (0.5 * macs).tolist()
 
 
-def test_a_layer_costs_the_same_in_any_company():
-    layers, target = convolutions(), chip()
+#: Seven unrollings, of which layers can have one to seven different ones.
+SEVEN = [
+    {"D1": {"K": 4}, "D2": {"C": 4}},
+    {"D1": {"G": 4}, "D2": {"FX": 3}},
+    {"D1": {"OX": 4}, "D2": {"OY": 2}},
+    {"D1": {"OX": 2}, "D2": {"OY": 2}},
+    {"D1": {"K": 2}, "D2": {"OY": 2}},
+    {"D1": {"K": 2}, "D2": {"C": 2}},
+    {"D1": {"K": 2}},
+]
+
+
+@pytest.mark.parametrize("spatial", [None, "search", SEVEN], ids=["one", "search", "seven"])
+def test_a_layer_costs_the_same_in_any_company(spatial):
+    layers, target = convolutions(), chip(spatial=spatial)
     together = cost_layers(layers, target)
-    order = np.array([3, 5, 0, 0, 2])
-    again = cost_layers(layers.at(order), target)
-    assert again.cycles.tolist() == together.cycles[order].tolist()
-    assert again.energy_pj.tolist() == together.energy_pj[order].tolist()
-    for place, layer in enumerate(order):
-        assert again.detail(place) == together.detail(int(layer))
+    for order in ([3, 5, 0, 0, 2], [0], [1], [2], [3], [4], [5]):
+        again = cost_layers(layers.at(np.array(order)), target)
+        assert again.cycles.tolist() == together.cycles[order].tolist()
+        assert again.energy_pj.tolist() == together.energy_pj[order].tolist()
+        for place, layer in enumerate(order):
+            assert again.detail(place) == together.detail(layer)
 
 
 def test_kinds():
