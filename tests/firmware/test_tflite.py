@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hannah_hw import SearchSpace, blocks, operators
 from hannah_hw.errors import MissingExtraError, UnsupportedError
-from hannah_hw.firmware import reference
+from hannah_hw.firmware import arithmetic, reference
 from hannah_hw.firmware.layers import Layer, Network, Value
 from hannah_hw.firmware.network import quantise_input, read_network
 from hannah_hw.firmware.tflite import tflite_model, to_tflite
@@ -268,6 +268,19 @@ def single(kind, shape, out, columns, seed, weights=None, **parts):
     values = (Value("x", shape, 0.02, zero_in), Value("layer", out, scale_out, zero_out))
     layer = Layer("layer", kind, (0,), 1, {**KERNEL_COLUMNS, **columns, **sizes}, **parts)
     return Network("one", values, (layer,), (0,), (1,))
+
+
+def test_a_batch_normalisation_of_pruned_channels_keeps_their_offsets():
+    ratios, offsets = np.array([0.5, -1e-6, 1e-9, 1e-30, 0.0]), np.array([-3.0, 70.25, -40.25, 20.25, 9.25])
+    network = single("batch_norm", (4, 4, 5), (4, 4, 5), {}, 0)
+    (zero_in, zero_out) = (value.zero_point for value in network.values)
+    found = arithmetic.affine_constants(ratios, offsets, zero_in, zero_out)
+    layer = replace(network.layers[0], scales=ratios, bias=found.offsets, options={"bits": found.bits})
+    network = replace(network, layers=(layer,))
+    content = assert_agrees(network)
+    (steps,) = interpreted(content, random_inputs(network, 0))
+    wanted = np.clip(np.rint(offsets[1:] + zero_out), -128, 127)
+    assert (steps.reshape(-1, 5)[:, 1:] == wanted).all()
 
 
 def test_a_range_that_no_activation_has(tmp_path):

@@ -16,6 +16,8 @@ from hannah_hw.firmware.tflite.windows import VALID, padding_of, transposed_of
 
 #: Weights of a batch normalisation: all its precision is in the scales of its channels.
 _LARGEST: Final = 127
+#: Its largest bias, which leaves room in int32 for the products that it is added to.
+_LARGEST_BIAS: Final = 1 << 30
 
 
 def convolution(graph: Graph, layer: Layer) -> None:
@@ -105,10 +107,14 @@ def linear(graph: Graph, layer: Layer) -> None:
 
 
 def batch_norm(graph: Graph, layer: Layer) -> None:
-    """DEPTHWISE_CONV_2D of one pixel: a factor and an offset a channel, with a scale of its own for each factor."""
+    """DEPTHWISE_CONV_2D of one pixel: a factor and an offset a channel, with a scale of its own for each factor.
+
+    A factor that is tiny beside its offset, as of a channel that was pruned, has the scale of the offset.
+    """
     offsets = affine_offsets(graph.network, layer)
     ratios = np.where(layer.scales == 0, 1.0, np.abs(layer.scales)) / _LARGEST
-    weights = (_LARGEST * np.sign(layer.scales)).astype(np.int8)[None, None, None]
+    ratios = np.maximum(ratios, np.abs(offsets) / _LARGEST_BIAS)
+    weights = np.rint(layer.scales / ratios).astype(np.int8)[None, None, None]
     bias = np.rint(offsets / ratios).astype(np.int32)
     operands = [graph.read(layer.inputs[0]), *_tensors(graph, layer, weights, 3, ratios, bias)]
     fields = {
