@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from hannah_hw.errors import InputError, TargetError
+from hannah_hw.errors import TargetError
 from hannah_hw.quantities import UNITS, parse_quantity
+from hannah_hw.targets.fields import reported
 
 #: Longest expression; the grammar nests, so this also bounds the recursion.
 _LONGEST: Final = 200
@@ -228,7 +229,5 @@ def parsed(given: object) -> Amount:
     Raises:
         ValueError: See `amount`.
     """
-    try:
+    with reported():
         return amount(given)
-    except InputError as failure:
-        raise ValueError(str(failure)) from failure

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -21,14 +22,21 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+@contextmanager
+def reported() -> Iterator[None]:
+    """Within it, an `InputError` becomes the `ValueError` that pydantic reports with the field."""
+    try:
+        yield
+    except InputError as failure:
+        raise ValueError(str(failure)) from failure
+
+
 def _quantity(dimension: str) -> Callable[[Any], Any]:
     def parse(value: Any) -> Any:
         if not isinstance(value, str | int | float):
             return value
-        try:
+        with reported():
             return parse_quantity(value, dimension)
-        except InputError as failure:
-            raise ValueError(str(failure)) from failure
 
     return parse
 

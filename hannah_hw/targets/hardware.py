@@ -6,8 +6,8 @@ from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from hannah_hw.errors import InputError, TargetError
-from hannah_hw.targets.fields import Bytes, Hertz, Size, SourcedNumber, Strict
+from hannah_hw.errors import TargetError
+from hannah_hw.targets.fields import Bytes, Hertz, Size, SourcedNumber, Strict, reported
 from hannah_hw.targets.limits import parse_limit
 from hannah_hw.targets.technology import Quantity, mac_figure, mac_schema, memory_figure, memory_schema
 
@@ -236,11 +236,9 @@ class Limits(Strict):
     @field_validator("when")
     @classmethod
     def _parses(cls, conditions: tuple[str, ...]) -> tuple[str, ...]:
-        for condition in conditions:
-            try:
+        with reported():
+            for condition in conditions:
                 parse_limit(condition)
-            except InputError as failure:
-                raise ValueError(str(failure)) from failure
         return conditions
 
 

@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from hannah_hw.cores import CORES, Core, core_named
-from hannah_hw.errors import InputError, TargetError, UnsupportedError
-from hannah_hw.targets.fields import Bytes, SourcedWatts, Strict
+from hannah_hw.errors import TargetError, UnsupportedError
+from hannah_hw.targets.fields import Bytes, SourcedWatts, Strict, reported
 from hannah_hw.targets.models.kernels import KernelsModel
 from hannah_hw.targets.rules import OperatorRule
 from hannah_hw.targets.schema import Target
@@ -55,10 +55,8 @@ class Microcontroller(Target):
     @field_validator("core")
     @classmethod
     def _is_a_core(cls, name: str) -> str:
-        try:
+        with reported():
             return core_named(name).name
-        except InputError as failure:
-            raise ValueError(str(failure)) from failure
 
     @property
     def processor(self) -> Core:

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from hannah_hw.errors import InputError, TargetError
-from hannah_hw.targets.fields import Strict
+from hannah_hw.errors import TargetError
+from hannah_hw.targets.fields import Strict, reported
 from hannah_hw.targets.legality import Predicate
 from hannah_hw.workload.table import KERNEL_KINDS
 
@@ -30,11 +30,9 @@ class KernelPattern(Strict):
     @field_validator("when")
     @classmethod
     def _parses(cls, conditions: tuple[str, ...]) -> tuple[str, ...]:
-        for condition in conditions:
-            try:
+        with reported():
+            for condition in conditions:
                 Predicate.parse(condition)
-            except InputError as failure:
-                raise ValueError(str(failure)) from failure
         return conditions
 
     @field_validator("match")
