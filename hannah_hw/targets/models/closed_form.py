@@ -6,12 +6,12 @@ The formulas are a registered form of this package, or text in the target's file
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from hannah_hw.errors import InputError, TargetError
-from hannah_hw.targets.fields import SourcedNumber, Strict
+from hannah_hw.errors import TargetError
+from hannah_hw.targets.fields import SourcedNumber, Strict, reported
 from hannah_hw.targets.formulas import FUNCTIONS, Formula
 from hannah_hw.targets.rules import KernelPattern
 from hannah_hw.workload.table import KERNEL_COLUMNS
@@ -29,23 +29,32 @@ FORMS: Final[Mapping[str, tuple[str, ...]]] = {
 #: Forms of an array with two dimensions.
 ARRAY_FORMS: Final = ("weight_stationary", "output_stationary", "input_stationary", "channel_array")
 
-_Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
-#: One formula, or parts that are added up, by name.
-_Sum = Annotated[str, Field(min_length=1)] | Annotated[dict[_Name, str], Field(min_length=1)]
+_TextsT = TypeVar("_TextsT", bound=str | dict[str, str])
+_NamedT = TypeVar("_NamedT", bound=Mapping[str, object])
 
 
-def _parsed(texts: str | Mapping[str, str] | None) -> None:
-    for text in (texts,) if isinstance(texts, str) else (texts or {}).values():
-        try:
+def _formulas(texts: _TextsT) -> _TextsT:
+    with reported():
+        for text in texts.values() if isinstance(texts, dict) else (texts,):
             Formula.parse(text)
-        except InputError as failure:
-            raise ValueError(str(failure)) from failure
+    return texts
 
 
-def _own_names(names: Mapping[str, object]) -> None:
-    taken = next((name for name in names if name in KERNEL_COLUMNS or name in FUNCTIONS), None)
+def _own_names(named: _NamedT) -> _NamedT:
+    taken = next((name for name in named if name in KERNEL_COLUMNS or name in FUNCTIONS), None)
     if taken is not None:
         raise ValueError(f"{taken!r} is a column or a function already; choose another name")
+    return named
+
+
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+#: One formula, or parts that are added up, by name.
+_Sum = Annotated[
+    Annotated[str, Field(min_length=1)] | Annotated[dict[_Name, str], Field(min_length=1)],
+    AfterValidator(_formulas),
+]
+#: Formulas of new names.
+_Steps = Annotated[dict[_Name, str], AfterValidator(_formulas), AfterValidator(_own_names)]
 
 
 class LayerFormulas(KernelPattern):
@@ -59,21 +68,9 @@ class LayerFormulas(KernelPattern):
         energy_pj: Picojoules, or parts of them; None: not known.
     """
 
-    let: dict[_Name, str] = Field(default_factory=dict)
+    let: _Steps = Field(default_factory=dict)
     cycles: _Sum
     energy_pj: _Sum | None = None
-
-    @field_validator("let", "cycles", "energy_pj")
-    @classmethod
-    def _are_formulas(cls, texts: str | dict[str, str] | None) -> str | dict[str, str] | None:
-        _parsed(texts)
-        return texts
-
-    @field_validator("let")
-    @classmethod
-    def _are_new(cls, texts: dict[str, str]) -> dict[str, str]:
-        _own_names(texts)
-        return texts
 
     @property
     def cycle_parts(self) -> Mapping[str, str]:
@@ -102,8 +99,8 @@ class ClosedFormModel(Strict):
 
     kind: Literal["closed_form"]
     form: str | None = None
-    settings: dict[_Name, SourcedNumber] = Field(default_factory=dict)
-    let: dict[_Name, str] = Field(default_factory=dict)
+    settings: Annotated[dict[_Name, SourcedNumber], AfterValidator(_own_names)] = Field(default_factory=dict)
+    let: _Steps = Field(default_factory=dict)
     layers: tuple[LayerFormulas, ...] = ()
 
     @field_validator("form")
@@ -112,19 +109,6 @@ class ClosedFormModel(Strict):
         if form is not None and form not in FORMS:
             raise ValueError(str(TargetError(f"unknown closed form {form!r}", allowed=FORMS, given=form)))
         return form
-
-    @field_validator("let")
-    @classmethod
-    def _are_formulas(cls, texts: dict[str, str]) -> dict[str, str]:
-        _own_names(texts)
-        _parsed(texts)
-        return texts
-
-    @field_validator("settings")
-    @classmethod
-    def _are_new(cls, settings: dict[str, SourcedNumber]) -> dict[str, SourcedNumber]:
-        _own_names(settings)
-        return settings
 
     @model_validator(mode="after")
     def _one_of_two(self) -> ClosedFormModel:
