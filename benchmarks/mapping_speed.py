@@ -25,7 +25,6 @@ import resource
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "cost" / "loop_nest
 
 import numpy as np
 import zigzag_peer as peer
+from timing import least_seconds
 
 import hannah_hw
 from hannah_hw.cost.accelerators.layers import LOOPS
@@ -49,16 +49,6 @@ Row = dict[str, Any]
 
 FACTORS = 6
 CHUNKS = (100, 1_000, 4_000, 10_000)
-
-
-def seconds(function: Callable[[], Any], repetitions: int) -> float:
-    """The least CPU time of several calls."""
-    best = float("inf")
-    for _ in range(repetitions):
-        start = time.process_time()
-        function()
-        best = min(best, time.process_time() - start)
-    return best
 
 
 def layer(k: int, c: int, size: int, window: int, stride: int = 1, groups: int = 1) -> Row:
@@ -116,7 +106,9 @@ def mapping(hierarchy: Hierarchy, nests: LoopNests, asked: np.ndarray, repetitio
         found[mode] = {
             str(chunk): 1e6
             / len(cases)
-            * seconds(lambda t=tables, c=cases, o=orders, n=chunk: evaluate(t, c, o, chunk=n), repetitions)
+            * least_seconds(
+                lambda t=tables, c=cases, o=orders, n=chunk: evaluate(t, c, o, chunk=n), repetitions
+            )
             for chunk in CHUNKS
         }
     return found
@@ -133,10 +125,10 @@ def architecture(name: str, rows: list[Row], orderings: int, repetitions: int) -
     searches = {}
     for label, half_full in (("full_memories", False), ("half_full_too", True)):
         choices = Choices((asked,), half_full=half_full)
-        took = seconds(lambda c=choices: list(best_mappings(hierarchy, nests, c)), repetitions)
+        took = least_seconds(lambda c=choices: list(best_mappings(hierarchy, nests, c)), repetitions)
         searches[label] = took / len(rows) * 1e3
     free = Choices("search")
-    took = seconds(lambda: list(best_mappings(hierarchy, nests, free)), 1)
+    took = least_seconds(lambda: list(best_mappings(hierarchy, nests, free)), 1)
     searches["unrollings_too"] = took / len(rows) * 1e3
     after, second = zigzag_seconds(name, rows, orderings)
     theirs = (before * first + after * second) / (first + second)

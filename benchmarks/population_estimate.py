@@ -12,24 +12,14 @@ import argparse
 import os
 import resource
 import time
-from collections.abc import Callable
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
 import numpy as np  # noqa: E402 (thread counts are read at import)
+from timing import least_seconds  # noqa: E402
 
 import hannah_hw as hw  # noqa: E402
-
-
-def least_seconds(function: Callable[[], object], repetitions: int) -> float:
-    """The least CPU time of several calls."""
-    best = float("inf")
-    for _ in range(repetitions):
-        start = time.process_time()
-        function()
-        best = min(best, time.process_time() - start)
-    return best
 
 
 def main() -> None:

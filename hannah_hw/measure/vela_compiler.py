@@ -27,15 +27,6 @@ if TYPE_CHECKING:
 
 PACKAGE: Final = "ethos-u-vela"
 EXTRA: Final = "vela"
-#: Configurations of the NPU that targets describe.
-ACCELERATORS: Final = (
-    "ethos-u55-32",
-    "ethos-u55-64",
-    "ethos-u55-128",
-    "ethos-u55-256",
-    "ethos-u65-256",
-    "ethos-u65-512",
-)
 #: vela's configuration file of systems and memory modes, in its own package.
 _CONFIGURATION: Final = "Arm/vela.ini"
 #: Seconds that a compilation may take; small networks take one.
@@ -86,6 +77,7 @@ def system_of(target: Target) -> System:
         InputError: The target is no Ethos-U, or does not say which of the compiler's systems it is.
     """
     from hannah_hw.targets import Accelerator
+    from hannah_hw.targets.models.block import ETHOS_U
 
     if not isinstance(target, Accelerator) or target.model.kind != "block":
         raise InputError(
@@ -99,11 +91,11 @@ def system_of(target: Target) -> System:
             "memory_mode: ...}` to its model",
             where=f"{target.name}: model.vela",
         )
-    if model.accelerator not in ACCELERATORS:
+    if model.accelerator not in ETHOS_U:
         raise TargetError(
             f"{PACKAGE} does not know {model.accelerator!r}",
             where=f"{target.name}: model.accelerator",
-            allowed=ACCELERATORS,
+            allowed=ETHOS_U,
             given=model.accelerator,
         )
     return System(model.accelerator, model.vela.system_config, model.vela.memory_mode)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from hannah_hw.errors import ConfigError, TargetError
-from hannah_hw.search.metrics import METRICS, Goals
+from hannah_hw.errors import TargetError
+from hannah_hw.search.metrics import METRICS
 from hannah_hw.search.pipeline import METRIC_KEYS, SpaceProblem, TargetEstimates
 from hannah_hw.search.protocols import BoolArray, FloatArray, IntArray
 from hannah_hw.search.tasks import Executor, Outcome, Task
@@ -59,31 +59,6 @@ def make_problem(
         space = legalized.space
     problem = CoSearchProblem(space, axes) if axes else SpaceProblem(space, target)
     return problem, legalized
-
-
-def check_figures(goals: Goals, target: Target) -> None:
-    """Check that a target has the area that goals speak of.
-
-    Raises:
-        ConfigError: Its description does not give it.
-    """
-    from hannah_hw.targets import Accelerator
-    from hannah_hw.targets.area import area_mm2
-
-    if "area" not in {*goals.objectives, *(c.metric for c in goals.constraints)}:
-        return
-    where = "objectives.area" if "area" in goals.objectives else "constraints.area"
-    if not isinstance(target, Accelerator):
-        raise ConfigError(
-            f"the target {target.label} is a {target.family}, whose area is not known", where=where
-        )
-    area, notes = area_mm2(target)
-    if not np.isfinite(area):
-        raise ConfigError(
-            f"the area of the target {target.label} is not known: {'; '.join(notes)}; give these in its file "
-            "(`hannah-hw targets show NAME` says where it is), or leave the area out",
-            where=where,
-        )
 
 
 class CoSearchProblem(SpaceProblem):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from hannah_hw.errors import InputError
+from hannah_hw.errors import ConfigError
 from hannah_hw.search.metrics import METRICS, Goals
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _TRIED: Final = 16
 
 
-def check_known(problem: SpaceProblem, goals: Goals) -> None:
+def check_figures(problem: SpaceProblem, goals: Goals) -> None:
     """Refuse goals that no network has a figure for, because the target's description lacks what it depends on.
 
     Args:
@@ -24,20 +24,26 @@ def check_known(problem: SpaceProblem, goals: Goals) -> None:
         goals: Objectives and constraints.
 
     Raises:
-        InputError: A metric of the goals is known of none of some networks that the target can run.
+        ConfigError: A metric of the goals is known of none of some networks that the target can run.
     """
     estimates = problem.estimate(problem.space.sample_population(_TRIED, seed=0))
     runs = np.flatnonzero(estimates.supported)
     if not len(runs):
         return
-    for name in dict.fromkeys([*goals.objectives, *(c.metric for c in goals.constraints)]):
+    sections = {c.metric: "constraints" for c in goals.constraints} | dict.fromkeys(
+        goals.objectives, "objectives"
+    )
+    for name, section in sections.items():
         metric = METRICS[name]
         if not metric.estimated or not np.isnan(estimates.columns[metric.key][runs]).all():
             continue
+        target = problem.target
         report = estimates.report(int(runs[0])) or {}
-        reasons = "".join(f" ({note})" for note in report.get("notes", []) if note.startswith(f"no {name}"))
-        raise InputError(
-            f"{name} is asked for, and the target {problem.target.label} has no figures for it{reasons}; add them to "
-            f"the target's file, or leave {name} out of objectives and constraints",
-            where="target",
+        notes = "; ".join(note for note in report.get("notes", ()) if note.startswith(f"no {name}"))
+        raise ConfigError(
+            f"the {name} of the target {target.label} is not known: {notes}; give what is missing in its file "
+            f"(`hannah-hw targets show NAME` says where it is), or leave the {name} out"
+            if notes
+            else f"the target {target.label} is a {target.family}, whose {name} is not known; leave the {name} out",
+            where=f"{section}.{name}",
         )

@@ -24,8 +24,9 @@ from hannah_hw.search.archive import (
     check_log,
 )
 from hannah_hw.search.config import SearchConfig, dump_config, load_config
-from hannah_hw.search.cosearch import CoSearchProblem, OncePerNetwork, check_figures, make_problem
+from hannah_hw.search.cosearch import CoSearchProblem, OncePerNetwork, make_problem
 from hannah_hw.search.engine import Engine
+from hannah_hw.search.figures import check_figures
 from hannah_hw.search.measuring import measure_front
 from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
 from hannah_hw.search.misses import explain_empty
@@ -226,8 +227,8 @@ class Search:
         observers: Called as the search goes on.
 
     Raises:
-        InputError: The space or the target cannot be used, a metric or a bound is unknown, or an evaluator or a
-            target is missing.
+        InputError: The space or the target cannot be used, a metric or a bound is unknown, the target has no figures
+            for a goal, or an evaluator or a target is missing.
 
     Attributes:
         history_: All records, in order.
@@ -262,13 +263,10 @@ class Search:
             raise ConfigError("a space has no prices of its own; give a target, for example 'stm32l4r5zi'")
         self.problem: Problem = space if target is None else _problem(space, target, params, legal=legalize)
         goals = make_goals(objectives, constraints or {})
-        self.goals = (
-            goals.within(self.problem.capacities)
-            if isinstance(self.problem, pipeline.SpaceProblem)
-            else goals
-        )
         if isinstance(self.problem, pipeline.SpaceProblem):
-            check_figures(self.goals, self.problem.target)
+            check_figures(self.problem, goals)
+            goals = goals.within(self.problem.capacities)
+        self.goals = goals
         if self.goals.trained and evaluator is None:
             raise ConfigError("a goal about the error needs an evaluator")
         self.algorithm = algorithm

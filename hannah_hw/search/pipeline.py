@@ -239,8 +239,8 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
         InputError: The space, the target or the data cannot be used.
         MissingExtraError: A package that training needs is not installed.
     """
-    from hannah_hw.search.cosearch import CoSearchProblem, check_figures, make_problem
-    from hannah_hw.search.figures import check_known
+    from hannah_hw.search.cosearch import CoSearchProblem, make_problem
+    from hannah_hw.search.figures import check_figures
     from hannah_hw.targets import describe_target, load_target
 
     options = config.space.options
@@ -269,8 +269,7 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
         problem, legalized = make_problem(space, target, config.params, legal=config.legalize)
     except TargetError as failure:
         raise ConfigError(str(failure), where="params") from failure
-    check_figures(config.goals, problem.target)
-    check_known(problem, config.goals)
+    check_figures(problem, config.goals)
     if legalized is not None:
         facts["legalized"] = legalized.to_dict()
     if isinstance(problem, CoSearchProblem):

@@ -215,8 +215,20 @@ def test_an_area_that_nobody_knows_is_no_goal(config, target, message):
     changes = [f"target={target}", "objectives={latency: min}", "constraints={area: '<= 1 mm2'}"]
     with pytest.raises(InputError, match=r"constraints\.area: "):
         dry_run(load_config(config, changes))
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=rf"objectives\.area: .*{message}"):
         Search("tc_resnet", target, ["area"])
+    with pytest.raises(ConfigError, match=rf"constraints\.area: .*{message}"):
+        Search("tc_resnet", target, ["latency"], {"area": "<= 1 mm2"})
+
+
+def test_an_energy_that_nobody_knows_is_no_goal(config):
+    """What an Ethos-U needs is published nowhere, and its area neither."""
+    message = "the energy of the target ethos_u55_128 is not known: no energy: .* gives? "
+    with pytest.raises(ConfigError, match=rf"objectives\.energy: {message}"):
+        dry_run(load_config(config, ["target=ethos_u55_128", "objectives={energy: min}"]))
+    with pytest.raises(ConfigError, match=rf"constraints\.energy: {message}"):
+        Search("ds_cnn", "ethos_u55_128", ["latency"], {"energy": "<= 1 mJ"})
+    assert Search("ds_cnn", "ethos_u55_128", ["latency", "ram", "flash"], population=4).fit(4).front_
 
 
 def test_dry_run_shows_the_spread_of_the_area(config, monkeypatch):

@@ -68,6 +68,13 @@ def test_a_vector_unit_computes_something():
     [
         ({"macs": 32}, "ethos-u55-128 has 128 multipliers, and macs x cores is 32"),
         ({"cores": 2}, "ethos-u55-128 has 128 multipliers, and macs x cores is 256"),
+        # The compiler knows it, but it is built in another way.
+        (
+            {"accelerator": "ethos-u85-128"},
+            "knows no 'ethos-u85-128'; allowed: ethos-u55-32, .*ethos-u65-512",
+        ),
+        ({"accelerator": "Ethos-U55-128"}, "did you mean 'ethos-u55-128'"),
+        ({"accelerator": "ethos-u65-128"}, "knows no 'ethos-u65-128'"),
         ({"weight_bits": {**FIGURE, "value": 0}}, "more than 0 and up to 16 bits, not 0"),
         ({"linear_weight_bits": {**FIGURE, "value": 99}}, "more than 0 and up to 16 bits, not 99"),
     ],

@@ -81,7 +81,7 @@ def _costs(
     total = np.zeros(len(cycles))
     for part in parts.values():
         total = total + part
-    failed = np.full(len(cycles), -1, np.int16)
+    failed = np.full(len(cycles), -1, np.int32)
     return LayerCosts(cycles, total, failed, cycle_parts=cycle_parts, energy_parts=parts)
 
 

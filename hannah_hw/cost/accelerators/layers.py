@@ -123,7 +123,7 @@ class LayerCosts:
 
     cycles: FloatArray
     energy_pj: FloatArray
-    failed: NDArray[np.int16]
+    failed: NDArray[np.int32]
     rules: tuple[str, ...] = ()
     cycle_parts: Mapping[str, FloatArray] = field(default_factory=dict)
     energy_parts: Mapping[str, FloatArray] = field(default_factory=dict)

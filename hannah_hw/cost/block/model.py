@@ -232,11 +232,11 @@ def price_block(layers: Layers, target: Accelerator) -> LayerCosts:
     )
 
 
-def _refused(layers: Layers, owner: IntArray, blocks: Blocks) -> tuple[NDArray[np.int16], tuple[str, ...]]:
+def _refused(layers: Layers, owner: IntArray, blocks: Blocks) -> tuple[NDArray[np.int32], tuple[str, ...]]:
     """(M,) the rule that a layer fails, or -1, and the rules."""
     missing = [kind for kind in KERNEL_KINDS if kind not in LOWERED]
     rules = (_NO_BLOCK, _STRIDES, *(_NO_OPERATION.format(kind=kind) for kind in missing))
-    failed = np.full(len(layers), -1, np.int16)
+    failed = np.full(len(layers), -1, np.int32)
     failed[owner[~blocks.found]] = 0
     stride_h, stride_w = layers["stride_h"], layers["stride_w"]
     line = (layers["in_h"] == 1) & (layers["kernel_h"] == 1) | (layers["in_w"] == 1) & (

@@ -157,5 +157,5 @@ class Counts:
     near: Traffic = field(default_factory=dict)
     far: Traffic = field(default_factory=dict)
     energy: Mapping[str, FloatArray] | None = None
-    failed: NDArray[np.int16] | None = None
+    failed: NDArray[np.int32] | None = None
     rules: tuple[str, ...] = ()

@@ -89,7 +89,7 @@ def _registered(name: str, layers: Layers, machine: Machine) -> Counts:
     unpriced = np.flatnonzero(~layers.is_kind(*kinds))
     if not len(unpriced):
         return counts
-    failed = np.full(len(layers), -1, np.int16) if counts.failed is None else counts.failed
+    failed = np.full(len(layers), -1, np.int32) if counts.failed is None else counts.failed
     rules = list(counts.rules)
     for kind in dict.fromkeys(layers.kind(int(i)) for i in unpriced):
         failed[layers.is_kind(kind)] = len(rules)
@@ -99,7 +99,7 @@ def _registered(name: str, layers: Layers, machine: Machine) -> Counts:
 
 def _costs(layers: Layers, counts: Counts, machine: Machine) -> LayerCosts:
     count = len(layers)
-    failed = np.full(count, -1, np.int16) if counts.failed is None else counts.failed
+    failed = np.full(count, -1, np.int32) if counts.failed is None else counts.failed
     runs = failed < 0
     energy = counts.energy if counts.energy is not None else energy_parts(layers, counts, machine)
     cycles = np.where(runs, sum(counts.cycles.values(), np.zeros(count)), np.nan)

@@ -96,7 +96,7 @@ class _Refusals:
 
     def __init__(self, layers: Layers) -> None:
         self._layers = layers
-        self.failed = np.full(len(layers), -1, np.int16)
+        self.failed = np.full(len(layers), -1, np.int32)
         self.rules: list[str] = []
 
     def add(self, which: NDArray[np.int64], message: str, text: str = "") -> None:

@@ -103,7 +103,7 @@ def evaluate(
         if positions is None:
             kept, fits[part] = allocate_walk(walk, capacity)
         else:
-            kept = given(walk, positions[:, part])
+            kept = walk.given(positions[:, part])
             fits[part] = (occupied(walk, kept) <= capacity[:, walk.cases]).all(axis=0)
         enter_positions(walk, kept, found[:, part])
         _evaluate(walk, kept, columns[:, part], words[:, part] if detail else None)
@@ -126,14 +126,6 @@ def evaluate(
         words=words,
         link_pj=words * costs[:, None],
     )
-
-
-def given(walk: Walk, positions: NDArray[np.integer]) -> list[Position]:
-    """Positions of a mapping that is given; the outermost level of an operand keeps all loops."""
-    return [
-        None if level.top else np.minimum(positions[number], walk.length).astype(np.int64)
-        for number, level in enumerate(walk.tables.levels)
-    ]
 
 
 def _evaluate(walk: Walk, positions: list[Position], columns: FloatArray, words: FloatArray | None) -> None:

@@ -104,7 +104,7 @@ class Assembly:
         self._target = target
         count = len(layers)
         self._cycles, self._energy = np.full((2, count), np.nan)
-        self._failed = np.full(count, -1, np.int16)
+        self._failed = np.full(count, -1, np.int32)
         self._rules: dict[str, int] = {}
         self._cycle_parts = {name: np.full(count, np.nan) for name in CYCLE_PARTS}
         self._energy_parts: dict[str, FloatArray] = {}
@@ -163,8 +163,7 @@ class Assembly:
 
     def finished(self) -> LayerCosts:
         """The columns."""
-        array = self._target.array
-        units = int(np.prod(list(array.dims.values()))) if array is not None else 1
+        units = hierarchy(self._target).array.units
         macs = self._layers.loops().astype(np.float64).prod(axis=1)
         parts = {
             ("compute" if name == "temporal" else name): column for name, column in self._cycle_parts.items()

@@ -22,11 +22,7 @@ def occupancy(
         positions: (levels, B) loops at or below each level.
     """
     walk = Walk(tables, cases, orders)
-    kept: list[Position] = [
-        None if level.top else np.minimum(positions[number], walk.length).astype(np.int64)
-        for number, level in enumerate(tables.levels)
-    ]
-    return occupied(walk, kept)
+    return occupied(walk, walk.given(positions))
 
 
 def occupied(walk: Walk, positions: list[Position]) -> FloatArray:

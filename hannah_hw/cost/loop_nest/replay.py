@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hannah_hw.cost.accelerators.layers import LayerCosts, Layers
+from hannah_hw.cost.accelerators.layers import FloatArray, LayerCosts, Layers
 from hannah_hw.cost.loop_nest.evaluate import evaluate
 from hannah_hw.cost.loop_nest.hierarchy import OPERANDS
 from hannah_hw.cost.loop_nest.mapper import Mappings
@@ -59,14 +59,12 @@ def replay(layer: Layers, target: Accelerator, mapping: Mapping) -> LayerCosts:
     return costs.finished()
 
 
-def _overflow(tables: Tables, taken: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str:
-    """Which memory holds too much."""
-    for place, memory in enumerate(tables.hierarchy.memories):
-        free = tables.capacity[place, 0]
-        if taken[place] > free:
-            held = ", ".join(operand for operand in OPERANDS if operand in memory.holds)
-            return (
-                f"{memory.name} has {free / 8:.0f} B free and would hold {taken[place] / 8:.0f} B of {held}; "
-                "give outer loops the next memory outwards"
-            )
-    return "the mapping does not fit"
+def _overflow(tables: Tables, taken: FloatArray) -> str:
+    """Which memory holds too much, of (memories,) bits that a mapping takes; one of them does."""
+    place = int(np.flatnonzero(taken > tables.capacity[:, 0])[0])
+    memory, free = tables.hierarchy.memories[place], tables.capacity[place, 0]
+    held = ", ".join(operand for operand in OPERANDS if operand in memory.holds)
+    return (
+        f"{memory.name} has {free / 8:.0f} B free and would hold {taken[place] / 8:.0f} B of {held}; "
+        "give outer loops the next memory outwards"
+    )

@@ -173,10 +173,8 @@ def _fits(hierarchy: Hierarchy, nests: LoopNests, partial: _Partial) -> BoolArra
     fits = np.ones(len(partial.layer), np.bool_)
     taken = np.zeros((len(hierarchy.memories), len(partial.layer)))
     for number, operand in enumerate(OPERANDS):
-        served: set[str] = set()
-        for place in hierarchy.chains[operand][:-1]:
-            served.update(hierarchy.memories[place].served)
-            inside = [at for at, name in enumerate(hierarchy.array.sizes) if name in served]
+        for depth, place in enumerate(hierarchy.chains[operand][:-1]):
+            inside = list(hierarchy.shape.reach[number][depth + 1])
             extents = partial.units[:, inside].prod(axis=1).T.astype(np.float64)
             by_loop = dict(zip(LOOPS, extents, strict=True))
             taken[place] += elements(number, by_loop.__getitem__, windows, "whole") * bits[:, number]

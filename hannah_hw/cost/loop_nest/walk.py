@@ -98,6 +98,13 @@ class Walk:
     def _known(self) -> dict[int, FloatArray]:
         return {}
 
+    def given(self, positions: NDArray[np.integer]) -> list[Position]:
+        """Positions of a mapping that is given, (levels, B); the outermost level of an operand keeps all loops."""
+        return [
+            None if level.top else np.minimum(positions[number], self.length).astype(np.int64)
+            for number, level in enumerate(self.tables.levels)
+        ]
+
     def pick(self, table: FloatArray, position: Position) -> FloatArray:
         """(B,) values of a (L + 1, B) table at a position of each row."""
         if position is None:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from hannah_hw.errors import TargetError
 from hannah_hw.targets.fields import Size, SourcedNumber, Strict
+
+#: Processors whose structure this kind of model has -> multiply-accumulates a cycle of all cores.
+ETHOS_U: Final[Mapping[str, int]] = {
+    "ethos-u55-32": 32,
+    "ethos-u55-64": 64,
+    "ethos-u55-128": 128,
+    "ethos-u55-256": 256,
+    "ethos-u65-256": 256,
+    "ethos-u65-512": 512,
+}
 
 
 class Area(Strict):
@@ -46,7 +56,7 @@ class BlockModel(Strict):
 
     Attributes:
         kind: ``block``.
-        accelerator: Its name; for measuring that of ethos-u-vela.
+        accelerator: Its name; of an Ethos-U that of `ETHOS_U`, by which ethos-u-vela knows it for measuring.
         vela: The same system for measuring; None: it is not measured.
         macs: Multiply-accumulates a cycle of one core; microblocks, shared memory and cycle tables follow from it.
         cores: Cores that share every layer.
@@ -84,13 +94,21 @@ class BlockModel(Strict):
             raise ValueError(f"an encoded weight has more than 0 and up to 16 bits, not {bits.value:g}")
         return bits
 
+    @field_validator("accelerator")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name.lower().startswith("ethos-u") and name not in ETHOS_U:
+            problem = TargetError(f"the block model knows no {name!r}", allowed=ETHOS_U, given=name)
+            raise ValueError(str(problem))
+        return name
+
     @model_validator(mode="after")
     def _is_the_one_named(self) -> BlockModel:
         """Estimates follow ``macs`` and measuring the name: they speak of one processor."""
-        named = re.fullmatch(r"ethos-u(?:55|65)-(32|64|128|256|512)", self.accelerator)
-        if named is not None and int(named[1]) != self.macs * self.cores:
+        named = ETHOS_U.get(self.accelerator)
+        if named is not None and named != self.macs * self.cores:
             raise ValueError(
-                f"{self.accelerator} has {named[1]} multipliers, and macs x cores is {self.macs * self.cores}; "
+                f"{self.accelerator} has {named} multipliers, and macs x cores is {self.macs * self.cores}; "
                 "change the name, 'macs' or 'cores'"
             )
         return self

@@ -10,7 +10,7 @@ from hannah_hw.cost.accelerators.book import SHELF, Shelf
 from hannah_hw.cost.accelerators.layers import Layers
 from hannah_hw.cost.accelerators.models import MODELS
 from hannah_hw.errors import InputError, TargetError, UnsupportedError
-from hannah_hw.search.figures import check_known
+from hannah_hw.search.figures import check_figures
 from hannah_hw.search.metrics import Goals
 from hannah_hw.search.pipeline import SpaceProblem
 from hannah_hw.spaces import as_space
@@ -266,9 +266,9 @@ def test_a_search_for_figures_that_no_network_has_does_not_start():
     space = load_space("tc_resnet")
     silent = chip(memories=(SRAM + DRAM).replace(f"  read_pj: {figure(512)}\n", ""))
     with pytest.raises(InputError, match="read_pj of the memory dram"):
-        check_known(SpaceProblem(space, silent), Goals({"energy": "min"}, ()))
-    check_known(SpaceProblem(space, silent), Goals({"latency": "min"}, ()))
-    check_known(SpaceProblem(space, chip()), Goals({"energy": "min"}, ()))
+        check_figures(SpaceProblem(space, silent), Goals({"energy": "min"}, ()))
+    check_figures(SpaceProblem(space, silent), Goals({"latency": "min"}, ()))
+    check_figures(SpaceProblem(space, chip()), Goals({"energy": "min"}, ()))
     costs = estimate_population(space, space.sample_population(3, seed=0), silent)
     assert np.isnan(costs.energy_j).all()
     assert not np.isnan(costs.latency_s).any()

@@ -9,10 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nest_examples import HIERARCHIES, example, weight_stationary
 
+from hannah_hw.cost.accelerators.layers import Layers
 from hannah_hw.cost.loop_nest import search as module
 from hannah_hw.cost.loop_nest.candidates import criteria
 from hannah_hw.cost.loop_nest.evaluate import evaluate
+from hannah_hw.cost.loop_nest.nests import LoopNests
 from hannah_hw.cost.loop_nest.search import best_of, fills, search
+from hannah_hw.cost.loop_nest.spatial import wanted
 from hannah_hw.cost.loop_nest.tables import PAD, Tables
 from hannah_hw.errors import InputError, TargetError
 
@@ -214,7 +217,9 @@ def test_what_cannot_be_asked():
     found = search(tables)
     assert found.fits.all()
     assert np.isnan(found.energy_pj).all()
-    tables, _, _ = example(weight_stationary, 1, factors=14)
-    if tables.loops.max() > 12:
-        with pytest.raises(InputError, match="loop factors; ask for at most 12"):
-            search(tables)
+    layer = Layers.of("conv", in_channels=256, out_channels=256, in_w=8, out_w=8)
+    hierarchy, unrolling = weight_stationary()
+    tables = Tables(hierarchy, LoopNests.of(layer), wanted(hierarchy.array, unrolling), factors=14)
+    # 64 channels a multiplier of each kind, and 8 columns: 2^6, 2^6 and 2^3, two of which merge.
+    with pytest.raises(InputError, match="14 loop factors; ask for at most 12"):
+        search(tables)
