@@ -62,6 +62,11 @@ class Costs:
         total: FloatArray = self.kernel_cycles.sum(axis=1)
         return total
 
+    @property
+    def latency_band(self) -> FloatArray:
+        """(P,) relative half width of the 90 % interval of each candidate's latency; NaN: the target gives none."""
+        return np.full(len(self), np.nan)
+
     def report(self, index: int = 0) -> CostReport:
         """Everything about one candidate, by kernel and buffer.
 

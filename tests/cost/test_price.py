@@ -52,6 +52,12 @@ def test_kernels_cost_what_the_emulator_counted(target, sweep):
     assert error.mean() < 0.005
 
 
+def test_a_latency_without_an_interval_has_no_band_a_candidate(target, sweep):
+    costs = price(alone(sweep_kernels(sweep)), target)
+    assert costs.latency_band.shape == costs.latency_s.shape
+    assert np.isnan(costs.latency_band).all()
+
+
 def test_scratch_is_what_the_library_asked_for(target, sweep):
     costs = price(alone(sweep_kernels(sweep)), target)
     for row, scratch in zip(sweep, costs.kernel_scratch[0], strict=True):
