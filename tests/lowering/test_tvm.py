@@ -91,7 +91,7 @@ def test_a_worker_that_dies_fails_one_model_only(tmp_path):
         f"open({str(tmp_path / 'died')!r}, 'w').close()",
         "sys.stdin.readline()",
         "again or os.kill(os.getpid(), signal.SIGSEGV)",
-        f"print({json.dumps({'lowered': answer()})!r}, flush=True)",
+        f"print({json.dumps({'done': answer()})!r}, flush=True)",
         "sys.stdin.readline()",
     )
     with TvmWorker(command=dies_once) as worker:

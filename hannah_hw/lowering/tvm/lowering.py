@@ -8,7 +8,7 @@ variables, and an operation inside a fused function is found again by what it ca
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hannah_hw.lowering.tvm.primitive import Primitives, element_bits
@@ -24,11 +24,12 @@ class UnknownOperation(Exception):  # noqa: N818 (it is an answer of the worker,
     """Something in the lowered module that is neither a kernel nor a view."""
 
 
-def lower(model: Any, primitives: Primitives) -> dict[str, Any]:
+def answer(model: Any, _request: Mapping[str, Any], primitives: Primitives) -> dict[str, Any]:
     """Lower a model.
 
     Args:
         model: An `onnx.ModelProto` of float32 with known shapes.
+        _request: Nothing of it is used.
         primitives: What is known of kernels from models before.
 
     Returns:

@@ -101,16 +101,35 @@ class TvmWorker:
             UnsupportedError: TVM has no operator of the model.
             EvaluationError: TVM crashed (its kind is ``crash``), took too long (``timeout``) or failed (``tvm``).
         """
+        return Lowered.from_dict(self.request("lower", model, "lower"))
+
+    def request(self, name: str, model: ModelProto, verb: str, **fields: Any) -> dict[str, Any]:
+        """Have the worker do something with a model.
+
+        Args:
+            name: Of an entry of `hannah_hw.lowering.tvm.worker.HANDLERS`.
+            model: Of float32, with shapes.
+            verb: What it does, for messages: TVM cannot VERB the model.
+            fields: More of the request, as JSON has them.
+
+        Returns:
+            What the handler returns.
+
+        Raises:
+            UnsupportedError: TVM has no operator of the model.
+            EvaluationError: TVM crashed (its kind is ``crash``), took too long (``timeout``) or failed (``tvm``).
+        """
         self._start()
         path = Path(self._folder.name, "model.onnx")
         path.write_bytes(model.SerializeToString())
-        answer = self._ask({"model": str(path)})
+        answer = self._ask({"do": name, "model": str(path), **fields})
         if "error" in answer:
-            message = f"TVM cannot lower the model: {answer.get('message')}"
+            message = f"TVM cannot {verb} the model: {answer.get('message')}"
             if answer["error"] == "unsupported":
                 raise UnsupportedError(message)
             raise EvaluationError(message, kind="tvm")
-        return Lowered.from_dict(answer["lowered"])
+        result: dict[str, Any] = answer["done"]
+        return result
 
     def _start(self) -> None:
         if self._process is not None and self._process.poll() is None:

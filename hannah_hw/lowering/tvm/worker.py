@@ -1,17 +1,25 @@
 """What the worker process does: ``python -m hannah_hw.lowering.tvm.worker``.
 
-One JSON document a line. A request is ``{"model": PATH}``; an answer is ``{"lowered": ...}`` or ``{"error": KIND,
-"message": TEXT}``. The first line that it writes, ``{"ready": ...}``, comes when TVM is imported. It ends when its
-input does.
+One JSON document a line. A request is ``{"do": NAME, "model": PATH, ...}``; an answer is ``{"done": ...}`` or
+``{"error": KIND, "message": TEXT}``. The first line that it writes, ``{"ready": ...}``, comes when TVM is imported. It
+ends when its input does.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
 import warnings
-from typing import IO, Any
+from typing import IO, Any, Final
+
+#: What a request may ask for -> the module of this package whose ``answer(model, request, primitives)`` does it:
+#: ``model`` is an `onnx.ModelProto`, ``request`` the whole request, ``primitives`` what is known of kernels from models
+#: before. It returns what JSON can hold; files go where the request says.
+HANDLERS: Final = {
+    "lower": "lowering",
+}
 
 
 def main() -> None:
@@ -27,17 +35,18 @@ def main() -> None:
     primitives = Primitives()
     _answer(answers, {"ready": str(tvm.__version__)})
     for line in sys.stdin:
-        _answer(answers, _lowered(json.loads(line)["model"], primitives))
+        _answer(answers, _served(json.loads(line), primitives))
 
 
-def _lowered(path: str, primitives: Any) -> dict[str, Any]:
+def _served(request: dict[str, Any], primitives: Any) -> dict[str, Any]:
     import onnx
     import tvm
 
-    from hannah_hw.lowering.tvm.lowering import UnknownOperation, lower
+    from hannah_hw.lowering.tvm.lowering import UnknownOperation
 
+    handler = importlib.import_module(f"hannah_hw.lowering.tvm.{HANDLERS[request['do']]}")
     try:
-        return {"lowered": lower(onnx.load(path), primitives)}
+        return {"done": handler.answer(onnx.load(request["model"]), request, primitives)}
     except (tvm.error.OpNotImplemented, UnknownOperation) as error:
         return {"error": "unsupported", "message": _first_line(error)}
     except Exception as error:  # noqa: BLE001 (TVM raises errors of many kinds about a model; the process is sound after it)
