@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import ModelError
-from hannah_hw.measure.host import input_specs, open_session, random_inputs, run_once
+from hannah_hw.host.session import input_specs, open_session, random_inputs, run_once
 from hannah_hw.measure.host_operators import Arena, OperatorTime, arena, operator_times
 from hannah_hw.measure.host_timing import WarmUp, statistics, timed, warm_up
 
@@ -97,7 +97,7 @@ def profile_model(
         seed: Of the random inputs.
 
     Raises:
-        ModelError: See `hannah_hw.measure.host.open_session` and `input_specs`; or it fails while running.
+        ModelError: See `hannah_hw.host.session.open_session` and `input_specs`; or it fails while running.
     """
     if runs < 1:
         raise ModelError(f"{runs} runs were asked for; at least 1 is needed", where=str(path))

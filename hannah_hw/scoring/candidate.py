@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hannah_hw.errors import require
+from hannah_hw.host.session import open_session
 from hannah_hw.lowering.mixed import has_own_bits
 from hannah_hw.lowering.quantise import quantise_int8
-from hannah_hw.measure.host import open_session
 from hannah_hw.scoring.dataset import Dataset, Floats, Labels
 from hannah_hw.scoring.training import Training, train
 

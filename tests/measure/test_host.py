@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from hannah_hw.errors import ModelError
-from hannah_hw.measure.host import InputSpec, input_specs, open_session, random_inputs, unknown_operators
+from hannah_hw.host.session import InputSpec, input_specs, open_session, random_inputs, unknown_operators
 from hannah_hw.measure.profile import profile_model
 
 

@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from hannah_hw.errors import InputError, ModelError
-from hannah_hw.measure.host import input_specs, open_session, random_inputs
+from hannah_hw.host.session import input_specs, open_session, random_inputs
 from hannah_hw.measure.host_comparison import compare_models
 from hannah_hw.measure.host_operators import arena, operator_times
 from hannah_hw.measure.profile import profile_model

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import ModelError
-from hannah_hw.measure.host_files import check_files
+from hannah_hw.host.files import check_files
 from hannah_hw.quantities import format_bytes
 
 if TYPE_CHECKING:
