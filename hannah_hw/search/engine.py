@@ -17,7 +17,7 @@ from hannah_hw.search.algorithms import Algorithm, find_algorithm
 from hannah_hw.search.archive import Archive, Ending, Observer, Record, minimised
 from hannah_hw.search.metrics import METRICS, Goals
 from hannah_hw.search.misses import Misses
-from hannah_hw.search.protocols import Estimates, FloatArray, Problem
+from hannah_hw.search.protocols import BandedEstimates, BoolArray, Estimates, FloatArray, Problem
 from hannah_hw.search.tasks import Executor, Outcome, Task
 
 #: Estimates without a new feasible candidate after which a run gives up.
@@ -48,6 +48,17 @@ class _Batch:
     described: Sequence[tuple[str, dict[str, Any]]]
     parts: Mapping[str, FloatArray]
     total: FloatArray
+    uncertain: Mapping[str, BoolArray]
+
+    def intervals(self, position: int) -> dict[str, Any]:
+        """What a record says of the intervals of a candidate's estimates, where there are any.
+
+        ``bands``: metric key -> relative half width; ``uncertain``: metrics whose interval holds a bound.
+        """
+        columns = self.estimates.bands if isinstance(self.estimates, BandedEstimates) else {}
+        bands = {key: width for key in columns if (width := _plain(columns[key][position])) is not None}
+        held = [name for name, column in self.uncertain.items() if column[position]]
+        return {"bands": bands, "uncertain": held} if bands else {}
 
 
 class Engine:
@@ -170,7 +181,8 @@ class Engine:
     def _price(self, rows: FloatArray) -> _Batch:
         estimates = self.problem.estimate(rows)
         parts, total = self.goals.free_violations(estimates)
-        return _Batch(estimates, self.problem.describe(rows), parts, total)
+        described, uncertain = self.problem.describe(rows), self.goals.uncertain(estimates)
+        return _Batch(estimates, described, parts, total, uncertain)
 
     def _records(self, batch: _Batch, end: int) -> Iterator[Record]:
         """Records of the first `end` candidates, in order, written as soon as those before them are."""
@@ -249,6 +261,7 @@ class Engine:
             "macs": _whole(macs),
             "parameters": _whole(parameters),
             "metrics": metrics,
+            **batch.intervals(position),
             "cost": batch.estimates.report(position) if status == "ok" else None,
             "artifact": artifact,
             "timestamps": {

@@ -11,7 +11,7 @@ import numpy as np
 
 from hannah_hw.errors import InputError
 from hannah_hw.quantities import format_bytes, format_si, parse_quantity
-from hannah_hw.search.protocols import Estimates, FloatArray
+from hannah_hw.search.protocols import BoolArray, Estimates, FloatArray, half_widths
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,25 @@ class Constraint:
     sign: str
     bound: float
 
-    def violation(self, values: FloatArray) -> FloatArray:
-        """(P,) how far values miss the bound, as a share of it (of 1 for a bound of 0); 0 where they meet it."""
-        excess = values - self.bound if self.sign == "<=" else self.bound - values
+    def violation(self, values: FloatArray, width: FloatArray | float = 0.0) -> FloatArray:
+        """How far values miss the bound, as a share of it (of 1 for a bound of 0); 0 where they meet it.
+
+        Args:
+            values: (P,) values.
+            width: (P,) relative half widths of their intervals: the end that is nearer to meeting the bound counts.
+        """
+        least = self.sign == "<="
+        excess = values * (1.0 - width) - self.bound if least else self.bound - values * (1.0 + width)
         result: FloatArray = np.maximum(excess, 0.0) / (abs(self.bound) or 1.0)
+        return result
+
+    def within(self, values: FloatArray, width: FloatArray | float) -> BoolArray:
+        """(P,) whether the interval of a value holds the bound, so that the value does not tell whether it is met."""
+        meets = self.violation(values, width) == 0
+        beyond = (
+            values * (1.0 + width) > self.bound if self.sign == "<=" else values * (1.0 - width) < self.bound
+        )
+        result: BoolArray = meets & beyond & (np.asarray(width) > 0)
         return result
 
     def __str__(self) -> str:
@@ -171,7 +186,8 @@ class Goals:
         """What the estimates say about the constraints.
 
         An unsupported candidate violates the pseudo-constraint ``unsupported`` by 1; a constraint whose metric
-        the target has no figure for is violated by 1.
+        the target has no figure for is violated by 1. A value with an interval violates a bound only if all of the
+        interval does.
 
         Returns:
             Violation of each constraint on an estimated metric, and the total: (P,) each.
@@ -180,8 +196,9 @@ class Goals:
         parts: dict[str, FloatArray] = {}
         for constraint in self.constraints:
             if METRICS[constraint.metric].estimated:
-                values = np.asarray(estimates.columns[METRICS[constraint.metric].key], float)
-                excess = constraint.violation(values)
+                key = METRICS[constraint.metric].key
+                values = np.asarray(estimates.columns[key], float)
+                excess = constraint.violation(values, half_widths(estimates, key))
                 excess = np.where(np.isnan(excess), 1.0, excess)
                 parts[constraint.metric] = parts.get(constraint.metric, 0.0) + excess
         if not supported.all():
@@ -190,6 +207,19 @@ class Goals:
         for part in parts.values():
             total = total + part
         return parts, total
+
+    def uncertain(self, estimates: Estimates) -> dict[str, BoolArray]:
+        """Bounded metric -> (P,) whether the interval of its estimate holds a bound, where estimates have intervals."""
+        found: dict[str, BoolArray] = {}
+        for constraint in self.constraints:
+            key = METRICS[constraint.metric].key
+            if not METRICS[constraint.metric].estimated:
+                continue
+            width = half_widths(estimates, key)
+            if width.any():
+                held = constraint.within(np.asarray(estimates.columns[key], float), width)
+                found[constraint.metric] = found.get(constraint.metric, np.False_) | held
+        return found
 
     def trained_violations(self, metrics: Mapping[str, object]) -> dict[str, float]:
         """Violation of each constraint on a metric that only training shows."""

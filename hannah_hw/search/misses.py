@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hannah_hw.search.metrics import METRICS, Goals
-from hannah_hw.search.protocols import Estimates, FloatArray
+from hannah_hw.search.protocols import Estimates, FloatArray, half_widths
 
 
 def explain_empty(records: Sequence[Mapping[str, Any]], goals: Goals) -> str:
@@ -50,6 +50,7 @@ class Misses:
     def __init__(self, goals: Goals) -> None:
         self._constraints = [c for c in goals.constraints if METRICS[c.metric].estimated]
         self._best = [math.nan for _ in self._constraints]
+        self._reached = [False for _ in self._constraints]
         self._smallest = math.inf
         self._closest: dict[str, float] = {}
         self._unsupported = ""
@@ -66,13 +67,16 @@ class Misses:
             Whether one of them comes closer than any before.
         """
         for index, constraint in enumerate(self._constraints):
-            values = np.asarray(estimates.columns[METRICS[constraint.metric].key], float)
+            key = METRICS[constraint.metric].key
+            values = np.asarray(estimates.columns[key], float)
             least = constraint.sign == "<="
             known = values[~np.isnan(values)]
             if len(known):
                 best = known.min() if least else known.max()
                 choose = np.fmin if least else np.fmax
                 self._best[index] = float(choose(self._best[index], best))
+                missed = constraint.violation(values, half_widths(estimates, key))
+                self._reached[index] |= bool((missed == 0).any())
         nearest = int(total.argmin())
         if total[nearest] < self._smallest:
             self._smallest = float(total[nearest])
@@ -91,9 +95,9 @@ class Misses:
         looked = "the whole space" if exhausted else "the space"
         lines = [f"no candidate keeps every constraint ({estimated} estimates, {looked} searched)"]
         out_of_reach = False
-        for constraint, best in zip(self._constraints, self._best, strict=True):
+        for constraint, best, reached in zip(self._constraints, self._best, self._reached, strict=True):
             metric = METRICS[constraint.metric]
-            missed = math.isnan(best) or bool(constraint.violation(np.array(best)) > 0)
+            missed = not reached
             out_of_reach |= missed
             verdict = "out of reach" if missed else "reachable alone"
             bound = f"{metric.name} {constraint.sign} {metric.format(constraint.bound)}"

@@ -73,6 +73,7 @@ class TargetEstimates:
         self._costs = costs
         self.columns: Mapping[str, FloatArray] = _Columns(costs, space, rows)
         self.supported: BoolArray = np.asarray(costs.supported, bool)
+        self.bands: Mapping[str, FloatArray] = _bands(costs)
         self.capacities: Mapping[str, int | None] = costs.target.capacities
 
     def report(self, index: int, /) -> dict[str, Any]:
@@ -89,6 +90,12 @@ class TargetEstimates:
             for rule, names in failing.items()
         ]
         return "; ".join(texts) or "not supported"
+
+
+def _bands(costs: Costs) -> dict[str, FloatArray]:
+    """Metric key -> (P,) relative half widths of the intervals that a target gives."""
+    band = np.asarray(costs.latency_band, float)
+    return {"latency_s": band} if np.isfinite(band).any() else {}
 
 
 class SpaceProblem:

@@ -8,7 +8,7 @@ that the tests can drive the engine with real functions instead of networks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,25 @@ class Estimates(Protocol):
     def unsupported(self, index: int, /) -> str:
         """Why the target cannot run a candidate."""
         ...
+
+
+@runtime_checkable
+class BandedEstimates(Protocol):
+    """Estimates that say how far they may be off.
+
+    Attributes:
+        bands: Metric key -> (P,) relative half width of the 90 % interval; NaN where none is known: the value then
+            counts as it stands.
+    """
+
+    @property
+    def bands(self) -> Mapping[str, FloatArray]: ...  # noqa: D102
+
+
+def half_widths(estimates: Estimates, key: str) -> FloatArray:
+    """(P,) relative half widths of the interval of a metric; 0 where none is known."""
+    bands = estimates.bands if isinstance(estimates, BandedEstimates) else {}
+    return np.nan_to_num(bands[key]) if key in bands else np.zeros(len(estimates.supported))
 
 
 class Problem(Protocol):
