@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from hannah_hw.lowering.tvm.primitive import Primitives, element_bits
@@ -24,6 +25,67 @@ class UnknownOperation(Exception):  # noqa: N818 (it is an answer of the worker,
     """Something in the lowered module that is neither a kernel nor a view."""
 
 
+@dataclass(frozen=True)
+class Fused:
+    """A model on its way through TVM; each part is an `IRModule` whose function ``main`` is the network.
+
+    Attributes:
+        importer: What made `imported`, which knows the variable of each ONNX value.
+        imported: Operations of Relax.
+        legal: Each operation a kernel.
+        groups: Kernels that are to be one in functions of their own.
+        fused: Each of these functions one kernel.
+        parameters: The values of `main`'s parameters after the graph's inputs, in order.
+    """
+
+    importer: Any
+    imported: Any
+    legal: Any
+    groups: Any
+    fused: Any
+    parameters: list[Any]
+
+
+def fuse(model: Any, primitives: Primitives) -> Fused:
+    """Import, legalise and fuse a model.
+
+    Args:
+        model: An `onnx.ModelProto` of float32 with known shapes.
+        primitives: What is known of kernels from models before.
+    """
+    import tvm
+    from tvm import relax
+
+    passes = relax.transform
+    importer = _importer(relax)
+    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
+    imported = importer.from_onnx(model.graph, opset)
+    # Passes would copy the values of parameters.
+    imported, parameters = relax.frontend.detach_params(imported)
+    legal = primitives.legalise(passes.DecomposeOpsForInference()(imported))
+    groups = tvm.transform.Sequential([passes.AnnotateTIROpPattern(), passes.FuseOps()])(legal)
+    return Fused(
+        importer, imported, legal, groups, passes.FuseTIR()(groups), list(parameters.get("main", ()))
+    )
+
+
+def planned(fused: Any) -> Any:
+    """A fused module with storage allocated: calls of kernels with their results as last operands."""
+    import tvm
+    from tvm import relax
+
+    passes = relax.transform
+    return tvm.transform.Sequential(
+        [
+            passes.RewriteDataflowReshape(),
+            passes.ToNonDataflow(),
+            passes.RemovePurityChecking(),
+            passes.CallTIRRewrite(),
+            passes.StaticPlanBlockMemory(),
+        ]
+    )(fused)
+
+
 def answer(model: Any, _request: Mapping[str, Any], primitives: Primitives) -> dict[str, Any]:
     """Lower a model.
 
@@ -33,35 +95,15 @@ def answer(model: Any, _request: Mapping[str, Any], primitives: Primitives) -> d
         primitives: What is known of kernels from models before.
 
     Returns:
-        ``kernels`` in execution order (see `_Lowered.kernels`), ``outputs`` (names of values) and ``planned_bytes``,
+        ``kernels`` in execution order (see `Provenance.kernels`), ``outputs`` (names of values) and ``planned_bytes``,
         the storages of TVM's static plan, without the graph's inputs and outputs.
     """
-    import tvm
-    from tvm import relax
-
-    passes = relax.transform
-    importer = _importer(relax)
-    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
-    imported = importer.from_onnx(model.graph, opset)
-    # The values of parameters are of no use here, and passes would copy them.
-    imported, _ = relax.frontend.detach_params(imported)
-    legal = tvm.transform.Sequential([passes.DecomposeOpsForInference(), passes.LegalizeOps()])(imported)
-    groups = tvm.transform.Sequential([passes.AnnotateTIROpPattern(), passes.FuseOps()])(legal)
-    fused = passes.FuseTIR()(groups)
-    plan = tvm.transform.Sequential(
-        [
-            passes.RewriteDataflowReshape(),
-            passes.ToNonDataflow(),
-            passes.RemovePurityChecking(),
-            passes.CallTIRRewrite(),
-            passes.StaticPlanBlockMemory(),
-        ]
-    )(fused)
-    lowered = _Lowered(model, importer, imported, legal)
+    module = fuse(model, primitives)
+    lowered = Provenance(model, module.importer, module.imported, module.legal)
     return {
-        "kernels": lowered.kernels(groups, fused, primitives),
+        "kernels": lowered.kernels(module.groups, module.fused, primitives),
         "outputs": [output.name for output in model.graph.output],
-        "planned_bytes": _planned(plan),
+        "planned_bytes": _planned_bytes(planned(module.fused)),
     }
 
 
@@ -98,7 +140,7 @@ def _bindings(function: Any) -> list[Any]:
     return [binding for block in function.body.blocks for binding in block.bindings]
 
 
-def _planned(plan: Any) -> int:
+def _planned_bytes(plan: Any) -> int:
     """Bytes of all storages that TVM allocates."""
     total = 0
     for binding in _bindings(plan["main"]):
@@ -107,7 +149,24 @@ def _planned(plan: Any) -> int:
     return total
 
 
-class _Lowered:
+@dataclass(frozen=True)
+class Call:
+    """A call of a kernel.
+
+    Attributes:
+        name: Of the kernel.
+        reads: Its operands, in order; the same value may be there twice.
+        result: What it writes.
+        positions: Operations of the legalised module that are in it.
+    """
+
+    name: str
+    reads: list[_Key]
+    result: _Key
+    positions: list[int]
+
+
+class Provenance:
     """The values and operations of the legalised module, and the ONNX nodes that they come from."""
 
     def __init__(self, model: Any, importer: Any, imported: Any, legal: Any) -> None:
@@ -210,38 +269,38 @@ class _Lowered:
             each value ``id``, ``name``, ``elements``, ``bytes``, ``constant``), ``scratch_bytes``, ``loops`` and
             ``view``; kernels that depend on no input of the graph are left out.
         """
-        keys: dict[Any, _Key] = {p: ("parameter", i) for i, p in enumerate(groups["main"].params)}
         rows = []
-        for binding in _bindings(groups["main"]):
-            found = self._group(groups, binding.value, keys)
-            if found is None:
-                keys[binding.var] = self.key_of(binding.value, keys)
+        for call in self.calls(groups):
+            if call.result in self.constant:
                 continue
-            name, reads, result, positions = found
-            keys[binding.var] = result
-            if result in self.constant:
-                continue
-            facts = primitives.facts(fused[name])
+            facts = primitives.facts(fused[call.name])
             rows.append(
                 {
-                    "name": name,
-                    "nodes": sorted({self.nodes[p] for p in positions} - {""}, key=self.nodes.index),
-                    "reads": [self._value(key) for key in dict.fromkeys(reads)],
-                    "writes": [self._value(key) for key in self._parts(result)],
+                    "name": call.name,
+                    "nodes": sorted({self.nodes[p] for p in call.positions} - {""}, key=self.nodes.index),
+                    "reads": [self._value(key) for key in dict.fromkeys(call.reads)],
+                    "writes": [self._value(key) for key in self.parts(call.result)],
                     **facts,
                 }
             )
         return rows
 
-    def _group(
-        self, groups: Any, value: Any, keys: dict[Any, _Key]
-    ) -> tuple[str, list[_Key], _Key, list[int]] | None:
-        """Name, operands, result and operations of one call; None where nothing is called."""
+    def calls(self, groups: Any) -> Iterator[Call]:
+        """All calls of kernels in the module of fused groups, in order; those that depend on no input too."""
+        keys: dict[Any, _Key] = {p: ("parameter", i) for i, p in enumerate(groups["main"].params)}
+        for binding in _bindings(groups["main"]):
+            found = self._group(groups, binding.value, keys)
+            keys[binding.var] = self.key_of(binding.value, keys) if found is None else found.result
+            if found is not None:
+                yield found
+
+    def _group(self, groups: Any, value: Any, keys: dict[Any, _Key]) -> Call | None:
+        """One call; None where nothing is called."""
         call = _call_tir(value)
         if call is not None:
             operands = tuple(self.key_of(argument, keys) for argument in call[1])
             position, result = self.operations[call[0], operands]
-            return call[0], list(operands), result, [position]
+            return Call(call[0], list(operands), result, [position])
         if not hasattr(getattr(value, "op", None), "name_hint"):
             return None
         function = groups[value.op]
@@ -257,16 +316,16 @@ class _Lowered:
             position, inner[binding.var] = self.operations[call[0], arguments]
             positions.append(position)
         result = self.key_of(function.body.body, inner)
-        return value.op.name_hint, list(operands), result, positions
+        return Call(value.op.name_hint, list(operands), result, positions)
 
-    def _parts(self, key: _Key) -> Iterator[_Key]:
+    def parts(self, key: _Key) -> Iterator[_Key]:
         """The tensors of a value."""
         if key in self.size:
             yield key
             return
         if key[0] == _TUPLE:
             for part in key[1]:
-                yield from self._parts(part)
+                yield from self.parts(part)
             return
         parts: Iterable[_Key] = (part for part in self.size if isinstance(part, tuple) and part[0] == key)
         yield from parts

@@ -6,8 +6,10 @@ import math
 import re
 from typing import Any
 
+from hannah_hw.lowering.tvm.legalising import Legaliser
+
 #: Value of ``IterVar.iter_type`` for a loop that a result is summed over.
-_REDUCTION = 2
+REDUCTION = 2
 
 
 def element_bits(dtype: Any) -> int:
@@ -17,9 +19,15 @@ def element_bits(dtype: Any) -> int:
 
 
 class Primitives:
-    """Facts of kernels, kept by their signature: the structure of their code."""
+    """What is known of kernels from models before.
+
+    Attributes:
+        legalise: TVM's pass LegalizeOps, which remembers what operations become.
+        hits: Fused kernels whose facts were known by their signature: the structure of their code.
+    """
 
     def __init__(self) -> None:
+        self.legalise = Legaliser()
         self._known: dict[int, list[tuple[Any, dict[str, Any]]]] = {}
         self.hits = 0
 
@@ -83,14 +91,14 @@ class _Visitor:
             self.scratch += elements * element_bits(buffer.dtype) // 8
         if len(block.iter_vars):
             extents = [int(axis.dom.extent) for axis in block.iter_vars]
-            reduced = [int(axis.dom.extent) for axis in block.iter_vars if int(axis.iter_type) == _REDUCTION]
+            reduced = [int(axis.dom.extent) for axis in block.iter_vars if int(axis.iter_type) == REDUCTION]
             self.loops.append({"name": str(block.name_hint), "extents": extents, "reduced": reduced})
-            if reduced and _accumulates_products(block.body):
+            if reduced and accumulates_products(block.body):
                 self.macs += math.prod(extents)
         self.visit(block.body)
 
 
-def _accumulates_products(statement: Any) -> bool:
+def accumulates_products(statement: Any) -> bool:
     """Whether a statement adds a product of two tensors' elements to what it writes."""
     if type(statement).__name__ != "BufferStore" or type(statement.value).__name__ != "Add":
         return False
