@@ -29,7 +29,7 @@ from hannah_hw.graph import Node
 from hannah_hw.parameters import Parameter
 from hannah_hw.spaces import SearchSpace, as_space
 from hannah_hw.spaces.switches import completed_values, switching_parameters
-from hannah_hw.targets import Accelerator, Target, load_target
+from hannah_hw.targets import Accelerator, Host, Target, load_target
 from hannah_hw.workload import Workload
 from hannah_hw.workload.table import KERNEL_COLUMNS, Buffers, Kernels
 
@@ -213,7 +213,7 @@ class _Pricing:
     """Prices slots for all combinations of the parameters that they depend on."""
 
     def __init__(self, target: Target, metric: str) -> None:
-        if target.kind in NETWORKS:
+        if target.kind in NETWORKS or isinstance(target, Host):
             raise UnsupportedError(
                 f"what a kernel takes on {target.label} depends on the kernels before it, so there is no expected "
                 f"{metric} kernel by kernel"

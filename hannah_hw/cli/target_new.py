@@ -65,6 +65,11 @@ def new(
 def _skeleton(kind: str, name: str) -> str:
     from importlib import resources
 
+    if kind == "learned":
+        raise InputError(
+            f"a host is described by measuring it: `hannah-hw calibrate host --space NAME --out {name}.yaml`",
+            where="--kind",
+        )
     if kind not in KINDS:
         raise InputError(f"there is no kind {kind!r}", where="--kind", allowed=KINDS, given=kind)
     text = (resources.files("hannah_hw.targets") / "skeletons" / f"{kind}.yaml").read_text("utf-8")

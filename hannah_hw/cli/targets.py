@@ -11,9 +11,9 @@ from hannah_hw.cli.output import JsonOption, emit, table, write
 from hannah_hw.quantities import format_bytes, format_si
 
 if TYPE_CHECKING:
-    from hannah_hw.targets import Accelerator, Target
+    from hannah_hw.targets import Accelerator, Host, Target
 
-app = typer.Typer(no_args_is_help=True, help="The chips that models can be priced for.")
+app = typer.Typer(no_args_is_help=True, help="The chips and machines that models can be priced for.")
 
 TargetArgument = Annotated[
     str,
@@ -32,12 +32,11 @@ def list_(as_json: JsonOption = False) -> None:
 
     - `hannah-hw targets list`
     """
-    from hannah_hw.targets import Microcontroller, list_targets, load_target
+    from hannah_hw.targets import Accelerator, Host, Microcontroller, list_targets, load_target
 
     found = [load_target(name) for name in list_targets()]
     document = [_entry(target) for target in found]
     chips = [target for target in found if isinstance(target, Microcontroller)]
-    others = [target for target in found if not isinstance(target, Microcontroller)]
     rows = [
         (
             target.name,
@@ -51,7 +50,10 @@ def list_(as_json: JsonOption = False) -> None:
         for target in chips
     ]
     names = ("name", "core", "runtimes", "clock", "RAM", "flash", "title")
-    accelerators = [_accelerator_row(target, _entry(target)) for target in others]
+    accelerators = [
+        _accelerator_row(target, _entry(target)) for target in found if isinstance(target, Accelerator)
+    ]
+    hosts = [_host_row(target) for target in found if isinstance(target, Host)]
 
     def render() -> None:
         write("Microcontrollers")
@@ -61,11 +63,27 @@ def list_(as_json: JsonOption = False) -> None:
             write("Accelerators")
             shown = ("name", "model", "MACs/cycle", "clock", "on chip", "params", "title")
             table(shown, accelerators, right=(2, 3, 4))
+        if hosts:
+            write("")
+            write("Hosts")
+            table(("name", "processor", "ONNX Runtime", "threads", "candidates", "title"), hosts, right=(3,))
 
     emit(document, as_json, render)
 
 
-def _accelerator_row(target: Target, entry: dict[str, Any]) -> tuple[object, ...]:
+def _host_row(target: Host) -> tuple[object, ...]:
+    runtime = target.runtime
+    return (
+        target.name,
+        runtime.processor,
+        runtime.version,
+        runtime.threads,
+        target.model.precision,
+        target.title,
+    )
+
+
+def _accelerator_row(target: Accelerator, entry: dict[str, Any]) -> tuple[object, ...]:
     return (
         target.name,
         target.kind,
@@ -79,18 +97,18 @@ def _accelerator_row(target: Target, entry: dict[str, Any]) -> tuple[object, ...
 
 def _entry(target: Target) -> dict[str, Any]:
     """A target in the list."""
-    from hannah_hw.targets import Accelerator, Microcontroller
+    from hannah_hw.targets import Accelerator, Host, Microcontroller
 
     entry: dict[str, Any] = {
         "name": target.name,
         "title": target.title,
         "family": target.family,
         "model": target.kind,
-        "clock_hz": target.clock_hz,
         **target.capacities,
     }
     if isinstance(target, Microcontroller):
         entry |= {
+            "clock_hz": target.clock_hz,
             "core": target.core,
             "runtime": target.model.runtime,
             "runtimes": list(target.model.runtimes),
@@ -99,10 +117,13 @@ def _entry(target: Target) -> dict[str, Any]:
         from hannah_hw.targets.advice import multipliers, on_chip_bytes
 
         entry |= {
+            "clock_hz": target.clock_hz,
             "macs_per_cycle": multipliers(target),
             "on_chip_bytes": on_chip_bytes(target),
             "params": list(target.params),
         }
+    if isinstance(target, Host):
+        entry |= {"runtime": target.runtime.model_dump(), "precision": target.model.precision}
     return entry
 
 
@@ -114,6 +135,7 @@ def show(target: TargetArgument, as_json: JsonOption = False) -> None:
     - `hannah-hw targets show stm32l4r5zi:cmsis_nn`
     - `hannah-hw targets show eyeriss`
     - `hannah-hw targets show 'ultratrail[pe=16,wmem=128KiB]'`
+    - `hannah-hw targets show ./my_host.yaml:int8`
     - `hannah-hw targets show ./my_chip.yaml --json`
     """
     from hannah_hw.targets import Accelerator, describe_target, load_target
@@ -148,7 +170,7 @@ def check(target: TargetArgument, as_json: JsonOption = False) -> None:
     - `hannah-hw targets check ./my_chip.yaml`
     """
     from hannah_hw.cost import load_cost_model
-    from hannah_hw.targets import Accelerator, load_target, microcontroller
+    from hannah_hw.targets import Accelerator, Host, load_target, microcontroller
 
     loaded = load_target(target)
     if isinstance(loaded, Accelerator):
@@ -156,6 +178,14 @@ def check(target: TargetArgument, as_json: JsonOption = False) -> None:
 
         accelerator, found = loaded, target_checks.checked(loaded)
         emit(found, as_json, lambda: target_checks.render(accelerator, found))
+        return
+    if isinstance(loaded, Host):
+        from hannah_hw import catalog
+
+        near = loaded.origin.parent if loaded.origin is not None else None
+        model = catalog.find("cost_models", loaded.model.coefficients, near=near)
+        found = {"target": loaded.name, "file": loaded.origin, "cost_model": model, "valid": True}
+        emit(found, as_json, lambda: write(f"{loaded.origin}: valid, cost model {model}"))
         return
     loaded = microcontroller(loaded, "targets check")
     near = loaded.origin.parent if loaded.origin is not None else None
@@ -209,6 +239,9 @@ def _facts(
 
 
 def _operators(operators: dict[str, list[list[str]]]) -> None:
+    if not operators:
+        write("operators: all that ONNX Runtime runs; a kernel of a class that was not measured has no price")
+        return
     rows = [(kind, "; ".join(rule) or "always") for kind, rules in operators.items() for rule in rules]
     table(("operator", "runs when all of these hold"), rows)
 

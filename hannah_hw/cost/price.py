@@ -8,6 +8,8 @@ from typing import Final
 from hannah_hw.cost.accelerators.pricing import price_accelerator
 from hannah_hw.cost.costs import Costs
 from hannah_hw.cost.kernels import price_kernels
+from hannah_hw.errors import InputError
+from hannah_hw.targets.host import Host
 from hannah_hw.targets.schema import Target
 from hannah_hw.workload.table import Workload
 
@@ -30,5 +32,12 @@ def price(workload: Workload, target: Target) -> Costs:
     Raises:
         CatalogError: The target names a cost model that does not exist.
         TargetError: The cost model cannot be used.
+        InputError: The target is a host: it prices the kernels of a graph, which a Workload no longer is.
     """
+    if isinstance(target, Host):
+        raise InputError(
+            "what ONNX Runtime makes of a graph is priced here, and a Workload is none: give `estimate` the candidate "
+            "or its ONNX file, or `estimate_population` its space",
+            where=target.label,
+        )
     return PRICERS[target.kind](workload, target)

@@ -21,7 +21,7 @@ from hannah_hw.hardware import AxisParameter, HardwareAxes
 from hannah_hw.quantities import parse_quantity
 from hannah_hw.spaces import SearchSpace
 from hannah_hw.spaces.constraints import Rule
-from hannah_hw.targets import Accelerator, Legality, OperatorRule, Target
+from hannah_hw.targets import Accelerator, Host, Legality, OperatorRule, Target
 from hannah_hw.targets.limits import limit_names, parse_limit
 from hannah_hw.targets.load import legality
 from hannah_hw.targets.rules import Rules
@@ -57,11 +57,12 @@ def target_rules(space: SearchSpace, target: Target, axes: HardwareAxes | None =
 
     Args:
         space: The space.
-        target: The target. One with a ``cpu_fallback`` runs every operator.
+        target: The target. A host, and one with a ``cpu_fallback``, run every operator.
         axes: The params of the target that are parameters of the space.
     """
     found = TargetRules()
-    if not (isinstance(target, Accelerator) and target.unsupported == "cpu_fallback"):
+    fallback = isinstance(target, Accelerator) and target.unsupported == "cpu_fallback"
+    if not fallback and not isinstance(target, Host):
         _operator_rules(found, space.compiled, target, axes)
     if isinstance(target, Accelerator):
         _limits(found, space.compiled, target, axes)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import ModelError
+from hannah_hw.host.facts import processor
 from hannah_hw.host.session import input_specs, open_session, random_inputs, run_once
 from hannah_hw.measure.host_operators import Arena, OperatorTime, arena, operator_times
 from hannah_hw.measure.host_timing import WarmUp, statistics, timed, warm_up
@@ -153,7 +154,7 @@ def build_report(
         operators=operator_times(events),
         arena=arena(events),
         versions=_versions(),
-        machine=f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
+        machine=f"{processor()}, {os.cpu_count()} cores, {platform.system()}",
     )
 
 
@@ -177,14 +178,3 @@ def _versions() -> dict[str, str]:
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
-
-
-def _processor() -> str:
-    """The processor's name, or its architecture where the system does not say."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        return platform.machine()
-    return platform.processor() or platform.machine()

@@ -23,7 +23,8 @@ from hannah_hw.measure.vela_output import (
 )
 
 if TYPE_CHECKING:
-    from hannah_hw.targets import Target
+    from hannah_hw.targets import Accelerator, Target
+    from hannah_hw.targets.models import BlockModel
 
 PACKAGE: Final = "ethos-u-vela"
 EXTRA: Final = "vela"
@@ -70,21 +71,32 @@ class Compiled:
     command_bytes: int
 
 
+def ethos_u(target: Target) -> tuple[Accelerator, BlockModel]:
+    """A target as an Ethos-U, and its model.
+
+    Raises:
+        InputError: It is none.
+    """
+    from hannah_hw.targets import Accelerator
+    from hannah_hw.targets.models import BlockModel
+
+    if not isinstance(target, Accelerator) or not isinstance(target.model, BlockModel):
+        raise InputError(
+            f"{PACKAGE} compiles for Ethos-U, and {target.name} is none; its model is of kind {target.kind}",
+            where=target.name,
+        )
+    return target, target.model
+
+
 def system_of(target: Target) -> System:
     """What vela compiles for, of a target.
 
     Raises:
         InputError: The target is no Ethos-U, or does not say which of the compiler's systems it is.
     """
-    from hannah_hw.targets import Accelerator
     from hannah_hw.targets.models.block import ETHOS_U
 
-    if not isinstance(target, Accelerator) or target.model.kind != "block":
-        raise InputError(
-            f"{PACKAGE} compiles for Ethos-U, and {target.name} is none; its model is of kind {target.kind}",
-            where=target.name,
-        )
-    model = target.model
+    _, model = ethos_u(target)
     if model.vela is None:
         raise InputError(
             f"{target.name} does not say which of the compiler's systems it is; add `vela: {{system_config: ..., "

@@ -1,7 +1,8 @@
-"""Target descriptions: what a chip is and which kernels it can run. Data, no prices."""
+"""Target descriptions: what a chip or a machine is and which kernels it can run. Data, no prices."""
 
 from hannah_hw.targets.accelerator import Accelerator
 from hannah_hw.targets.fields import Sourced, SourcedNumber, SourcedWatts
+from hannah_hw.targets.host import Host, HostRuntime, host
 from hannah_hw.targets.legality import Legality, Predicate, compile_legality
 from hannah_hw.targets.load import (
     describe_target,
@@ -19,6 +20,8 @@ from hannah_hw.targets.schema import Target
 __all__ = [
     "RULE_SETS",
     "Accelerator",
+    "Host",
+    "HostRuntime",
     "KernelRuntime",
     "KernelsModel",
     "Legality",
@@ -31,6 +34,7 @@ __all__ = [
     "Target",
     "compile_legality",
     "describe_target",
+    "host",
     "json_schema",
     "list_targets",
     "load_target",

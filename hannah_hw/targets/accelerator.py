@@ -15,7 +15,7 @@ from hannah_hw.errors import TargetError
 from hannah_hw.targets.amounts import Amount
 from hannah_hw.targets.area import instances
 from hannah_hw.targets.consistency import check
-from hannah_hw.targets.fields import SourcedNumber
+from hannah_hw.targets.fields import Hertz, SourcedNumber
 from hannah_hw.targets.hardware import (
     CpuFallback,
     Dataflow,
@@ -40,6 +40,7 @@ class Accelerator(Target):
     """An accelerator.
 
     Attributes:
+        clock_hz: Clock of the array.
         params: Hardware axes of a co-search; ``${name}`` elsewhere in the file stands for their values.
         array: The multipliers; None where the model does not ask for them.
         memories: From the array outwards.
@@ -59,6 +60,7 @@ class Accelerator(Target):
 
     family: ClassVar[str] = "accelerator"
 
+    clock_hz: Hertz
     params: dict[ParamName, Param] = Field(default_factory=dict)
     array: MacArray | None = None
     memories: tuple[MemoryLevel, ...] = ()

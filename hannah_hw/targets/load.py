@@ -16,6 +16,7 @@ from hannah_hw.documents import Document, parse_document, read_document
 from hannah_hw.errors import TargetError
 from hannah_hw.targets.accelerator import Accelerator, read_accelerator
 from hannah_hw.targets.area import area_mm2
+from hannah_hw.targets.host import Host
 from hannah_hw.targets.legality import Legality, compile_legality
 from hannah_hw.targets.microcontroller import Microcontroller
 from hannah_hw.targets.schema import Target
@@ -26,11 +27,13 @@ FAMILIES: Final[dict[str, type[Target]]] = {
     "loop_nest": Accelerator,
     "closed_form": Accelerator,
     "block": Accelerator,
+    "learned": Host,
 }
 
 #: Parts of the format in which ``${...}`` is not resolved.
 _WITHOUT_PARAMS: Final = frozenset(
     {"Microcontroller", "Power", "SourcedWatts", "KernelsModel", "KernelRuntime", "ArenaChoice", "Param"}
+    | {"Host", "HostRuntime", "LearnedModel"}
 )
 
 _PARAMS: Final = re.compile(r"(?<=.)\[([^\[\]]*)\]$")
@@ -170,7 +173,7 @@ def describe_target(target: Target) -> dict[str, Any]:
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema of a target file, for editors: of what people write, with ``${...}`` in accelerators."""
-    families: TypeAdapter[Any] = TypeAdapter(Microcontroller | Accelerator)
+    families: TypeAdapter[Any] = TypeAdapter(Microcontroller | Accelerator | Host)
     schema = families.json_schema(mode="validation")
     for name, definition in schema["$defs"].items():
         if name not in _WITHOUT_PARAMS:

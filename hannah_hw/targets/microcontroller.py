@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from hannah_hw.cores import CORES, Core, core_named
 from hannah_hw.errors import TargetError, UnsupportedError
-from hannah_hw.targets.fields import Bytes, SourcedWatts, Strict, reported
+from hannah_hw.targets.fields import Bytes, Hertz, SourcedWatts, Strict, reported
 from hannah_hw.targets.models.kernels import KernelsModel
 from hannah_hw.targets.rules import OperatorRule
 from hannah_hw.targets.schema import Target
@@ -31,6 +31,7 @@ class Microcontroller(Target):
     """A microcontroller.
 
     Attributes:
+        clock_hz: Clock of the core.
         core: The processor core, a name of `hannah_hw.cores.CORES`.
         ram_bytes: Data memory.
         flash_bytes: Program memory.
@@ -43,6 +44,7 @@ class Microcontroller(Target):
 
     family: ClassVar[str] = "microcontroller"
 
+    clock_hz: Hertz
     core: str
     ram_bytes: Bytes
     flash_bytes: Bytes

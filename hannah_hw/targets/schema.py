@@ -1,4 +1,4 @@
-"""The format ``hannah-target/2``: what every target says, whatever it is; one YAML file per chip."""
+"""The format ``hannah-target/2``: what every target says, whatever it is; one YAML file per chip or machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, PrivateAttr
 
-from hannah_hw.targets.fields import Hertz, Strict
+from hannah_hw.targets.fields import Strict
 from hannah_hw.targets.rules import OperatorRule
 
 __all__ = ["FORMAT", "Target"]
@@ -17,18 +17,17 @@ FORMAT: Final = "hannah-target/2"
 
 
 class Target(Strict):
-    """A chip, what runs on it and how it is priced.
+    """A chip or a machine, what runs on it and how it is priced.
 
-    The families are `hannah_hw.targets.Microcontroller` and `hannah_hw.targets.Accelerator`; the kind of the cost
-    model tells them apart.
+    The families are `hannah_hw.targets.Microcontroller`, `hannah_hw.targets.Accelerator` and `hannah_hw.targets.Host`;
+    the kind of the cost model tells them apart.
 
     Attributes:
-        family: ``microcontroller`` or ``accelerator``.
+        family: ``microcontroller``, ``accelerator`` or ``host``.
         format: `FORMAT`.
         name: Catalogue name.
         title: One line for people.
-        document: Where clock and sizes are stated.
-        clock_hz: Clock of the core, or of the array.
+        document: Where its figures are stated.
     """
 
     family: ClassVar[str] = "target"
@@ -37,7 +36,6 @@ class Target(Strict):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
     title: str = Field(min_length=1)
     document: str = Field(min_length=1)
-    clock_hz: Hertz
 
     _origin: Path | None = PrivateAttr(default=None)
 

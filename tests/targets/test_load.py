@@ -134,6 +134,7 @@ def test_the_json_schema_names_every_field_of_a_shipped_file(data):
     assert [entry["$ref"].rsplit("/")[-1] for entry in families["anyOf"]] == [
         "Microcontroller",
         "Accelerator",
+        "Host",
     ]
     schema = families["$defs"]["Microcontroller"]
     assert schema["additionalProperties"] is False
