@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hannah_hw.cost import CostReport, Costs, price
 from hannah_hw.errors import InputError
+from hannah_hw.lowering.open_shapes import Given
 from hannah_hw.lowering.reader import read_onnx
 from hannah_hw.spaces import Candidate, SearchSpace
 from hannah_hw.targets import Target, load_target
@@ -26,7 +26,7 @@ def estimate(
     model: Candidate | Workload | ModelProto | str | os.PathLike[str],
     target: Target | str,
     *,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    shapes: Given | None = None,
 ) -> CostReport:
     """Latency, energy, RAM and flash of one network on a target.
 
@@ -34,7 +34,8 @@ def estimate(
         model: A candidate, a Workload of one candidate, an ONNX model, or the path of one. A floating point
             ONNX model is priced as the int8 network that quantisation makes of it, a quantised one as it is.
         target: A target, or its name or path.
-        shapes: Input name -> shape, where an ONNX file leaves it open.
+        shapes: Input name -> shape, or that of the only input, where an ONNX file leaves it open; an open batch alone
+            is taken as 1.
 
     Raises:
         InputError: A Workload of several candidates, or of none.
@@ -60,14 +61,14 @@ def estimate(
 def lower_with_tvm(
     model: ModelProto | str | os.PathLike[str],
     *,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    shapes: Given | None = None,
     worker: TvmWorker | None = None,
 ) -> tuple[Lowered, tuple[Group, ...]]:
     """A float32 model as TVM lowers it, compared with our own Workload.
 
     Args:
         model: An ONNX model, or the path of one.
-        shapes: Input name -> shape, where the file leaves it open.
+        shapes: See `estimate`.
         worker: TVM's process, kept warm between models; without one, it is started and ended here.
 
     Returns:

@@ -60,7 +60,7 @@ def estimate(
     - `hannah-hw estimate model.onnx --target stm32l4r5zi:cmsis_nn`
     - `hannah-hw estimate model.onnx -t ./my_chip.yaml --json`
     - `hannah-hw estimate model.onnx -t eyeriss --kernel conv_1`
-    - `hannah-hw estimate dynamic.onnx -t nrf5340 --shape input=1,3,96,96`
+    - `hannah-hw estimate dynamic.onnx -t nrf5340 --shape 1,3,96,96`
     - `hannah-hw estimate model.onnx -t stm32l4r5zi --lowering tvm`
     """
     from hannah_hw.estimation import estimate as price
@@ -71,8 +71,6 @@ def estimate(
             f"there is no lowering {lowering!r}", where="--lowering", allowed=LOWERINGS, given=lowering or ""
         )
     shapes = parse_shapes(shape)
-    if isinstance(shapes, tuple):
-        raise InputError("name the input: --shape NAME=1,3,96,96", where="--shape")
     report = price(str(model), target, shapes=shapes)
     if kernel is not None:
         find_kernel(report, kernel)

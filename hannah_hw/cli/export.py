@@ -101,8 +101,6 @@ def export(
             "a model is written as C or TFLite; onnx and csv are for runs", where="--to", allowed=_OF_MODELS
         )
     shapes = parse_shapes(shape)
-    if isinstance(shapes, tuple):
-        raise InputError("name the input: --shape NAME=1,3,96,96", where="--shape")
     options = Options(target, core, name, calibration, build, compiler, shapes)
     options.check(formats, whole_run)
     if whole_run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,6 +16,7 @@ from hannah_hw.quantities import format_bytes
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from hannah_hw.lowering.open_shapes import Given
     from hannah_hw.report import ReportData
     from hannah_hw.targets import Microcontroller
 
@@ -33,7 +34,7 @@ class Options:
     calibration: str | None
     build: bool
     compiler: str | None
-    shapes: Mapping[str, tuple[int, ...]] | None = None
+    shapes: Given | None = None
 
     def check(self, formats: Collection[str], whole_run: bool) -> None:
         """Refuse options that would do nothing.

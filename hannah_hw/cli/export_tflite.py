@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hannah_hw.errors import UnsupportedError
 
+if TYPE_CHECKING:
+    from hannah_hw.lowering.open_shapes import Given
 
-def tflite_of(
-    model: Path, calibration: str | None, shapes: Mapping[str, tuple[int, ...]] | None = None
-) -> bytes:
+
+def tflite_of(model: Path, calibration: str | None, shapes: Given | None = None) -> bytes:
     """The .tflite file of a model: int8 inputs and outputs, channels last.
 
     Args:
         model: An ONNX file.
         calibration: For a float32 model; see `hannah_hw.measure.models.int8_model`.
-        shapes: Input name -> shape where the file leaves it open.
+        shapes: Input name -> shape, or that of the only input, where the file leaves it open.
 
     Raises:
         ModelError: The file cannot be read, or is float32 without a calibration.

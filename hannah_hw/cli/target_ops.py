@@ -56,8 +56,6 @@ def _of_model(target: str, model: Path, shape: list[str] | None, as_json: bool) 
     from hannah_hw.estimation import estimate
 
     shapes = parse_shapes(shape)
-    if isinstance(shapes, tuple):
-        raise InputError("name the input: --shape NAME=1,3,96,96", where="--shape")
     report = estimate(str(model), target, shapes=shapes)
     kernels = _placed(report)
     counts: dict[str, int] = {}

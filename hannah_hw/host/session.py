@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hannah_hw.errors import ModelError
 from hannah_hw.host.files import check_files
+from hannah_hw.lowering.open_shapes import closed_shapes
 from hannah_hw.quantities import format_bytes
 
 if TYPE_CHECKING:
@@ -209,62 +210,21 @@ def input_specs(
     Args:
         session: An open session.
         path: The file, for messages.
-        shape: The shape of the only input, or shapes by input name; needed where a shape is symbolic. A
-            symbolic batch (the first axis, and no other) is taken as 1.
+        shape: The shape of the only input, or shapes by input name; needed where sizes are open. See
+            `hannah_hw.lowering.open_shapes`: an open batch alone is taken as 1.
 
     Raises:
-        ModelError: A symbolic axis is left, a shape contradicts the model, or a type is not a tensor of
-            numbers or texts.
+        ModelError: A size is left open, a shape contradicts the model, or a type is not a tensor of numbers or
+            texts.
     """
     inputs = session.get_inputs()
-    if shape is not None and not isinstance(shape, Mapping):
-        if len(inputs) != 1:
-            names = ", ".join(value.name for value in inputs)
-            raise ModelError(
-                f"the model has the inputs {names}; give a shape for each by name", where=str(path)
-            )
-        shape = {inputs[0].name: shape}
-    given = dict(shape or {})
-    unknown = sorted(given.keys() - {value.name for value in inputs})
-    if unknown:
+    odd = next((value for value in inputs if value.type not in _DTYPES), None)
+    if odd is not None:
         raise ModelError(
-            f"the model has no input {unknown[0]!r}",
-            where=str(path),
-            allowed=[value.name for value in inputs],
-            given=unknown[0],
+            f"the input {odd.name!r} is {odd.type}, not a tensor of numbers or texts", where=str(path)
         )
-    return [_spec(value, given.get(value.name), path) for value in inputs]
-
-
-def _spec(value: Any, given: Sequence[int] | None, path: str | Path) -> InputSpec:
-    declared = list(value.shape)
-    if value.type not in _DTYPES:
-        raise ModelError(
-            f"the input {value.name!r} is {value.type}, not a tensor of numbers or texts", where=str(path)
-        )
-    if given is None:
-        if declared and not isinstance(declared[0], int):
-            declared[0] = 1
-        symbolic = [axis for axis, size in enumerate(declared) if not isinstance(size, int)]
-        if symbolic:
-            axes = ", ".join(str(size or "?") for size in value.shape)
-            raise ModelError(
-                f"the input {value.name!r} has the dynamic shape ({axes}); give one with --shape, "
-                f"for example --shape {','.join(str(s) if isinstance(s, int) else '16' for s in declared)}",
-                where=str(path),
-            )
-        given = declared
-    resolved = tuple(int(size) for size in given)
-    fits = len(resolved) == len(value.shape) and all(
-        size == expected or not isinstance(expected, int)
-        for size, expected in zip(resolved, value.shape, strict=False)
-    )
-    if not fits or min(resolved, default=1) < 1:
-        axes = ", ".join(str(size) for size in value.shape)
-        raise ModelError(
-            f"the shape {resolved} does not fit the input {value.name!r}, which is ({axes})", where=str(path)
-        )
-    return InputSpec(value.name, _DTYPES[value.type], resolved)
+    shapes = closed_shapes({value.name: value.shape for value in inputs}, shape, where=str(path))
+    return [InputSpec(value.name, _DTYPES[value.type], shapes[value.name]) for value in inputs]
 
 
 def random_inputs(specs: Sequence[InputSpec], seed: int = 0) -> dict[str, NDArray[Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +13,7 @@ from hannah_hw.lowering.constants import fold_constants
 from hannah_hw.lowering.external import external_bytes, is_external
 from hannah_hw.lowering.functions import check_functions, inlined
 from hannah_hw.lowering.learned_shapes import add_learned_shapes
+from hannah_hw.lowering.open_shapes import Given, closed_shapes
 
 #: Largest file that is read.
 MAX_BYTES: Final = 1 << 30
@@ -88,14 +89,14 @@ def checked(model: Any, where: str) -> Any:
         return inlined(model)
 
 
-def with_shapes(model: Any, shapes: Mapping[str, tuple[int, ...]], where: str) -> Any:
+def with_shapes(model: Any, shapes: Given | None, where: str) -> Any:
     """A copy of a model with the shapes of its values, as far as they can be known.
 
     What follows from constants is computed.
 
     Args:
         model: An `onnx.ModelProto` that is `checked`.
-        shapes: Input name -> shape, where the file leaves it open.
+        shapes: Input name -> shape, or that of the only input; see `hannah_hw.lowering.open_shapes`.
         where: File name, for messages.
 
     Raises:
@@ -105,8 +106,7 @@ def with_shapes(model: Any, shapes: Mapping[str, tuple[int, ...]], where: str) -
 
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
-    constants = {tensor.name for tensor in fixed.graph.initializer}
-    _fix_inputs([value for value in fixed.graph.input if value.name not in constants], shapes, where)
+    _fix_inputs(fixed.graph, shapes, where)
     with refusing(where):
         inferred = onnx.shape_inference.infer_shapes(fixed, data_prop=True)
         # Shapes that follow from constants make more shapes constant.
@@ -132,36 +132,30 @@ def refusing(where: str) -> Iterator[None]:
         raise ModelError(f"not a valid ONNX model: {str(error).splitlines()[0]}", where=where) from error
 
 
-def _fix_inputs(inputs: Sequence[Any], shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
-    """Give the inputs of a model their shapes.
+def _fix_inputs(graph: Any, shapes: Given | None, where: str) -> None:
+    """Give the inputs of a graph their shapes, and drop what the file says of shapes that were open.
 
     Raises:
-        ModelError: A shape of no input, one that does not fit, or an input that is left open.
+        ModelError: A shape of no input, one that does not fit, or a size that is left open.
     """
-    names = [value.name for value in inputs]
-    unknown = next((name for name in shapes if name not in names), None)
-    if unknown is not None:
-        raise ModelError(f"there is no input {unknown!r}", where=where, allowed=names, given=unknown)
-    for value in inputs:
-        dims = value.type.tensor_type.shape.dim
-        if value.name in shapes:
-            if len(dims) != len(shapes[value.name]):
-                raise ModelError(
-                    f"the input {value.name!r} has {len(dims)} dimensions, not {len(shapes[value.name])}",
-                    where=where,
-                )
-            for dim, size in zip(dims, shapes[value.name], strict=True):
-                if dim.dim_value > 0 and dim.dim_value != size:
-                    raise ModelError(
-                        f"the shape {shapes[value.name]} does not fit the input {value.name!r}, "
-                        f"which is ({', '.join(str(d.dim_value or d.dim_param or '?') for d in dims)})",
-                        where=where,
-                    )
-                dim.dim_value = size
-        left = [d.dim_param or "?" for d in dims if d.WhichOneof("value") != "dim_value" or d.dim_value < 1]
-        if left:
-            raise ModelError(
-                f"the input {value.name!r} has a dynamic shape ({', '.join(left)} is open); "
-                f"give it one: --shape {value.name}=1,...",
-                where=where,
-            )
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = {value.name: value for value in graph.input if value.name not in constants}
+    closed = closed_shapes({name: _declared(value) for name, value in inputs.items()}, shapes, where=where)
+    for name, shape in closed.items():
+        if inputs[name].type.WhichOneof("value") != "tensor_type":
+            continue
+        dims = inputs[name].type.tensor_type.shape.dim
+        for dim, size in zip(dims, shape, strict=True):
+            dim.dim_value = size
+    known = [value for value in graph.value_info if all(isinstance(size, int) for size in _declared(value))]
+    del graph.value_info[:]
+    graph.value_info.extend(known)
+    for value in graph.output:
+        if None in _declared(value) or any(isinstance(size, str) for size in _declared(value)):
+            value.type.tensor_type.ClearField("shape")
+
+
+def _declared(value: Any) -> list[int | str | None]:
+    """Sizes of a value as a file declares them: a positive number, or a name or None where it is open."""
+    dims = value.type.tensor_type.shape.dim
+    return [dim.dim_value if dim.dim_value > 0 else dim.dim_param or None for dim in dims]

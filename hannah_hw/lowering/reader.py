@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +26,7 @@ from hannah_hw.lowering.functions import own_functions
 from hannah_hw.lowering.learned_shapes import known_shapes
 from hannah_hw.lowering.loading import checked, load, name_of, with_shapes
 from hannah_hw.lowering.nodes import ForeignOp, NodeView, array_of, is_standard, plain
+from hannah_hw.lowering.open_shapes import Given
 from hannah_hw.operators import onnx_readers
 from hannah_hw.operators.quantise import kept_bits
 from hannah_hw.workload import Workload, WorkloadProgram
@@ -95,14 +95,13 @@ class OnnxModel:
         return self.workload(bits=8 if self.bits == FLOAT_BITS else self.bits)
 
 
-def read_onnx(
-    source: str | os.PathLike[str] | ModelProto, *, shapes: Mapping[str, tuple[int, ...]] | None = None
-) -> OnnxModel:
+def read_onnx(source: str | os.PathLike[str] | ModelProto, *, shapes: Given | None = None) -> OnnxModel:
     """Read an ONNX model.
 
     Args:
         source: A file, or a model.
-        shapes: Input name -> shape, where the file leaves it open.
+        shapes: Input name -> shape, or that of the only input, where the file leaves it open; an open batch alone is
+            taken as 1.
 
     Raises:
         ModelError: No readable ONNX, or a shape that is not known.
@@ -110,7 +109,7 @@ def read_onnx(
     where = name_of(source)
     model = checked(load(Path(source)) if isinstance(source, str | os.PathLike) else source, where)
     with naming.counted(""):
-        return _Reader(with_shapes(model, shapes or {}, where), where).read()
+        return _Reader(with_shapes(model, shapes, where), where).read()
 
 
 class _Reader:

@@ -120,7 +120,7 @@ def test_a_float_model_needs_calibration(tmp_path: Path, capsys: pytest.CaptureF
         (["--core", "m4", "--to", "csv"], "a model is written as C"),
         (["--core", "m4", "--compiler", "zig"], "add --build"),
         (["--core", "m4", "--build", "--compiler", "tcc"], "unknown compiler 'tcc'; allowed: zig, gcc"),
-        (["--core", "m4", "--shape", "1,2,3"], "name the input"),
+        (["--core", "m4", "--shape", "1,2,3"], "does not fit the input"),
     ],
 )
 def test_bad_input_is_one_message(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from hannah_hw.firmware.network.stored import Stored, grid_of, stored_values
 from hannah_hw.graph import Node, Op
 from hannah_hw.graph.bits import FLOAT_BITS
 from hannah_hw.lowering.loading import name_of
+from hannah_hw.lowering.open_shapes import Given
 from hannah_hw.lowering.reader import OnnxModel, read_onnx
 from hannah_hw.workload.table import BIT_COLUMNS
 
@@ -23,14 +23,12 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 
-def read_network(
-    source: str | os.PathLike[str] | ModelProto, *, shapes: Mapping[str, tuple[int, ...]] | None = None
-) -> Network:
+def read_network(source: str | os.PathLike[str] | ModelProto, *, shapes: Given | None = None) -> Network:
     """Read an int8 ONNX model in the QDQ form.
 
     Args:
         source: A file, or a model.
-        shapes: Input name -> shape, where the file leaves it open.
+        shapes: Input name -> shape, or that of the only input, where the file leaves it open.
 
     Returns:
         The integer network: its layers are the kernels of ``read_onnx(source).deployed()``, with their names and in
