@@ -117,11 +117,20 @@ class MeasureSection(_Strict):
     Attributes:
         emulate: ``front``: the models of the front are built as firmware and run on the target's emulated core; for an
             Ethos-U they are compiled with its vendor's compiler.
+        profile: On a host: ``front``: the models of the front run in ONNX Runtime, and those whose interval holds a
+            bound; ``contenders``: all models whose interval reaches the front. What is measured decides what is on
+            the front; see `hannah_hw.search.settling`.
         compiler: That builds the firmware; by default zig where it is installed, else gcc.
     """
 
     emulate: Literal["front"] | None = None
+    profile: Literal["front", "contenders"] | None = None
     compiler: Literal["zig", "gcc"] | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is measured."""
+        return self.emulate is not None or self.profile is not None
 
 
 def _named(value: object) -> object:

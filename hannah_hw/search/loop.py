@@ -27,11 +27,12 @@ from hannah_hw.search.config import SearchConfig, dump_config, load_config
 from hannah_hw.search.cosearch import CoSearchProblem, OncePerNetwork, make_problem
 from hannah_hw.search.engine import Engine
 from hannah_hw.search.figures import check_figures
-from hannah_hw.search.measuring import measure_front
+from hannah_hw.search.measuring import Measuring
 from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
-from hannah_hw.search.misses import explain_empty
+from hannah_hw.search.misses import explain_empty, explain_left
 from hannah_hw.search.protocols import Evaluator, FloatArray, Problem
 from hannah_hw.search.rundir import ARTIFACTS, CONFIG, LOG, RunDirectory
+from hannah_hw.search.settling import settle
 from hannah_hw.search.tasks import Executor, InProcess
 from hannah_hw.search.workers import WorkerPool
 
@@ -48,12 +49,11 @@ class RunResult:
     Attributes:
         path: The run directory.
         records: All records, in order.
-        front: Non-dominated feasible records.
+        front: Non-dominated feasible records; where measurements decide, as `hannah_hw.search.settling.decided` says.
         ending: ``budget`` or ``exhausted``.
         progress: The final numbers.
         empty: Why the front is empty; None where it is not.
-        measured: Records of the front's measurements, in the order of the front; see
-            `hannah_hw.search.measuring`.
+        measured: Records of measurements, in the order of the candidates; see `hannah_hw.search.measuring`.
     """
 
     path: Path
@@ -186,14 +186,25 @@ def run_search(
             raise RunError(
                 f"interrupted after {done} of {config.search.evaluations} evaluations; continue with --resume"
             ) from interrupt
-        measured: list[Record] = []
-        if setup.emulator is not None:
-            pool = WorkerPool(setup.emulator, config.search.workers, config.search.timeout)
+        archive = engine.archive
+        front, measured, empty = archive.front, list[Record](), None
+        if setup.measurer is not None:
+            scope = config.measure.profile
+            # Models on a host would slow each other down.
+            workers = config.search.workers if scope is None else 1
+            pool = WorkerPool(setup.measurer, workers, config.search.timeout)
             stack.callback(pool.close)
-            measured = measure_front(engine.archive.front, directory.open_measurements(), pool, observers)
-    archive = engine.archive
-    empty = None if archive.front else explain_empty(archive.records, goals)
-    return RunResult(out, archive.records, archive.front, ending, archive.progress(), empty, measured)
+            log = directory.open_measurements()
+            measuring = Measuring(log, pool, observers, decides=scope is not None)
+            if scope is None:
+                measured = measuring.measure(front)
+            else:
+                settled = settle(archive.records, goals, measuring, scope)
+                front, empty = settled.front, None if settled.front else explain_left(settled.left)
+                measured = [measuring.known[r["id"]] for r in archive.records if r["id"] in measuring.known]
+    if not archive.front:
+        empty = explain_empty(archive.records, goals)
+    return RunResult(out, archive.records, front, ending, archive.progress(), empty, measured)
 
 
 def _check_same(config: SearchConfig, before: SearchConfig, out: Path) -> None:

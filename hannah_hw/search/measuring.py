@@ -1,7 +1,7 @@
-"""The upper rung of a search: models of the front on an emulated core or through an accelerator's own compiler.
+"""The upper rung of a search: models on an emulated core, through an accelerator's own compiler, or on this machine.
 
 The search is over when the front is measured, and does not learn from it: what is measured can be asked for later,
-by resuming a finished run. Records are appended in the order of the front, whatever the order in which workers finish,
+by resuming a finished run. Records are appended in the order of asking, whatever the order in which workers finish,
 and one that exists is kept, so that a run that was killed here ends with the same file. A candidate that cannot be
 measured gets a record with the reason; delete its line to try again.
 """
@@ -20,11 +20,13 @@ from hannah_hw.search.record_log import RecordLog
 from hannah_hw.search.tasks import Executor, Outcome, Task
 
 if TYPE_CHECKING:
+    from hannah_hw.search.config import MeasureSection
     from hannah_hw.spaces import SearchSpace
     from hannah_hw.targets import Target
 
 #: Kind of the targets that have a compiler of their own.
 _COMPILED: Final = "block"
+_NO_FIRMWARE: Final = "firmware is built with it, and {} has none; leave it out"
 
 
 @runtime_checkable
@@ -37,11 +39,11 @@ class MeasurementObserver(Protocol):
 
 
 @dataclass
-class EmulatingEvaluator:
+class MeasuringEvaluator:
     """Measures a candidate by the means of its target; see `hannah_hw.search.protocols.Evaluator`.
 
     Firmware of a microcontroller runs on its emulated core; for an Ethos-U the vendor's compiler states what a network
-    costs.
+    costs; on a host the network runs in ONNX Runtime.
 
     Attributes:
         space: Name or path of the space.
@@ -68,7 +70,7 @@ class EmulatingEvaluator:
         self._target = load_target(self.target)
 
     def evaluate(self, identifier: str, assignment: Mapping[str, Any], /) -> dict[str, Any]:
-        """Measure one candidate; firmware is built, run and checked."""
+        """Measure one candidate."""
         if self._target is None:
             raise RuntimeError("start() was not called")
         path = self.artifacts / f"{identifier}.onnx"
@@ -94,14 +96,26 @@ class EmulatingEvaluator:
         return self._space
 
 
-def means(target: Target, compiler: str | None) -> dict[str, str]:
-    """What measuring on a target is done with: core, compiler and, for firmware, emulator.
+def means(target: Target, section: MeasureSection) -> dict[str, str]:
+    """What measuring on a target is done with: core, compiler and, for firmware, emulator; or runtime and processor.
+
+    Args:
+        target: A target.
+        section: What is to be measured.
 
     Raises:
         InputError: The target's core cannot be emulated, there is no such compiler, or firmware's compiler was named
-            for a target without firmware; or what an accelerator's params stand for is not what its compiler knows.
+            for a target without firmware; what an accelerator's params stand for is not what its compiler knows; a
+            host is not this machine; or it is asked for what other targets are measured by.
         MissingExtraError: A package is not installed.
     """
+    if section.profile is not None:
+        raise InputError(
+            f"{target.name} is a target of the family {target.family}, and networks are profiled on hosts; "
+            "write measure: {emulate: front}",
+            where="measure.profile",
+        )
+    compiler = section.compiler
     if target.kind == _COMPILED:
         return _compiler_means(target, compiler)
     from hannah_hw.measure.emulated import means_of
@@ -115,9 +129,7 @@ def _compiler_means(target: Target, compiler: str | None) -> dict[str, str]:
     from hannah_hw.targets import Accelerator
 
     if compiler is not None:
-        raise InputError(
-            f"firmware is built with it, and {target.name} has none; leave it out", where="measure.compiler"
-        )
+        raise InputError(_NO_FIRMWARE.format(target.name), where="measure.compiler")
     if isinstance(target, Accelerator) and target.params:
         raise InputError(
             f"{target.name} has params, and {PACKAGE} compiles for processors that exist; leave measure.emulate out",
@@ -126,56 +138,77 @@ def _compiler_means(target: Target, compiler: str | None) -> dict[str, str]:
     return {"core": core_of(system_of(target)), "compiler": f"{PACKAGE} {vela_version()}"}
 
 
-def measure_front(
-    front: Sequence[Record], log: RecordLog, executor: Executor, observers: Sequence[object] = ()
-) -> list[Record]:
-    """Measure the candidates of a front that have no record yet.
+class Measuring:
+    """Measures candidates that have no record yet, and keeps the records.
 
     Args:
-        front: Records of the search.
-        log: Where the measurements are kept.
-        executor: Runs an `EmulatingEvaluator`; closed at the end.
+        log: Where they are kept.
+        executor: Runs a `MeasuringEvaluator`.
         observers: Of the run; those that are a `MeasurementObserver` are told.
+        decides: Whether a measurement decides what is on the front; see `hannah_hw.search.settling`.
 
-    Returns:
-        A record of each candidate of the front: ``id``, ``status`` (``ok`` or ``failed``), ``reason`` (``kind`` and
-        ``message``, or None) and ``measurement`` (None after a failure).
-
-    Raises:
-        RunError: It was interrupted, no candidate could be measured for the same reason, or a record cannot be
-            written.
+    Attributes:
+        known: Candidate id -> its record: ``id``, ``status`` (``ok`` or ``failed``), ``reason`` (``kind`` and
+            ``message``, or None), ``measurement`` (None after a failure), and ``decides`` where it does.
+        path: File of the records.
     """
-    following = [observer for observer in observers if isinstance(observer, MeasurementObserver)]
-    known = {record["id"]: record for record in log.records}
-    tasks = [Task(r["id"], r["assignment"]) for r in front if r["id"] not in known]
-    finished: dict[int, Outcome] = {}
-    written = 0
-    for observer in following:
-        observer.on_measurement(len(front) - len(tasks), len(front))
-    try:
-        for position, outcome in executor.run(tasks):
-            finished[position] = outcome
-            while written in finished:
-                record = _record(tasks[written], finished.pop(written))
-                log.append(record)
-                known[record["id"]] = record
-                written += 1
-                for observer in following:
-                    observer.on_measurement(len(front) - len(tasks) + written, len(front))
-    except KeyboardInterrupt as interrupt:
-        left = len(tasks) - written
-        raise RunError(
-            f"the search is done; interrupted with {left} of {len(front)} models to measure; continue with --resume"
-        ) from interrupt
-    finally:
-        executor.close()
-    return [known[record["id"]] for record in front]
 
+    def __init__(
+        self, log: RecordLog, executor: Executor, observers: Sequence[object] = (), *, decides: bool = False
+    ) -> None:
+        self.known: dict[str, Record] = {record["id"]: record for record in log.records}
+        self.path = log.path
+        self._log = log
+        self._executor = executor
+        self._following = [observer for observer in observers if isinstance(observer, MeasurementObserver)]
+        self._decides = decides
+        self._asked: set[str] = set()
 
-def _record(task: Task, outcome: Outcome) -> Record:
-    return {
-        "id": task.identifier,
-        "status": "ok" if outcome.reason is None else "failed",
-        "reason": None if outcome.reason is None else dict(outcome.reason),
-        "measurement": dict(outcome.metrics) if outcome.reason is None else None,
-    }
+    def measure(self, records: Sequence[Record]) -> list[Record]:
+        """Measure those of some candidates that have no record yet.
+
+        Args:
+            records: Of the search.
+
+        Returns:
+            Their records.
+
+        Raises:
+            RunError: It was interrupted, no candidate could be measured for the same reason, or a record cannot be
+                written.
+        """
+        tasks = [Task(r["id"], r["assignment"]) for r in records if r["id"] not in self.known]
+        self._asked |= {record["id"] for record in records}
+        self._tell()
+        finished: dict[int, Outcome] = {}
+        written = 0
+        try:
+            for position, outcome in self._executor.run(tasks):
+                finished[position] = outcome
+                while written in finished:
+                    self._keep(tasks[written], finished.pop(written))
+                    written += 1
+                    self._tell()
+        except KeyboardInterrupt as interrupt:
+            left = len(tasks) - written
+            raise RunError(
+                f"the search is done; interrupted with {left} of {len(self._asked)} models to measure; "
+                "continue with --resume"
+            ) from interrupt
+        return [self.known[record["id"]] for record in records]
+
+    def _tell(self) -> None:
+        """Tell how many of the models that were asked for have a record."""
+        for observer in self._following:
+            observer.on_measurement(len(self._asked & self.known.keys()), len(self._asked))
+
+    def _keep(self, task: Task, outcome: Outcome) -> None:
+        record: Record = {
+            "id": task.identifier,
+            "status": "ok" if outcome.reason is None else "failed",
+            "reason": None if outcome.reason is None else dict(outcome.reason),
+            "measurement": dict(outcome.metrics) if outcome.reason is None else None,
+            **({"decides": True} if self._decides else {}),
+        }
+        self._log.append(record)
+        self.known[record["id"]] = record

@@ -40,6 +40,23 @@ def explain_empty(records: Sequence[Mapping[str, Any]], goals: Goals) -> str:
     return "; ".join(lines)
 
 
+def explain_left(left: Sequence[Mapping[str, Any]]) -> str:
+    """Why a front of estimates is empty now that it is measured.
+
+    Args:
+        left: Records that measurements took off it.
+    """
+    failed = [r["reason"]["message"] for r in left if r["status"] == "failed"]
+    beyond = [r["reason"]["message"] for r in left if r["status"] == "infeasible"]
+    lines = [f"{len(left)} candidates keep every constraint by their estimates, and none as measured"]
+    lines += [f"{len(beyond)} are beyond a bound, the last: {beyond[-1]}"] if beyond else []
+    lines += [f"{len(failed)} could not be measured, the last: {failed[-1]}"] if failed else []
+    lines.append(
+        "relax the constraint that binds, or calibrate the target again and search with what it says"
+    )
+    return "; ".join(lines)
+
+
 class Misses:
     """Collects the best value of every constrained metric while no candidate keeps all constraints.
 

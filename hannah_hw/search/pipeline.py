@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hannah_hw.legalization import Legalized
     from hannah_hw.scoring import Dataset, Training
     from hannah_hw.search.config import SearchConfig
-    from hannah_hw.search.measuring import EmulatingEvaluator
+    from hannah_hw.search.measuring import MeasuringEvaluator
     from hannah_hw.spaces import SearchSpace
     from hannah_hw.targets import Target
 
@@ -225,14 +225,14 @@ class Setup:
         problem: The space on the target.
         evaluator: None if nothing is trained.
         facts: For the header ``resolved`` of the run's configuration: versions, data, target.
-        emulator: Measures the front after the search; None if that was not asked for.
+        measurer: Measures the front after the search; None if that was not asked for.
         legalized: What narrowing the space to the target did; None if that was not asked for.
     """
 
     problem: SpaceProblem
     evaluator: ScoringEvaluator | None
     facts: dict[str, Any]
-    emulator: EmulatingEvaluator | None = None
+    measurer: MeasuringEvaluator | None = None
     legalized: Legalized | None = None
 
 
@@ -286,15 +286,15 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
         }
         if evaluator is not None:
             evaluator = replace(evaluator, hardware=problem.axes.ids)
-    emulator = None
-    if config.measure.emulate is not None:
-        from hannah_hw.search.measuring import EmulatingEvaluator, means
+    measurer = None
+    if config.measure.wanted:
+        from hannah_hw.search.measuring import MeasuringEvaluator, means
 
-        facts["measure"] = means(target, config.measure.compiler)
-        emulator = EmulatingEvaluator(
+        facts["measure"] = means(target, config.measure)
+        measurer = MeasuringEvaluator(
             config.space.name, options, offered, config.target, config.measure.compiler, artifacts
         )
-    return Setup(problem, evaluator, facts, emulator, legalized)
+    return Setup(problem, evaluator, facts, measurer, legalized)
 
 
 def _check_fit(space: SearchSpace, data: Dataset) -> None:

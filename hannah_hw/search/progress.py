@@ -61,7 +61,7 @@ def clock(seconds: float) -> str:
 
 def measured(done: int, total: int) -> str:
     """How far the measurements after a search are."""
-    return f"measuring: {done} of {total} models of the front are done"
+    return f"measuring: {done} of {total} models are done"
 
 
 class PlainLines:

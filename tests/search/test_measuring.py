@@ -11,7 +11,7 @@ from hannah_hw.report import read_run, render_page
 from hannah_hw.report.measurements import largest_differences
 from hannah_hw.search import run_search
 from hannah_hw.search.config import load_config
-from hannah_hw.search.measuring import measure_front
+from hannah_hw.search.measuring import Measuring
 from hannah_hw.search.rundir import MEASUREMENTS, RunDirectory
 from hannah_hw.search.tasks import InProcess, Outcome
 from hannah_hw.spaces import load_space
@@ -68,7 +68,7 @@ def lines(path):
 
 def test_records_are_in_the_order_of_the_front_however_workers_finish(tmp_path):
     with open_run(tmp_path / "run") as directory:
-        records = measure_front(FRONT, directory.open_measurements(), Backwards())
+        records = Measuring(directory.open_measurements(), Backwards()).measure(FRONT)
     assert [record["measurement"]["width"] for record in records] == [0, 1, 2, 3, 4]
     assert [json.loads(line) for line in lines(tmp_path / "run")] == records
 
@@ -76,9 +76,9 @@ def test_records_are_in_the_order_of_the_front_however_workers_finish(tmp_path):
 def test_a_failure_is_recorded_with_its_name_and_the_rest_is_measured(tmp_path):
     follower = Follower()
     with open_run(tmp_path / "run") as directory:
-        records = measure_front(
-            FRONT, directory.open_measurements(), InProcess(Squares()), [follower, object()]
-        )
+        records = Measuring(
+            directory.open_measurements(), InProcess(Squares()), [follower, object()]
+        ).measure(FRONT)
     assert [record["status"] for record in records] == ["ok", "ok", "ok", "failed", "ok"]
     assert records[3]["reason"] == {"kind": "wrong-output", "message": "the output differs"}
     assert records[3]["measurement"] is None
@@ -90,14 +90,14 @@ def test_a_failure_is_recorded_with_its_name_and_the_rest_is_measured(tmp_path):
 @pytest.mark.parametrize("torn", [False, True])
 def test_any_prefix_of_the_file_leads_to_the_same_file(tmp_path, kept, torn):
     with open_run(tmp_path / "whole") as directory:
-        whole = measure_front(FRONT, directory.open_measurements(), InProcess(Squares()))
+        whole = Measuring(directory.open_measurements(), InProcess(Squares())).measure(FRONT)
     all_lines = lines(tmp_path / "whole")
     open_run(tmp_path / "run").close()
     rest = all_lines[kept][:20] if torn and kept < 5 else b""
     (tmp_path / "run" / MEASUREMENTS).write_bytes(b"".join(all_lines[:kept]) + rest)
     squares = Squares()
     with open_run(tmp_path / "run", resume=True) as directory:
-        records = measure_front(FRONT, directory.open_measurements(), InProcess(squares))
+        records = Measuring(directory.open_measurements(), InProcess(squares)).measure(FRONT)
     assert records == whole
     assert lines(tmp_path / "run") == all_lines
     assert squares.seen == [f"c{index}" for index in range(kept, 5)]
@@ -121,7 +121,7 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path):
             return super().evaluate(identifier, assignment)
 
     with open_run(tmp_path / "run") as directory, pytest.raises(RunError, match="3 of 5 models to measure"):
-        measure_front(FRONT, directory.open_measurements(), InProcess(Interrupted()))
+        Measuring(directory.open_measurements(), InProcess(Interrupted())).measure(FRONT)
     assert [json.loads(line)["id"] for line in lines(tmp_path / "run")] == ["c0", "c1"]
 
 
@@ -242,3 +242,15 @@ def test_a_compiler_of_firmware_for_an_ethos_u_is_refused_at_once(tmp_path):
     with pytest.raises(InputError, match=r"measure\.compiler: firmware is built with it"):
         run_search(path, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_only_hosts_are_profiled(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG + "measure: {profile: front}\n")
+    with pytest.raises(
+        InputError, match=r"measure\.profile: stm32l4r5zi is a target of the family .*emulate: front"
+    ):
+        run_search(path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(ConfigError, match=r"measure\.profile.*'front' or 'contenders'"):
+        load_config(path, ["measure.profile=all"])
