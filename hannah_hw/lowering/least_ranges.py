@@ -12,8 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from hannah_hw.lowering.nodes import array_of
-
-Ranges = dict[str, tuple[np.float32, np.float32]]
+from hannah_hw.lowering.ranges import Ranges
 
 #: Operators with weights.
 _WEIGHTED: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})

@@ -7,7 +7,8 @@ from onnx import numpy_helper
 
 from hannah_hw import load_space, to_onnx
 from hannah_hw.lowering.least_ranges import widened
-from hannah_hw.lowering.quantise import collect_ranges, quantise_int8
+from hannah_hw.lowering.quantise import quantise_int8
+from hannah_hw.lowering.ranges import collect_ranges
 from tests.lowering.test_quantise import Build
 
 

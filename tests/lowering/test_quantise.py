@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from hannah_hw import SearchSpace, blocks, operators, to_onnx
 from hannah_hw.errors import ModelError
 from hannah_hw.lowering import read_onnx
-from hannah_hw.lowering.quantise import collect_ranges, free_batch, quantise_int8
+from hannah_hw.lowering.quantise import quantise_int8
+from hannah_hw.lowering.ranges import collect_ranges, free_batch
 from tests.blocks import buffers_of, data, kernels_of, randomised
 
 
