@@ -51,10 +51,7 @@ def estimate(
         return price(model, _target(target)).report(0)
     read = read_onnx(model, shapes=shapes)
     report = price(read.deployed(), _target(target)).report(0)
-    unsupported = (
-        replace(row, rule=f"{row.rule}; {read.foreign[row.kernel]}") if row.kernel in read.foreign else row
-        for row in report.unsupported
-    )
+    unsupported = (replace(row, unread=read.foreign.get(row.kernel, "")) for row in report.unsupported)
     return replace(report, unsupported=tuple(unsupported))
 
 

@@ -92,7 +92,7 @@ def test_a_node_that_cannot_be_read_says_why():
     clip = [helper.make_node("Clip", ["x", "low", "high"], ["y"], name="clip")]
     (row,) = estimate(model_of(clip, (1, 4), (1, 4), "y", bounds), "stm32l4r5zi").unsupported
     assert row.kernel == "clip"
-    assert "from 0.0 to 4.0" in row.rule
+    assert "from 0.0 to 4.0" in row.unread
 
 
 def model_of(nodes, input_shape, output_shape, output, constants):

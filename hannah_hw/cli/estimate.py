@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from hannah_hw.lowering.tvm import Lowered
     from hannah_hw.lowering.tvm.agreement import Group
 
+#: Most names that a line lists.
+_NAMED = 3
 #: Compilers whose lowering is a second view of a model.
 LOWERINGS = ("tvm",)
 
@@ -53,8 +55,9 @@ def estimate(
 ) -> None:
     """Estimate latency, energy, RAM and flash of an ONNX model on a target.
 
-    Every figure says where it comes from and its error band. An operator that the target cannot run is
-    named with the rule that it fails; there are then no totals, and the exit code is 1.
+    Every figure says where it comes from and its error band. Operators that the target cannot run, or that nobody
+    can read, are counted by type with the reason; there are then no totals but partial sums over the rest, and the
+    exit code is 1.
 
     - `hannah-hw estimate model.onnx --target stm32l4r5zi`
     - `hannah-hw estimate model.onnx --target stm32l4r5zi:cmsis_nn`
@@ -80,8 +83,11 @@ def estimate(
     document = report.to_dict() | ({"lowering": lowering_document(*second)} if second else {})
     emit(document, as_json, lambda: _render(report, kernel, second))
     if report.unsupported:
-        names = ", ".join(str(row.kernel) for row in report.unsupported[:5])
-        say(f"error: {report.target} cannot run {len(report.unsupported)} of the kernels: {names}")
+        kinds = [f"{row.count} {row.kind}" for row in report.unsupported_kinds]
+        say(
+            f"error: {report.target} cannot run {len(report.unsupported)} of the kernels: "
+            f"{', '.join(kinds[:_NAMED])}{', ...' if len(kinds) > _NAMED else ''}"
+        )
         raise typer.Exit(1)
 
 
@@ -98,11 +104,16 @@ def _too_large(report: CostReport) -> list[str]:
 def _render(report: CostReport, kernel: str | None, second: tuple[Lowered, tuple[Group, ...]] | None) -> None:
     write(f"{report.target}")
     rows = []
-    for key, figure in report.figures.items():
+    for key, figure in (report.figures or report.partial).items():
         value = "-" if figure.value is None else show(figure.value, figure.unit)
+        if report.unsupported:
+            value = f"more than {value}"
         error = "not known" if figure.error is None else f"± {100 * figure.error:.2g} %"
         rows.append((key, value, figure.source, error, figure.note))
-    table(("figure", "value", "source", "error", "note"), rows, right=[1])
+    if rows:
+        table(("figure", "value", "source", "error", "note"), rows, right=[1])
+    else:
+        write("no figures: none of the kernels can run")
     write("")
     if report.memory.weights_in is not None:
         render_kernels(report)
@@ -111,14 +122,20 @@ def _render(report: CostReport, kernel: str | None, second: tuple[Lowered, tuple
     else:
         _render_kernels(report)
     if report.unsupported:
-        write("")
-        table(
-            ("cannot run", "kind", "rule"),
-            [(row.kernel, row.kind, row.rule) for row in report.unsupported],
-        )
+        _render_unsupported(report)
     if second is not None:
         write("")
         render_lowering(*second)
+
+
+def _render_unsupported(report: CostReport) -> None:
+    """What cannot run, counted by kind."""
+    write("")
+    rows = []
+    for row in report.unsupported_kinds:
+        names = ", ".join(row.kernels[:_NAMED]) + (", ..." if row.count > _NAMED else "")
+        rows.append((row.kind, row.count, f"not read: {row.unread}" if row.unread else row.rule, names))
+    table(("cannot run", "count", "because", "kernels"), rows, right=[1])
 
 
 def _render_kernels(report: CostReport) -> None:

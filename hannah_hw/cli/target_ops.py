@@ -83,7 +83,7 @@ def _of_model(target: str, model: Path, shape: list[str] | None, as_json: bool) 
 
 def _placed(report: CostReport) -> list[dict[str, Any]]:
     """Where each kernel runs, and the rule that keeps it from running elsewhere."""
-    failed = {row.kernel: row.rule for row in report.unsupported}
+    failed = {row.kernel: row.unread or row.rule for row in report.unsupported}
     return [
         {
             "kernel": row.name,

@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 FigureSource = Literal["estimated", "emulated", "measured", "published"]
+
+#: Figures that are sums over kernels -> their units.
+PARTIAL_UNITS: Final = {"latency_s": "s", "energy_j": "J", "cycles": "cycles"}
+#: What of a report's data is no plain field.
+_REBUILT: Final = frozenset(
+    {
+        "figures",
+        "flash",
+        "kernels",
+        "memory",
+        "notes",
+        "partial",
+        "supported",
+        "unsupported",
+        "unsupported_kinds",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -108,11 +125,39 @@ class Flash:
 
 @dataclass(frozen=True)
 class UnsupportedRow:
-    """A kernel that the target cannot run, and the rule that failed."""
+    """A kernel that the target cannot run, and the rule that failed.
+
+    Attributes:
+        kernel: Its name.
+        kind: Kind of a kernel, or type of an ONNX operator that nobody reads.
+        rule: What the target does not allow.
+        unread: Why a foreign file's operator could not be read, so that nothing is known of what it computes; empty
+            where it was read.
+    """
 
     kernel: str
     kind: str
     rule: str
+    unread: str = ""
+
+
+@dataclass(frozen=True)
+class UnsupportedKind:
+    """Kernels of one kind that cannot run for one reason.
+
+    Attributes:
+        kind: See `UnsupportedRow`; so the last two.
+        count: How many there are.
+        kernels: Their names.
+        rule: The rule that the first of them fails.
+        unread: Why the first of them could not be read.
+    """
+
+    kind: str
+    count: int
+    kernels: tuple[str, ...]
+    rule: str
+    unread: str
 
 
 @dataclass(frozen=True)
@@ -160,11 +205,45 @@ class CostReport:
         """Whether every kernel can run."""
         return not self.unsupported
 
+    @property
+    def unsupported_kinds(self) -> tuple[UnsupportedKind, ...]:
+        """What cannot run by kind, the most frequent first; of a kind, what was read apart from what was not."""
+        found: dict[tuple[str, bool], list[UnsupportedRow]] = {}
+        for row in self.unsupported:
+            found.setdefault((row.kind, not row.unread), []).append(row)
+        return tuple(
+            UnsupportedKind(kind, len(rows), tuple(row.kernel for row in rows), rows[0].rule, rows[0].unread)
+            for (kind, _), rows in sorted(found.items(), key=lambda item: -len(item[1]))
+        )
+
+    @property
+    def partial(self) -> dict[str, Figure]:
+        """Sums over the kernels that can run, where others cannot: lower bounds of what is not known.
+
+        Empty where every kernel can run, or none. A sum is left out where some kernel that can run has no such figure.
+        """
+        runs = [row for row in self.kernels if row.latency_s is not None]
+        if self.supported or not runs:
+            return {}
+        note = f"partial: {len(runs)} of {len(self.kernels)} kernels; the others cannot run and are left out"
+        sums: dict[str, list[float | None]] = {
+            "latency_s": [row.latency_s for row in runs],
+            "energy_j": [row.energy_j for row in runs],
+            "cycles": [row.cycles for row in runs],
+        }
+        return {
+            key: Figure(sum(v for v in values if v is not None), PARTIAL_UNITS[key], "estimated", None, note)
+            for key, values in sums.items()
+            if None not in values
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-able data; keys carry their units."""
         data = asdict(self)
         for key in ("kernels", "unsupported", "notes"):
             data[key] = list(data[key])
+        data["unsupported_kinds"] = [asdict(row) for row in self.unsupported_kinds]
+        data["partial"] = {key: asdict(figure) for key, figure in self.partial.items()}
         data["memory"]["buffers"] = list(data["memory"]["buffers"])
         data["supported"] = self.supported
         return data
@@ -175,11 +254,7 @@ class CostReport:
         memory = dict(data["memory"])
         memory["buffers"] = tuple(BufferRow(**row) for row in memory["buffers"])
         return cls(
-            **{
-                key: value
-                for key, value in data.items()
-                if key not in {"figures", "kernels", "memory", "flash", "unsupported", "supported", "notes"}
-            },
+            **{key: value for key, value in data.items() if key not in _REBUILT},
             figures={key: Figure(**figure) for key, figure in data["figures"].items()},
             kernels=tuple(KernelRow(**row) for row in data["kernels"]),
             memory=Memory(**memory),
