@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
+from hannah_hw.cores import Core
 from hannah_hw.emulation.elf import Sizes, elf_sizes
 from hannah_hw.errors import RunError
 from hannah_hw.files import write_atomically
-from hannah_hw.firmware.linking import emulated_memory, link, link_host, start_objects
+from hannah_hw.firmware.linking import MemoryMap, emulated_memory, link, link_host, start_objects
 from hannah_hw.firmware.objects import KERNEL_FOLDER, compile_objects
 from hannah_hw.firmware.project import Project
 from hannah_hw.firmware.readme import Measured, readme
@@ -28,7 +30,35 @@ class Built:
     compiler: Compiler
 
 
-def build(project: Project, compiler: Compiler | str | None = None, *, emulated: bool = True) -> Built:
+class Buildable(Protocol):
+    """What `build` needs to know of a generated project: int8 networks and float32 networks have their own."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+
+    @property
+    def prefix(self) -> str:
+        """Beginning of its public names, and name of its main source."""
+
+    @property
+    def core(self) -> Core | None:
+        """The core; None is the host."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Files of `hannah_hw/firmware/kernels` that it needs."""
+
+    @property
+    def memory(self) -> MemoryMap | None:
+        """The chip's memories; None for the host."""
+
+    @property
+    def stack_bytes(self) -> int:
+        """What its stack may grow to."""
+
+
+def build(project: Buildable, compiler: Compiler | str | None = None, *, emulated: bool = True) -> Built:
     """Compile and link a project, in its folder ``build``.
 
     Kernels come from the object cache, and only the network's own files are compiled.
@@ -46,7 +76,7 @@ def build(project: Project, compiler: Compiler | str | None = None, *, emulated:
         EvaluationError: The firmware does not fit into the chip's flash or RAM; its kind is ``memory``.
         RunError: A file cannot be written.
     """
-    core, prefix = project.design.core, project.prefix
+    core, prefix = project.core, project.prefix
     if not isinstance(compiler, Compiler):
         compiler = find(core, compiler)
     names = [f"{prefix}.c", "layers.c", "weights.c", *(() if core is None else ("main.c",))]
@@ -57,7 +87,7 @@ def build(project: Project, compiler: Compiler | str | None = None, *, emulated:
         raise RunError(f"cannot make {folder}: {error.strerror or error}") from error
     objects = [
         *compile_objects(compiler, [project.folder / name for name in names], folder=folder),
-        *compile_objects(compiler, [KERNEL_FOLDER / name for name in project.design.sources]),
+        *compile_objects(compiler, [KERNEL_FOLDER / name for name in project.sources]),
     ]
     if core is None or project.memory is None:
         return Built(link_host(compiler, objects, folder / f"lib{prefix}.so"), compiler)

@@ -6,6 +6,7 @@ The same network gives the same bytes: nothing in a project depends on time, pla
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -71,6 +72,16 @@ class Project:
         return self.design.network
 
     @property
+    def core(self) -> Core | None:
+        """The core; None is the host."""
+        return self.design.core
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Files of `hannah_hw/firmware/kernels` that it needs."""
+        return self.design.sources
+
+    @property
     def layer_symbols(self) -> tuple[str, ...]:
         """The functions of the layers, in their order."""
         return tuple(f"{self.prefix}_layer_{k}" for k in range(len(self.design.steps)))
@@ -122,7 +133,7 @@ def generate(
         built_by = _host_files(design)
     else:
         memory, title = chip_memory(core, target), target.title if target is not None else core.title
-        built_by = _firmware_files(design, core, memory, stack_bytes, title)
+        built_by = firmware_files(design.prefix, design.sources, core, memory, stack_bytes, title)
     texts = {
         f"{design.prefix}.h": sources.header(design),
         f"{design.prefix}.c": sources.api(design),
@@ -133,8 +144,9 @@ def generate(
         **built_by,
         "README.md": readme.readme(design, memory, stack_bytes, title, code_bytes=_code_bytes(design, own)),
     }
-    contents = {path: text.encode() for path, text in texts.items()} | _copies(design)
-    _write(folder, contents)
+    contents = {path: text.encode() for path, text in texts.items()}
+    contents |= copies((*design.sources, "hn.h"), core)
+    write_files(folder, contents)
     return Project(folder, design, memory, stack_bytes, title, tuple(sorted(contents)))
 
 
@@ -187,17 +199,27 @@ def _main(design: Design) -> dict[str, str]:
     return {"main.c": fill("main_host.c" if design.core is None else "main_firmware.c", words)}
 
 
-def _kernels(design: Design) -> str:
-    return " ".join(f"kernels/{name}" for name in design.sources)
+def _kernels(names: Sequence[str]) -> str:
+    return " ".join(f"kernels/{name}" for name in names)
 
 
-def _firmware_files(
-    design: Design, core: Core, memory: MemoryMap, stack_bytes: int, title: str
+def firmware_files(
+    prefix: str, kernels: Sequence[str], core: Core, memory: MemoryMap, stack_bytes: int, title: str
 ) -> dict[str, str]:
+    """The files that build firmware: name -> text.
+
+    Args:
+        prefix: Beginning of its public names.
+        kernels: Files of `hannah_hw/firmware/kernels` that it needs.
+        core: The core.
+        memory: The chip's memories.
+        stack_bytes: What the stack may grow to.
+        title: What it is for.
+    """
     gcc, zig = settings("gcc", core), settings("zig", core)
-    assembly = any(name.endswith(".S") for name in design.sources)
+    assembly = any(name.endswith(".S") for name in kernels)
     words = {
-        "PREFIX": design.prefix,
+        "PREFIX": prefix,
         "STACK_BYTES": stack_bytes,
         "GCC": f"{core.gcc[0]}gcc",
         "SIZE": f"{core.gcc[0]}size",
@@ -209,7 +231,7 @@ def _firmware_files(
         "ZIG_LIBRARIES": " ".join(zig.libraries),
         "LINK_FLAGS": " ".join(gcc.link_flags),
         "PROCESSOR": core.isa,
-        "KERNELS": _kernels(design),
+        "KERNELS": _kernels(kernels),
         "LANGUAGES": "C ASM" if assembly else "C",
     }
     return {
@@ -223,22 +245,31 @@ def _firmware_files(
 
 def _host_files(design: Design) -> dict[str, str]:
     flags = [flag for flag in settings("gcc", None).flags if flag != "-fPIC"]
-    words = {"PREFIX": design.prefix, "FLAGS": " ".join(flags), "KERNELS": _kernels(design)}
+    words = {"PREFIX": design.prefix, "FLAGS": " ".join(flags), "KERNELS": _kernels(design.sources)}
     return {"Makefile": fill("Makefile.host", words), "CMakeLists.txt": fill("CMakeLists.host", words)}
 
 
-def _copies(design: Design) -> dict[str, bytes]:
-    """Kernels, the headers that they include, and start-up code."""
-    files = {path.name: path for name in design.sources for path in included(KERNEL_FOLDER / name)}
-    files["hn.h"] = KERNEL_FOLDER / "hn.h"
-    copies = {f"kernels/{name}": path.read_bytes() for name, path in files.items()}
-    if design.core is not None:
-        start, functions = start_sources(design.core)
-        copies |= {"start.c": start.read_bytes(), "runtime_functions.c": functions.read_bytes()}
-    return copies
+def copies(names: Sequence[str], core: Core | None) -> dict[str, bytes]:
+    """Kernels and the headers that they include, and for a core its start-up code: path -> content.
+
+    Args:
+        names: Files of `hannah_hw/firmware/kernels`.
+        core: The core; None is the host.
+    """
+    files = {path.name: path for name in names for path in included(KERNEL_FOLDER / name)}
+    found = {f"kernels/{name}": path.read_bytes() for name, path in files.items()}
+    if core is not None:
+        start, functions = start_sources(core)
+        found |= {"start.c": start.read_bytes(), "runtime_functions.c": functions.read_bytes()}
+    return found
 
 
-def _write(folder: Path, contents: dict[str, bytes]) -> None:
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write the files of a project.
+
+    Raises:
+        RunError: One cannot be written.
+    """
     try:
         (folder / "kernels").mkdir(parents=True, exist_ok=True)
         for path, content in contents.items():

@@ -7,14 +7,28 @@ from typing import Final
 
 from hannah_hw.cores import Core
 from hannah_hw.firmware.calls import FIELDS
-from hannah_hw.firmware.design import Design, Step
+from hannah_hw.firmware.design import Design
 from hannah_hw.firmware.layers import Value
 from hannah_hw.firmware.naming import comment
 
-_MADE: Final = "Made by hannah_hw; made again rather than edited."
+#: What files say of themselves.
+MADE: Final = "Made by hannah_hw; made again rather than edited."
 #: Bytes of constants in a line of C.
 _BYTES_A_LINE: Final = 28
 _OCTAL: Final = tuple(f"\\{byte:03o}" for byte in range(256))
+#: What stands before `constant_lines`.
+ATTRIBUTE_LINES: Final = (
+    "",
+    "/* The strings are as long as their arrays, without a terminator. */",
+    "#if defined(__has_attribute)",
+    "#if __has_attribute(nonstring)",
+    "#define CONSTANTS __attribute__((aligned(4), nonstring))",
+    "#endif",
+    "#endif",
+    "#ifndef CONSTANTS",
+    "#define CONSTANTS __attribute__((aligned(4)))",
+    "#endif",
+)
 
 
 def title(core: Core | None) -> str:
@@ -26,7 +40,7 @@ def header(design: Design) -> str:
     """``PREFIX.h``: what an application uses."""
     network, prefix, upper = design.network, design.prefix, design.prefix.upper()
     lines = [
-        f'/* "{comment(network.name)}", an int8 network for {title(design.core)}. {_MADE}',
+        f'/* "{comment(network.name)}", an int8 network for {title(design.core)}. {MADE}',
         "",
         f"   {prefix}_init();",
         f"   write the values of every input to {prefix}_input(i)",
@@ -79,7 +93,7 @@ def header(design: Design) -> str:
         "#endif",
         "#endif",
     ]
-    return _text(lines)
+    return text(lines)
 
 
 def _value_lines(macro: str, value: Value) -> list[str]:
@@ -99,7 +113,7 @@ def api(design: Design) -> str:
     inputs = [(index, memory.offsets[index]) for index in network.inputs]
     outputs = [(index, memory.offsets[index]) for index in network.outputs]
     lines = [
-        f"/* {_MADE} */",
+        f"/* {MADE} */",
         f'#include "{prefix}.h"',
         '#include "layers.h"',
         "",
@@ -116,21 +130,22 @@ def api(design: Design) -> str:
         "}",
         "",
         f"int8_t *{prefix}_input(int i) {{",
-        *_switch(prefix, inputs),
+        *switch_lines(prefix, inputs),
         "}",
         "",
         f"const int8_t *{prefix}_output(int i) {{",
-        *_switch(prefix, outputs),
+        *switch_lines(prefix, outputs),
         "}",
         "",
         f"void {prefix}_run(void) {{",
         *(f"  {prefix}_layer_{k}();" for k in range(len(design.steps))),
         "}",
     ]
-    return _text(lines)
+    return text(lines)
 
 
-def _switch(prefix: str, places: Iterable[tuple[int, int]]) -> list[str]:
+def switch_lines(prefix: str, places: Iterable[tuple[int, int]]) -> list[str]:
+    """The body of a function that gives places in the arena by number: (number, offset)."""
     cases = [
         f"    case {number}: return {prefix}_arena + {offset};" for number, (_, offset) in enumerate(places)
     ]
@@ -141,7 +156,7 @@ def layers_header(design: Design) -> str:
     """``layers.h``: what the C files of the project share."""
     prefix = design.prefix
     lines = [
-        f"/* {_MADE} */",
+        f"/* {MADE} */",
         "#ifndef LAYERS_H",
         "#define LAYERS_H",
         "#include <stdint.h>",
@@ -157,13 +172,13 @@ def layers_header(design: Design) -> str:
         *(f"void {prefix}_layer_{k}(void);" for k in range(len(design.steps))),
         "#endif",
     ]
-    return _text(lines)
+    return text(lines)
 
 
 def layers(design: Design) -> str:
     """``layers.c``: one function a layer."""
     lines = [
-        f"/* The layers of the network, in their order. {_MADE} */",
+        f"/* The layers of the network, in their order. {MADE} */",
         *(['#include "features.h"'] if design.core is not None else []),
         '#include "hn.h"',
         '#include "layers.h"',
@@ -173,7 +188,7 @@ def layers(design: Design) -> str:
     ]
     for k in range(len(design.steps)):
         lines += ["", *_layer(design, k)]
-    return _text(lines)
+    return text(lines)
 
 
 def _layer(design: Design, k: int) -> list[str]:
@@ -218,33 +233,29 @@ def weights(design: Design) -> str:
     They are string literals, of which compilers read ten times more a second than of lists of numbers.
     """
     lines = [
-        f"/* Weights, biases, multipliers and tables, as the kernels read them. {_MADE} */",
+        f"/* Weights, biases, multipliers and tables, as the kernels read them. {MADE} */",
         '#include "layers.h"',
-        "",
-        "/* The strings are as long as their arrays, without a terminator. */",
-        "#if defined(__has_attribute)",
-        "#if __has_attribute(nonstring)",
-        "#define CONSTANTS __attribute__((aligned(4), nonstring))",
-        "#endif",
-        "#endif",
-        "#ifndef CONSTANTS",
-        "#define CONSTANTS __attribute__((aligned(4)))",
-        "#endif",
+        *ATTRIBUTE_LINES,
     ]
     for k, step in enumerate(design.steps):
         if step.packed.data:
-            lines += ["", f"/* Layer {k}: {comment(step.layer.name)} */", *_constants(design.prefix, k, step)]
-    return _text(lines)
+            name = f"{design.prefix}_constants_{k}"
+            lines += [
+                "",
+                f"/* Layer {k}: {comment(step.layer.name)} */",
+                *constant_lines(name, step.packed.data),
+            ]
+    return text(lines)
 
 
-def _constants(prefix: str, k: int, step: Step) -> list[str]:
-    data = step.packed.data
+def constant_lines(name: str, data: bytes) -> list[str]:
+    """The definition of an array of bytes, for a file that has `ATTRIBUTE_LINES`."""
     rows = [
         '    "' + "".join(map(_OCTAL.__getitem__, data[start : start + _BYTES_A_LINE])) + '"'
         for start in range(0, len(data), _BYTES_A_LINE)
     ]
     rows[-1] += ";"
-    return [f"CONSTANTS const uint8_t {prefix}_constants_{k}[{len(data)}] =", *rows]
+    return [f"CONSTANTS const uint8_t {name}[{len(data)}] =", *rows]
 
 
 def _shape(value: Value) -> str:
@@ -276,5 +287,6 @@ def _wrapped(parts: Sequence[str], indent: str, width: int) -> list[str]:
     return [*lines, current.rstrip()]
 
 
-def _text(lines: Iterable[str]) -> str:
+def text(lines: Iterable[str]) -> str:
+    """Lines as the content of a file."""
     return "\n".join([*lines, ""])
