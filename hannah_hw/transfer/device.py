@@ -1,9 +1,8 @@
 """The latency model of a device: a constant and a cost for every operation, known devices as the prior.
 
-Latency is physical. How such costs are spread over known devices is the prior of those of the new one. From
-`PATHS_FROM` samples on, a second model stands beside it, for devices that run independent operations side by side: the
-sum plus the longest path, with costs of its own for operations on that path. The samples decide between the two, by
-Bayesian evidence.
+Latency is physical. How such costs are spread over known devices is the prior of those of the new one. A second model
+stands beside it, for devices that run independent operations side by side: the sum plus the longest path, with costs
+of its own for operations on that path. From `PATHS_FROM` samples on, they decide between the two, by Bayesian evidence.
 """
 
 from __future__ import annotations
@@ -20,9 +19,12 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 #: Samples from which the model with paths is considered, and by how much the logarithm of its evidence has to be
-#: larger: 3 is "strong" (Kass and Raftery, "Bayes factors", 1995).
-PATHS_FROM: Final = 20
-STRONG: Final = 3.0
+#: larger for each sample beyond the first `UNCOUNTED`: 1 at 10 samples ("positive"), 3 at 20 ("strong"; Kass and
+#: Raftery, "Bayes factors", 1995). It grows with samples as evidence does, that of mistaken outliers included:
+#: measured latencies have more of those than the normal noise that the evidence is for.
+PATHS_FROM: Final = 10
+UNCOUNTED: Final = 5
+MARGIN_PER_SAMPLE: Final = 0.2
 #: Relative errors of the model that are tried, the one that is expected, and how far the truth may be from it
 #: (standard deviation of the logarithm). A fit takes none above the expected one: the prior would win over samples.
 NOISES: Final = (0.3, 0.15, 0.06, 0.03, 0.01, 1e-3, 1e-5)
@@ -95,11 +97,20 @@ class Known:
             sampled: (K,) rows.
             seconds: (K,) their latencies.
         """
-        sums = self._fit(sampled, seconds, None)
-        if self.paths is None or len(sampled) < PATHS_FROM:
+        sums, paths = self.fits(sampled, seconds)
+        if paths is None or len(sampled) < PATHS_FROM:
             return sums
-        best = max((self._fit(sampled, seconds, start) for start in self.starts), key=lambda m: m.evidence)
-        return best if best.evidence > sums.evidence + STRONG else sums
+        margin = MARGIN_PER_SAMPLE * (len(sampled) - UNCOUNTED)
+        return paths if paths.evidence > sums.evidence + margin else sums
+
+    def fits(self, sampled: IntArray, seconds: FloatArray) -> tuple[Model, Model | None]:
+        """Both models of some samples: that of sums, and that with paths, if there are any; arguments as `fit`."""
+        sums = self._fit(sampled, seconds, None)
+        if self.paths is None:
+            return sums, None
+        return sums, max(
+            (self._fit(sampled, seconds, start) for start in self.starts), key=lambda m: m.evidence
+        )
 
     def _fit(self, sampled: IntArray, seconds: FloatArray, costs: FloatArray | None) -> Model:
         """Fit one of the two models; costs of path operations to start from choose that with paths."""

@@ -151,11 +151,11 @@ class Evaluation:
         for seed in range(seeds):
             shuffled = np.random.default_rng(seed).permutation(len(rows))
             for optimal in (True, False):
-                sampled = (
-                    transfer.choose(samples, candidates=shuffled[:CANDIDATES])
-                    if optimal
-                    else shuffled[:samples]
-                )
+                sampled = shuffled[:samples]
+                if optimal:
+                    sampled, _ = transfer.sample(
+                        samples, lambda at: truth[at], candidates=shuffled[:CANDIDATES]
+                    )
                 rest = np.setdiff1d(np.arange(len(rows)), sampled)
                 predictor = transfer.fit(sampled, truth[sampled])
                 values, lower, upper = predictor.predict()

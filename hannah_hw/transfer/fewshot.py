@@ -5,6 +5,7 @@ The samples are chosen and predictions get intervals here; the model is that of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -14,11 +15,17 @@ from numpy.typing import NDArray
 
 from hannah_hw.errors import DataError
 from hannah_hw.transfer.design import d_optimal
-from hannah_hw.transfer.device import EXPECTED_NOISE, PATH_DEVIATION, PATHS_FROM, Known
+from hannah_hw.transfer.device import EXPECTED_NOISE, PATH_DEVIATION, Known
+from hannah_hw.transfer.linear import Prior
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+#: Samples from which some are chosen to tell costs on paths from the beginning.
+PATHS_DESIGN_FROM: Final = 20
+#: Samples from which there are two batches, and the fewest of the first.
+BATCHES_FROM: Final = 8
+LEAST_BATCH: Final = 6
 #: Share of latencies that an interval is to hold.
 COVERAGE: Final = 0.9
 #: A quantile of left-out errors below this is taken for it: ratios to smaller ones say nothing.
@@ -92,11 +99,12 @@ class FewShot:
     def __len__(self) -> int:
         return len(self._known)
 
-    def choose(self, count: int, *, candidates: IntArray | None = None) -> IntArray:
-        """Choose the architectures to measure (Bayesian D-optimal under the model in relative error).
+    def choose(self, count: int, *, total: int | None = None, candidates: IntArray | None = None) -> IntArray:
+        """Choose the architectures to measure first (Bayesian D-optimal under the model in relative error).
 
         Args:
             count: How many.
+            total: How many will be measured in the end, those of `choose_next` included; no more than these.
             candidates: (C,) rows to choose from; all.
 
         Returns:
@@ -106,14 +114,70 @@ class FewShot:
             DataError: Fewer candidates than samples.
         """
         among = np.arange(len(self)) if candidates is None else np.asarray(candidates, np.int64)
-        known, prior = self._known, self._known.prior
-        rows, latency = known.rows[among], known.expected(among)
-        if known.paths is not None and count >= PATHS_FROM:
-            rows = known.design(among, known.starts[0])
-            prior = prior.and_also(known.paths.shape[2], PATH_DEVIATION)
-        precision = np.asarray(np.linalg.inv(prior.covariance) * EXPECTED_NOISE**2, np.float64)
-        scaled: FloatArray = rows / latency[:, None]
-        return among[d_optimal(scaled, count, precision)]
+        known, prior, costs = self._known, self._known.prior, None
+        if known.paths is not None and max(count, total or 0) >= PATHS_DESIGN_FROM:
+            costs, prior = known.starts[0], prior.and_also(known.paths.shape[2], PATH_DEVIATION)
+        rows = known.design(among, costs) / known.expected(among)[:, None]
+        return among[d_optimal(rows, count, _precision(prior))]
+
+    def choose_next(
+        self, indices: IntArray, latencies: FloatArray, count: int, *, candidates: IntArray | None = None
+    ) -> IntArray:
+        """Choose more architectures to measure: where what was measured leaves the fit uncertain.
+
+        The design is D-optimal as that of `choose`, but for the more probable of the two models, at the costs that
+        were fitted, after what the samples have told.
+
+        Args:
+            indices: (K,) rows of the samples, K of 2 or more.
+            latencies: (K,) their latencies in seconds.
+            count: How many more.
+            candidates: (C,) rows to choose from, samples or not; all.
+
+        Returns:
+            (count,) rows that are no samples, in the order in which to measure.
+
+        Raises:
+            DataError: As of `fit`, or fewer candidates than are wanted.
+        """
+        sampled, seconds = np.asarray(indices, np.int64), np.asarray(latencies, np.float64)
+        self._check_samples(sampled, seconds)
+        known = self._known
+        model, paths = known.fits(sampled, seconds)
+        if paths is not None and paths.evidence > model.evidence:
+            model = paths
+        among = np.setdiff1d(np.arange(len(self)) if candidates is None else candidates, sampled)
+
+        def scaled(rows: IntArray) -> FloatArray:
+            latency = model.predict(known, rows)[:, None] / model.scale
+            return np.asarray(known.design(rows, model.costs) / latency, np.float64)
+
+        told = scaled(sampled)
+        return among[d_optimal(scaled(among), count, _precision(model.prior) + told.T @ told)]
+
+    def sample(
+        self, count: int, measure: Callable[[IntArray], FloatArray], *, candidates: IntArray | None = None
+    ) -> tuple[IntArray, FloatArray]:
+        """Choose and measure in two batches, the second chosen by what the first told.
+
+        Args:
+            count: How many in all.
+            measure: Latencies in seconds of some rows; called once or twice.
+            candidates: (C,) rows to choose from; all.
+
+        Returns:
+            (count,) rows, and their latencies.
+
+        Raises:
+            DataError: As of `choose` and `choose_next`.
+        """
+        first = first_batch(count)
+        sampled = self.choose(first, total=count, candidates=candidates)
+        seconds = measure(sampled)
+        if first < count:
+            more = self.choose_next(sampled, seconds, count - first, candidates=candidates)
+            sampled, seconds = np.append(sampled, more), np.append(seconds, measure(more))
+        return sampled, seconds
 
     def fit(self, indices: IntArray, latencies: FloatArray) -> Predictor:
         """Fit the model to the samples of the new device.
@@ -192,6 +256,16 @@ class FewShot:
             raise DataError(
                 f"all {len(seconds)} samples have the same latency; nothing can be learned from them"
             )
+
+
+def first_batch(count: int) -> int:
+    """How many of some samples to measure before the others are chosen; all, where there are few."""
+    return count if count < BATCHES_FROM else max(LEAST_BATCH, count // 2)
+
+
+def _precision(prior: Prior) -> FloatArray:
+    """Of a prior, in units of the expected noise."""
+    return np.asarray(np.linalg.inv(prior.covariance) * EXPECTED_NOISE**2, np.float64)
 
 
 def _quantile(errors: FloatArray) -> tuple[float, float]:

@@ -87,8 +87,64 @@ def test_a_device_of_paths_is_told_from_one_of_sums(space: CellFeatures) -> None
     without = FewShot(space.counts, latencies).fit(sampled, truth[sampled])
     assert not without.paths
     assert np.abs(without.values_s / truth - 1).max() > 0.1
-    few = sampled[:10]
+    few = sampled[:9]
     assert not transfer.fit(few, truth[few]).paths
+
+
+def test_a_second_batch_tells_more_of_a_device_of_paths(space: CellFeatures) -> None:
+    """By the determinant of the information on its true costs, which samples chosen before know nothing of."""
+    costs = np.array([2.0, 1.2, 0.1])
+    along = space.paths @ costs
+    longest = space.paths[np.arange(len(along)), along.argmax(axis=1)]
+    truth = 1.0 + 0.1 * space.counts.sum(axis=1) + along.max(axis=1)
+    rows = np.concatenate([np.ones((len(truth), 1)), space.counts, longest], axis=1) / truth[:, None]
+    told = []
+    for seed in range(4):
+        measured = truth * np.exp(np.random.default_rng(seed).normal(0.0, 0.02, len(truth)))
+        transfer = FewShot(space.counts, devices(space, 6, seed, noise=0.05), paths=space.paths)
+        sampled, seconds = transfer.sample(18, measured.__getitem__)
+        np.testing.assert_array_equal(seconds, measured[sampled])
+        told.append([np.linalg.slogdet(rows[at].T @ rows[at])[1] for at in (transfer.choose(18), sampled)])
+        assert transfer.fit(sampled, seconds).paths
+    at_once, in_two = np.mean(told, axis=0)
+    assert in_two > at_once + 1
+
+
+def test_the_second_batch_is_new_and_keeps_to_the_candidates(space: CellFeatures) -> None:
+    latencies = devices(space, 4, seed=4, noise=0.05)
+    transfer = FewShot(space.counts, latencies[:, 1:], paths=space.paths)
+    candidates = np.arange(3, 90, 4)
+    first = transfer.choose(6, total=10, candidates=candidates)
+    more = transfer.choose_next(first, latencies[first, 0], 4, candidates=candidates)
+    assert set(more.tolist()) <= set(candidates.tolist()) - set(first.tolist())
+    assert len(set(more.tolist())) == 4
+    with pytest.raises(DataError, match="17 samples cannot be chosen from 16 architectures"):
+        transfer.choose_next(first, latencies[first, 0], 17, candidates=candidates)
+    with pytest.raises(DataError, match="positive and finite"):
+        transfer.choose_next(first, -latencies[first, 0], 2)
+
+
+def test_a_batch_after_samples_is_where_the_next_of_one_design_would_be(space: CellFeatures) -> None:
+    """The scale of the device apart, samples that fit the prior exactly say nothing new of where to look."""
+    latencies = devices(space, 1, seed=9)
+    transfer = FewShot(space.counts, latencies)
+    whole = transfer.choose(7)
+    more = transfer.choose_next(whole[:4], 3.0 * latencies[whole[:4], 0], 3)
+    np.testing.assert_array_equal(space.counts[more], space.counts[whole[4:]])
+
+
+@pytest.mark.parametrize(("count", "first"), [(2, 2), (7, 7), (8, 6), (10, 6), (13, 6), (20, 10), (51, 25)])
+def test_sizes_of_the_first_batch(space: CellFeatures, count: int, first: int) -> None:
+    batches = []
+    truth = devices(space, 2, seed=1, noise=0.05)
+
+    def measure(rows: NDArray[np.int64]) -> FloatArray:
+        batches.append(len(rows))
+        return truth[rows, 0]
+
+    sampled, _ = FewShot(space.counts, truth[:, 1:]).sample(count, measure)
+    assert len(set(sampled.tolist())) == count
+    assert batches == [size for size in (first, count - first) if size]
 
 
 @pytest.mark.parametrize("count", [10, 30])
