@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hannah_hw.cost import Costs, price
+from hannah_hw.cost import WorkloadCosts, price
 from hannah_hw.cost.accelerators.models import NETWORKS
 from hannah_hw.cost.accelerators.residence import residence
 from hannah_hw.errors import InputError, SpaceError, UnsupportedError
@@ -247,7 +247,7 @@ class _Pricing:
             total += self._figures(price(workload, self._target))
         return total.reshape(shape)
 
-    def _figures(self, costs: Costs) -> NDArray[np.float64]:
+    def _figures(self, costs: WorkloadCosts) -> NDArray[np.float64]:
         """(P,) figures of a population, which must be proportional to the sum over its kernels."""
         names = costs.workload.kernels.names
         for slot in np.flatnonzero((costs.failed_rules >= 0).any(axis=0)):

@@ -11,7 +11,7 @@ from hannah_hw.quantities import format_bytes, format_si
 
 if TYPE_CHECKING:
     from hannah_hw.cost import CostReport
-    from hannah_hw.cost.report import KernelRow
+    from hannah_hw.cost.report import KernelRow, Memory
 
 _OPERANDS: Final = ("I", "W", "O")
 
@@ -38,9 +38,9 @@ def render_kernels(report: CostReport) -> None:
     if report.energy_j:
         write("")
         _render_energy(report, report.energy_j)
-    if report.supported:
+    if report.supported and report.memory is not None:
         write("")
-        _render_places(report)
+        _render_places(report, report.memory)
     for note in report.notes:
         write("")
         write(f"note: {note}")
@@ -77,17 +77,17 @@ def _render_energy(report: CostReport, total: float) -> None:
     table(("energy in", "inputs", "weights", "outputs", "all", "share"), rows, right=range(1, 6))
 
 
-def _render_places(report: CostReport) -> None:
+def _render_places(report: CostReport, memory: Memory) -> None:
     """Where buffers and weights lie; buffers by memory, the most bytes first."""
     places: dict[str, list[tuple[str, int]]] = {}
-    for buffer in report.memory.buffers:
+    for buffer in memory.buffers:
         places.setdefault(buffer.memory or "", []).append((buffer.name, buffer.bytes))
     rows = [
         (place, len(held), format_bytes(sum(size for _, size in held)), _named([name for name, _ in held]))
         for place, held in sorted(places.items(), key=lambda item: -sum(size for _, size in item[1]))
     ]
     table(("memory", "buffers", "bytes", "which"), rows, right=(1, 2))
-    write(f"weights: {format_bytes(report.flash.weights)} in {report.memory.weights_in}")
+    write(f"weights: {format_bytes(report.flash.weights)} in {memory.weights_in}")
 
 
 def _named(names: list[str], most: int = 2) -> str:

@@ -115,7 +115,7 @@ def _render(report: CostReport, kernel: str | None, second: tuple[Lowered, tuple
     else:
         write("no figures: none of the kernels can run")
     write("")
-    if report.memory.weights_in is not None:
+    if report.memory is not None and report.memory.weights_in is not None:
         render_kernels(report)
         if kernel is not None:
             render_kernel(report, kernel)

@@ -1,4 +1,4 @@
-"""What pricing a population gives: arrays over candidates and kernels."""
+"""What pricing a population gives: arrays over candidates, and on chips over kernels."""
 
 from __future__ import annotations
 
@@ -17,50 +17,30 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Prices of P candidates with K kernel slots on one target.
+    """Prices of P candidates on one target.
 
-    Figures of a candidate with a kernel that the target cannot run are NaN, and figures that the target's description
-    does not give.
+    Figures of a candidate that the target cannot run are NaN, and figures that the target's description does not give.
 
     Attributes:
         target: The target.
-        workload: What was priced.
         latency_s: (P,) seconds of one inference.
         energy_j: (P,) joules of one inference.
         ram_bytes: (P,) peak data memory.
         flash_bytes: (P,) program memory, or that of the weights.
         area_mm2: Area of the chip that the target describes, square millimetres; NaN: not known.
-        cycles: (P,) clock cycles of one inference.
         supported: (P,) whether every kernel can run.
-        kernel_cycles: (P, K) clock cycles, 0 for an inactive kernel, NaN for one that cannot run.
-        failed_rules: (P, K) index into ``rules``, -1 where the kernel can run or is inactive.
-        rules: Texts of the rules that can fail.
     """
 
     target: Target
-    workload: Workload
     latency_s: FloatArray
     energy_j: FloatArray
     ram_bytes: FloatArray
     flash_bytes: FloatArray
     area_mm2: float = float("nan")
-    cycles: FloatArray
     supported: NDArray[np.bool_]
-    kernel_cycles: FloatArray
-    failed_rules: NDArray[np.int16] | NDArray[np.int32]
-    rules: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.cycles)
-
-    def over_kernels(self, metric: str) -> FloatArray:
-        """(P,) sum over kernels that a figure is proportional to, if it is one.
-
-        Args:
-            metric: ``latency_s``, ``energy_j`` or ``cycles``.
-        """
-        total: FloatArray = self.kernel_cycles.sum(axis=1)
-        return total
+        return len(self.latency_s)
 
     @property
     def latency_band(self) -> FloatArray:
@@ -77,7 +57,35 @@ class Costs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KernelCosts(Costs):
+class WorkloadCosts(Costs):
+    """Prices on a chip, of the kernels of a Workload: P candidates with K kernel slots.
+
+    Attributes:
+        workload: What was priced.
+        cycles: (P,) clock cycles of one inference.
+        kernel_cycles: (P, K) clock cycles, 0 for an inactive kernel, NaN for one that cannot run.
+        failed_rules: (P, K) index into ``rules``, -1 where the kernel can run or is inactive.
+        rules: Texts of the rules that can fail.
+    """
+
+    workload: Workload
+    cycles: FloatArray
+    kernel_cycles: FloatArray
+    failed_rules: NDArray[np.int16] | NDArray[np.int32]
+    rules: tuple[str, ...]
+
+    def over_kernels(self, metric: str) -> FloatArray:
+        """(P,) sum over kernels that a figure is proportional to, if it is one.
+
+        Args:
+            metric: ``latency_s``, ``energy_j`` or ``cycles``.
+        """
+        total: FloatArray = self.kernel_cycles.sum(axis=1)
+        return total
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelCosts(WorkloadCosts):
     """Prices on a microcontroller that runs a library of kernels.
 
     Attributes:

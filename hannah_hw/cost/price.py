@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from hannah_hw.cost.accelerators.pricing import price_accelerator
-from hannah_hw.cost.costs import Costs
+from hannah_hw.cost.costs import WorkloadCosts
 from hannah_hw.cost.kernels import price_kernels
 from hannah_hw.errors import InputError
 from hannah_hw.targets.host import Host
@@ -14,7 +14,7 @@ from hannah_hw.targets.schema import Target
 from hannah_hw.workload.table import Workload
 
 #: Model kind of a target -> what prices it.
-PRICERS: Final[Mapping[str, Callable[[Workload, Target], Costs]]] = {
+PRICERS: Final[Mapping[str, Callable[[Workload, Target], WorkloadCosts]]] = {
     "kernels": price_kernels,
     "loop_nest": price_accelerator,
     "closed_form": price_accelerator,
@@ -22,7 +22,7 @@ PRICERS: Final[Mapping[str, Callable[[Workload, Target], Costs]]] = {
 }
 
 
-def price(workload: Workload, target: Target) -> Costs:
+def price(workload: Workload, target: Target) -> WorkloadCosts:
     """Price a population of candidates on a target.
 
     Args:

@@ -175,7 +175,7 @@ class CostReport:
         parameters: Weights and biases, elements.
         figures: Key -> figure with source and error band; empty when a kernel cannot run.
         kernels: Rows in execution order.
-        memory: Where the RAM goes.
+        memory: Where the RAM goes; None where it is not known.
         flash: Where the flash goes.
         unsupported: Kernels that cannot run.
         limits: The target's ``ram_bytes`` and ``flash_bytes``, where they have a bound.
@@ -193,7 +193,7 @@ class CostReport:
     parameters: int
     figures: dict[str, Figure]
     kernels: tuple[KernelRow, ...]
-    memory: Memory
+    memory: Memory | None
     flash: Flash
     unsupported: tuple[UnsupportedRow, ...] = ()
     limits: dict[str, int] = field(default_factory=dict)
@@ -244,21 +244,26 @@ class CostReport:
             data[key] = list(data[key])
         data["unsupported_kinds"] = [asdict(row) for row in self.unsupported_kinds]
         data["partial"] = {key: asdict(figure) for key, figure in self.partial.items()}
-        data["memory"]["buffers"] = list(data["memory"]["buffers"])
+        if self.memory is not None:
+            data["memory"]["buffers"] = list(data["memory"]["buffers"])
         data["supported"] = self.supported
         return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> CostReport:
         """The report that `to_dict` gave."""
-        memory = dict(data["memory"])
-        memory["buffers"] = tuple(BufferRow(**row) for row in memory["buffers"])
         return cls(
             **{key: value for key, value in data.items() if key not in _REBUILT},
             figures={key: Figure(**figure) for key, figure in data["figures"].items()},
             kernels=tuple(KernelRow(**row) for row in data["kernels"]),
-            memory=Memory(**memory),
+            memory=_memory(data["memory"]),
             flash=Flash(**data["flash"]),
             unsupported=tuple(UnsupportedRow(**row) for row in data["unsupported"]),
             notes=tuple(data.get("notes", ())),
         )
+
+
+def _memory(data: dict[str, Any] | None) -> Memory | None:
+    if data is None:
+        return None
+    return Memory(**{**data, "buffers": tuple(BufferRow(**row) for row in data["buffers"])})

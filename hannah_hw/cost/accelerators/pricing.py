@@ -33,7 +33,7 @@ from hannah_hw.cost.accelerators.residence import (
     residence,
 )
 from hannah_hw.cost.accelerators.units import ARRAY, CPU, UNITS, VECTOR, settle
-from hannah_hw.cost.costs import Costs
+from hannah_hw.cost.costs import WorkloadCosts
 from hannah_hw.cost.report import CostReport
 from hannah_hw.errors import TargetError
 from hannah_hw.targets import Accelerator, Target
@@ -49,7 +49,7 @@ _PICO: Final = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
-class AcceleratorCosts(Costs):
+class AcceleratorCosts(WorkloadCosts):
     """Prices on an accelerator.
 
     Attributes:
