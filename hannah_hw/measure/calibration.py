@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hannah_hw.cost.classes import KernelClass, Library, feature_matrix
 from hannah_hw.cost.coefficients import ClassModel, CostModel, FitError, cost_model_text
 from hannah_hw.errors import DataError, RunError
-from hannah_hw.measure.least_squares import ridge_nnls
+from hannah_hw.least_squares import ridge_nnls
 from hannah_hw.measure.sweep import SweepRow, sweep_kernels, write_sweep
 from hannah_hw.workload.table import Kernels
 

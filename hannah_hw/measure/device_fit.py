@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hannah_hw.cost import price
 from hannah_hw.errors import DataError
-from hannah_hw.measure.least_squares import nnls
+from hannah_hw.least_squares import nnls
 from hannah_hw.measure.references import Reference
 from hannah_hw.targets import Microcontroller, SourcedNumber
 from hannah_hw.workload import Workload

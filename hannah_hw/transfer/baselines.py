@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import require
-from hannah_hw.measure.least_squares import nnls
+from hannah_hw.least_squares import nnls
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -13,8 +13,8 @@ from hannah_hw import catalog
 from hannah_hw.cost import load_cost_model
 from hannah_hw.cost.coefficients import parse_cost_model
 from hannah_hw.errors import DataError, RunError
+from hannah_hw.least_squares import nnls, ridge_nnls
 from hannah_hw.measure.calibration import calibrate, write_cost_model
-from hannah_hw.measure.least_squares import nnls, ridge_nnls
 from hannah_hw.measure.sweep import SweepRow, read_sweep, write_sweep
 
 SWEEP = next(catalog.directories("cost_models")) / "m4" / "cmsis_nn.sweep.csv"
