@@ -6,8 +6,9 @@ Each device of --devices is predicted from --samples latencies of it; what is kn
 --known, or of every device that is not among --devices. `--devices all` leaves out one device after the other.
 Several tables are joined by architecture. Isomorphic cells count once. Every figure is a mean over seeds and
 stands beside those of operation counts, a line over MACs and a random forest with the same samples, and the ceiling
-that noise of the table sets. Devices whose latencies are sums by construction are no measurement: say so with
---estimates.
+that noise of the table sets: of duplicate cells, and among the cells that are predicted. What operation counts reach
+that are fitted to every latency says how much of the rest a sum of operations could explain. Devices whose latencies
+are sums by construction are no measurement: say so with --estimates.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ def row(result: DeviceResult, known: list[str], dropped: int) -> dict[str, Any]:
         "ceiling": rounded(result.ceiling),
         "ceiling_pairs": result.pairs,
         "below_ceiling": rounded(result.below_ceiling),
+        "ceiling_among_predicted": rounded(result.ceiling_among),
+        "operation_counts_of_all_latencies": rounded(result.all_counts),
         "over_operation_counts": rounded(result.over_operation_counts),
         "interval": {
             "stated": rounded(result.stated_coverage),
@@ -85,9 +88,13 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "spearman": mean([row["spearman"] for row in rows]),
         "worst_device": {"device": worst["device"], "spearman": worst["spearman"]},
         "within_10_percent": mean([row["within_10_percent"] for row in rows]),
-        "ceiling": mean([row["ceiling"] for row in rows]),
+        **{
+            name: mean([row[name] for row in rows])
+            for name in ("ceiling", "ceiling_among_predicted", "operation_counts_of_all_latencies")
+        },
         "over_operation_counts": mean([row["over_operation_counts"] for row in rows]),
         "interval_coverage": mean([row["interval"]["coverage"] for row in rows]),
+        "interval_coverage_worst_device": min(row["interval"]["coverage"] for row in rows),
         "interval_half_width": mean([row["interval"]["half_width"] for row in rows]),
         **{
             kind: {name: mean([row[kind][name]["spearman"] for row in rows]) for name in shared}

@@ -18,7 +18,7 @@ from hannah_hw.transfer.baselines import macs_line, operation_counts, random_for
 from hannah_hw.transfer.cells import Cell
 from hannah_hw.transfer.features import describe, duplicates, representatives
 from hannah_hw.transfer.fewshot import FewShot
-from hannah_hw.transfer.figures import noise_ceiling, share_within, spearman
+from hannah_hw.transfer.figures import noise_ceiling, noise_ceiling_among, share_within, spearman
 from hannah_hw.transfer.table import LatencyTable
 
 FloatArray = NDArray[np.float64]
@@ -61,6 +61,8 @@ class DeviceResult:
         paths: Share of seeds in which the samples chose the model with paths.
         ceiling: About the rank correlation of a perfect model, see `noise_ceiling`; NaN where there are too few pairs.
         pairs: Duplicate cells that it was estimated from.
+        ceiling_among: The same among the cells that are predicted, see `noise_ceiling_among`.
+        all_counts: Rank correlation of operation counts that were fitted to all latencies of the device.
     """
 
     device: str
@@ -73,6 +75,8 @@ class DeviceResult:
     paths: float
     ceiling: float
     pairs: int
+    ceiling_among: float
+    all_counts: float
 
     @property
     def over_operation_counts(self) -> float:
@@ -181,6 +185,8 @@ class Evaluation:
             paths=float(np.mean(chose_paths)),
             ceiling=noise_ceiling(measured, same),
             pairs=len(same),
+            ceiling_among=noise_ceiling_among(measured, same, truth),
+            all_counts=spearman(operation_counts(described.counts, np.arange(len(rows)), truth), truth),
         )
 
 

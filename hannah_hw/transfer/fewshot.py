@@ -5,7 +5,7 @@ The samples are chosen and predictions get intervals here; the model is that of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hannah_hw.errors import DataError
 from hannah_hw.transfer.design import d_optimal
-from hannah_hw.transfer.device import EXPECTED_NOISE, PATH_DEVIATION, Known
+from hannah_hw.transfer.device import EXPECTED_NOISE, PATH_DEVIATION, Known, Model
 from hannah_hw.transfer.linear import Prior
 
 FloatArray = NDArray[np.float64]
@@ -205,6 +205,28 @@ class FewShot:
             errors=errors,
         )
 
+    def rehearse(self, indices: IntArray) -> dict[int, FloatArray]:
+        """What the known devices would be predicted if each were new and had these samples.
+
+        Args:
+            indices: (K,) rows of the samples, K of 2 or more.
+
+        Returns:
+            Known device -> (N,) predicted latencies, in its unit, where it has all the samples and others are known.
+        """
+        everything = np.arange(len(self))
+        return {
+            device: model.predict(others, everything)
+            for device, others, model in self._as_new(np.asarray(indices, np.int64))
+        }
+
+    def _as_new(self, sampled: IntArray) -> Iterator[tuple[int, Known, Model]]:
+        """Known devices that have all the samples, what is known without each, and its model by the samples."""
+        for device, others in enumerate(self._others):
+            latency = self._latencies[sampled, device]
+            if np.isfinite(latency).all() and latency.min() < latency.max():
+                yield device, others, others.fit(sampled, latency)
+
     @cached_property
     def _others(self) -> list[Known]:
         """What is known without each of the known devices."""
@@ -220,15 +242,10 @@ class FewShot:
         """
         width, coverage = _quantile(errors)
         widths, sizes = [], []
-        for device, others in enumerate(self._others):
+        for device, others, model in self._as_new(sampled):
             latency = self._latencies[:, device]
-            seen = np.isfinite(latency)
-            if not seen[sampled].all() or latency[sampled].min() == latency[sampled].max():
-                continue
-            seen[sampled] = False
-            model = others.fit(sampled, latency[sampled])
             widths.append(max(_quantile(model.left_out(others, sampled, latency[sampled]))[0], LEAST_WIDTH))
-            rest = np.flatnonzero(seen)
+            rest = np.setdiff1d(np.flatnonzero(np.isfinite(latency)), sampled)
             sizes.append(np.abs(np.log(model.predict(others, rest) / latency[rest])))
         usual = np.log(widths)
         if len(usual) < 2:

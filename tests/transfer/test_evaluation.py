@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hannah_hw.errors import DataError
 from hannah_hw.transfer import Evaluation, describe, read_table, representatives
 from hannah_hw.transfer.baselines import macs_line, operation_counts
-from hannah_hw.transfer.figures import noise_ceiling, share_within, spearman
+from hannah_hw.transfer.figures import noise_ceiling, noise_ceiling_among, share_within, spearman
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = ("none", "conv", "pool")
@@ -47,6 +47,7 @@ def test_exact_and_noisy_devices(table: Path) -> None:
     np.testing.assert_allclose(exact.scores["transfer"].spearman, 1.0)
     np.testing.assert_allclose(exact.scores["operation_counts"].spearman, 1.0)
     assert exact.below_ceiling == pytest.approx(0.0)
+    assert exact.all_counts == pytest.approx(1.0)
     assert exact.over_operation_counts == pytest.approx(0.0)
     assert exact.scores["macs_linear"].spearman.max() < 0.999  # pools have no MACs
     assert exact.paths == 0.0
@@ -56,6 +57,7 @@ def test_exact_and_noisy_devices(table: Path) -> None:
     perfect = describe([evaluation.cells[row] for row in rows]).counts.sum(axis=1)
     best = spearman(perfect, evaluation.table.latency_s["noisy"][rows])
     assert best < 0.95
+    assert best - 0.08 < noisy.all_counts < best + 0.01
     assert (best - 0.08 < noisy.scores["transfer"].spearman).all()
     assert (noisy.scores["transfer"].spearman < best + 0.01).all()
     assert noisy.half_width.min() > exact.half_width.max()
@@ -110,6 +112,25 @@ def test_figures_worked_by_hand() -> None:
     assert np.isnan(noise_ceiling(latency, [(0, 4), (1, 5)]))
 
 
+def test_the_ceiling_among_what_is_predicted_knows_range_and_place() -> None:
+    """Two measurements of all: most pairs are of fast cells, and those are less noisy."""
+    rng = np.random.default_rng(0)
+    truth = np.sort(np.exp(rng.normal(0.0, 0.3, 20000)))
+    deviation = np.linspace(0.02, 0.15, len(truth))
+    one, other = (truth * np.exp(rng.normal(0.0, deviation)) for _ in range(2))
+    perfect = spearman(truth, one)
+    weight = 1.0 / np.arange(2000, 2000 + len(truth))
+    fast = rng.choice(len(truth), 3000, replace=False, p=weight / weight.sum())
+    pairs = [(int(row), int(row) + len(truth)) for row in fast]
+    both = np.append(one, other)
+    assert noise_ceiling_among(both, pairs, one) == pytest.approx(perfect, abs=0.008)
+    assert noise_ceiling(both, pairs) > perfect + 0.015
+    exact = np.append(truth, truth)
+    assert noise_ceiling_among(exact, pairs, truth) == pytest.approx(1.0)
+    assert np.isnan(noise_ceiling_among(both, pairs[:1], one))
+    assert np.isnan(noise_ceiling_among(both, [], one))
+
+
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / "fewshot.py"), *arguments],
@@ -142,6 +163,8 @@ def test_the_benchmark_prints_one_document(table: Path) -> None:
     assert first["interval"]["stated"] <= 0.9
     assert document["all"]["worst_device"]["device"] == "noisy"
     assert document["all"]["models"]["operation_counts"] <= 1.0
+    assert document["devices"][0]["operation_counts_of_all_latencies"] == 1.0
+    assert document["all"]["interval_coverage_worst_device"] <= document["all"]["interval_coverage"]
 
 
 def test_the_benchmark_names_a_mistake(table: Path) -> None:

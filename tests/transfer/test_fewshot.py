@@ -133,6 +133,19 @@ def test_a_batch_after_samples_is_where_the_next_of_one_design_would_be(space: C
     np.testing.assert_array_equal(space.counts[more], space.counts[whole[4:]])
 
 
+def test_a_rehearsal_is_a_fit_without_the_device(space: CellFeatures) -> None:
+    latencies = devices(space, 4, seed=2, noise=0.05)
+    latencies[5, 3] = np.nan
+    transfer = FewShot(space.counts, latencies, paths=space.paths)
+    sampled = transfer.choose(9, candidates=np.arange(6, len(latencies)))
+    found = transfer.rehearse(sampled)
+    assert set(found) == {0, 1, 2, 3}
+    other = FewShot(space.counts, latencies[:, [0, 1, 3]], paths=space.paths)
+    np.testing.assert_allclose(found[2], other.fit(sampled, latencies[sampled, 2]).values_s)
+    assert set(transfer.rehearse(np.append(sampled, 5))) == {0, 1, 2}
+    assert FewShot(space.counts, latencies[:, :1]).rehearse(sampled) == {}
+
+
 @pytest.mark.parametrize(("count", "first"), [(2, 2), (7, 7), (8, 6), (10, 6), (13, 6), (20, 10), (51, 25)])
 def test_sizes_of_the_first_batch(space: CellFeatures, count: int, first: int) -> None:
     batches = []
