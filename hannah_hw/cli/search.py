@@ -128,7 +128,10 @@ def _measured(data: ReportData) -> str:
     """How the estimates compare with what was measured, in one line."""
     from hannah_hw.report.axes import axis
     from hannah_hw.report.measurements import EMULATED, largest_differences, source_of
+    from hannah_hw.report.profiled import is_profiled, summary
 
+    if is_profiled(data):
+        return summary(data)
     failed = [measured for measured in data.measured.values() if measured.reason is not None]
     parts = [f"{axis(key).label} {100 * value:.1f} %" for key, value in largest_differences(data).items()]
     means = "on an emulated core" if source_of(data) == EMULATED else "by the vendor's compiler"

@@ -17,8 +17,9 @@ from hannah_hw.errors import ConfigError, InputError
 from hannah_hw.quantities import parse_quantity
 from hannah_hw.report.axes import Axis, axis, metric_key
 from hannah_hw.report.fronts import History, front_indices, history, knee_index
-from hannah_hw.report.measurements import Measured, read_measurements
+from hannah_hw.report.measurements import Measured, decided_record, read_measurements
 from hannah_hw.report.records import Json, finite_numbers, read_records
+from hannah_hw.search.metrics import METRICS, Constraint
 from hannah_hw.targets.amounts import Amount
 
 #: Files of a run directory.
@@ -54,6 +55,13 @@ class Budget:
     bound: float | None
     upper: bool = True
 
+    @property
+    def constraint(self) -> Constraint | None:
+        """The constraint that a search checks; None where this is not one."""
+        if self.bound is None or self.name not in METRICS:
+            return None
+        return Constraint(self.name, "<=" if self.upper else ">=", self.bound)
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -64,13 +72,17 @@ class Candidate:
         id: Hash of its active parameters.
         status: ``ok``, ``infeasible`` or ``failed``.
         reason: Kind and message of a failure, or why it is infeasible.
-        values: Metric key -> finite number; missing where there is none.
+        values: Metric key -> finite number; missing where there is none. Measured instead of estimated where a
+            measurement decides; see `hannah_hw.search.settling`.
         objectives: Objective name -> finite number, as measured: larger is better for ``max``; complete for
             ``ok`` candidates.
         assignment: Its active parameters.
         cost: The CostReport as a document, or an empty mapping.
         artifact: Path of its ONNX file inside the run directory, None when there is no such file.
         on_front: No feasible candidate is better in every objective.
+        estimated: Metric key -> estimate, of those values that were measured since.
+        bands: Metric key -> relative half width of the 90 % interval of its estimate.
+        uncertain: Bounded metrics whose interval holds the bound.
     """
 
     index: int
@@ -83,6 +95,18 @@ class Candidate:
     cost: Mapping[str, Any]
     artifact: str | None
     on_front: bool = False
+    estimated: Mapping[str, float] = field(default_factory=dict)
+    bands: Mapping[str, float] = field(default_factory=dict)
+    uncertain: tuple[str, ...] = ()
+
+    def estimate(self, key: str) -> float | None:
+        """The estimate of a metric, also where its value was measured since."""
+        return self.estimated.get(key, self.values.get(key))
+
+    @property
+    def open(self) -> bool:
+        """Whether nobody knows yet if it keeps a bound: the interval of its estimate holds it."""
+        return self.status == "ok" and bool(self.uncertain) and not self.estimated
 
 
 @dataclass(frozen=True)
@@ -195,7 +219,9 @@ def read_run(folder: str | Path) -> ReportData:
     budgets = tuple(
         _budget(str(name), str(text), keys) for name, text in _mapping(config.get("constraints")).items()
     )
-    candidates = [_candidate(record, objectives, folder) for record in records]
+    constraints = [c for budget in budgets if (c := budget.constraint) is not None]
+    settled = [decided_record(record, measured.get(record["id"]), constraints) for record in records]
+    candidates = [_candidate(record, objectives, folder) for record in settled]
     signs = [-1.0 if o.direction == "max" else 1.0 for o in objectives]
     usable = [
         i for i, c in enumerate(candidates) if c.status == "ok" and len(c.objectives) == len(objectives)
@@ -273,8 +299,7 @@ def _budget(name: str, text: str, keys: Sequence[str]) -> Budget:
 
 
 def _candidate(record: Json, objectives: Sequence[Objective], folder: Path) -> Candidate:
-    reason = record.get("reason")
-    artifact = record.get("artifact")
+    reason, artifact, uncertain = record.get("reason"), record.get("artifact"), record.get("uncertain")
     inside = (
         isinstance(artifact, str)
         and (folder / artifact).is_file()
@@ -296,6 +321,9 @@ def _candidate(record: Json, objectives: Sequence[Objective], folder: Path) -> C
         assignment=_mapping(record.get("assignment")),
         cost=_mapping(record.get("cost")),
         artifact=artifact if inside else None,
+        estimated=finite_numbers(record.get("estimated")),
+        bands=finite_numbers(record.get("bands")),
+        uncertain=tuple(map(str, uncertain)) if isinstance(uncertain, list) else (),
     )
 
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hannah_hw.measure.emulated import RUNTIME
 from hannah_hw.report.axes import axis
-from hannah_hw.report.records import finite_numbers, read_records
+from hannah_hw.report.records import Json, finite_numbers, read_records
+from hannah_hw.search.metrics import Constraint
+from hannah_hw.search.settling import decided
 
 if TYPE_CHECKING:
     from hannah_hw.report.data import ReportData
@@ -42,7 +44,8 @@ class Measured:
         errors: Metric key -> relative half width of its band, where that is known.
         kernels: Name -> seconds.
         means: How it was measured: core, compiler, weights.
-        source: ``emulated``: on an emulated core; ``measured``: by the compiler of an accelerator.
+        source: ``emulated``: on an emulated core; ``measured``: by the compiler of an accelerator, or on a host.
+        decides: Whether it decides what is on the front, as a measurement on a host does.
     """
 
     id: str
@@ -52,6 +55,7 @@ class Measured:
     kernels: Mapping[str, float]
     means: Mapping[str, str]
     source: str = EMULATED
+    decides: bool = False
 
 
 def read_measurements(folder: Path) -> tuple[dict[str, Measured], list[str]]:
@@ -88,11 +92,27 @@ def _measured(record: Mapping[str, Any]) -> Measured:
             key: str(found[key]) for key in ("core", "compiler", "weights") if isinstance(found.get(key), str)
         },
         source="measured" if sources == {"measured"} else EMULATED,
+        decides=record.get("decides") is True,
     )
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def decided_record(record: Json, measured: Measured | None, constraints: Sequence[Constraint]) -> Json:
+    """A record of the search as a measurement leaves it; see `hannah_hw.search.settling.decided`."""
+    if measured is None or not measured.decides:
+        return record
+    kind, message = measured.reason or ("", "")
+    found = {
+        "decides": True,
+        "status": "ok" if measured.reason is None else "failed",
+        "reason": {"kind": kind, "message": message},
+        "measurement": {"figures": {key: {"value": value} for key, value in measured.figures.items()}},
+    }
+    parts = {key: dict(_mapping(record.get(key))) for key in ("objectives", "metrics")}
+    return decided({**record, **parts, "status": record.get("status")}, found, constraints)
 
 
 def difference(estimated: float | None, measured: float | None) -> float | None:
@@ -112,7 +132,7 @@ def _differences(run: ReportData) -> Iterator[tuple[str, float]]:
     for candidate in run.candidates:
         measured = run.measured.get(candidate.id)
         for key in COMPARED if measured is not None else ():
-            value = difference(candidate.values.get(key), measured.figures.get(key) if measured else None)
+            value = difference(candidate.estimate(key), measured.figures.get(key) if measured else None)
             if value is not None:
                 yield key, value
 

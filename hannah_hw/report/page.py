@@ -21,6 +21,7 @@ from hannah_hw.report.axes import axis
 from hannah_hw.report.data import Candidate, HardwareAxis, ReportData
 from hannah_hw.report.measurements import measured_section
 from hannah_hw.report.payload import embed, payload
+from hannah_hw.report.profiled import is_profiled, profiled_section
 from hannah_hw.targets.amounts import Amount
 
 #: Name of the page inside a run directory.
@@ -73,7 +74,7 @@ def render_page(run: ReportData, *, near: Path | None = None) -> str:
         subtitle=_escape(_subtitle(run)),
         warnings="".join(f'<p class="warning">{_escape(warning)}</p>' for warning in run.warnings),
         front=_front_table(run, links),
-        measured=measured_section(run),
+        measured=profiled_section(run) if is_profiled(run) else measured_section(run),
         failures=_failures(run),
         memory="Activations" if run.accelerator else "RAM",
         facts=_facts(_run_facts(run)),
@@ -106,6 +107,8 @@ def _subtitle(run: ReportData) -> str:
     ]
     if run.count("failed"):
         parts.append(f"{run.count('failed')} failed")
+    if any(candidate.open for candidate in run.candidates):
+        parts.append(f"{sum(c.open for c in run.candidates)} uncertain")
     return f"{', '.join(parts)}. {len(run.front)} on the front."
 
 
@@ -130,7 +133,7 @@ def _front_table(run: ReportData, links: Mapping[str, str]) -> str:
 def _front_row(run: ReportData, candidate: Candidate, *, knee: bool, link: str | None) -> str:
     cells = "".join(
         f'<td class="number" data-value="{candidate.values.get(a.key, "")}">'
-        f"{_escape(a.format(candidate.values.get(a.key)))}</td>"
+        f"{_escape(a.format(candidate.values.get(a.key)))}{_escape(_band(candidate, a.key))}</td>"
         for a in run.axes
     )
     cells += "".join(
@@ -139,12 +142,19 @@ def _front_row(run: ReportData, candidate: Candidate, *, knee: bool, link: str |
         for h in run.hardware
     )
     badge = ' <span class="badge">knee</span>' if knee else ""
+    badge += ' <span class="badge open">uncertain</span>' if candidate.open else ""
     model = f'<a href="{_escape(link)}">ONNX</a>' if link is not None else "-"
     name = _escape(candidate.id)
     return (
         f'<tr data-id="{name}"><td data-value="{candidate.index}">'
         f'<button type="button" class="pick">{name}</button>{badge}</td>{cells}<td>{model}</td></tr>'
     )
+
+
+def _band(candidate: Candidate, key: str) -> str:
+    """The interval of an estimate, where the value is one and has one."""
+    band = candidate.bands.get(key)
+    return "" if band is None or key in candidate.estimated else f" ± {100 * band:.2g} %"
 
 
 def _failures(run: ReportData) -> str:

@@ -99,6 +99,12 @@ def _candidate(candidate: Candidate, link: str | None, *, knee: bool, detailed: 
         row["onnx"] = link
     if candidate.reason is not None:
         row["reason"] = candidate.reason
+    if candidate.estimated:
+        row["estimated"] = candidate.estimated
+    if candidate.bands:
+        row["bands"] = candidate.bands
+    if candidate.open:
+        row["open"] = True
     if detailed:
         row["assignment"] = {key: _text(value) for key, value in candidate.assignment.items()}
         row["cost"] = _cost(candidate.cost, mappings=candidate.on_front)

@@ -120,6 +120,8 @@ def cost(
         "limits": {"ram_bytes": 655360, "flash_bytes": 2097152},
         "area_mm2": None,
         "notes": [],
+        "partial": {},
+        "unsupported_kinds": [],
         "supported": True,
     }
 

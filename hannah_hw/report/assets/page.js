@@ -199,6 +199,7 @@
       points.filter((c) => c.status === "ok" && !c.front),
       points.filter((c) => c.front),
     ];
+    for (const candidate of new Set([...front, chosen])) drawIntervals(drawing, candidate, place, xAxis, yAxis, x, y, inside);
     let outside = 0;
     for (const candidate of layers.flat()) {
       const at = place(candidate);
@@ -222,6 +223,23 @@
     for (const [px, py] of points.slice(1)) path += `H${px}V${py}`;
     drawing.append(svg("path", { class: "stair", d: path }));
   }
+  /** The intervals of estimates that nothing has measured since; of the selected candidate, in any case. */
+  function drawIntervals(drawing, candidate, place, xAxis, yAxis, x, y, inside) {
+    const at = candidate && candidate.bands && place(candidate);
+    if (!at || !inside(...at)) return;
+    for (const [axis, scale, from, to, across] of [[xAxis, x, LEFT, W - RIGHT, true], [yAxis, y, H - BOTTOM, TOP, false]]) {
+      const band = candidate.bands[axis.key], estimate = estimateOf(candidate, axis.key);
+      if (band === undefined || (estimate !== candidate.values[axis.key] && candidate !== chosen)) continue;
+      const clip = (value) => Math.min(Math.max(value, Math.min(from, to)), Math.max(from, to));
+      const [a, b] = [estimate * (1 - band), estimate * (1 + band)].map((value) => clip(scale.at(Math.max(value, 1e-30))));
+      const path = across ? `M${a} ${at[1]}H${b}M${a} ${at[1] - 3}v6M${b} ${at[1] - 3}v6` : `M${at[0]} ${a}V${b}M${at[0] - 3} ${a}h6M${at[0] - 3} ${b}h6`;
+      drawing.append(svg("path", { class: candidate === chosen ? "whisker" : "whisker faint", d: path }));
+    }
+  }
+  function estimateOf(candidate, key) {
+    const before = (candidate.estimated || {})[key];
+    return before === undefined ? candidate.values[key] : before;
+  }
   function mark(candidate, px, py) {
     let node;
     if (candidate.status !== "ok") {
@@ -231,6 +249,7 @@
     } else {
       node = svg("circle", { class: candidate.front ? "dot front" : "dot ok", cx: px, cy: py, r: candidate.front ? 5.5 : 4 });
     }
+    if (candidate.open) node.classList.add("open");
     const facts = run.axes.filter((a) => candidate.values[a.key] !== undefined).map((a) => `${a.label}: ${show(candidate.values[a.key], a.unit)}`);
     node.append(svg("title", {}, [candidate.id, ...facts].join("\n")));
     node.addEventListener("click", () => choose(candidate));
@@ -273,6 +292,7 @@
     const heading = put("p", { class: "id" }, chosen.id + " ");
     if (chosen.knee) heading.append(put("span", { class: "badge" }, "knee"), " ");
     else if (chosen.front) heading.append(put("span", { class: "badge front" }, "front"), " ");
+    if (chosen.open) heading.append(put("span", { class: "badge open" }, "uncertain"), " ");
     if (chosen.status !== "ok") heading.append(put("span", { class: "badge bad" }, chosen.status === "infeasible" ? "over a budget" : chosen.status));
     panel.append(heading);
     if (chosen.reason) panel.append(put("p", { class: "note" }, chosen.reason.filter(Boolean).join(": ")));
@@ -291,9 +311,12 @@
       const figure = figures[axis.key];
       const notes = [];
       if (run.measured[axis.key]) notes.push(run.measured[axis.key]);
-      if (figure) notes.push(figure.source || "source not given", band(figure.error));
+      const before = (chosen.estimated || {})[axis.key], width = (chosen.bands || {})[axis.key];
+      if (before !== undefined) notes.push(`measured, estimate ${show(before, axis.unit)} ${width === undefined ? "" : band(width)} (${signed(before / value - 1)})`);
+      else if (figure) notes.push(figure.source || "source not given", band(figure.error));
       for (const budget of run.budgets.filter((b) => b.key === axis.key)) notes.push(`budget ${budget.text}`);
-      const emulated = chosen.emulated && chosen.emulated.figures[axis.key];
+      const emulated = before === undefined && chosen.emulated && chosen.emulated.figures[axis.key];
+      if (chosen.open && width !== undefined) notes.push("its interval holds the budget");
       if (emulated) notes.push(`${chosen.emulated.source} ${show(emulated, axis.unit)} (estimate ${signed(value / emulated - 1)})`);
       const parts = axis.key === "flash_bytes" && chosen.cost ? split(chosen.cost.flash) : "";
       if (parts) notes.push(parts);
@@ -570,6 +593,7 @@
   }
 
   document.getElementById("scatter-legend").hidden = false;
+  document.getElementById("open-legend").hidden = !run.candidates.some((c) => c.open);
   const hint = document.getElementById("scatter-hint");
   hint.hidden = false;
   if (run.objectives.length > 2) {
