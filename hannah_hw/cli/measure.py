@@ -1,4 +1,4 @@
-"""``hannah-hw measure``: what a model costs as firmware on an emulated core, or by an accelerator's own compiler."""
+"""``hannah-hw measure``: what a model costs as firmware on an emulated core, or by a compiler of its own."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hannah_hw.cli.estimate import show
+from hannah_hw.cli.options import refuse_options
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
+from hannah_hw.errors import InputError
 from hannah_hw.quantities import format_bytes, format_si
 
 if TYPE_CHECKING:
     from hannah_hw.cost.report import Figure
     from hannah_hw.measure.measurement import Measurement
     from hannah_hw.targets import Target
+
+#: Compilers of float32 models in place of our kernels.
+RUNTIMES = ("tvm",)
 
 CompilerOption = Annotated[
     str | None,
@@ -31,13 +36,20 @@ def measure(
         ),
     ],
     target: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--target",
             "-t",
-            help="A name of `targets list` or a .yaml file; :RUNTIME behind it takes another one.",
+            help="A name of `targets list` or a .yaml file; :RUNTIME behind it takes another one. Not needed with "
+            "--runtime, which without one runs on this machine.",
         ),
-    ],
+    ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            "--runtime", metavar="NAME", help="What compiles a float32 model in our place: tvm (extra `tvm`)."
+        ),
+    ] = None,
     core: Annotated[
         str | None, typer.Option("--core", help="Emulate this core in place of the target's, as in m33.")
     ] = None,
@@ -63,6 +75,12 @@ def measure(
             "--inputs", min=1, max=1000, help="Random inputs whose output is checked; 2 by default."
         ),
     ] = None,
+    runs: Annotated[
+        int | None,
+        typer.Option(
+            "--runs", "-n", min=1, max=1_000_000, help="Timed runs on this machine; 100 by default."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure an ONNX model: cycles, RAM and flash, kernel by kernel.
@@ -74,20 +92,46 @@ def measure(
     For an Ethos-U it becomes a .tflite file, which Arm's compiler ethos-u-vela compiles (extra `vela`): memory is what
     the compiled network takes, cycles are the compiler's own estimate of the hardware.
 
+    With --runtime tvm and no target, TVM compiles a float32 model for this machine and runs it, on one thread; outputs
+    are compared with those of ONNX Runtime.
+
     - `hannah-hw measure runs/mnist/artifacts/3f2a90c1.onnx --target stm32l4r5zi`
     - `hannah-hw measure model.onnx -t nrf5340 --json`
     - `hannah-hw measure float.onnx -t rp2040 --calibration samples.npy`
     - `hannah-hw measure model.onnx -t ethos_u55_128`
+    - `hannah-hw measure float.onnx --runtime tvm`
     """
     from hannah_hw.measure.emulated import INPUTS, measure_model
     from hannah_hw.targets import load_target
 
+    if runtime not in (None, *RUNTIMES):
+        raise InputError(
+            f"there is no runtime {runtime!r}", where="--runtime", allowed=RUNTIMES, given=runtime or ""
+        )
+    given = {
+        "--core": core,
+        "--compiler": compiler,
+        "--calibration": calibration,
+        "--flash-reads": flash_reads,
+    }
+    if runtime is not None and target is None:
+        from hannah_hw.cli.measure_tvm import measure_on_host
+
+        refuse_options(given, "it is for firmware on an emulated core; TVM's kernels run on this machine")
+        measure_on_host(model, inputs, runs, as_json)
+        return
+    if target is None:
+        raise InputError(
+            "say what to measure on: a name of `targets list`, or this machine with --runtime tvm",
+            where="--target",
+        )
+    refuse_options({"--runs": runs}, "runs are for this machine; an emulated core counts one")
     chip = load_target(target)
     if chip.kind == "block":
         from hannah_hw.cli.measure_vela import measure_with_vela
 
-        unused = {"--core": core, "--compiler": compiler, "--flash-reads": flash_reads, "--inputs": inputs}
-        measure_with_vela(model, chip, calibration, as_json, unused)
+        unused = {option: value for option, value in given.items() if option != "--calibration"}
+        measure_with_vela(model, chip, calibration, as_json, unused | {"--inputs": inputs})
         return
     _warn_of_runtime(chip)
     found = measure_model(

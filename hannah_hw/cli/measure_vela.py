@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hannah_hw.cli.options import refuse_options
 from hannah_hw.cli.output import emit, table, write
-from hannah_hw.errors import InputError
 from hannah_hw.quantities import format_bytes, format_si
 
 if TYPE_CHECKING:
@@ -40,12 +40,9 @@ def measure_with_vela(
     """
     from hannah_hw.measure.vela import compile_with_vela
 
-    for option, value in unused.items():
-        if value:
-            raise InputError(
-                f"it is for firmware on an emulated core; {target.name} is measured by its compiler",
-                where=option,
-            )
+    refuse_options(
+        unused, f"it is for firmware on an emulated core; {target.name} is measured by its compiler"
+    )
     found = compile_with_vela(model, target, calibration=calibration)
     emit(found.to_dict(), as_json, lambda: _render(found))
 

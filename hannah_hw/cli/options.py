@@ -64,3 +64,18 @@ def parse_settings(texts: Sequence[str] | None) -> Mapping[str, Any]:
         found = parse_document(f"value: {value}", f"--set {text}", InputError).data["value"]
         parsed[key.strip()] = tuple(found) if isinstance(found, list) else found
     return parsed
+
+
+def refuse_options(unused: Mapping[str, object], reason: str) -> None:
+    """See that options that do not apply were not given.
+
+    Args:
+        unused: Option -> its value; one that was not given is None or False.
+        reason: Why they do not apply.
+
+    Raises:
+        InputError: One was given.
+    """
+    for option, value in unused.items():
+        if value:
+            raise InputError(reason, where=option)

@@ -20,6 +20,7 @@ from typing import IO, Any, Final
 HANDLERS: Final = {
     "c_source": "c_source",
     "lower": "lowering",
+    "run": "running",
 }
 
 
