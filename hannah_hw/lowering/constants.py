@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from hannah_hw.errors import ModelError
+from hannah_hw.lowering.learned_shapes import known_shapes
 from hannah_hw.lowering.nodes import is_standard
 from hannah_hw.lowering.runtime import calculator, runtime_errors
 
@@ -38,7 +39,7 @@ def fold_constants(model: Any, *, where: str = "the model") -> bool:
     from onnx import numpy_helper
 
     graph = model.graph
-    shapes = _known_shapes(graph)
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer} | known_shapes(graph)
     known = {tensor.name for tensor in graph.initializer}
     known |= {node.output[0] for node in graph.node if is_standard(node, "Constant")}
     chain, kept = [], []
@@ -64,16 +65,6 @@ def fold_constants(model: Any, *, where: str = "the model") -> bool:
     del graph.node[:]
     graph.node.extend(nodes)
     return True
-
-
-def _known_shapes(graph: Any) -> dict[str, tuple[int, ...]]:
-    """Value -> its shape, where all sizes are numbers."""
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    for value in [*graph.value_info, *graph.input]:
-        dims = value.type.tensor_type.shape.dim
-        if value.type.tensor_type.HasField("shape") and all(dim.HasField("dim_value") for dim in dims):
-            shapes[value.name] = tuple(dim.dim_value for dim in dims)
-    return shapes
 
 
 def _can_be_run(node: Any, known: set[str], shapes: dict[str, tuple[int, ...]]) -> bool:

@@ -56,11 +56,13 @@ def known_shapes(graph: Any) -> dict[str, tuple[int, ...]]:
 
     What ZipMap makes, a list of maps from labels to scores, has the shape of its scores.
     """
-    shapes = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for value in [*graph.value_info, *graph.input, *graph.output]:
-        sizes = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
-        if sizes and min(sizes) > 0:
-            shapes[value.name] = sizes
+        dims = value.type.tensor_type.shape.dim
+        if value.type.tensor_type.HasField("shape") and all(
+            dim.HasField("dim_value") and dim.dim_value >= 0 for dim in dims
+        ):
+            shapes[value.name] = tuple(dim.dim_value for dim in dims)
     for node in graph.node:
         if node.domain == DOMAIN and node.op_type == "ZipMap" and node.input[0] in shapes:
             shapes[node.output[0]] = shapes[node.input[0]]

@@ -14,6 +14,7 @@ from hannah_hw.lowering.external import external_bytes, is_external
 from hannah_hw.lowering.functions import check_functions, inlined
 from hannah_hw.lowering.learned_shapes import add_learned_shapes
 from hannah_hw.lowering.open_shapes import Given, closed_shapes
+from hannah_hw.lowering.run_shapes import add_run_shapes
 
 #: Largest file that is read.
 MAX_BYTES: Final = 1 << 30
@@ -85,14 +86,27 @@ def checked(model: Any, where: str) -> Any:
         raise ModelError("its weights are in another file; save it as one file", where=where)
     check_functions(model, where)
     with refusing(where):
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(_with_output_shapes(model))
         return inlined(model)
+
+
+def _with_output_shapes(model: Any) -> Any:
+    """A model for ONNX's checker, which wants shapes of outputs that runtimes do without."""
+    tensors = [value for value in model.graph.output if value.type.WhichOneof("value") == "tensor_type"]
+    if all(value.type.tensor_type.HasField("shape") for value in tensors):
+        return model
+    copy = type(model)()
+    copy.CopyFrom(model)
+    for value in copy.graph.output:
+        if value.type.WhichOneof("value") == "tensor_type":
+            value.type.tensor_type.shape.SetInParent()
+    return copy
 
 
 def with_shapes(model: Any, shapes: Given | None, where: str) -> Any:
     """A copy of a model with the shapes of its values, as far as they can be known.
 
-    What follows from constants is computed.
+    What follows from constants is computed; what no rule infers is that of a run, where the model can be run.
 
     Args:
         model: An `onnx.ModelProto` that is `checked`.
@@ -110,7 +124,9 @@ def with_shapes(model: Any, shapes: Given | None, where: str) -> Any:
     with refusing(where):
         inferred = onnx.shape_inference.infer_shapes(fixed, data_prop=True)
         # Shapes that follow from constants make more shapes constant.
-        while fold_constants(inferred, where=where) or add_learned_shapes(inferred):
+        while (
+            fold_constants(inferred, where=where) or add_learned_shapes(inferred) or add_run_shapes(inferred)
+        ):
             inferred = onnx.shape_inference.infer_shapes(inferred, data_prop=True)
     return inferred
 

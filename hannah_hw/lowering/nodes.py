@@ -34,6 +34,26 @@ class ForeignOp(Op):
         return Row("kernel", self.kind)
 
 
+class ForeignPart(Op):
+    """One of several values that an ONNX node which no operator reads computes: a part of its buffer.
+
+    Args:
+        output: Its shape.
+    """
+
+    def __init__(self, output: tuple[int, ...]) -> None:
+        super().__init__()
+        self.output = output
+
+    def shape_fun(self) -> Shape:
+        """The shape that ONNX infers."""
+        return self.output
+
+    def row(self) -> Row:
+        """Another name for a part of the buffer of the node."""
+        return Row("view", "part")
+
+
 class NodeView:
     """One node; see `hannah_hw.graph.protocols.OnnxNode` for what operators see of it.
 

@@ -25,7 +25,7 @@ from hannah_hw.graph.numbers import MOST
 from hannah_hw.lowering.functions import own_functions
 from hannah_hw.lowering.learned_shapes import known_shapes
 from hannah_hw.lowering.loading import checked, load, name_of, with_shapes
-from hannah_hw.lowering.nodes import ForeignOp, NodeView, array_of, is_standard, plain
+from hannah_hw.lowering.nodes import ForeignOp, ForeignPart, NodeView, array_of, is_standard, plain
 from hannah_hw.lowering.open_shapes import Given
 from hannah_hw.operators import onnx_readers
 from hannah_hw.operators.quantise import kept_bits
@@ -41,6 +41,9 @@ _BITS: Final = {"int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int4": 4, "ui
 _QUANTISING: Final = ("QuantizeLinear", "DequantizeLinear")
 #: Domain in which ONNX Runtime has quantise and dequantise nodes of more types.
 _MICROSOFT: Final = "com.microsoft"
+
+#: Why a node is not read whose output has a shape that nobody infers, or none.
+UNKNOWN_SHAPE: Final = "the shape of its result is not known, or that of a single number"
 
 #: Attributes in which a Constant node may hold its value.
 _CONSTANTS: Final = frozenset({"value", "value_float", "value_floats", "value_int", "value_ints"})
@@ -129,10 +132,7 @@ class _Reader:
                 self.constants[node.output[0]] = (
                     numpy_helper.from_array(np.asarray(value)) if numbers else value
                 )
-        self.shapes = {
-            value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
-            for value in [*self.graph.value_info, *self.graph.input, *self.graph.output]
-        } | known_shapes(self.graph)
+        self.shapes = known_shapes(self.graph)
         self.values: dict[str, Node] = {}
         self.sources: dict[str, Any] = {}
         self.names = {value.name for value in self.graph.input}
@@ -162,7 +162,7 @@ class _Reader:
                 self.constants[node.output[0]] = self.constants[node.input[0]]
             else:
                 self._operator(node, self._unique(node.name or f"{node.op_type}_{index}"))
-        outputs = [self._output(value.name) for value in self.graph.output]
+        outputs = self._outputs()
         return OnnxModel(self.order, outputs, self.bits, self.foreign, self.model, self.sources, self.values)
 
     def _on_constant(self, node: Any) -> bool:
@@ -177,10 +177,17 @@ class _Reader:
         taken.add(result)
         return result
 
-    def _output(self, name: str) -> Node:
-        if name not in self.values:
+    def _outputs(self) -> list[Node]:
+        """The nodes of the outputs that depend on an input.
+
+        Raises:
+            ModelError: None does.
+        """
+        found = [self.values[value.name] for value in self.graph.output if value.name in self.values]
+        if not found:
+            name = self.graph.output[0].name
             raise ModelError(f"the output {name!r} does not depend on an input", where=self.where)
-        return self.values[name]
+        return found
 
     def _quantisation(self, node: Any) -> None:
         """Another name for the same value; the zero point's type says with how many bits it is kept."""
@@ -230,17 +237,14 @@ class _Reader:
         """A node as operators see it.
 
         Raises:
-            ModelError: Its shape is not known or far too large, or it takes a value that nothing computes.
+            ModelError: Its shape is far too large, or it takes a value that nothing computes.
         """
         from onnx import helper
 
-        shape = self.shapes.get(node.output[0], ()) if node.output else ()
-        if not shape or any(size < 1 for size in shape):
-            raise ModelError(
-                f"the shape of {node.output[0]!r} ({node.op_type}) cannot be inferred", where=self.where
-            )
+        result = next((name for name in node.output if name), "")
+        shape = self.shapes.get(result, ())
         if math.prod(shape) > MOST:
-            raise ModelError(f"{node.output[0]!r} has {math.prod(shape)} values", where=self.where)
+            raise ModelError(f"{result!r} has {math.prod(shape)} values", where=self.where)
         return NodeView(
             node.op_type if is_standard(node) else f"{node.domain}.{node.op_type}",
             name,
@@ -253,23 +257,48 @@ class _Reader:
 
     def _operator(self, node: Any, name: str) -> None:
         view = self._view(node, name)
-        result, reason = None, f"no operator reads {view.type}"
-        known = "." not in view.type or view.type in self.functions
-        reader = self.readers.get(view.type) if known else None
-        if reader is not None and view.operands:
+        result, reason = None, self._unreadable(view)
+        if not reason:
             try:
-                result = reader.from_onnx(view)
+                result = self.readers[view.type].from_onnx(view)
                 reason = self._mistaken(view, result)
             except HannahError as error:
                 reason = str(error)
         if result is None or reason:
             self.foreign[name] = reason
-            result = ForeignOp(view.type, view.shape)(*view.operands)
+            # What has no known values is one number, so that what is behind it can be read.
+            shape = view.shape if view.shape and min(view.shape) > 0 else (1, 1)
+            result = ForeignOp(view.type, shape)(*view.operands)
         result.id = name
         self.sources[name] = node
-        # Further outputs (parts of a Split, the mask of a Dropout) are the same foreign or unused value.
-        self.values.update((output, result) for output in node.output if output)
         self.order.append(result)
+        first = next((output for output in node.output if output), "")
+        for index, output in enumerate(node.output):
+            if output:
+                self.values[output] = result if output == first else self._part(result, output, index)
+
+    def _unreadable(self, view: NodeView) -> str:
+        """Why no operator can read a node; empty where one can try to."""
+        if view.type not in self.readers or ("." in view.type and view.type not in self.functions):
+            return f"no operator reads {view.type}"
+        if not view.operands:
+            return "it computes from nothing but constants"
+        if not view.shape or min(view.shape) < 1:
+            return f"its shape {view.shape} is not that of values of a batch" if view.shape else UNKNOWN_SHAPE
+        return ""
+
+    def _part(self, whole: Node, output: str, index: int) -> Node:
+        """A further output of a node: part of the same foreign value, under its own shape.
+
+        The mask of a Dropout, which nobody reads at inference, and what has no known shape are the value itself.
+        """
+        shape = self.shapes.get(output, ())
+        if not shape or min(shape) < 1 or not isinstance(whole, ForeignOp) or shape == whole.shape():
+            return whole
+        part: Node = ForeignPart(shape)(whole)
+        part.id = self._unique(f"{whole.id}:{index}")
+        self.order.append(part)
+        return part
 
     @staticmethod
     def _mistaken(view: NodeView, result: Node) -> str:
