@@ -110,11 +110,10 @@ def time_subjects(
     waiting = list(runs)
     probe = _opened(Subject("probe", _probe_model()), threads, seed)
     for attempt in range(ATTEMPTS):
+        scale = known
         if attempt:
-            scale = dict(list(known.items())[:ANCHORS]) or found.anchors()
-            waiting = [name for name in waiting if name not in scale]
-        else:
-            scale = known
+            steady = known or found.anchors()
+            scale = {name: steady[name] for name in list(steady)[:ANCHORS] if name not in waiting}
         names = [*scale, *(name for name in waiting if name not in scale)]
         times = interleaved(
             [runs[name] for name in names], rounds=rounds, probe=probe, threads=threads, seed=seed + attempt
