@@ -8,7 +8,6 @@ measurements agree to the instruction: nothing in an emulated core depends on ti
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,13 +17,13 @@ from numpy.typing import NDArray
 
 from hannah_hw.cores import CORES, Core, core_named
 from hannah_hw.errors import EvaluationError, InputError, require
-from hannah_hw.measure.measurement import KernelMeasurement, Measurement, Timing
+from hannah_hw.measure.counted import Given, Runs, emulator_version, kernel_row, measurement
+from hannah_hw.measure.measurement import Measurement, Timing
 from hannah_hw.measure.models import Int8Model, int8_model
 from hannah_hw.measure.running import Firmware, random_inputs
 
 if TYPE_CHECKING:
-    from hannah_hw.emulation import Counts, MemoryMap, Sizes
-    from hannah_hw.firmware.design import Step
+    from hannah_hw.emulation import MemoryMap, Sizes
     from hannah_hw.firmware.layers import Network
     from hannah_hw.firmware.toolchain import CompilerName
     from hannah_hw.spaces import Candidate
@@ -109,17 +108,31 @@ def measure_network(
     with tempfile.TemporaryDirectory(prefix="hannah-hw-") as folder:
         project = generate(network, core, folder=Path(folder), target=target, name=given.name)
         elf = build(project, chosen).elf
-        emulator = Emulator(elf, core, _small_memory(core, elf_sizes(elf)))
+        emulator = Emulator(elf, core, small_memory(core, elf_sizes(elf)))
     firmware = Firmware(project, emulator, given.where)
     rng = np.random.default_rng(seed)
     reads = flash_reads or timing.needs_flash_reads
     layers = firmware.run_by_layer(random_inputs(network, rng), flash_reads=reads)
     whole = [firmware.run(random_inputs(network, rng)) for _ in range(max(1, inputs - 1))]
     check_sizes(emulator.sizes, emulator.stack_high_water, target)
-    return _measurement(given, timing, firmware, layers, whole, chosen.version)
+    rows = [
+        kernel_row(
+            timing,
+            counts,
+            name=step.layer.name,
+            kind=step.layer.kind,
+            kernel_class=step.choice.kernel_class.name,
+            function=step.choice.implementation.function,
+            macs=step.layer.columns["macs"],
+        )
+        for step, counts in zip(project.design.steps, layers, strict=True)
+    ]
+    runs = Runs(emulator, project.arena_symbol, f"{project.prefix}_run", layers, whole)
+    about = Given(given.name, given.weights, given.ranges, chosen.version, "the integer reference")
+    return measurement(about, timing, runs, rows)
 
 
-def _small_memory(core: Core, sizes: Sizes) -> MemoryMap:
+def small_memory(core: Core, sizes: Sizes) -> MemoryMap:
     """Memories as large as a program needs: counting reads of flash copies the RAM around every call."""
     from hannah_hw.emulation import Region, memory_map
 
@@ -207,15 +220,6 @@ def compiler_name(name: str | None) -> CompilerName | None:
     return None
 
 
-def emulator_version() -> str:
-    """``Unicorn 2.1.4``.
-
-    Raises:
-        MissingExtraError: unicorn is not installed.
-    """
-    return f"Unicorn {require('unicorn', 'emulate').__version__}"
-
-
 def check_sizes(sizes: Sizes, stack_bytes: int, target: Microcontroller) -> None:
     """Whether variables and the stack that was measured fit a target's RAM.
 
@@ -229,68 +233,3 @@ def check_sizes(sizes: Sizes, stack_bytes: int, target: Microcontroller) -> None
             f"{target.ram_bytes:,}; take a network with narrower layers or smaller images, or a chip with more",
             kind="memory",
         )
-
-
-def _measurement(
-    given: Int8Model,
-    timing: Timing,
-    firmware: Firmware,
-    layers: Sequence[Counts],
-    whole: Sequence[Counts],
-    compiler: str,
-) -> Measurement:
-    """Figures from the counts of each layer and of whole runs."""
-    between = whole[0].by_function[f"{firmware.project.prefix}_run"]
-    totals = {
-        key: sum(getattr(counts, key) for counts in (*layers, between))
-        for key in ("instructions", "cycles", "taken_branches")
-    }
-    counted = [counts.flash_reads for counts in layers if counts.flash_reads is not None]
-    reads = sum(counted) if len(counted) == len(layers) else None
-    sizes, stack = firmware.emulator.sizes, firmware.emulator.stack_high_water
-    arena = firmware.emulator.symbols[firmware.project.arena_symbol].size
-    note = f"variables of the ELF and the deepest stack of {1 + len(whole)} runs, without interrupts"
-    return Measurement(
-        model=given.name,
-        target=timing.target.name,
-        core=timing.core.title,
-        compiler=compiler,
-        emulator=emulator_version(),
-        weights=given.weights,
-        ranges=given.ranges,
-        figures=timing.figures(
-            timing.cycles(totals["cycles"], reads), sizes.ram_bytes + stack, sizes.flash_bytes, note
-        ),
-        kernels=tuple(
-            _kernel(timing, step, counts)
-            for step, counts in zip(firmware.project.design.steps, layers, strict=True)
-        ),
-        instructions=totals["instructions"],
-        core_cycles=totals["cycles"],
-        taken_branches=totals["taken_branches"],
-        flash_reads=reads,
-        memory={"arena": arena, "static": sizes.ram_bytes - arena, "stack": stack},
-        flash={
-            "code": sizes.code_bytes,
-            "constants": sizes.constant_bytes,
-            "other": sizes.flash_bytes - sizes.code_bytes - sizes.constant_bytes,
-        },
-        checked=1 + len(whole),
-    )
-
-
-def _kernel(timing: Timing, step: Step, counts: Counts) -> KernelMeasurement:
-    cycles = timing.cycles(counts.cycles, counts.flash_reads)
-    return KernelMeasurement(
-        name=step.layer.name,
-        kind=step.layer.kind,
-        kernel_class=step.choice.kernel_class.name,
-        function=step.choice.implementation.function,
-        macs=step.layer.columns["macs"],
-        instructions=counts.instructions,
-        core_cycles=counts.cycles,
-        taken_branches=counts.taken_branches,
-        flash_reads=counts.flash_reads,
-        cycles=cycles,
-        latency_s=cycles / timing.target.clock_hz,
-    )

@@ -70,7 +70,9 @@ class Measurement:
         memory: Bytes of RAM by what takes them: ``arena``, ``static`` (all other variables) and ``stack``.
         flash: Bytes of flash by what takes them: ``code``, ``constants`` (weights and
             tables), ``other`` (initial values of variables, and gaps).
-        checked: Random inputs whose output was compared with the integer reference, byte by byte.
+        checked: Random inputs whose output was compared with the reference.
+        reference: What that is: ``the integer reference``, byte by byte, or ``ONNX Runtime`` for float32.
+        difference: Largest difference from it, relative to the largest element of the output; 0 of an int8 network.
     """
 
     model: str
@@ -89,6 +91,8 @@ class Measurement:
     memory: Mapping[str, int]
     flash: Mapping[str, int]
     checked: int
+    reference: str = "the integer reference"
+    difference: float = 0.0
 
     @property
     def macs(self) -> int:

@@ -18,7 +18,7 @@ def library(tmp_path_factory):
     compiler = find(None)
     # Their names are those of C's library, which Python has loaded: here they get others.
     names = ("expf", "logf", "tanhf", "erff", "sqrtf", "floorf", "ceilf", "truncf", "roundf", "rintf")
-    names += ("fabsf", "fminf", "fmaxf")
+    names += ("fabsf", "fminf", "fmaxf", "nearbyintf", "powf")
     flags = ["-fno-builtin", *(f"-D{name}=hn_{name}" for name in names)]
     objects = compile_objects(compiler, [KERNEL_FOLDER / "hn_float.c"], flags=flags)
     loaded = ctypes.CDLL(str(link_host(compiler, objects, tmp_path_factory.mktemp("float") / "float.so")))
@@ -50,7 +50,14 @@ def test_a_few_units_in_the_last_place(library, name, low, high):
 
 
 @pytest.mark.parametrize(
-    ("name", "reference"), [("floorf", np.floor), ("ceilf", np.ceil), ("truncf", np.trunc), ("rintf", np.rint)]
+    ("name", "reference"),
+    [
+        ("floorf", np.floor),
+        ("ceilf", np.ceil),
+        ("truncf", np.trunc),
+        ("rintf", np.rint),
+        ("nearbyintf", np.rint),
+    ],
 )
 def test_rounding_is_exact(library, name, reference):
     halves = np.arange(-6, 6.25, 0.25, np.float32)
@@ -80,3 +87,12 @@ def test_what_is_no_number_is_left_out(library):
     x, y = np.float32([1, math.nan, 3]), np.float32([2, 5, math.nan])
     assert library("fminf", x, y).tolist() == [1, 5, 3]
     assert library("fmaxf", x, y).tolist() == [2, 5, 3]
+
+
+def test_powers(library):
+    x, y = values(0.01, 9), np.random.default_rng(1).uniform(-4, 4, 4000).astype(np.float32)
+    exact = x.astype(np.float64) ** y.astype(np.float64)
+    assert np.allclose(library("powf", x, y), exact, rtol=3e-6)
+    x, y = np.float32([-2, -2, 3, -1.5, 0, 0, -2, -2]), np.float32([3, 2, 0, -3, 2, -1, 0.5, 70])
+    wanted = [-8, 4, 1, (-1.5) ** -3, 0, math.inf, math.nan, 2.0**70]
+    assert np.allclose(library("powf", x, y), wanted, rtol=1e-5, equal_nan=True)

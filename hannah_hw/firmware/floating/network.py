@@ -25,21 +25,7 @@ if TYPE_CHECKING:
 
 #: Functions of C's library that kernels may call: those of ``kernels/hn_float.c``.
 FUNCTIONS: Final = frozenset(
-    (
-        "ceilf",
-        "erff",
-        "expf",
-        "fabsf",
-        "floorf",
-        "fmaxf",
-        "fminf",
-        "logf",
-        "rintf",
-        "roundf",
-        "sqrtf",
-        "tanhf",
-        "truncf",
-    )
+    "ceilf erff expf fabsf floorf fmaxf fminf logf nearbyintf powf rintf roundf sqrtf tanhf truncf".split()
 )
 _CALLED: Final = re.compile(r"\b([a-z]\w*)\(")
 _KEYWORDS: Final = frozenset(("for", "if", "while", "sizeof", "return", "switch"))

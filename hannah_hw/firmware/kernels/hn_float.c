@@ -51,6 +51,8 @@ WEAK float rintf(float x) {
   return x < 0.0f ? t - 1.0f : t + 1.0f;
 }
 
+WEAK float nearbyintf(float x) { return rintf(x); }
+
 /* What is no number is left out. */
 WEAK float fminf(float x, float y) { return x < y || y != y ? x : y; }
 WEAK float fmaxf(float x, float y) { return x > y || y != y ? x : y; }
@@ -105,6 +107,27 @@ WEAK float logf(float x) {
   y = y * q + 1.0f / 3.0f;
   y = 2.0f * s + 2.0f * s * q * y;
   return (float)e * 0.693359375f + (y - (float)e * 2.12194440e-4f);
+}
+
+/* By squares for whole numbers up to 64, else by the logarithm: an error of y ln(x) times that of a float. */
+WEAK float powf(float x, float y) {
+  float a = fabsf(y);
+  if (a <= 64.0f && truncf(a) == a) {
+    float result = 1.0f;
+    for (int32_t n = (int32_t)a; n; n >>= 1, x *= x) {
+      result = n & 1 ? result * x : result;
+    }
+    return y < 0.0f ? 1.0f / result : result;
+  }
+  if (x == 0.0f) {
+    return y < 0.0f ? INFINITY : y != y ? y : 0.0f;
+  }
+  float size = expf(y * logf(fabsf(x)));
+  if (x > 0.0f) {
+    return size;
+  }
+  /* From 2^24 on every float is even. */
+  return truncf(y) != y ? NAN : a < 16777216.0f && ((int32_t)a & 1) ? -size : size;
 }
 
 WEAK float tanhf(float x) {

@@ -20,6 +20,8 @@ float ceilf(float x);
 float truncf(float x);
 float roundf(float x);
 float rintf(float x);
+float nearbyintf(float x);
+float powf(float x, float y);
 float fminf(float x, float y);
 float fmaxf(float x, float y);
 #endif

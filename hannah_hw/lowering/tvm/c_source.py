@@ -6,18 +6,17 @@ what depends on no input of the graph, such as a transposed weight, is computed 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from hannah_hw.lowering.tvm.bare import bare, generated
+from hannah_hw.lowering.tvm.bare import PREFIX, bare, generated
 from hannah_hw.lowering.tvm.lowering import Call, Fused, Provenance, fuse
 from hannah_hw.lowering.tvm.primitive import Primitives
 from hannah_hw.lowering.tvm.scheduling import schedule
 
-#: Beginning of the names of kernels in C; TVM calls some as functions of C's library are called.
-_PREFIX: Final = "tvm_"
 _DEFINITION: Final = re.compile(r"^TVM_DLL void (\w+)\(([^)]*)\) \{$")
 
 
@@ -38,13 +37,14 @@ def answer(model: Any, request: Mapping[str, Any], primitives: Primitives) -> di
     import numpy as np
     from tvm.target import Target
 
+    _complete()
     module = fuse(model, primitives)
     provenance = Provenance(model, module.importer, module.imported, module.legal)
     rows = provenance.kernels(module.groups, module.fused, primitives)
     calls = [call for call in provenance.calls(module.groups) if call.result not in provenance.constant]
     names = dict.fromkeys(call.name for call, row in zip(calls, rows, strict=True) if not row["view"])
     target = Target("c")
-    found = bare({_PREFIX + name: schedule(module.fused[name]) for name in names}, target)
+    found = bare({PREFIX + name: schedule(module.fused[name]) for name in names}, target)
     constants = _constants(provenance, module, primitives)
     ids = {provenance.ids[key]: array for key, array in constants.items()}
     np.savez(Path(request["constants"]), **ids)
@@ -55,13 +55,27 @@ def answer(model: Any, request: Mapping[str, Any], primitives: Primitives) -> di
         "text": _plain(generated(found, target).inspect_source()) if names else "",
         "calls": [
             {
-                "function": "" if row["view"] else _PREFIX + call.name,
+                "function": "" if row["view"] else PREFIX + call.name,
                 "arguments": [provenance.ids[key] for key in (*call.reads, *provenance.parts(call.result))],
-                "scratch": found.scratch.get(_PREFIX + call.name, ()),
+                "scratch": found.scratch.get(PREFIX + call.name, ()),
             }
             for call, row in zip(calls, rows, strict=True)
         ],
     }
+
+
+@functools.cache
+def _complete() -> None:
+    """Name the functions of C's library that TVM knows of only for other targets."""
+    from tvm.tirx import call_pure_extern, register_intrin_lowering
+
+    for name in ("fabs", "nearbyint", "round", "trunc"):
+        register_intrin_lowering(
+            f"tirx.{name}",
+            target="c",
+            f=lambda call, function=f"{name}f": call_pure_extern(call.ty, function, *call.args),
+            level=99,
+        )
 
 
 def _plain(source: str) -> str:

@@ -89,7 +89,7 @@ class _Plan:
             schedule.unroll(lane)
             outer.append(channels)
         users = schedule.get_consumers(block)
-        tail = users[0] if users else schedule.cache_write(block, 0, "local")
+        tail = users[0] if users else schedule.cache_write(block, 0, "global")
         if (
             len(users) < 2
             and not self._is_sum(tail)

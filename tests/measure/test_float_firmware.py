@@ -1,0 +1,188 @@
+"""Float32 networks on emulated cores: what TVM's kernels compute is what ONNX Runtime computes, and what it costs."""
+
+import importlib.util
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from hannah_hw import load_space, load_target
+from hannah_hw.cores import CORES
+from hannah_hw.emulation import Emulator
+from hannah_hw.errors import EvaluationError, InputError, MeasurementError, UnsupportedError
+from hannah_hw.firmware.building import build
+from hannah_hw.firmware.floating import generate_float, read_float_network
+from hannah_hw.firmware.toolchain import available
+from hannah_hw.lowering.tvm import TvmWorker
+from hannah_hw.measure.differences import difference
+from hannah_hw.measure.float_firmware import FloatFirmware, measure_float_model
+
+M4 = CORES["m4"]
+#: An STM32L4R5 has 640 KiB of RAM and a Cortex-M4.
+CHIP = "stm32l4r5zi"
+#: Conv 3 -> 4, 3x3, padded, on 8x8.
+MACS = 8 * 8 * 4 * 3 * 9
+
+needs_tvm = pytest.mark.skipif(
+    importlib.util.find_spec("tvm") is None
+    or importlib.util.find_spec("unicorn") is None
+    or not available(M4),
+    reason="the extras tvm and emulate are not installed, or no compiler",
+)
+
+
+def model(*nodes, constants=(), shape=(1, 3, 8, 8), outputs=(("y", (1, 4, 8, 8)),), seed=0):
+    def value(name, size):
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, size)
+
+    rng = np.random.default_rng(seed)
+    tensors = [
+        numpy_helper.from_array(
+            np.asarray(given if not isinstance(given, tuple) else rng.normal(size=given).astype(np.float32)),
+            name,
+        )
+        for name, given in constants
+    ]
+    graph = helper.make_graph(
+        list(nodes), "g", [value("x", shape)], [value(*output) for output in outputs], tensors
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def node(kind, inputs, output="y", **attributes):
+    return helper.make_node(kind, inputs.split(), output.split(), **attributes)
+
+
+def conv_and_relu(seed=0):
+    nodes = (node("Conv", "x w b", "c", pads=[1, 1, 1, 1], name="conv"), node("Relu", "c", name="relu"))
+    return model(*nodes, constants=[("w", (4, 3, 3, 3)), ("b", (4,))], seed=seed)
+
+
+@pytest.fixture(scope="module")
+def worker():
+    with TvmWorker() as started:
+        yield started
+
+
+def firmware(source, worker, folder, core=M4):
+    project = generate_float(read_float_network(source, worker), core, folder=folder)
+    return FloatFirmware(project, Emulator(build(project).elf, core), "the model")
+
+
+def test_a_difference_is_relative_to_the_largest_element():
+    assert difference(np.array([1.0, -4.0]), np.array([1.0, -4.0])) == 0
+    assert difference(np.array([1.0, -4.0]), np.array([1.5, -4.0])) == 0.125
+    assert difference(np.array([np.nan, 1.0]), np.array([np.nan, 1.0])) == 0
+    assert difference(np.array([np.inf, 1.0]), np.array([1.0, 1.0])) == np.inf
+    assert difference(np.array([1.0, 1.0]), np.array([np.nan, 1.0])) == np.inf
+
+
+@needs_tvm
+def test_one_convolution(worker):
+    found = measure_float_model(conv_and_relu(), CHIP, worker=worker)
+    (kernel,) = found.kernels
+    assert (kernel.name, kernel.kind, kernel.macs) == ("relu", "conv", MACS)
+    assert found.difference < 1e-6
+    # Input, output, and a window of 3 x 3 x 3 float32 rounded up to 16 bytes.
+    assert found.memory["arena"] == 4 * (192 + 256) + 112
+    assert found.flash["constants"] >= 4 * (4 * 27 + 4)
+    # A fused multiply-add takes 3 cycles, and 5 loads in 4 of them at least one each.
+    assert 4.25 < kernel.core_cycles / MACS < 15
+    assert found == measure_float_model(conv_and_relu(), CHIP, worker=worker)
+
+
+@needs_tvm
+@pytest.mark.parametrize("name", ["ds_cnn", "tc_resnet", "pooled_cnn"])
+def test_networks_of_spaces(worker, name):
+    space = load_space(name)
+    candidate = space.candidate(space.sample(seed=1))
+    found = measure_float_model(candidate, CHIP, worker=worker)
+    assert found.macs == candidate.macs
+    assert found.difference < 1e-5
+    assert found.weights == "random"
+    values = candidate.workload().candidate(0).buffers.bytes
+    assert found.memory["arena"] >= 4 * values.max()
+
+
+FUNCTIONS = {
+    "elu": (node("Elu", "x"),),
+    "gelu": (node("Gelu", "x"),),
+    "hard_swish": (node("HardSwish", "x"),),
+    "log_softmax": (node("LogSoftmax", "x", axis=1),),
+    "lp_pool": (node("GlobalLpPool", "x", "g"), node("Add", "x g")),
+    "sigmoid": (node("Sigmoid", "x"),),
+    "softmax": (node("Softmax", "x", axis=1),),
+    "sqrt": (node("Abs", "x", "a"), node("Sqrt", "a")),
+    "tanh": (node("Tanh", "x"),),
+    "twice": (node("Add", "x x", "a"), node("Mul", "a x")),
+    "max_pool": (node("MaxPool", "x", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),),
+    "avg_pool": (node("AveragePool", "x", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),),
+    "rounding": (node("Round", "x"),),
+}
+
+
+@needs_tvm
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_agree(worker, tmp_path, name):
+    made = model(*FUNCTIONS[name], shape=(1, 4, 5, 5), outputs=(("y", (1, 4, 5, 5)),))
+    running = firmware(made, worker, tmp_path)
+    running.run(running.inputs(0))
+    assert running.difference < 1e-6
+
+
+@needs_tvm
+def test_several_outputs_views_and_residuals(worker, tmp_path):
+    nodes = (
+        node("Conv", "x w", "c", kernel_shape=[1, 1]),
+        node("Add", "c x", "s"),
+        node("Split", "s", "p q", axis=1, num_outputs=2),
+        node("Concat", "q p", "r", axis=1),
+        node("Flatten", "r", "f"),
+        node("Gemm", "f v", "y", transB=1),
+    )
+    made = model(
+        *nodes,
+        constants=[("w", (4, 4, 1, 1)), ("v", (5, 100))],
+        shape=(1, 4, 5, 5),
+        outputs=(("y", (1, 5)), ("q", (1, 2, 5, 5)), ("s", (1, 4, 5, 5))),
+    )
+    running = firmware(made, worker, tmp_path)
+    running.run_by_layer(running.inputs(3))
+    running.run(running.inputs(4))
+    assert running.difference < 1e-6
+
+
+@needs_tvm
+def test_a_wrong_result_names_the_layer(worker, tmp_path):
+    network = replace(read_float_network(conv_and_relu(), worker), model=conv_and_relu(seed=1))
+    project = generate_float(network, M4, folder=tmp_path)
+    running = FloatFirmware(project, Emulator(build(project).elf, M4), "odd.onnx")
+    with pytest.raises(MeasurementError, match=r"odd.onnx: layer 'relu' \(conv, tvm_fused_conv2d_add_relu\)"):
+        running.run_by_layer(running.inputs(0))
+    with pytest.raises(MeasurementError, match="output 'y' is wrong on Cortex-M4"):
+        running.run(running.inputs(0))
+
+
+@needs_tvm
+def test_what_does_not_fit_says_how_much(worker):
+    chip = load_target(CHIP).model_copy(update={"ram_bytes": 2000})
+    with pytest.raises(EvaluationError, match=r"needs 1,904 bytes of arena .* has 2,000 bytes of RAM"):
+        measure_float_model(conv_and_relu(), chip, worker=worker)
+    chip = load_target(CHIP).model_copy(update={"flash_bytes": 500})
+    with pytest.raises(EvaluationError, match="bytes of flash, and there are 500"):
+        measure_float_model(conv_and_relu(), chip, worker=worker)
+
+
+@needs_tvm
+def test_a_function_that_firmware_has_not_is_named(worker):
+    odd = model(node("Sin", "x"), shape=(1, 4), outputs=(("y", (1, 4)),))
+    with pytest.raises(UnsupportedError, match="kernels of TVM call sinf"):
+        read_float_network(odd, worker)
+
+
+def test_wrong_requests_are_refused_before_tvm_starts():
+    with pytest.raises(InputError, match="0 inputs"):
+        measure_float_model(conv_and_relu(), CHIP, inputs=0)
+    with pytest.raises(InputError, match="no emulator for Cortex-M55"):
+        measure_float_model(conv_and_relu(), CHIP, core="m55")
