@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from hannah_hw.emulation import Counts, Emulator
+    from hannah_hw.firmware.floating import FloatProject
     from hannah_hw.lowering.tvm import TvmWorker
     from hannah_hw.spaces import Candidate
     from hannah_hw.targets import Target

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hannah_hw.errors import ModelError, UnsupportedError
+from hannah_hw.firmware.objects import KERNEL_FOLDER
 from hannah_hw.lowering.loading import name_of
 from hannah_hw.lowering.reader import OnnxModel, read_onnx
 from hannah_hw.workload import Workload
@@ -23,10 +24,8 @@ if TYPE_CHECKING:
     from hannah_hw.lowering.tvm import TvmWorker
     from hannah_hw.lowering.tvm.c_kernels import CKernels
 
-#: Functions of C's library that kernels may call: those of ``kernels/hn_float.c``.
-FUNCTIONS: Final = frozenset(
-    "ceilf erff expf fabsf floorf fmaxf fminf logf nearbyintf powf rintf roundf sqrtf tanhf truncf".split()
-)
+#: What declares the functions of C's library that kernels may call.
+_FUNCTIONS: Final = KERNEL_FOLDER / "hn_float.h"
 _CALLED: Final = re.compile(r"\b([a-z]\w*)\(")
 _KEYWORDS: Final = frozenset(("for", "if", "while", "sizeof", "return", "switch"))
 
@@ -215,10 +214,11 @@ def _check_functions(text: str, where: str) -> None:
     Raises:
         UnsupportedError: One does.
     """
+    brought = set(re.findall(r"^float (\w+)\(", _FUNCTIONS.read_text(encoding="utf-8"), re.MULTILINE))
     defined = set(re.findall(r"^static void (\w+)\(", text, re.MULTILINE))
-    missing = sorted(set(_CALLED.findall(text)) - FUNCTIONS - _KEYWORDS - defined)
+    missing = sorted(set(_CALLED.findall(text)) - brought - _KEYWORDS - defined)
     if missing:
         raise UnsupportedError(
             f"{where}: kernels of TVM call {', '.join(missing)}, and float firmware has only "
-            f"{', '.join(sorted(FUNCTIONS))}; replace the operator in the model"
+            f"{', '.join(sorted(brought))}; replace the operator in the model"
         )
