@@ -29,6 +29,7 @@ import numpy as np
 from hannah_hw.errors import InputError
 from hannah_hw.transfer import DeviceResult, Evaluation, join, read_table
 from hannah_hw.transfer.evaluation import TRANSFER, Score
+from hannah_hw.transfer.table import parse_minima
 
 
 def rounded(value: float) -> float | None:
@@ -103,11 +104,6 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def minima(texts: list[str]) -> dict[str, float]:
-    """``DEVICE=MS`` -> seconds."""
-    return {text.partition("=")[0]: float(text.partition("=")[2]) / 1e3 for text in texts}
-
-
 def main() -> int:
     """Print the document."""
     parser = argparse.ArgumentParser(
@@ -131,7 +127,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     try:
-        floor = minima(options.minimum_ms)
+        floor = parse_minima(options.minimum_ms)
         table = join([read_table(path, minimum_s=floor) for path in options.tables])
         evaluation = Evaluation(table)
         targets = list(table.devices) if options.devices == "all" else options.devices.split(",")

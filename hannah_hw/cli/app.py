@@ -29,6 +29,7 @@ from hannah_hw.cli import (
     target_new,
     target_ops,
     targets,
+    transfer,
     validate,
 )
 from hannah_hw.cli.output import say, write
@@ -57,6 +58,7 @@ app.command("profile", rich_help_panel=_MODELS)(profile.profile)
 app.command("measure", rich_help_panel=_MODELS)(measure.measure)
 app.command("validate", rich_help_panel=_MODELS)(validate.validate)
 app.command("calibrate", rich_help_panel=_MODELS)(calibrate.calibrate)
+app.command("transfer", rich_help_panel=_MODELS)(transfer.transfer)
 targets.app.command("ops")(target_ops.ops)
 targets.app.command("new")(target_new.new)
 app.add_typer(targets.app, name="targets", rich_help_panel=_CATALOGUES)

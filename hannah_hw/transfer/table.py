@@ -129,6 +129,25 @@ def read_table(path: Path, *, minimum_s: Mapping[str, float] | None = None) -> L
     return LatencyTable(tuple(names), latency_s, dropped, macs)
 
 
+def parse_minima(texts: Iterable[str]) -> dict[str, float]:
+    """``DEVICE=MS`` texts as seconds by device.
+
+    Raises:
+        DataError: Not of that form.
+    """
+    minima = {}
+    for text in texts:
+        device, _, milliseconds = text.rpartition("=")
+        try:
+            seconds = float(milliseconds) * 1e-3
+        except ValueError:
+            seconds = math.nan
+        if not device or not 0 <= seconds < math.inf:
+            raise DataError(f"{text!r} is no minimum; write it as DEVICE=MS, for example raspi4=0.02")
+        minima[device] = seconds
+    return minima
+
+
 def join(tables: Sequence[LatencyTable]) -> LatencyTable:
     """Tables side by side, joined by architecture; what a table does not have is NaN.
 

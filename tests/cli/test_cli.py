@@ -30,6 +30,7 @@ VERBS = [
     ["measure"],
     ["validate"],
     ["calibrate"],
+    ["transfer"],
     ["targets", "list"],
     ["targets", "show"],
     ["targets", "check"],
