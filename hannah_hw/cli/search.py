@@ -156,6 +156,9 @@ def _dry_run(config: SearchConfig, as_json: bool) -> None:
         "unsupported": found.unsupported or None,
         "legalized": found.facts.get("legalized"),
         "quartiles": found.quartiles,
+        "bands": found.bands,
+        "uncertain_share": found.uncertain,
+        "measure": found.plan or None,
         "facts": found.facts,
     }
     emit(document, as_json, lambda: _describe(found))
@@ -163,6 +166,7 @@ def _dry_run(config: SearchConfig, as_json: bool) -> None:
 
 def _describe(found: DryRun) -> None:
     from hannah_hw.report.axes import axis
+    from hannah_hw.search.metrics import METRICS
 
     write(f"the configuration is valid; {found.feasible_share:.1%} of {found.sampled} random candidates fit")
     if found.legalized:
@@ -174,4 +178,15 @@ def _describe(found: DryRun) -> None:
         (axis(key).label, *(axis(key).format(value) for value in quartiles))
         for key, quartiles in found.quartiles.items()
     ]
+    rows += [
+        (f"{axis(key).label}, ± half width", *(f"{100 * value:.2g} %" for value in quartiles))
+        for key, quartiles in found.bands.items()
+    ]
     table(("estimate", "minimum", "25 %", "median", "75 %", "maximum"), rows, right=range(1, 6))
+    for name, share in found.uncertain.items():
+        bounds = [METRICS[name].format(c.bound) for c in found.config.goals.constraints if c.metric == name]
+        write(
+            f"{share:.1%} of those that fit are uncertain: the interval of their {name} holds {', '.join(bounds)}"
+        )
+    if found.plan:
+        write(f"after the search {found.plan}")

@@ -9,7 +9,8 @@ from __future__ import annotations
 from hannah_hw.search.algorithms import ALGORITHMS, Algorithm
 from hannah_hw.search.archive import Observer, Progress
 from hannah_hw.search.config import SearchConfig, load_config
-from hannah_hw.search.loop import DryRun, RunResult, Search, dry_run, run_search
+from hannah_hw.search.dryrun import DryRun, dry_run
+from hannah_hw.search.loop import RunResult, Search, run_search
 from hannah_hw.search.progress import LiveDisplay, PlainLines, display
 
 __all__ = [

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from hannah_hw.search.config import SearchConfig, dump_config, load_config
 from hannah_hw.search.cosearch import CoSearchProblem, OncePerNetwork, make_problem
 from hannah_hw.search.engine import Engine
 from hannah_hw.search.figures import check_figures
-from hannah_hw.search.measuring import Measuring
+from hannah_hw.search.measuring import Measuring, PlanObserver, plan
 from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
 from hannah_hw.search.misses import explain_empty, explain_left
 from hannah_hw.search.protocols import Evaluator, FloatArray, Problem
@@ -35,11 +35,6 @@ from hannah_hw.search.rundir import ARTIFACTS, CONFIG, LOG, RunDirectory
 from hannah_hw.search.settling import settle
 from hannah_hw.search.tasks import Executor, InProcess
 from hannah_hw.search.workers import WorkerPool
-
-#: Random candidates that a dry run prices.
-DRY_RUN: Final = 1000
-#: The same where each of them is on a chip of its own.
-DRY_RUN_CHIPS: Final = 500
 
 
 @dataclass(frozen=True)
@@ -63,54 +58,6 @@ class RunResult:
     progress: Progress
     empty: str | None = None
     measured: list[Record] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class DryRun:
-    """What a run would meet.
-
-    Attributes:
-        config: The resolved configuration.
-        sampled: Random candidates that were priced.
-        feasible_share: Share of them that keeps every constraint known before training.
-        quartiles: Metric key -> minimum, quartiles and maximum over those that have a figure.
-        facts: Versions, data and target.
-        supported_share: Share of them that the target can run.
-        unsupported: Why it cannot run the first of the others; empty where there is none.
-        legalized: What narrowing the space to the target did, in words; empty if that was not asked for.
-    """
-
-    config: SearchConfig
-    sampled: int
-    feasible_share: float
-    quartiles: Mapping[str, tuple[float, ...]]
-    facts: Mapping[str, Any]
-    supported_share: float = 1.0
-    unsupported: str = ""
-    legalized: str = ""
-
-
-def dry_run(config: SearchConfig) -> DryRun:
-    """Check a configuration to the end and price random candidates; writes and trains nothing.
-
-    Raises:
-        InputError: Anything that the configuration names cannot be used.
-    """
-    setup = pipeline.build(config, Path())
-    rng = np.random.default_rng(config.search.seed)
-    count = DRY_RUN_CHIPS if isinstance(setup.problem, CoSearchProblem) else DRY_RUN
-    rows = setup.problem.encoding.sample(count, rng)
-    estimates = setup.problem.estimate(rows)
-    _, total = config.goals.within(setup.problem.capacities).free_violations(estimates)
-    quartiles = {}
-    for key, column in estimates.columns.items():
-        known = column[np.isfinite(column)]
-        if len(known):
-            quartiles[key] = tuple(float(q) for q in np.percentile(known, (0, 25, 50, 75, 100)))
-    fit, runs = float((total == 0).mean()), estimates.supported
-    unsupported = "" if runs.all() else estimates.unsupported(int(runs.argmin()))
-    legalized = "" if setup.legalized is None else str(setup.legalized)
-    return DryRun(config, len(rows), fit, quartiles, setup.facts, float(runs.mean()), unsupported, legalized)
 
 
 def run_search(
@@ -175,10 +122,12 @@ def run_search(
             state=directory.read_state(),
             observers=observers,
         )
-        if setup.legalized is not None and setup.legalized.changed:
-            for observer in observers:
-                if isinstance(observer, LegalizationObserver):
-                    observer.on_legalized(str(setup.legalized))
+        for observer in observers:
+            changed = setup.legalized is not None and setup.legalized.changed
+            if changed and isinstance(observer, LegalizationObserver):
+                observer.on_legalized(str(setup.legalized))
+            if setup.measurer is not None and isinstance(observer, PlanObserver):
+                observer.on_plan(plan(config.measure, setup.facts["measure"]))
         try:
             ending = engine.run()
         except KeyboardInterrupt as interrupt:

@@ -38,6 +38,15 @@ class MeasurementObserver(Protocol):
         ...
 
 
+@runtime_checkable
+class PlanObserver(Protocol):
+    """An observer of a run that is told, before the search begins, what will be measured after it."""
+
+    def on_plan(self, text: str, /) -> None:
+        """What will be measured, in words."""
+        ...
+
+
 @dataclass
 class MeasuringEvaluator:
     """Measures a candidate by the means of its target; see `hannah_hw.search.protocols.Evaluator`.
@@ -136,6 +145,22 @@ def _compiler_means(target: Target, compiler: str | None) -> dict[str, str]:
             where="measure.emulate",
         )
     return {"core": core_of(system_of(target)), "compiler": f"{PACKAGE} {vela_version()}"}
+
+
+def plan(section: MeasureSection, stated: Mapping[str, str]) -> str:
+    """What is measured after a search, in words.
+
+    Args:
+        section: What was asked for; something was.
+        stated: What `means` gave.
+    """
+    models = {
+        None: "the models of the front",
+        "front": "the models of the front and those that are uncertain, until all of the front is measured,",
+        "contenders": "all models whose interval reaches the front, until all of the front is measured,",
+    }[section.profile]
+    how = ", ".join(f"{key} {text}" for key, text in stated.items())
+    return f"{models} are {'measured' if section.profile is None else 'profiled'}: {how}"
 
 
 class Measuring:

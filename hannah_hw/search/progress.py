@@ -64,6 +64,11 @@ def measured(done: int, total: int) -> str:
     return f"measuring: {done} of {total} models are done"
 
 
+def afterwards(text: str) -> str:
+    """What is measured after a search."""
+    return f"after the search {text}"
+
+
 class PlainLines:
     """One line every `LINE_INTERVAL` seconds, and one at the end.
 
@@ -80,6 +85,10 @@ class PlainLines:
     def on_legalized(self, text: str, /) -> None:
         """See `hannah_hw.search.archive.LegalizationObserver`."""
         self._stream.write(f"space: {text}\n")
+
+    def on_plan(self, text: str, /) -> None:
+        """See `hannah_hw.search.measuring.PlanObserver`."""
+        self._stream.write(afterwards(text) + "\n")
 
     def on_start(self, progress: Progress, /) -> None:
         """See `Observer`."""
@@ -135,6 +144,12 @@ class LiveDisplay:
         from rich.text import Text
 
         self._console.print(Text(f"space: {text}"))
+
+    def on_plan(self, text: str, /) -> None:
+        """See `hannah_hw.search.measuring.PlanObserver`."""
+        from rich.text import Text
+
+        self._console.print(Text(afterwards(text)))
 
     def on_start(self, progress: Progress, /) -> None:
         """See `Observer`."""

@@ -232,7 +232,7 @@ def test_an_energy_that_nobody_knows_is_no_goal(config):
 
 
 def test_dry_run_shows_the_spread_of_the_area(config, monkeypatch):
-    monkeypatch.setattr("hannah_hw.search.loop.DRY_RUN_CHIPS", 100)
+    monkeypatch.setattr("hannah_hw.search.dryrun.DRY_RUN_CHIPS", 100)
     found = dry_run(load_config(config))
     assert found.sampled == 100
     low, *_, high = found.quartiles["area_mm2"]

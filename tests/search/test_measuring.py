@@ -1,5 +1,6 @@
 """Measuring the front after a search: order, continuation and failures of its file."""
 
+import io
 import json
 from datetime import UTC, datetime
 
@@ -9,7 +10,7 @@ from hannah_hw.errors import ConfigError, EvaluationError, InputError, MissingTo
 from hannah_hw.measure.emulated import measure_model
 from hannah_hw.report import read_run, render_page
 from hannah_hw.report.measurements import largest_differences
-from hannah_hw.search import run_search
+from hannah_hw.search import PlainLines, dry_run, run_search
 from hannah_hw.search.config import load_config
 from hannah_hw.search.measuring import Measuring
 from hannah_hw.search.rundir import MEASUREMENTS, RunDirectory
@@ -254,3 +255,19 @@ def test_only_hosts_are_profiled(tmp_path):
     assert not (tmp_path / "run").exists()
     with pytest.raises(ConfigError, match=r"measure\.profile.*'front' or 'contenders'"):
         load_config(path, ["measure.profile=all"])
+
+
+def test_a_run_and_its_dry_run_say_beforehand_what_will_be_measured(tmp_path):
+    for package in ("unicorn", "capstone", "elftools", "ziglang"):
+        pytest.importorskip(package)
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG + "measure: {emulate: front, compiler: zig}\n")
+    text = dry_run(load_config(path)).plan
+    assert text.startswith("the models of the front are measured: core Cortex-M4, compiler zig")
+    assert dry_run(load_config(path, ["measure={}"])).plan == ""
+    stream = io.StringIO()
+    run_search(path, tmp_path / "run", overrides=["search.evaluations=1"], observers=[PlainLines(stream)])
+    lines = stream.getvalue().splitlines()
+    said = lines.index(f"after the search {text}")
+    assert said < next(i for i, line in enumerate(lines) if line.startswith("search: "))
+    assert lines[-1].startswith("measuring: 1 of 1 models are done")
