@@ -92,13 +92,14 @@ def measure(
     For an Ethos-U it becomes a .tflite file, which Arm's compiler ethos-u-vela compiles (extra `vela`): memory is what
     the compiled network takes, cycles are the compiler's own estimate of the hardware.
 
-    With --runtime tvm and no target, TVM compiles a float32 model for this machine and runs it, on one thread; outputs
-    are compared with those of ONNX Runtime.
+    With --runtime tvm the kernels are TVM's, and the model is float32; outputs are compared with those of ONNX Runtime.
+    With a microcontroller it becomes firmware; without a target it is compiled for this machine and run on one thread.
 
     - `hannah-hw measure runs/mnist/artifacts/3f2a90c1.onnx --target stm32l4r5zi`
     - `hannah-hw measure model.onnx -t nrf5340 --json`
     - `hannah-hw measure float.onnx -t rp2040 --calibration samples.npy`
     - `hannah-hw measure model.onnx -t ethos_u55_128`
+    - `hannah-hw measure float.onnx --runtime tvm -t stm32l4r5zi`
     - `hannah-hw measure float.onnx --runtime tvm`
     """
     from hannah_hw.measure.emulated import INPUTS, measure_model
@@ -127,6 +128,20 @@ def measure(
         )
     refuse_options({"--runs": runs}, "runs are for this machine; an emulated core counts one")
     chip = load_target(target)
+    if runtime is not None:
+        from hannah_hw.measure.float_firmware import measure_float_model
+
+        refuse_options({"--calibration": calibration}, "it is for int8 firmware; TVM's kernels are float32")
+        measured = measure_float_model(
+            model,
+            chip,
+            core=core,
+            compiler=compiler,
+            flash_reads=flash_reads,
+            inputs=inputs if inputs is not None else INPUTS,
+        )
+        emit(measured.to_dict(), as_json, lambda: _render(measured))
+        return
     if chip.kind == "block":
         from hannah_hw.cli.measure_vela import measure_with_vela
 
@@ -173,7 +188,13 @@ def _render(found: Measurement) -> None:
     parts = ", ".join(f"{name} {format_bytes(size)}" for name, size in found.memory.items())
     write(f"RAM: {parts}")
     write(f"flash: {', '.join(f'{name} {format_bytes(size)}' for name, size in found.flash.items())}")
-    write(f"{found.checked} random inputs: every output is that of the integer reference")
+    if found.difference:
+        write(
+            f"{found.checked} random inputs: outputs differ from those of {found.reference} by at most "
+            f"{found.difference:.1g} of the largest element"
+        )
+    else:
+        write(f"{found.checked} random inputs: every output is that of {found.reference}")
 
 
 def render_figures(figures: Mapping[str, Figure], weights: str, ranges: str) -> None:

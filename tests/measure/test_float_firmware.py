@@ -1,13 +1,16 @@
 """Float32 networks on emulated cores: what TVM's kernels compute is what ONNX Runtime computes, and what it costs."""
 
 import importlib.util
+import json
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from hannah_hw import load_space, load_target
+from hannah_hw.cli import main
 from hannah_hw.cores import CORES
 from hannah_hw.emulation import Emulator
 from hannah_hw.errors import EvaluationError, InputError, MeasurementError, UnsupportedError
@@ -186,3 +189,22 @@ def test_wrong_requests_are_refused_before_tvm_starts():
         measure_float_model(conv_and_relu(), CHIP, inputs=0)
     with pytest.raises(InputError, match="no emulator for Cortex-M55"):
         measure_float_model(conv_and_relu(), CHIP, core="m55")
+
+
+@needs_tvm
+def test_the_command_line_measures_float_models(tmp_path, capsys):
+    onnx.save(conv_and_relu(), tmp_path / "float.onnx")
+    command = ["measure", str(tmp_path / "float.onnx"), "--runtime", "tvm", "-t", CHIP]
+    assert main([*command, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["macs"], document["reference"]) == (MACS, "ONNX Runtime")
+    assert document["figures"]["latency_s"]["value"] > 0
+    assert main(command) == 0
+    assert "outputs differ from those of ONNX Runtime by at most" in capsys.readouterr().out
+
+
+def test_options_of_int8_firmware_are_refused(tmp_path, capsys):
+    onnx.save(conv_and_relu(), tmp_path / "float.onnx")
+    command = ["measure", str(tmp_path / "float.onnx"), "--runtime", "tvm", "-t", CHIP]
+    assert main([*command, "--calibration", "random"]) == 2
+    assert "TVM's kernels are float32" in capsys.readouterr().err
