@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from hannah_hw.cli.output import table, write
@@ -10,6 +11,8 @@ from hannah_hw.quantities import format_bytes, format_si
 if TYPE_CHECKING:
     from hannah_hw.targets import Accelerator
 
+#: Share by which multipliers in use may be above all of them before it is a mistake.
+_ROUNDING: Final = 1e-6
 #: Layers that are tried: of a small image network and of a keyword spotter.
 _TRIED: Final[dict[str, tuple[str, dict[str, int]]]] = {
     "convolution 3 x 3, 16 to 32 channels, 16 x 16": (
@@ -38,8 +41,9 @@ def checked(target: Accelerator) -> dict[str, Any]:
     Raises:
         TargetError: The cost model cannot use the description.
     """
-    from hannah_hw.targets.advice import understood, warnings
+    from hannah_hw.targets.advice import multipliers, understood, warnings
 
+    layers = _tried(target)
     return {
         "target": target.name,
         "file": target.origin,
@@ -47,8 +51,8 @@ def checked(target: Accelerator) -> dict[str, Any]:
         "operators": len(target.ops),
         "valid": True,
         "understood": understood(target),
-        "warnings": list(warnings(target)),
-        "layers": _tried(target),
+        "warnings": [*warnings(target), *_too_fast(layers, multipliers(target))],
+        "layers": layers,
     }
 
 
@@ -82,6 +86,23 @@ def _tried(target: Accelerator) -> list[dict[str, Any]]:
                     entry["utilisation"] = float(costs.utilisation[0])
         found.append(entry)
     return found
+
+
+def _too_fast(layers: Iterable[dict[str, Any]], multipliers: int) -> Iterator[str]:
+    """The layer that is furthest below the cycles that all multipliers together need; formulas may give so few."""
+    found: list[tuple[float, float, float, str]] = []
+    for entry in layers:
+        kind, columns = _TRIED[entry["layer"]]
+        if multipliers and entry["cycles"] is not None and kind in ("conv", "linear"):
+            needed = _work(columns)["macs"] / multipliers
+            if entry["cycles"] < needed * (1 - _ROUNDING):
+                found.append((entry["cycles"] / needed, entry["cycles"], needed, entry["layer"]))
+    if found:
+        _, cycles, needed, layer = min(found, key=lambda entry: entry[0])
+        yield (
+            f"{layer}: {cycles:.6g} cycles are fewer than the {needed:.6g} that {multipliers} multipliers need; "
+            "reports would show more than 100 % in use: correct the formulas of model, or array.dims"
+        )
 
 
 def _work(columns: dict[str, int]) -> dict[str, int]:

@@ -102,6 +102,46 @@ MORE
     assert shown(capsys, "targets", "ops", target, "--shape", "1,3,8,8")[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("cycles", "message"),
+    [
+        ("macs // 64", None),  # 8 x 8 multipliers, all at work
+        # 16 to 32 channels, 3 x 3, 16 x 16 outputs: 1,179,648 multiply-accumulates; the depthwise layer 73,728.
+        ("macs // 128", "16 x 16: 9216 cycles are fewer than the 18432 that 64 multipliers need"),
+        (
+            "where(groups > 1, macs // 64 - 100, macs // 64)",
+            "32 channels, 16 x 16: 1052 cycles are fewer than the 1152 that",
+        ),
+        ("0 * macs", "0 cycles are fewer than the"),
+    ],
+)
+def test_formulas_with_fewer_cycles_than_the_array_needs_are_warned_of(tmp_path, capsys, cycles, message):
+    target = tmp_path / "chip.yaml"
+    target.write_text(f"""\
+format: hannah-target/2
+name: chip
+title: a chip
+document: none
+clock_hz: 1 MHz
+array: {{dims: {{inputs: 8, outputs: 8}}, partial_sum_bits: 24}}
+memories:
+  - name: all
+    holds: [I, W, O]
+    served: [inputs, outputs]
+    ports: [{{name: port, kind: read_write, max_bits: 64}}]
+model: {{kind: closed_form, layers: [{{match: [conv, linear], cycles: '{cycles}'}}]}}
+ops: [{{match: [conv, linear]}}]
+unsupported: error
+""")
+    code, text, _ = shown(capsys, "targets", "check", target, "--json")
+    assert code == 0
+    found = [warning for warning in json.loads(text)["warnings"] if "cycles are fewer" in warning]
+    assert len(found) == (message is not None)
+    assert message is None or message in found[0]
+    _, shown_, _ = shown(capsys, "targets", "check", target)
+    assert ("more than 100 % in use" in shown_) == (message is not None)
+
+
 def test_a_microcontroller_runs_operators_with_kernels_of_its_library(model, capsys):
     _, text, _ = shown(capsys, "targets", "ops", "stm32l4r5zi", model, "--json")
     assert {entry["runs_on"] for entry in json.loads(text)["kernels"]} >= {"conv_1xn", "fc", "add"}
