@@ -217,7 +217,7 @@ def measure_kernels(
         kernels: What to measure, each once.
         networks: Name -> content of an ONNX file.
         previous: Rows of before. Some are timed with the others, whose times become what they would have been then.
-        run_seconds: Of an empty run, where `previous` are given.
+        run_seconds: Of an empty run with `previous`; None: it is measured anew.
         made_on: For the rows.
         rounds: See `time_subjects`.
         retest: See `time_subjects`.
@@ -226,11 +226,14 @@ def measure_kernels(
     """
     subjects, failures = [Subject(EMPTY, empty_model())], {}
     known: dict[str, float] = {}
-    if run_seconds is not None:
-        scale = _spread_out(previous)
-        if len(scale) >= LEAST_KNOWN:
-            known = {row.kernel.key: row.seconds + run_seconds for row in scale}
-            subjects += [_subject(row.kernel, seed) for row in scale]
+    scale = _spread_out(previous)
+    if len(scale) >= LEAST_KNOWN:
+        if run_seconds is None:
+            run_seconds = time_subjects(subjects, rounds=rounds, retest=np.inf, threads=threads).seconds[
+                EMPTY
+            ]
+        known = {row.kernel.key: row.seconds + run_seconds for row in scale}
+        subjects += [_subject(row.kernel, seed) for row in scale]
     wanted = {kernel.key: kernel for kernel in kernels if kernel.key not in known}
     for key, kernel in wanted.items():
         try:
