@@ -48,8 +48,7 @@ class KernelTable:
 
     def sums(self, values: FloatArray) -> FloatArray:
         """(P,) sums over the kernels of each network of (M,) values of the distinct ones."""
-        found: FloatArray = np.bincount(self.network, values[self.which], self.size)
-        return found
+        return np.bincount(self.network, values[self.which], self.size).astype(np.float64)
 
     def of_network(self, index: int) -> IntArray:
         """(K,) indices into ``kernels`` of the kernels of one network, in execution order."""
