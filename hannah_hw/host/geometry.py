@@ -131,7 +131,8 @@ class Convolutions:
         """Output columns whose filter lies inside of the input as a whole."""
         first = -(-self.left // self.stride_width)
         last = (self.width + self.left - self.span_width) // self.stride_width
-        return np.clip(np.minimum(last, self.out_width - 1) - first + 1, 0, self.out_width)
+        count: IntArray = np.clip(np.minimum(last, self.out_width - 1) - first + 1, 0, self.out_width)
+        return count
 
 
 def _inside(
@@ -156,7 +157,8 @@ def _inside(
     count, step, before, length, all_taps, apart = columns
     position = index * step - before + tap * apart
     inside = (position >= 0) & (position < length) & (index < count) & (tap < all_taps)
-    return inside.sum((1, 2))
+    total: IntArray = inside.sum((1, 2))
+    return total
 
 
 def _sizes(kernel: HostKernel) -> list[int]:
