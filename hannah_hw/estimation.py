@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hannah_hw.cost import CostReport, Costs, price
 from hannah_hw.errors import InputError
 from hannah_hw.lowering.open_shapes import Given
-from hannah_hw.lowering.reader import read_onnx
+from hannah_hw.lowering.reader import OnnxModel, read_onnx
 from hannah_hw.spaces import Candidate, SearchSpace
 from hannah_hw.targets import Target, load_target
 from hannah_hw.workload import Workload
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from hannah_hw.lowering.tvm import Lowered, TvmWorker
     from hannah_hw.lowering.tvm.agreement import Group
+    from hannah_hw.lowering.tvm.assembly import AssembledKernel
     from hannah_hw.spaces.encoding import FloatArray
 
 
@@ -78,17 +79,56 @@ def lower_with_tvm(
         EvaluationError: TVM crashed or failed, or it disagrees with our Workload, which names the kernel.
         MissingExtraError: TVM is not installed.
     """
-    from hannah_hw.lowering.tvm import TvmWorker, compare
+    from hannah_hw.lowering.tvm import compare
+    from hannah_hw.lowering.tvm.process import worker_or_own
+
+    read = _read_for_tvm(model, shapes)
+    with worker_or_own(worker) as used:
+        lowered = used.lower(read.model)
+    return lowered, compare(read, lowered)
+
+
+def assemble_with_tvm(
+    model: ModelProto | str | os.PathLike[str],
+    processor: str,
+    folder: str | os.PathLike[str],
+    *,
+    shapes: Given | None = None,
+    worker: TvmWorker | None = None,
+) -> tuple[AssembledKernel, ...]:
+    """The kernels that TVM makes of a float32 model as assembly and machine code, a plain function each.
+
+    Args:
+        model: An ONNX model, or the path of one.
+        processor: A name of `hannah_hw.lowering.tvm.llvm_targets.LLVM_TARGETS`.
+        folder: Where the files go; made where it is missing.
+        shapes: See `estimate`.
+        worker: See `lower_with_tvm`.
+
+    Raises:
+        InputError: The model is quantised, there is no such processor, or the folder cannot be written to.
+        ModelError: The file is no readable ONNX.
+        UnsupportedError: TVM has no operator of the model.
+        EvaluationError: TVM crashed or failed.
+        MissingExtraError: TVM is not installed.
+    """
+    from hannah_hw.lowering.tvm.assembly import TIMEOUT_S, assemble
+    from hannah_hw.lowering.tvm.llvm_targets import llvm_target
+    from hannah_hw.lowering.tvm.process import worker_or_own
+
+    chip = llvm_target(processor)
+    read = _read_for_tvm(model, shapes)
+    with worker_or_own(worker, timeout_s=TIMEOUT_S) as used:
+        return assemble(read.model, chip, folder, used)
+
+
+def _read_for_tvm(model: ModelProto | str | os.PathLike[str], shapes: Given | None) -> OnnxModel:
+    """Read a model of float32; what TVM sees otherwise is refused before a process is started."""
     from hannah_hw.lowering.tvm.agreement import float_workload
 
     read = read_onnx(model, shapes=shapes)
-    float_workload(read)  # refuses what TVM sees otherwise before a process is started
-    if worker is not None:
-        lowered = worker.lower(read.model)
-    else:
-        with TvmWorker() as own:
-            lowered = own.lower(read.model)
-    return lowered, compare(read, lowered)
+    float_workload(read)
+    return read
 
 
 def estimate_population(space: SearchSpace, X: FloatArray, target: Target | str) -> Costs:

@@ -9,7 +9,13 @@ import typer
 
 from hannah_hw.cli.accelerator_report import kernel as find_kernel
 from hannah_hw.cli.accelerator_report import render_kernel, render_kernels
-from hannah_hw.cli.lowering_report import lowering_document, render_lowering
+from hannah_hw.cli.lowering_report import (
+    SecondView,
+    assembly_processor,
+    lowering_document,
+    render_lowering,
+    second_view,
+)
 from hannah_hw.cli.options import ShapeOption, parse_shapes
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.errors import InputError
@@ -17,8 +23,6 @@ from hannah_hw.quantities import format_bytes, format_si
 
 if TYPE_CHECKING:
     from hannah_hw.cost import CostReport
-    from hannah_hw.lowering.tvm import Lowered
-    from hannah_hw.lowering.tvm.agreement import Group
 
 #: Most names that a line lists.
 _NAMED = 3
@@ -51,6 +55,22 @@ def estimate(
             help="A second view of a float32 model, compared with ours kernel by kernel: tvm (extra `tvm`).",
         ),
     ] = None,
+    assembly: Annotated[
+        Path | None,
+        typer.Option(
+            "--assembly",
+            metavar="DIR",
+            help="With --lowering tvm: write TVM's kernels there as assembly and object files.",
+        ),
+    ] = None,
+    llvm: Annotated[
+        str | None,
+        typer.Option(
+            "--llvm",
+            metavar="NAME",
+            help="Processor of the assembly, as in m4; by default the target's core.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Estimate latency, energy, RAM and flash of an ONNX model on a target.
@@ -65,22 +85,23 @@ def estimate(
     - `hannah-hw estimate model.onnx -t eyeriss --kernel conv_1`
     - `hannah-hw estimate dynamic.onnx -t nrf5340 --shape 1,3,96,96`
     - `hannah-hw estimate model.onnx -t stm32l4r5zi --lowering tvm`
+    - `hannah-hw estimate model.onnx -t nrf5340 --lowering tvm --assembly kernels`
     """
     from hannah_hw.estimation import estimate as price
-    from hannah_hw.estimation import lower_with_tvm
 
     if lowering not in (None, *LOWERINGS):
         raise InputError(
             f"there is no lowering {lowering!r}", where="--lowering", allowed=LOWERINGS, given=lowering or ""
         )
+    processor = assembly_processor(lowering, assembly, llvm, target)
     shapes = parse_shapes(shape)
     report = price(str(model), target, shapes=shapes)
     if kernel is not None:
         find_kernel(report, kernel)
-    second = lower_with_tvm(str(model), shapes=shapes) if lowering else None
+    second = second_view(model, shapes, processor, assembly) if lowering else None
     for warning in _too_large(report):
         say(f"warning: {warning}")
-    document = report.to_dict() | ({"lowering": lowering_document(*second)} if second else {})
+    document = report.to_dict() | ({"lowering": lowering_document(second)} if second else {})
     emit(document, as_json, lambda: _render(report, kernel, second))
     if report.unsupported:
         kinds = [f"{row.count} {row.kind}" for row in report.unsupported_kinds]
@@ -101,7 +122,7 @@ def _too_large(report: CostReport) -> list[str]:
     ]
 
 
-def _render(report: CostReport, kernel: str | None, second: tuple[Lowered, tuple[Group, ...]] | None) -> None:
+def _render(report: CostReport, kernel: str | None, second: SecondView | None) -> None:
     write(f"{report.target}")
     rows = []
     for key, figure in (report.figures or report.partial).items():
@@ -125,7 +146,7 @@ def _render(report: CostReport, kernel: str | None, second: tuple[Lowered, tuple
         _render_unsupported(report)
     if second is not None:
         write("")
-        render_lowering(*second)
+        render_lowering(second)
 
 
 def _render_unsupported(report: CostReport) -> None:

@@ -2,24 +2,104 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hannah_hw.cli.options import refuse_options
 from hannah_hw.cli.output import table, write
+from hannah_hw.errors import InputError
 from hannah_hw.quantities import format_bytes
 
 if TYPE_CHECKING:
+    from hannah_hw.lowering.open_shapes import Given
     from hannah_hw.lowering.tvm import Lowered
     from hannah_hw.lowering.tvm.agreement import Group
+    from hannah_hw.lowering.tvm.assembly import AssembledKernel
+    from hannah_hw.lowering.tvm.llvm_targets import LlvmTarget
 
 
-def lowering_document(lowered: Lowered, groups: tuple[Group, ...]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class SecondView:
+    """A model as TVM lowers it.
+
+    Attributes:
+        lowered: Its kernels.
+        groups: The same beside ours.
+        processor: What code was made for, where it was.
+        assembled: The code of each kernel.
+    """
+
+    lowered: Lowered
+    groups: tuple[Group, ...]
+    processor: LlvmTarget | None = None
+    assembled: tuple[AssembledKernel, ...] = ()
+
+
+def assembly_processor(
+    lowering: str | None, assembly: Path | None, llvm: str | None, target: str
+) -> LlvmTarget | None:
+    """The processor that code is wanted for; None where none is.
+
+    Args:
+        lowering: The option of that name, checked.
+        assembly: The option of that name.
+        llvm: The option of that name.
+        target: Name or path of the target, whose core is meant where no processor is named.
+
+    Raises:
+        InputError: The options do not fit together, or there is no such processor.
+    """
+    from hannah_hw.lowering.tvm.llvm_targets import LLVM_TARGETS, llvm_target
+    from hannah_hw.targets import Microcontroller, load_target
+
+    if lowering is None:
+        refuse_options({"--assembly": assembly, "--llvm": llvm}, "it is for --lowering tvm")
+    if assembly is None:
+        refuse_options({"--llvm": llvm}, "it is for --assembly DIR")
+        return None
+    chip = load_target(target)
+    core = chip.core if isinstance(chip, Microcontroller) else ""
+    if llvm is None and core not in LLVM_TARGETS:
+        raise InputError(
+            f"{chip.name} has no core that code could be made for; name a processor",
+            where="--llvm",
+            allowed=LLVM_TARGETS,
+        )
+    return llvm_target(llvm or core)
+
+
+def second_view(
+    model: Path, shapes: Given | None, processor: LlvmTarget | None, assembly: Path | None
+) -> SecondView:
+    """Have TVM lower a model, and write its code where it is wanted.
+
+    Args:
+        model: The ONNX file.
+        shapes: Of its inputs, where the file leaves them open.
+        processor: What code is wanted for.
+        assembly: Where it goes.
+    """
+    from hannah_hw.estimation import assemble_with_tvm, lower_with_tvm
+    from hannah_hw.lowering.tvm import TvmWorker
+    from hannah_hw.lowering.tvm.assembly import TIMEOUT_S
+
+    if processor is None or assembly is None:
+        return SecondView(*lower_with_tvm(str(model), shapes=shapes))
+    with TvmWorker(timeout_s=TIMEOUT_S) as worker:
+        lowered, groups = lower_with_tvm(str(model), shapes=shapes, worker=worker)
+        assembled = assemble_with_tvm(str(model), processor.name, assembly, shapes=shapes, worker=worker)
+    return SecondView(lowered, groups, processor, assembled)
+
+
+def lowering_document(view: SecondView) -> dict[str, Any]:
     """The comparison as a document: bytes are TVM's, of float32; elements are those that both sides count."""
     from hannah_hw.lowering.tvm.process import VERSIONS
 
     return {
         "compiler": "tvm",
         "version": VERSIONS["apache-tvm"],
-        "planned_bytes": lowered.planned_bytes,
+        "planned_bytes": view.lowered.planned_bytes,
         "groups": [
             {
                 "kernels": group.kernels,
@@ -41,13 +121,25 @@ def lowering_document(lowered: Lowered, groups: tuple[Group, ...]) -> dict[str, 
                     for kernel in group.tvm
                 ],
             }
-            for group in groups
+            for group in view.groups
         ],
+        **_assembly_document(view),
     }
 
 
-def render_lowering(lowered: Lowered, groups: tuple[Group, ...]) -> None:
+def _assembly_document(view: SecondView) -> dict[str, Any]:
+    if view.processor is None:
+        return {}
+    rows = [
+        asdict(row) | {"assembly": str(row.assembly), "object_file": str(row.object_file)}
+        for row in view.assembled
+    ]
+    return {"processor": view.processor.name, "assembly": rows}
+
+
+def render_lowering(view: SecondView) -> None:
     """The comparison as a table: one row a kernel of TVM, after the kernels of ours that it does the work of."""
+    lowered, groups = view.lowered, view.groups
     rows: list[tuple[object, ...]] = []
     for group in groups:
         ours = list(group.kernels)
@@ -77,4 +169,25 @@ def render_lowering(lowered: Lowered, groups: tuple[Group, ...]) -> None:
         write(f"not compared, because nothing here reads them: {', '.join(unread)}")
     write(
         f"TVM plans {format_bytes(lowered.planned_bytes)} between kernels, without inputs, outputs and scratch"
+    )
+    if view.processor is not None:
+        _render_assembly(view.processor, view.assembled)
+
+
+def _render_assembly(processor: LlvmTarget, assembled: tuple[AssembledKernel, ...]) -> None:
+    write("")
+    rows = [
+        (
+            str(row.assembly),
+            f"{row.instructions:,}",
+            format_bytes(row.code_bytes),
+            format_bytes(row.scratch_bytes),
+        )
+        for row in assembled
+    ]
+    table((f"code for {processor.title}", "instructions", "code", "scratch"), rows, right=[1, 2, 3])
+    total = format_bytes(sum(row.code_bytes for row in assembled))
+    write(
+        f"{total} of code in {len(assembled)} kernels, without what it calls of the mathematical library and of the "
+        "compiler's own; beside each .s is the .o"
     )

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from hannah_hw.errors import EvaluationError, InputError
 from hannah_hw.host.facts import processor
 from hannah_hw.host.session import input_specs, open_session, random_inputs
+from hannah_hw.lowering.open_shapes import Given
 from hannah_hw.lowering.reader import read_onnx
 from hannah_hw.lowering.tvm import Lowered, TvmKernel, TvmWorker
 from hannah_hw.lowering.tvm.agreement import float_workload
-from hannah_hw.lowering.tvm.process import VERSIONS
+from hannah_hw.lowering.tvm.process import VERSIONS, worker_or_own
 from hannah_hw.measure.host_timing import STEADY_BLOCKS, Timing, is_steady, statistics
 
 #: Random inputs whose output is checked.
@@ -119,7 +120,7 @@ class TvmMeasurement:
 def measure_with_tvm(
     path: str | os.PathLike[str],
     *,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    shapes: Given | None = None,
     runs: int = RUNS,
     inputs: int = INPUTS,
     seed: int = 0,
@@ -129,7 +130,7 @@ def measure_with_tvm(
 
     Args:
         path: The ONNX file.
-        shapes: Input name -> shape, where the file leaves it open.
+        shapes: See `hannah_hw.estimation.estimate`.
         runs: Timed runs.
         inputs: Random inputs whose outputs are compared with ONNX Runtime's.
         seed: Of the inputs.
@@ -146,16 +147,13 @@ def measure_with_tvm(
         if value < 1:
             raise InputError(f"{value} {name} were asked for; at least 1 is needed", where=name)
     read = read_onnx(path, shapes=shapes)
-    float_workload(read)  # refuses what TVM sees otherwise before a process is started
+    float_workload(read)
     session = open_session(read.model.SerializeToString(), optimisation="none")
     specs = input_specs(session, str(path))
     feeds = [random_inputs(specs, seed + index) for index in range(inputs)]
     expected = [session.run(None, feed) for feed in feeds]
-    if worker is not None:
-        found, answer = _run(worker, read.model, feeds, runs)
-    else:
-        with TvmWorker(timeout_s=TIMEOUT_S) as own:
-            found, answer = _run(own, read.model, feeds, runs)
+    with worker_or_own(worker, timeout_s=TIMEOUT_S) as used:
+        found, answer = _run(used, read.model, feeds, runs)
     names = [output.name for output in read.model.graph.output]
     difference = max(_compared(names, mine, theirs) for mine, theirs in zip(expected, found, strict=True))
     blocks = np.array_split(np.array(answer["warmup"][1:]), STEADY_BLOCKS)

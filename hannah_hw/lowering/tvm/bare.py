@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from hannah_hw.lowering.tvm.primitive import element_bits
 
+#: Beginning of the names of functions; TVM calls some kernels as functions of C's library are called.
+PREFIX: Final = "tvm_"
 #: Bytes of a buffer inside of a kernel up to which it lies on the stack, or in registers.
 _LOCAL_BYTES: Final = 64
 

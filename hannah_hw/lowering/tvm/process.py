@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +33,21 @@ VERSIONS: Final[Mapping[str, str]] = {
 START_S: Final = 120.0
 #: Seconds that one model may take; a fifth of one is usual.
 TIMEOUT_S: Final = 60.0
+
+
+@contextlib.contextmanager
+def worker_or_own(worker: TvmWorker | None, *, timeout_s: float = TIMEOUT_S) -> Iterator[TvmWorker]:
+    """A worker that there is, or one that is started and ended here.
+
+    Args:
+        worker: What there is.
+        timeout_s: Of the new one.
+    """
+    if worker is not None:
+        yield worker
+    else:
+        with TvmWorker(timeout_s=timeout_s) as own:
+            yield own
 
 
 def check_versions() -> None:

@@ -18,6 +18,7 @@ from typing import IO, Any, Final
 #: ``model`` is an `onnx.ModelProto`, ``request`` the whole request, ``primitives`` what is known of kernels from models
 #: before. It returns what JSON can hold; files go where the request says.
 HANDLERS: Final = {
+    "assemble": "assembling",
     "c_source": "c_source",
     "lower": "lowering",
     "run": "running",
