@@ -32,8 +32,8 @@ _BUFFER_FIELDS: Final = ("name", "kind", "bytes", "offset", "first", "last")
 _FIGURE_FIELDS: Final = ("value", "unit", "source", "error", "note")
 #: Metric of the trained network -> what was measured, and on which part of the data.
 _MEASURED: Final = {
-    "error": ("int8 model", "validation"),
-    "test_error": ("int8 model", "test"),
+    "error": ("{} model", "validation"),
+    "test_error": ("{} model", "test"),
     "float_error": ("float32 network", "validation"),
 }
 
@@ -123,8 +123,9 @@ def _measured(run: ReportData) -> dict[str, str]:
     """Metric key -> how it was measured, for the metrics that the trained network has."""
     sizes = run.resolved.get("data")
     sizes = sizes if isinstance(sizes, Mapping) else {}
+    precision = run.resolved.get("precision", "int8")
     return {
-        key: f"measured: {what}, {sizes[part]} {part} samples"
+        key: f"measured: {what.format(precision)}, {sizes[part]} {part} samples"
         for key, (what, part) in _MEASURED.items()
         if part in sizes
     }

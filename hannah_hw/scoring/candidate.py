@@ -1,7 +1,8 @@
 """The score of one candidate: train it, quantise it, and measure the quantised model's accuracy.
 
-A space that says with how many bits values are kept is trained with them, and what is scored has exactly these; what
-it leaves open becomes int8 after training, as in any other space.
+For a machine that runs float32 it is not quantised, and the float32 model's accuracy counts. A space that says with how
+many bits values are kept is trained with them, and what is scored has exactly these; what it leaves open becomes int8
+after training, as in any other space.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hannah_hw.errors import require
+from hannah_hw.files import write_atomically
 from hannah_hw.host.session import open_session
 from hannah_hw.lowering.mixed import has_own_bits
 from hannah_hw.lowering.quantise import quantise_int8
@@ -26,7 +28,10 @@ from hannah_hw.scoring.training import Training, train
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from onnx import ModelProto
+
     from hannah_hw.spaces import SearchSpace
+    from hannah_hw.targets.models.learned import Precision
     from hannah_hw.workload import Workload
 
 #: Nominal seconds of training (forward and backward, one core) a sample: for each convolution or fully
@@ -50,13 +55,13 @@ class Score:
     """What training and quantising one candidate gave.
 
     Attributes:
-        error: Share of the validation part that the int8 model gets wrong; what a search minimises.
+        error: Share of the validation part that the model gets wrong; what a search minimises.
         test_error: The same on the test part, which no search decision may read.
         float_error: Share of the validation part that the float network gets wrong, by torch.
         train_s: Wall time of training.
         score_s: Wall time of everything.
         losses: Mean training loss of each epoch.
-        artifact: The int8 ONNX file.
+        artifact: The ONNX file.
         provenance: How each figure was obtained.
     """
 
@@ -125,9 +130,10 @@ def score_candidate(
     seed: int,
     artifact_dir: str | Path,
     *,
+    precision: Precision = "int8",
     device: str = "cpu",
 ) -> Score:
-    """Train a candidate, write its int8 model and measure that model's accuracy.
+    """Train a candidate, write its model as it is deployed and measure that model's accuracy.
 
     The same space, assignment, data, training and seed give the same score and the same file, whichever
     worker it runs in and whatever ran before.
@@ -138,7 +144,8 @@ def score_candidate(
         data: Trained on its training part, which also calibrates the quantisation.
         training: How.
         seed: Seed of the run; the candidate's own is derived from it by `candidate_seed`.
-        artifact_dir: Folder of the int8 model, ``ID.onnx``; it is made if needed.
+        artifact_dir: Folder of the model, ``ID.onnx``; it is made if needed.
+        precision: Of the model: ``int8``, in the QDQ form, or ``float32``.
         device: Where it is trained.
 
     Raises:
@@ -160,8 +167,11 @@ def score_candidate(
     folder.mkdir(parents=True, exist_ok=True)
     artifact = folder / f"{candidate.id}.onnx"
     model = to_onnx(candidate, module=module, fold_batch_norm=True)
-    quantise_int8(model.SerializeToString(), artifact, data.x_train[:CALIBRATION_SAMPLES])
-    error, test_error = int8_errors(artifact, (data.x_val, data.y_val), (data.x_test, data.y_test))
+    if precision == "int8":
+        quantise_int8(model.SerializeToString(), artifact, data.x_train[:CALIBRATION_SAMPLES])
+    else:
+        write_atomically(artifact, model.SerializeToString())
+    error, test_error = model_errors(artifact, (data.x_val, data.y_val), (data.x_test, data.y_test))
     return Score(
         error=error,
         test_error=test_error,
@@ -170,12 +180,12 @@ def score_candidate(
         score_s=time.perf_counter() - started,
         losses=result.losses,
         artifact=artifact,
-        provenance=_provenance(data, training, own_seed, result.device, mixed=has_own_bits(model)),
+        provenance=_provenance(data, training, own_seed, result.device, _arithmetic(model, precision)),
     )
 
 
-def int8_errors(path: str | Path, *parts: tuple[Floats, Labels]) -> tuple[float, ...]:
-    """Share of the samples of each part that a model gets wrong, run by ONNX Runtime on integers.
+def model_errors(path: str | Path, *parts: tuple[Floats, Labels]) -> tuple[float, ...]:
+    """Share of the samples of each part that a model gets wrong, run by ONNX Runtime, on integers where it is int8.
 
     A batch of one takes about as long a sample as any other.
 
@@ -201,20 +211,25 @@ def int8_errors(path: str | Path, *parts: tuple[Floats, Labels]) -> tuple[float,
     return tuple(errors)
 
 
-def _provenance(data: Dataset, training: Training, seed: int, device: str, *, mixed: bool) -> dict[str, str]:
-    ort, torch = require("onnxruntime", "train"), require("torch", "train")
-    integer = f"int8 model on ONNX Runtime {ort.__version__}, integer kernels (session.qdqisint8allowed=1)"
+def _arithmetic(model: ModelProto, precision: Precision) -> str:
+    """What computes the errors of a model that was made of a float32 one."""
+    runtime = f"on ONNX Runtime {require('onnxruntime', 'train').__version__}"
+    mixed = has_own_bits(model)
+    if precision == "float32":
+        return f"model {runtime}, in float32" + (", with values on their grids" if mixed else "")
     if mixed:
-        integer = (
-            f"model on ONNX Runtime {ort.__version__}, values that have bits of their own on their grids in float32, "
-            "all others rounded to int8"
-        )
+        return f"model {runtime}, values that have bits of their own on their grids in float32, all others rounded to int8"
+    return f"int8 model {runtime}, integer kernels (session.qdqisint8allowed=1)"
+
+
+def _provenance(data: Dataset, training: Training, seed: int, device: str, arithmetic: str) -> dict[str, str]:
+    torch = require("torch", "train")
     trained = (
         f"{training.epochs:.3g} epochs on {len(data.y_train)} samples, torch {torch.__version__} on {device}"
     )
     return {
-        "error": f"{integer}, {len(data.y_val)} validation samples",
-        "test_error": f"{integer}, {len(data.y_test)} test samples that the search does not see",
+        "error": f"{arithmetic}, {len(data.y_val)} validation samples",
+        "test_error": f"{arithmetic}, {len(data.y_test)} test samples that the search does not see",
         "float_error": f"{trained}, seed {seed}, {len(data.y_val)} validation samples",
     }
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hannah_hw.search.measuring import MeasuringEvaluator
     from hannah_hw.spaces import SearchSpace
     from hannah_hw.targets import Target
+    from hannah_hw.targets.models.learned import Precision
 
 #: Metrics that a target's prices hold, that of the chip, and those of the network alone.
 _PRICES: Final = ("latency_s", "energy_j", "ram_bytes", "flash_bytes")
@@ -140,7 +141,7 @@ class SpaceProblem:
 
 @dataclass
 class ScoringEvaluator:
-    """Trains a candidate and measures its int8 accuracy; see `hannah_hw.search.protocols.Evaluator`.
+    """Trains a candidate and measures the accuracy of its model; see `hannah_hw.search.protocols.Evaluator`.
 
     Attributes:
         space: Name or path of the space.
@@ -151,6 +152,7 @@ class ScoringEvaluator:
         training: Options of `hannah_hw.scoring.Training`.
         artifacts: Folder of the trained models.
         hardware: Ids of parameters that are no part of a network; its model is named by the network alone.
+        precision: Of the models, as the target runs them.
     """
 
     space: str
@@ -161,6 +163,7 @@ class ScoringEvaluator:
     training: Mapping[str, Any]
     artifacts: Path
     hardware: tuple[str, ...] = ()
+    precision: Precision = "int8"
     _loaded: tuple[SearchSpace, Dataset, Training] | None = field(default=None, repr=False)
 
     def start(self) -> None:
@@ -186,7 +189,9 @@ class ScoringEvaluator:
             raise RuntimeError("start() was not called")
         space, data, training = self._loaded
         network = {name: value for name, value in assignment.items() if name not in self.hardware}
-        score = score_candidate(space, network, data, training, self.seed, self.artifacts)
+        score = score_candidate(
+            space, network, data, training, self.seed, self.artifacts, precision=self.precision
+        )
         metrics: dict[str, Any] = dict(score.metrics())
         if metrics.get("error") is None:
             raise EvaluationError(f"{identifier} has no accuracy", kind="diverged")
@@ -248,7 +253,7 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
     """
     from hannah_hw.search.cosearch import CoSearchProblem, make_problem
     from hannah_hw.search.figures import check_figures
-    from hannah_hw.targets import describe_target, load_target
+    from hannah_hw.targets import Host, describe_target, load_target
 
     options = config.space.options
     offered: dict[str, Any] = {}
@@ -271,6 +276,10 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
     if evaluator is not None:
         _check_fit(space, data)
     target = load_target(config.target)
+    if isinstance(target, Host):
+        facts["precision"] = target.model.precision
+        if evaluator is not None:
+            evaluator = replace(evaluator, precision=target.model.precision)
     facts["target"] = {key: value for key, value in describe_target(target).items() if key != "operators"}
     try:
         problem, legalized = make_problem(space, target, config.params, legal=config.legalize)

@@ -8,7 +8,7 @@ from hannah_hw.errors import EvaluationError
 from hannah_hw.host.session import open_session
 from hannah_hw.lowering import to_onnx
 from hannah_hw.scoring import Training, candidate_seed, load_data, score_candidate
-from hannah_hw.scoring.candidate import int8_errors, nominal_seconds, within_budget
+from hannah_hw.scoring.candidate import model_errors, nominal_seconds, within_budget
 from hannah_hw.spaces import load_space
 
 pytest.importorskip("torch")
@@ -49,6 +49,18 @@ def test_the_score_is_that_of_the_file_that_was_written(setup, scored):
     assert scored.metrics().keys() == {"error", "test_error", "float_error"}
     assert "int8" in scored.provenance["error"]
     assert 0 < scored.train_s < scored.score_s
+
+
+def test_a_float32_model_is_what_torch_trained(setup, scored, tmp_path):
+    space, assignment, data = setup
+    score = score_candidate(space, assignment, data, QUICK, 7, tmp_path, precision="float32")
+    assert score.losses == scored.losses
+    # Sums in another order may change an answer that is nearly a tie.
+    assert score.error == pytest.approx(score.float_error, abs=1.5 / len(data.y_val))
+    open_session(score.artifact, optimised_path=tmp_path / "o.onnx")
+    kinds = {node.op_type for node in onnx.load(tmp_path / "o.onnx").graph.node}
+    assert not any("QLinear" in kind or kind.endswith("QuantizeLinear") for kind in kinds)
+    assert "float32" in score.provenance["error"]
 
 
 def test_every_product_runs_on_integers(scored, tmp_path):
@@ -92,9 +104,9 @@ def test_errors_are_counted_over_every_sample(setup, tmp_path):
     (value,) = session.get_inputs()
     x = data.x_val[:70]
     truth = np.array([session.run(None, {value.name: row[None]})[0].argmax() for row in x])
-    assert int8_errors(path, (x, truth), (x[:1], truth[:1] + 1)) == (0.0, 1.0)
+    assert model_errors(path, (x, truth), (x[:1], truth[:1] + 1)) == (0.0, 1.0)
     truth[-1] = (truth[-1] + 1) % 10
-    assert int8_errors(path, (x, truth)) == (1 / 70,)
+    assert model_errors(path, (x, truth)) == (1 / 70,)
 
 
 def test_a_budget_cuts_the_epochs_of_expensive_candidates_only(setup):

@@ -11,7 +11,7 @@ from hannah_hw.graph import Tensor
 from hannah_hw.lowering import read_onnx
 from hannah_hw.operators import AdaptiveAvgPooling, Relu
 from hannah_hw.scoring import Training, load_data, score_candidate
-from hannah_hw.scoring.candidate import int8_errors
+from hannah_hw.scoring.candidate import model_errors
 from tests.blocks import buffers_of, kernels_of
 
 pytest.importorskip("torch")
@@ -45,7 +45,7 @@ def test_the_scored_file_is_the_priced_network(digits, tmp_path, weights, values
     read = read_onnx(score.artifact)
     assert kernels_of(read.deployed()) == kernels_of(candidate.workload())
     assert buffers_of(read.deployed()) == buffers_of(candidate.workload())
-    assert score.error == int8_errors(score.artifact, (digits.x_val, digits.y_val))[0]
+    assert score.error == model_errors(score.artifact, (digits.x_val, digits.y_val))[0]
     assert score.error < most
     # Float training has the widths already, so that little is lost by what becomes int8 afterwards.
     assert abs(score.error - score.float_error) < 0.03
