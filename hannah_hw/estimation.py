@@ -11,7 +11,7 @@ from hannah_hw.errors import InputError
 from hannah_hw.lowering.open_shapes import Given
 from hannah_hw.lowering.reader import OnnxModel, read_onnx
 from hannah_hw.spaces import Candidate, SearchSpace
-from hannah_hw.targets import Target, load_target
+from hannah_hw.targets import Host, Target, load_target
 from hannah_hw.workload import Workload
 
 if TYPE_CHECKING:
@@ -33,25 +33,29 @@ def estimate(
 
     Args:
         model: A candidate, a Workload of one candidate, an ONNX model, or the path of one. A floating point
-            ONNX model is priced as the int8 network that quantisation makes of it, a quantised one as it is.
+            ONNX model is priced as the int8 network that quantisation makes of it, a quantised one as it is; on a host
+            every file is priced as it is, and a candidate with the precision of the target.
         target: A target, or its name or path.
         shapes: Input name -> shape, or that of the only input, where an ONNX file leaves it open; an open batch alone
             is taken as 1.
 
     Raises:
-        InputError: A Workload of several candidates, or of none.
+        InputError: A Workload of several candidates, or of none; or of any for a host.
         ModelError: The file is no readable ONNX.
-        TargetError: The target description is wrong.
+        TargetError: The target description is wrong, or the host is not like this machine.
         CatalogError: There is no such target.
     """
+    chip = _target(target)
+    if isinstance(chip, Host) and not isinstance(model, Workload):
+        return _on_host(model, chip, shapes).report(0)
     if isinstance(model, Candidate):
-        return price(model.workload(), _target(target)).report(0)
+        return price(model.workload(), chip).report(0)
     if isinstance(model, Workload):
         if model.size != 1:
             raise InputError(f"the Workload has {model.size} candidates; take one: workload.candidate(index)")
-        return price(model, _target(target)).report(0)
+        return price(model, chip).report(0)
     read = read_onnx(model, shapes=shapes)
-    report = price(read.deployed(), _target(target)).report(0)
+    report = price(read.deployed(), chip).report(0)
     unsupported = (replace(row, unread=read.foreign.get(row.kernel, "")) for row in report.unsupported)
     return replace(report, unsupported=tuple(unsupported))
 
@@ -139,7 +143,23 @@ def estimate_population(space: SearchSpace, X: FloatArray, target: Target | str)
         X: (P, D) canonical rows; see `hannah_hw.spaces.Encoding`.
         target: A target, or its name or path.
     """
-    return price(space.workload(X), _target(target))
+    chip = _target(target)
+    if isinstance(chip, Host):
+        from hannah_hw.host.pricing import price_population
+
+        return price_population(space, X, chip)
+    return price(space.workload(X), chip)
+
+
+def _on_host(
+    model: Candidate | ModelProto | str | os.PathLike[str], target: Host, shapes: Given | None
+) -> Costs:
+    """The prices of one network on a host."""
+    from hannah_hw.host.pricing import price_model, price_population
+
+    if isinstance(model, Candidate):
+        return price_population(model.space, model.row[None], target)
+    return price_model(model, target, shapes=shapes)
 
 
 def _target(target: Target | str) -> Target:
