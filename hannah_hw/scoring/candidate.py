@@ -218,7 +218,8 @@ def _arithmetic(model: ModelProto, precision: Precision) -> str:
     if precision == "float32":
         return f"model {runtime}, in float32" + (", with values on their grids" if mixed else "")
     if mixed:
-        return f"model {runtime}, values that have bits of their own on their grids in float32, all others rounded to int8"
+        grids = "values that have bits of their own on their grids in float32"
+        return f"model {runtime}, {grids}, all others rounded to int8"
     return f"int8 model {runtime}, integer kernels (session.qdqisint8allowed=1)"
 
 
