@@ -27,6 +27,7 @@ from hannah_hw.lowering.learned_shapes import known_shapes
 from hannah_hw.lowering.loading import checked, load, name_of, with_shapes
 from hannah_hw.lowering.nodes import ForeignOp, ForeignPart, NodeView, array_of, is_standard, plain
 from hannah_hw.lowering.open_shapes import Given
+from hannah_hw.lowering.rewriting import rewrite
 from hannah_hw.operators import onnx_readers
 from hannah_hw.operators.quantise import kept_bits
 from hannah_hw.workload import Workload, WorkloadProgram
@@ -58,7 +59,7 @@ class OnnxModel:
         bits: Bits of its widest value between quantise and dequantise nodes: 8 for a QDQ int8 model; 32 without
             such nodes.
         foreign: Name of a node that nothing reads -> why.
-        model: The `onnx.ModelProto` that was read, with the shapes of its values.
+        model: The `onnx.ModelProto` that was read: with the shapes of its values, in the forms that operators read.
         sources: Id of a node of the graph -> the `onnx.NodeProto` that it was read from.
         values: Name of a value of the file that depends on an input -> node of the graph. What quantise and
             dequantise nodes write is the value that they read.
@@ -112,7 +113,9 @@ def read_onnx(source: str | os.PathLike[str] | ModelProto, *, shapes: Given | No
     where = name_of(source)
     model = checked(load(Path(source)) if isinstance(source, str | os.PathLike) else source, where)
     with naming.counted(""):
-        return _Reader(with_shapes(model, shapes, where), where).read()
+        shaped = with_shapes(model, shapes, where)
+        rewrite(shaped)
+        return _Reader(shaped, where).read()
 
 
 class _Reader:

@@ -1,0 +1,62 @@
+"""What other tools write, in the forms that the operators of this package read.
+
+Every rule replaces nodes by others that compute the same. Forms that several nodes make together are looked for
+first, then factors and offsets a channel become part of the layers before them. Values between quantise and
+dequantise nodes keep their form: no rule reaches over such a node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from hannah_hw.lowering.nodes import is_standard
+from hannah_hw.lowering.rewriting import channels, parts
+from hannah_hw.lowering.rewriting.graph import Rewritten
+
+Rule = Callable[[Rewritten, Any], list[Any] | None]
+
+#: Operator type -> rules that are tried in turn; one that does not apply gives None.
+_FORMS: Final[Mapping[str, tuple[Rule, ...]]] = {
+    "Cast": (parts.unchanged,),
+    "Div": (parts.written_hard_sigmoid,),
+    "Expand": (parts.unchanged,),
+    "Gemm": (parts.scaled_gemm,),
+    "HardSigmoid": (parts.hard_sigmoid,),
+    "Mul": (parts.written_hard_sigmoid,),
+    "ReduceMean": (parts.mean,),
+    "Slice": (parts.slices,),
+    "Split": (parts.split,),
+}
+_CHANNELS: Final[Mapping[str, tuple[Rule, ...]]] = dict.fromkeys(
+    ("Add", "Div", "Mul", "Sub"), (channels.affine,)
+)
+
+
+def rewrite(model: Any) -> bool:
+    """Bring a model into the forms that operators read; whether anything was changed.
+
+    Args:
+        model: An `onnx.ModelProto` with inferred shapes; it is changed.
+
+    Raises:
+        ModelError: A constant holds other data than it says.
+    """
+    graph = Rewritten(model)
+    changed = [_apply(graph, rules) for rules in (_FORMS, _CHANNELS)]
+    if any(changed):
+        graph.write()
+    return any(changed)
+
+
+def _apply(graph: Rewritten, rules: Mapping[str, tuple[Rule, ...]]) -> bool:
+    """Apply rules in the order of the nodes; what they make is behind all that they look at."""
+    changed = False
+    for node in graph.current:
+        for rule in rules.get(node.op_type, ()) if is_standard(node) else ():
+            made = rule(graph, node) if graph.stands(node) else None
+            if made is not None:
+                graph.replace(node, made)
+                changed = True
+                break
+    return changed
