@@ -8,7 +8,7 @@ the target that are searched too, it is a condition over both.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from hannah_hw.cost.accelerators.layers import MAC_KINDS
+from hannah_hw.cost.accelerators.models import NETWORKS
 from hannah_hw.expressions import And, Expression, If, Max, Min, Not, Or, Scalar
 from hannah_hw.hardware import AxisParameter, HardwareAxes
 from hannah_hw.quantities import parse_quantity
@@ -128,13 +129,17 @@ def _limits(
         if whole is not True:
             found.rules.append(Rule(whole, shown, ("network",)))
     if axes is not None:
-        _capacities(found, totals, written, axes)
+        # What is priced as a whole network stores other bytes than its weights have, such as compressed ones.
+        counted = _SUMS - ({"flash_bytes"} if target.kind in NETWORKS else set())
+        _capacities(found, totals, written, axes, counted)
 
 
-def _capacities(found: TargetRules, totals: _Totals, written: Mapping[str, Any], axes: HardwareAxes) -> None:
-    """Conditions that a network fits a chip whose memories are searched.
+def _capacities(
+    found: TargetRules, totals: _Totals, written: Mapping[str, Any], axes: HardwareAxes, counted: Set[str]
+) -> None:
+    """Conditions that a network fits a chip whose memories are searched; on what is ``counted``, else left to pricing.
 
-    Where they are not, capacities are constraints of a search, which may be replaced.
+    Where they are not searched, capacities are constraints of a search, which may be replaced.
     """
     for name in ("flash_bytes", "ram_bytes"):
         raw = written.get(name)
@@ -142,7 +147,7 @@ def _capacities(found: TargetRules, totals: _Totals, written: Mapping[str, Any],
             continue
         text = f"limits: {name} <= {raw}"
         variants = _variants(axes, ("limits", name), raw)
-        if variants is None or name not in _SUMS:
+        if variants is None or name not in counted:
             found.priced.append(Rule(True, text, ("network",)))
             continue
         total = _scalar(totals[name])

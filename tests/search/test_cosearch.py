@@ -5,11 +5,12 @@ import io
 import json
 import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hannah_hw import estimate, load_space, load_target
+from hannah_hw import estimate, estimate_population, load_space, load_target
 from hannah_hw.cli.app import main
 from hannah_hw.errors import ConfigError, InputError, SpaceError
 from hannah_hw.report import read_run
@@ -121,6 +122,23 @@ def test_rules_that_follow_params_bind_network_and_chip_together(problem):
     rows = free.encoding.sample(300, np.random.default_rng(2))
     too_much = stored(free.space.workload(rows)) > free.encoding.values(rows)["target.wmem"]
     assert too_much.mean() > 0.05
+
+
+def test_what_compressed_weights_take_is_left_to_pricing(tmp_path):
+    """An Ethos-U stores fewer bytes than weights have, or more, so that their sum is no bound on a searched flash."""
+    written = Path(load_target("ethos_u55_128").origin).read_text(encoding="utf-8")
+    path = tmp_path / "npu.yaml"
+    flash = "params: {flash: {choice: [8 KiB, 16 KiB, 24 KiB, 32 KiB], default: 32 KiB}}\nmemories:\n"
+    head, tail = written.replace("\nmemories:\n", f"\n{flash}").split("ops:\n")
+    path.write_text(f"{head}limits: {{flash_bytes: '${{flash}}'}}\nops:\n{tail}", encoding="utf-8")
+    problem, legalized = make_problem(load_space("ds_cnn"), load_target(str(path)), {}, legal=True)[:2]
+    assert [rule.text for rule in legalized.priced] == ["limits: flash_bytes <= ${flash}"]
+    rows = problem.encoding.sample(200, np.random.default_rng(0))
+    compressed = estimate_population(problem.space, rows, load_target(str(path))).flash_bytes
+    raw, flash = stored(problem.space.workload(rows)), problem.encoding.values(rows)["target.flash"]
+    assert (compressed < raw).any()
+    assert (compressed > raw).any()
+    assert (raw > flash).any()
 
 
 def test_a_run_moves_the_hardware_and_shows_it(config, tmp_path, capsys):
