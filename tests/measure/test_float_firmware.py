@@ -85,7 +85,7 @@ def test_a_difference_is_relative_to_the_largest_element():
 def test_one_convolution(worker):
     found = measure_float_model(conv_and_relu(), CHIP, worker=worker)
     (kernel,) = found.kernels
-    assert (kernel.name, kernel.kind, kernel.macs) == ("relu", "conv", MACS)
+    assert (kernel.name, kernel.kind, kernel.macs) == ("conv", "conv", MACS)
     assert found.difference < 1e-6
     # Input, output, and a window of 3 x 3 x 3 float32 rounded up to 16 bytes.
     assert found.memory["arena"] == 4 * (192 + 256) + 112
@@ -161,7 +161,7 @@ def test_a_wrong_result_names_the_layer(worker, tmp_path):
     network = replace(read_float_network(conv_and_relu(), worker), model=conv_and_relu(seed=1))
     project = generate_float(network, M4, folder=tmp_path)
     running = FloatFirmware(project, Emulator(build(project).elf, M4), "odd.onnx")
-    with pytest.raises(MeasurementError, match=r"odd.onnx: layer 'relu' \(conv, tvm_fused_conv2d_add_relu\)"):
+    with pytest.raises(MeasurementError, match=r"odd.onnx: layer 'conv' \(conv, tvm_fused_conv2d_add_relu\)"):
         running.run_by_layer(running.inputs(0))
     with pytest.raises(MeasurementError, match="output 'y' is wrong on Cortex-M4"):
         running.run(running.inputs(0))

@@ -76,7 +76,7 @@ def compare(model: OnnxModel, lowered: Lowered) -> tuple[Group, ...]:
         EvaluationError: The two disagree (its kind is ``disagreement``); names the kernel.
     """
     workload = float_workload(model)
-    owner = _owners(model, workload)
+    owner = owners(model, workload)
     kernels = [kernel for kernel in lowered.kernels if not kernel.view]
     groups = _cut(model, owner, workload.kernels.names, kernels)
     consumers = _consumers(lowered)
@@ -125,7 +125,7 @@ def _normalises(model: OnnxModel, output: str) -> bool:
     return source is not None and source.op_type == "BatchNormalization"
 
 
-def _owners(model: OnnxModel, workload: Workload) -> dict[str, str]:
+def owners(model: OnnxModel, workload: Workload) -> dict[str, str]:
     """Id of each node -> the buffer that its value is in: that of a kernel, or of a graph input."""
     buffers = set(workload.buffers.names)
     owner: dict[str, str] = {}

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hannah_hw.lowering.reader import OnnxModel
+    from hannah_hw.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -115,3 +119,13 @@ class Lowered:
             for row in document["kernels"]
         )
         return cls(kernels, tuple(document["outputs"]), document["planned_bytes"])
+
+    def workload(self, model: OnnxModel) -> Workload:
+        """TVM's kernels and values as a Workload, with its fusion; see `hannah_hw.lowering.tvm.workload`.
+
+        Args:
+            model: The model that this was lowered from.
+        """
+        from hannah_hw.lowering.tvm.workload import lowered_workload
+
+        return lowered_workload(model, self)

@@ -2,7 +2,8 @@
 
 Multiply-accumulates, constants, bytes and lifetimes are TVM's. A kernel's kind and geometry are those of the operator
 that does most of its work, as our own readers see it: TVM's loops do not say what a stride is. Buffers have the names
-that our own Workload gives to the same values, so that the two can be compared.
+that our own Workload gives to the same values, so that the two can be compared; what lies only in TVM's memory has that
+of its ONNX node.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from hannah_hw.graph import Op
 from hannah_hw.graph.bits import FLOAT_BITS
+from hannah_hw.lowering.tvm.agreement import owners
 from hannah_hw.workload.table import BIT_COLUMNS, KERNEL_COLUMNS, Buffers, Kernels, Workload
 
 if TYPE_CHECKING:
@@ -47,17 +49,20 @@ class LoweredValues:
         return self.root.get(value.id, value.id)
 
     def _named(self) -> dict[str, str]:
+        """Id of a value -> name of its buffer; of values that are one buffer for us, the last has its name."""
+        owner = owners(self._model, self._model.workload())
         names: dict[str, str] = {}
         taken: set[str] = set()
-        for key, value in self.values.items():
+        for key, value in reversed(self.values.items()):
             node = self._model.values.get(value.name)
-            base = node.id if node is not None else value.name or f"value {key}"
-            name, number = base, 1
+            wanted = [owner[node.id], node.id] if node is not None else [value.name or f"value {key}"]
+            choice = next((name for name in wanted if name not in taken), wanted[-1])
+            name, number = choice, 1
             while name in taken:
-                name, number = f"{base}:{number}", number + 1
+                name, number = f"{choice}:{number}", number + 1
             taken.add(name)
             names[key] = name
-        return names
+        return {key: names[key] for key in self.values}
 
 
 def lowered_workload(model: OnnxModel, lowered: Lowered) -> Workload:
