@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from hannah_hw.cli.boards import AgainstOption, calibrate_board
+from hannah_hw.cli.calibrate_host import (
+    HostOptions,
+    KernelsOption,
+    ModelsOption,
+    PrecisionOption,
+    SecondsOption,
+    SpaceOption,
+    ThreadsOption,
+    calibrate_this_host,
+)
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.errors import InputError
 
@@ -17,14 +27,17 @@ if TYPE_CHECKING:
     from hannah_hw.measure.calibration import FitRow
     from hannah_hw.measure.sweep import SweepRow
 
+#: The argument that means this machine.
+HOST: Final = "host"
+
 
 def calibrate(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="CORE|SWEEP|TARGET",
-            help="A core, such as m4, whose kernels are measured on an emulator; or measured kernels: a CSV file, "
-            "or a JSON list of objects; or, with --against, a target.",
+            metavar="CORE|host|SWEEP|TARGET",
+            help="A core, such as m4, whose kernels are measured on an emulator; or host: this machine; or measured "
+            "kernels: a CSV file, or a JSON list of objects; or, with --against, a target.",
         ),
     ],
     base: Annotated[
@@ -40,7 +53,7 @@ def calibrate(
             "--out",
             "-o",
             help="The cost model to write (.yaml); the measurements are kept beside it. Of a core also a folder of "
-            "cost models, where it becomes CORE/RUNTIME.yaml. With --against the target to write (.yaml).",
+            "cost models, where it becomes CORE/RUNTIME.yaml. Of host and with --against the target to write (.yaml).",
         ),
     ] = None,
     reference: Annotated[
@@ -56,7 +69,9 @@ def calibrate(
             "--held-out", help="Of a core: other shapes of each class, which judge it.  [default: 200]"
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of a core: which shapes are drawn.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Of a core: which shapes are drawn; of host: which networks.")
+    ] = 0,
     compiler: Annotated[
         str | None,
         typer.Option("--compiler", help="Of a core: zig or gcc.  [default: the first that is there]"),
@@ -71,9 +86,16 @@ def calibrate(
     again: Annotated[
         bool,
         typer.Option(
-            "--again", help="Of a core: measure also what the file that --out names has measured already."
+            "--again",
+            help="Of a core or host: measure also what the file that --out names has measured already.",
         ),
     ] = False,
+    space: SpaceOption = None,
+    models: ModelsOption = None,
+    precision: PrecisionOption = "float32",
+    kernels: KernelsOption = None,
+    seconds: SecondsOption = None,
+    threads: ThreadsOption = 1,
     against: AgainstOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -85,6 +107,7 @@ def calibrate(
 
     - `hannah-hw calibrate m4` measures our own kernels on an emulated Cortex-M4
     - `hannah-hw calibrate m4 --out cost_models` writes cost_models/m4/hannah.yaml
+    - `hannah-hw calibrate host --space ds_cnn --precision both --out my_host.yaml` profiles kernels on this machine
     - `hannah-hw calibrate my_sweep.csv --out cost_models/m4/mine.yaml --reference "my board, 2026-01"`
     - `hannah-hw calibrate stm32l4r5zi --against my_board.csv --out my_board.yaml` fits a chip's wait cycles and power
     """
@@ -92,12 +115,15 @@ def calibrate(
 
     if against is not None:
         calibrate_board(what, against, out, as_json)
+    elif what == HOST:
+        options = HostOptions(space or (), models or (), precision, kernels, seconds, threads)
+        calibrate_this_host(options, out, seed, again, as_json)
     elif what in CORES:
         _of_core(what, runtime, out, shapes, held_out, seed, compiler, jobs, again, as_json)
     elif not Path(what).is_file() and not Path(what).suffix:
         raise InputError(
             f"{what!r} is neither a core nor a file; a target is calibrated with --against BOARD.csv",
-            allowed=CORES,
+            allowed=(*CORES, HOST),
             given=what,
         )
     else:

@@ -29,8 +29,9 @@ Run = Callable[[], object]
 
 #: A sample repeats a run until it takes about so long, so that reading the clock (up to a microsecond) hardly counts.
 SAMPLE_SECONDS: Final = 100e-6
-#: Samples of one visit take about so long together.
+#: Samples of one visit take about so long together, and are at least so many.
 VISIT_SECONDS: Final = 2e-3
+LEAST_SAMPLES: Final = 3
 #: Runs before the samples of a visit take about so long together: those of a model that ran long ago are slower by a
 #: tenth or more, until caches and branch predictors know it again.
 WARM_SECONDS: Final = 1e-3
@@ -183,7 +184,8 @@ def _plan(run: Run, now: Callable[[], int]) -> tuple[int, int, int]:
     run()
     once = max(now() - started, 1) * 0.5e-9
     repeats = max(1, round(SAMPLE_SECONDS / once))
-    return max(1, round(WARM_SECONDS / once)), max(1, round(VISIT_SECONDS / (once * repeats))), repeats
+    samples = max(LEAST_SAMPLES, round(VISIT_SECONDS / (once * repeats)))
+    return max(1, round(WARM_SECONDS / once)), samples, repeats
 
 
 def _visit(run: Run, now: Callable[[], int], warm: int, samples: int, repeats: int) -> float:

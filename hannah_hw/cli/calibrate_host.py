@@ -1,0 +1,185 @@
+"""``hannah-hw calibrate host``: a target of this machine from its own kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from hannah_hw.cli.output import emit, say, table, write
+from hannah_hw.errors import InputError
+from hannah_hw.quantities import format_si
+
+if TYPE_CHECKING:
+    from hannah_hw.measure.host_calibration import HostCalibration
+
+SpaceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--space", help="Of host: a search space whose kernels are profiled; may be given several times."
+    ),
+]
+ModelsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--models", metavar="FILE.onnx", help="Of host: a model whose kernels are; likewise."),
+]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="Of host: of the networks of spaces; float32, int8 or both.")
+]
+KernelsOption = Annotated[
+    int | None, typer.Option("--kernels", min=1, help="Of host: kernels that are profiled.  [default: 200]")
+]
+SecondsOption = Annotated[
+    float | None,
+    typer.Option("--seconds", min=0.0, help="Of host: after which no more are begun.  [default: 600]"),
+]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Of host: threads within an operator.")]
+
+
+@dataclass(frozen=True)
+class HostOptions:
+    """Options of ``calibrate host``; see the options above.
+
+    Attributes:
+        spaces: Names or paths of search spaces.
+        models: ONNX files.
+        precision: ``float32``, ``int8`` or ``both``.
+        kernels: None for the default.
+        seconds: None for the default.
+        threads: Threads within an operator.
+    """
+
+    spaces: Sequence[str]
+    models: Sequence[Path]
+    precision: str
+    kernels: int | None
+    seconds: float | None
+    threads: int
+
+
+def calibrate_this_host(
+    options: HostOptions, out: Path | None, seed: int, again: bool, as_json: bool
+) -> None:
+    """Profile kernels of this machine, fit a model to them, and write both with a target.
+
+    Args:
+        options: What is profiled.
+        out: The target file to write.
+        seed: Of the networks and the choice.
+        again: Whether what was measured before is measured again.
+        as_json: Whether ``--json`` was given.
+
+    Raises:
+        InputError: An option, a space or a model cannot be used.
+        RunError: Nothing could be measured.
+    """
+    from hannah_hw.measure.host_calibration import KERNELS, SECONDS, calibrate_host
+    from hannah_hw.measure.host_files import HostFiles
+    from hannah_hw.measure.host_pool import draw
+    from hannah_hw.spaces import load_space
+
+    precisions = _precisions(options.precision)
+    files = HostFiles.of(out) if out is not None else None
+    spaces = [(Path(name).stem, load_space(name)) for name in options.spaces]
+    pool = draw(
+        spaces, options.models, precisions=precisions, threads=options.threads, seed=seed, progress=say
+    )
+    say(f"{len(pool.table.kernels)} different kernels in {len(pool.networks)} networks")
+    found = calibrate_host(
+        pool,
+        kernels=KERNELS if options.kernels is None else options.kernels,
+        seconds=SECONDS if options.seconds is None else options.seconds,
+        previous=[] if files is None or again else files.previous(),
+        threads=options.threads,
+        seed=seed,
+        file="" if files is None else files.rows.name,
+        save=(lambda _rows: None) if files is None else files.save_rows,
+        progress=say,
+    )
+    if files is not None:
+        source = ", ".join([*(name for name, _ in spaces), *(path.name for path in options.models)])
+        files.save(found, threads=options.threads, precision=precisions[0], source=source)
+        say(f"wrote {files.target}, {files.model} and {files.rows}")
+    emit(_document(found, files), as_json, lambda: _render(found))
+
+
+def _precisions(text: str) -> Sequence[Literal["float32", "int8"]]:
+    """The precisions that an option means.
+
+    Raises:
+        InputError: None.
+    """
+    if text == "float32":
+        return ("float32",)
+    if text == "int8":
+        return ("int8",)
+    if text == "both":
+        return ("float32", "int8")
+    raise InputError(
+        f"unknown precision {text!r}", where="--precision", allowed=("float32", "int8", "both"), given=text
+    )
+
+
+def _document(found: HostCalibration, files: Any) -> dict[str, Any]:
+    return {
+        "file": None if files is None else files.target,
+        "model": None if files is None else files.model,
+        "measurements": None if files is None else files.rows,
+        "kernels": len(found.rows),
+        "reused": found.reused,
+        "pool": found.pool,
+        "seconds": found.seconds,
+        "run_s": found.model.run_seconds,
+        "node_s": asdict(found.node),
+        "calm": found.calm,
+        "retest": {"median": found.retest[0], "p90": found.retest[1]},
+        "laws": {
+            name: {
+                "kernels": len(errors),
+                "mean_error": float(abs(errors).mean()),
+                "max_error": float(abs(errors).max()),
+            }
+            for name, errors in found.model.errors.items()
+        },
+        "networks": [asdict(check) for check in found.checks],
+        "failures": found.failures,
+    }
+
+
+def _render(found: HostCalibration) -> None:
+    write(
+        f"{len(found.rows)} kernels of {found.pool} measured in {found.seconds:.0f} s, {found.reused} of them before; "
+        f"{found.calm:.0%} of the rounds undisturbed, halves differ by {found.retest[0]:.1%} (median)"
+    )
+    node = found.node
+    write(
+        f"a run takes {format_si(found.model.run_seconds, 's')} beside its nodes, a node "
+        f"{format_si(node.float_s, 's')} (float) or {format_si(node.int8_s, 's')} (int8) beside its kernel"
+    )
+    table(
+        ("law", "kernels", "left out: mean", "max"),
+        [
+            (name, len(errors), f"{abs(errors).mean():.1%}", f"{abs(errors).max():.1%}")
+            for name, errors in sorted(found.model.errors.items())
+        ],
+        right=(1, 2, 3),
+    )
+    table(
+        ("network", "measured", "sum of kernels", "predicted", "interval"),
+        [
+            (
+                check.name,
+                format_si(check.measured_s, "s"),
+                None if check.summed_s is None else f"{check.summed_s / check.measured_s - 1:+.1%}",
+                f"{check.predicted_s / check.measured_s - 1:+.1%}",
+                f"± {check.half_width:.1%}",
+            )
+            for check in found.checks
+        ],
+        right=(1, 2, 3, 4),
+    )
+    for name, reason in found.failures.items():
+        write(f"not measured: {name}: {reason}")

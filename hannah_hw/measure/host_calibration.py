@@ -1,0 +1,344 @@
+"""Calibration of a host: which kernels its networks consist of, some of them measured, and laws fitted to those."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hannah_hw.errors import RunError
+from hannah_hw.host.facts import this_runtime
+from hannah_hw.host.kernels import HostKernel
+from hannah_hw.host.model import HostModel
+from hannah_hw.host.rows import HostRow
+from hannah_hw.host.table import KernelTable
+from hannah_hw.least_squares import nnls
+from hannah_hw.measure.host_choice import choose
+from hannah_hw.measure.host_pool import Network, Pool
+from hannah_hw.measure.host_sweep import RETEST, ROUNDS, Sweep, measure_kernels
+
+FloatArray = NDArray[np.float64]
+
+#: Most kernels that are profiled, and seconds that it may take.
+KERNELS: Final = 200
+SECONDS: Final = 600.0
+#: Shares of the kernels after which those that follow are chosen anew.
+_STAGES: Final = (0.5, 0.75, 1.0)
+#: Kernels that are timed in turns with each other: their models are in memory at the same time.
+_TOGETHER: Final = 100
+#: Share of the seconds that is kept for whole networks.
+_CHECKING: Final = 0.3
+#: Networks whose kernels are all measured, to see whether their sum is the time of the whole.
+_SUMMED: Final = 12
+
+
+@dataclass(frozen=True)
+class Check:
+    """A network that was measured whole.
+
+    Attributes:
+        name: Of the network.
+        measured_s: Seconds of a run.
+        predicted_s: As the model has it; NaN where it has none.
+        half_width: Relative, of the interval of the prediction.
+        summed_s: Sum of its measured kernels with what a run and its nodes take beside them; None where some kernel
+            was not measured.
+    """
+
+    name: str
+    measured_s: float
+    predicted_s: float
+    half_width: float
+    summed_s: float | None
+
+
+@dataclass(frozen=True)
+class NodeSeconds:
+    """What a node takes inside of a network beside what its kernel takes alone: memory, code that is not in the caches.
+
+    Attributes:
+        float_s: Of a node that computes in floating point.
+        int8_s: Of a node that reads 8-bit values.
+    """
+
+    float_s: float = 0.0
+    int8_s: float = 0.0
+
+    def inside(self, row: HostRow) -> HostRow:
+        """A row of a kernel alone as one of it inside of a network."""
+        return replace(row, seconds=row.seconds + (self.int8_s if _is_int8(row.kernel) else self.float_s))
+
+
+@dataclass(frozen=True)
+class HostCalibration:
+    """A calibrated host.
+
+    Attributes:
+        model: What was learned.
+        rows: Measured kernels that it was fitted from, each alone.
+        node: What is added to each inside of networks.
+        checks: Networks that were measured whole.
+        failures: Key of a kernel or name of a network -> why it was not measured.
+        pool: How many different kernels there were to choose from.
+        reused: How many rows were measured before.
+        calm: Share of rounds of the measurement that nothing disturbed.
+        retest: (median, 90th percentile) of differences between two halves of the measurement, relative to what is
+            measured.
+        seconds: That all of it took.
+    """
+
+    model: HostModel
+    rows: tuple[HostRow, ...]
+    node: NodeSeconds
+    checks: tuple[Check, ...]
+    failures: dict[str, str]
+    pool: int
+    reused: int
+    calm: float
+    retest: tuple[float, float]
+    seconds: float
+
+
+def made_on(threads: int = 1) -> str:
+    """Processor, runtime and threads here, for rows: those of another machine are not comparable."""
+    facts = this_runtime(threads)
+    plural = "" if threads == 1 else "s"
+    return f"{facts.processor}, onnxruntime {facts.version}, {threads} thread{plural}, blocks of {facts.nchwc_block}"
+
+
+def calibrate_host(
+    pool: Pool,
+    *,
+    kernels: int = KERNELS,
+    seconds: float = SECONDS,
+    previous: Sequence[HostRow] = (),
+    threads: int = 1,
+    rounds: int = ROUNDS,
+    retest: float = RETEST,
+    seed: int = 0,
+    title: str = "",
+    file: str = "",
+    save: Callable[[Sequence[HostRow]], None] = lambda _rows: None,
+    progress: Callable[[str], None] = lambda _text: None,
+) -> HostCalibration:
+    """Measure kernels of a pool and fit a model to them.
+
+    Half of the kernels are chosen to stand for all, the others, in two steps, where the model of those before is least
+    sure of the networks of the pool.
+
+    Args:
+        pool: Networks.
+        kernels: Most kernels that are profiled for the fit, those of before among them.
+        seconds: After which no more are begun. What is begun is finished.
+        previous: Rows of before; those of this machine and runtime are not measured again.
+        threads: Threads within an operator.
+        rounds: See `hannah_hw.measure.host_sweep.time_subjects`.
+        retest: Likewise.
+        seed: Of choices, weights and order.
+        title: Of the model, in words.
+        file: Name of the file of rows, for that of the model.
+        save: Called with all rows whenever there are more.
+        progress: Called with a line about what is done.
+
+    Raises:
+        RunError: No kernel could be measured.
+    """
+    work = _Work(pool, threads, rounds, retest, seed, time.monotonic() + seconds, save, progress)
+    started = time.monotonic()
+    work.rows = [row for row in previous if row.made_on == work.made_on]
+    reused = len(work.rows)
+    table = pool.table
+    for number, share in enumerate(_STAGES):
+        taken = work.taken(table.kernels)
+        wanted = round(kernels * share) - int(taken.sum())
+        if wanted < 1 or work.late(_CHECKING * seconds):
+            continue
+        weights = _weights(table, work.model()) if number and work.rows else None
+        chosen = choose(table.kernels, wanted, taken=taken, weights=weights, seed=seed + number)
+        for begin in range(0, len(chosen), _TOGETHER):
+            if begin and work.late(_CHECKING * seconds):
+                break
+            work.measure([table.kernels[index] for index in chosen[begin : begin + _TOGETHER]])
+    if not work.rows:
+        reasons = sorted(set(work.failures.values()))
+        raise RunError(f"no kernel could be measured: {'; '.join(reasons[:3]) or 'no time was given'}")
+    return work.finished(table, reused, started, title, file)
+
+
+class _Work:
+    """A calibration that goes on.
+
+    Args:
+        pool: See `calibrate_host`; so the others.
+        deadline: When no more is begun, on the monotonic clock.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        threads: int,
+        rounds: int,
+        retest: float,
+        seed: int,
+        deadline: float,
+        save: Callable[[Sequence[HostRow]], None],
+        progress: Callable[[str], None],
+    ) -> None:
+        self.pool = pool
+        self.made_on = made_on(threads)
+        self.rows: list[HostRow] = []
+        self.run_seconds: float | None = None
+        self.failures: dict[str, str] = {}
+        self._calm: list[float] = []
+        self._threads = threads
+        self._rounds = rounds
+        self._retest = retest
+        self._seed = seed
+        self._deadline = deadline
+        self._save = save
+        self._progress = progress
+
+    def late(self, reserve: float) -> bool:
+        """Whether less than `reserve` seconds are left, and there is something already."""
+        return bool(self.rows) and time.monotonic() + reserve > self._deadline
+
+    def taken(self, kernels: Sequence[HostKernel]) -> NDArray[np.bool_]:
+        """(N,) which of N kernels are measured or have failed."""
+        keys = {row.kernel.key for row in self.rows} | self.failures.keys()
+        return np.array([kernel.key in keys for kernel in kernels], np.bool_)
+
+    def model(self) -> HostModel:
+        """What the rows say so far."""
+        return HostModel.fit(self.rows, run_seconds=self.run_seconds or 0.0)
+
+    def measure(self, kernels: Sequence[HostKernel]) -> None:
+        """Add rows of kernels."""
+        found = self.sweep(kernels, {})
+        self.rows += found.rows
+        self._save(self.rows)
+        self._progress(f"{len(self.rows)} kernels measured")
+
+    def sweep(self, kernels: Sequence[HostKernel], networks: dict[str, bytes]) -> Sweep:
+        """Measure kernels and networks on the scale of the rows."""
+        found = measure_kernels(
+            kernels,
+            networks=networks,
+            previous=self.rows,
+            run_seconds=self.run_seconds,
+            made_on=self.made_on,
+            rounds=self._rounds,
+            retest=self._retest,
+            threads=self._threads,
+            seed=self._seed,
+        )
+        self.failures |= found.failures
+        self._calm.append(found.calm)
+        if self.run_seconds is None:
+            self.run_seconds = found.run_seconds
+        return found
+
+    def finished(
+        self, table: KernelTable, reused: int, started: float, title: str, file: str
+    ) -> HostCalibration:
+        """The model, judged by whole networks."""
+        networks = self._checked_networks()
+        self._progress(f"{len(networks)} whole networks")
+        summed, extra = self._summed(networks)
+        found = self.sweep(extra, {network.name: network.model for network in networks})
+        alone = {row.kernel.key: row for row in (*self.rows, *found.rows)}
+        measured = [network for network in networks if network.name in found.networks]
+        run_seconds = self.run_seconds or found.run_seconds
+        node = _node_seconds([n for n in measured if n.name in summed], found.networks, alone, run_seconds)
+        model = HostModel.fit(
+            [node.inside(row) for row in self.rows],
+            run_seconds=run_seconds,
+            networks=[(network.kernels, found.networks[network.name]) for network in measured],
+            title=title,
+            file=file,
+        )
+        predicted, half = model.networks([network.kernels for network in measured])
+        inside = {key: node.inside(row).seconds for key, row in alone.items()}
+        checks = tuple(
+            Check(n.name, found.networks[n.name], p, h, _sum(n, inside, run_seconds))
+            for n, p, h in zip(measured, predicted.tolist(), half.tolist(), strict=True)
+        )
+        tests = [row.retest * row.seconds / (row.seconds + run_seconds) for row in self.rows]
+        return HostCalibration(
+            model=model,
+            rows=tuple(self.rows),
+            node=node,
+            checks=checks,
+            failures=self.failures,
+            pool=len(table.kernels),
+            reused=reused,
+            calm=float(np.mean(self._calm)),
+            retest=(float(np.median(tests)), float(np.quantile(tests, 0.9))),
+            seconds=time.monotonic() - started,
+        )
+
+    def _checked_networks(self) -> list[Network]:
+        """Networks that are measured whole, each name once."""
+        return list({network.name: network for network in self.pool.checks}.values())
+
+    def _summed(self, networks: Sequence[Network]) -> tuple[set[str], list[HostKernel]]:
+        """Names of networks whose kernels are all measured, and those of their kernels that are not yet.
+
+        They are taken evenly from all networks, as many as there is time for.
+        """
+        if self.late(0.0):
+            return set(), []
+        step = max(1, len(networks) // _SUMMED)
+        chosen = networks[::step][:_SUMMED]
+        measured = {row.kernel.key for row in self.rows} | self.failures.keys()
+        extra = {k.key: k for network in chosen for k in network.kernels if k.key not in measured}
+        return {network.name for network in chosen}, list(extra.values())
+
+
+def _weights(table: KernelTable, model: HostModel) -> FloatArray:
+    """(M,) how much of the relative uncertainty of all networks each kernel brings.
+
+    A kernel without a prediction brings as much as the worst of the others.
+    """
+    found = model.predict(table.kernels)
+    spread = found.seconds * found.deviation
+    total = np.maximum(model.run_seconds + table.sums(np.nan_to_num(found.seconds)), 1e-9)
+    weights = np.bincount(table.which, spread[table.which] / total[table.network], len(table.kernels))
+    worst = float(np.nanmax(weights, initial=1e-9))
+    known: FloatArray = np.nan_to_num(weights, nan=worst)
+    return known
+
+
+def _node_seconds(
+    networks: Sequence[Network],
+    measured: dict[str, float],
+    alone: dict[str, HostRow],
+    run_seconds: float,
+) -> NodeSeconds:
+    """What nodes take beside their kernels: non-negative least squares of relative errors of sums."""
+    counts, missing = [], []
+    for network in networks:
+        if all(kernel.key in alone for kernel in network.kernels):
+            whole = measured[network.name]
+            total = run_seconds + sum(alone[kernel.key].seconds for kernel in network.kernels)
+            small = sum(_is_int8(kernel) for kernel in network.kernels)
+            counts.append((np.array([len(network.kernels) - small, small])) / whole)
+            missing.append(1 - total / whole)
+    if not counts:
+        return NodeSeconds()
+    found = nnls(np.array(counts), np.array(missing))
+    return NodeSeconds(float(found[0]), float(found[1]))
+
+
+def _is_int8(kernel: HostKernel) -> bool:
+    return any(tensor.dtype in ("int8", "uint8") for tensor in kernel.computed)
+
+
+def _sum(network: Network, inside: dict[str, float], run_seconds: float) -> float | None:
+    """Seconds of a network's kernels, with those of a run; None where one was not measured."""
+    if not all(kernel.key in inside for kernel in network.kernels):
+        return None
+    return run_seconds + sum(inside[kernel.key] for kernel in network.kernels)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from hannah_hw import load_space, load_target, to_onnx
+from hannah_hw.cli import main
+from hannah_hw.errors import InputError, RunError
+from hannah_hw.host.facts import this_runtime
+from hannah_hw.host.model import HostModel
+from hannah_hw.host.rows import read_rows
+from hannah_hw.measure.host_calibration import NodeSeconds, calibrate_host, made_on
+from hannah_hw.measure.host_files import HostFiles
+from hannah_hw.measure.host_pool import Pool, draw
+
+QUICK = {"rounds": 4, "retest": float("inf")}
+
+
+@pytest.fixture(scope="module")
+def pool():
+    return draw([("ds_cnn", load_space("ds_cnn"))], precisions=("float32", "int8"), drawn=2, checked=1)
+
+
+@pytest.fixture(scope="module")
+def calibrated(pool):
+    saved = []
+    found = calibrate_host(pool, kernels=24, save=lambda rows: saved.append(list(rows)), **QUICK)
+    return found, saved
+
+
+def test_as_many_kernels_as_asked_for_are_measured_each_once(pool, calibrated):
+    found, saved = calibrated
+    assert len(found.rows) == 24
+    assert len({row.kernel.key for row in found.rows}) == 24
+    assert {row.kernel.key for row in found.rows} <= {kernel.key for kernel in pool.table.kernels}
+    assert {row.made_on for row in found.rows} == {made_on(1)}
+    assert [len(rows) for rows in saved] == [12, 18, 24]
+    assert found.pool == len(pool.table.kernels)
+    assert not found.failures
+
+
+def test_networks_that_nothing_was_fitted_to_are_measured_and_predicted(pool, calibrated):
+    found, _ = calibrated
+    assert [check.name for check in found.checks] == ["ds_cnn/2/float32", "ds_cnn/2/int8"]
+    for check, network in zip(found.checks, pool.checks, strict=True):
+        assert check.measured_s > 0
+        assert check.summed_s is not None
+        assert check.summed_s > found.model.run_seconds
+        seconds, half = found.model.networks([network.kernels])
+        np.testing.assert_array_equal([check.predicted_s, check.half_width], [seconds[0], half[0]])
+
+
+def test_rows_of_before_are_not_measured_again(pool, calibrated):
+    found, _ = calibrated
+    before = list(found.rows)
+    unchecked = Pool(pool.networks, ())
+    again = calibrate_host(unchecked, kernels=24, previous=before, **QUICK)
+    assert list(again.rows) == before
+    assert again.reused == 24
+    more = calibrate_host(unchecked, kernels=26, previous=before, **QUICK)
+    assert list(more.rows[:24]) == before
+    assert len(more.rows) == 26
+
+
+def test_without_time_only_what_was_begun_is_measured(pool):
+    found = calibrate_host(pool, kernels=24, seconds=0.0, **QUICK)
+    assert len(found.rows) == 12  # the first stage
+    assert len(found.checks) == 2
+
+
+def test_a_node_adds_to_kernels_by_what_they_compute_in(calibrated):
+    found, _ = calibrated
+    for row in found.rows:
+        more = NodeSeconds(1.0, 10.0).inside(row).seconds - row.seconds
+        small = row.kernel.computed[0].dtype == "int8"
+        assert more == pytest.approx(10.0 if small else 1.0)
+
+
+def test_nothing_measured_is_an_error(pool):
+    with pytest.raises(RunError, match="no kernel could be measured: two halves"):
+        calibrate_host(Pool(pool.networks[:1], ()), kernels=3, rounds=4, retest=-1.0)
+
+
+def test_the_files_are_a_target_what_was_learned_and_its_measurements(tmp_path, pool, calibrated):
+    found, _ = calibrated
+    files = HostFiles.of(tmp_path / "My Desk.yaml")
+    assert files.previous() == []
+    files.save(found, threads=1, precision="int8", source="ds_cnn")
+    target = load_target(files.target)
+    assert (target.name, target.family, target.model.precision) == ("my_desk", "host", "int8")
+    assert target.runtime == this_runtime(1)
+    assert "24 kernels of ds_cnn" in target.document
+    model = HostModel.load(tmp_path / target.model.coefficients)
+    kernels = [network.kernels for network in pool.checks]
+    np.testing.assert_allclose(model.networks(kernels)[0], found.model.networks(kernels)[0], rtol=1e-4)
+    rows = files.previous()
+    assert rows == read_rows(files.rows)
+    assert [row.kernel for row in rows] == [row.kernel for row in found.rows]
+    np.testing.assert_allclose([r.seconds for r in rows], [r.seconds for r in found.rows], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["desk.yml", "desk", "missing/desk.yaml"])
+def test_other_places_are_refused(tmp_path, name):
+    with pytest.raises(InputError, match="--out"):
+        HostFiles.of(tmp_path / name)
+
+
+def test_the_verb_writes_a_target_and_goes_on_with_what_was_measured(tmp_path, capsys):
+    space = load_space("ds_cnn")
+    to_onnx(space.candidate(space.default()), tmp_path / "mine.onnx")
+    arguments = ["calibrate", "host", "--models", str(tmp_path / "mine.onnx"), "--kernels", "4", "--json"]
+    assert main([*arguments, "--out", str(tmp_path / "desk.yaml")]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert first["kernels"] == min(4, first["pool"]) - sum(len(name) == 16 for name in first["failures"])
+    assert load_target(tmp_path / "desk.yaml").family == "host"
+    assert main([*arguments, "--out", str(tmp_path / "desk.yaml")]) == 0
+    second = json.loads(capsys.readouterr().out)
+    assert second["reused"] == first["kernels"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--space or --models"),
+        (["--space", "ds_cnnn"], "ds_cnn"),
+        (["--models", "missing.onnx"], "missing.onnx"),
+        (["--space", "ds_cnn", "--precision", "int4"], "allowed: float32, int8, both"),
+        (["--space", "ds_cnn", "--out", "desk.csv"], "a target is a .yaml file"),
+    ],
+)
+def test_bad_options_are_named(arguments, message, capsys):
+    assert main(["calibrate", "host", *arguments]) == 2
+    assert message in capsys.readouterr().err
