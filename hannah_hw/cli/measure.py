@@ -92,6 +92,8 @@ def measure(
     For an Ethos-U it becomes a .tflite file, which Arm's compiler ethos-u-vela compiles (extra `vela`): memory is what
     the compiled network takes, cycles are the compiler's own estimate of the hardware.
 
+    For a host, which must be this machine, it is run as it is and timed as the kernels of the calibration were.
+
     With --runtime tvm the kernels are TVM's, and the model is float32; outputs are compared with those of ONNX Runtime.
     With a microcontroller it becomes firmware; without a target it is compiled for this machine and run on one thread.
 
@@ -99,11 +101,12 @@ def measure(
     - `hannah-hw measure model.onnx -t nrf5340 --json`
     - `hannah-hw measure float.onnx -t rp2040 --calibration samples.npy`
     - `hannah-hw measure model.onnx -t ethos_u55_128`
+    - `hannah-hw measure model.onnx -t ./my_host.yaml`
     - `hannah-hw measure float.onnx --runtime tvm -t stm32l4r5zi`
     - `hannah-hw measure float.onnx --runtime tvm`
     """
     from hannah_hw.measure.emulated import INPUTS, measure_model
-    from hannah_hw.targets import load_target
+    from hannah_hw.targets import Host, load_target
 
     if runtime not in (None, *RUNTIMES):
         raise InputError(
@@ -147,6 +150,11 @@ def measure(
 
         unused = {option: value for option, value in given.items() if option != "--calibration"}
         measure_with_vela(model, chip, calibration, as_json, unused | {"--inputs": inputs})
+        return
+    if isinstance(chip, Host):
+        from hannah_hw.cli.measure_host import measure_host
+
+        measure_host(model, chip, as_json, given | {"--inputs": inputs})
         return
     _warn_of_runtime(chip)
     found = measure_model(

@@ -1,0 +1,122 @@
+"""A network on the host that a target describes, in the same measure as its estimates."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hannah_hw.cost.report import Figure
+from hannah_hw.errors import InputError, MeasurementError
+from hannah_hw.host.candidates import candidate_model
+from hannah_hw.host.facts import this_runtime
+from hannah_hw.host.session import input_specs, open_session, random_inputs, run_once
+from hannah_hw.lowering.loading import load
+from hannah_hw.measure.host_clock import clock
+from hannah_hw.measure.host_sweep import Subject, time_subjects
+from hannah_hw.spaces import Candidate
+from hannah_hw.targets import host
+
+if TYPE_CHECKING:
+    from hannah_hw.targets import Target
+
+
+@dataclass(frozen=True)
+class HostMeasurement:
+    """What a network took on this machine.
+
+    Attributes:
+        model: Its name.
+        target: Label of the target.
+        weights: Where its weights come from: ``the model's`` or ``random``.
+        figures: ``latency_s`` -> figure; its error is by how much two halves of the measurement differ.
+        means: What ran it; see `host_means`.
+        calm: Share of the visits in which nothing else ran on the processor.
+    """
+
+    model: str
+    target: str
+    weights: str
+    figures: dict[str, Figure]
+    means: dict[str, str]
+    calm: float
+
+    def value(self, key: str) -> float:
+        """A figure's value."""
+        return self.figures[key].value
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able data; keys carry their units."""
+        return asdict(self)
+
+
+def host_means(target: Target) -> dict[str, str]:
+    """What networks of a target are measured with, which must be this machine.
+
+    Raises:
+        InputError: Another machine was calibrated.
+        UnsupportedError: The target is no host.
+    """
+    calibrated = host(target, "running networks on this machine").runtime
+    here = this_runtime(calibrated.threads)
+    for name in ("processor", "nchwc_block"):
+        there, own = getattr(calibrated, name), getattr(here, name)
+        if there != own:
+            raise InputError(
+                f"{target.name} was calibrated on another machine: its {name} is {there}, that of this machine {own}; "
+                "measure there, or calibrate this machine: `hannah-hw calibrate host`",
+                where=target.label,
+            )
+    return {
+        "runtime": f"onnxruntime {here.version}",
+        "processor": here.processor,
+        "threads": str(here.threads),
+    }
+
+
+def measure_on_host(
+    model: Candidate | str | os.PathLike[str],
+    target: Target,
+    *,
+    seed: int = 0,
+) -> HostMeasurement:
+    """Run a network on this machine, pinned to one processor, and time it as its kernels were timed.
+
+    That is thread CPU time where one thread runs. A measurement of which two halves differ by more than
+    `hannah_hw.measure.host_sweep.RETEST` is repeated.
+
+    Args:
+        model: A candidate, which gets random weights and the precision of the target, or the path of an ONNX file.
+        target: The host, which must be this machine.
+        seed: Of random weights and inputs.
+
+    Raises:
+        InputError: The target is another machine.
+        UnsupportedError: The target is no host.
+        ModelError: ONNX Runtime cannot run the model.
+        MeasurementError: The machine was too busy in every attempt.
+    """
+    machine = host(target, "running networks on this machine")
+    means = host_means(machine)
+    threads = machine.runtime.threads
+    if isinstance(model, Candidate):
+        content = candidate_model(model, machine.model.precision, seed=seed).SerializeToString()
+        name, weights = model.id, "random"
+    else:
+        content = load(Path(model)).SerializeToString()
+        name, weights = Path(model).stem, "the model's"
+    session = open_session(content, threads=threads)
+    run_once(session, random_inputs(input_specs(session, name), seed), name)
+    timed = time_subjects([Subject(name, content)], threads=threads, seed=seed)
+    if name in timed.failures:
+        raise MeasurementError(f"{name}: {timed.failures[name]}", kind="noise")
+    seconds, spread = timed.seconds[name], timed.spread[name] / timed.seconds[name]
+    note = (
+        f"{'thread CPU time' if clock(threads) is time.thread_time_ns else 'wall time'} of a run, "
+        f"{', '.join(f'{key} {text}' for key, text in means.items())}; two halves of the measurement differ by "
+        f"{spread:.1%}"
+    )
+    figures = {"latency_s": Figure(seconds, "s", "measured", round(spread, 4), note)}
+    return HostMeasurement(name, target.label, weights, figures, means, timed.calm[-1])
