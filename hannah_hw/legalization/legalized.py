@@ -10,7 +10,7 @@ from hannah_hw.errors import SpaceError
 from hannah_hw.graph import Node
 from hannah_hw.hardware import HardwareAxes
 from hannah_hw.legalization.narrowing import Narrowing, Removal
-from hannah_hw.legalization.rules import target_rules
+from hannah_hw.legalization.rules import failed_by_samples, target_rules
 from hannah_hw.spaces import SearchSpace, as_space
 from hannah_hw.spaces.constraints import Rule
 from hannah_hw.spaces.counting import assignments
@@ -115,11 +115,15 @@ def legalize(
             for p, kept in zip(discrete, narrowing.kept, strict=True)
             if len(kept) < len(p.levels)
         }
+    except SpaceError as failure:
+        raise _nothing_left(space, target, failure.message) from failure
+    try:
         part, priced = _narrowed(space, levels, narrowing)
     except SpaceError as failure:
-        raise SpaceError(
-            f"the target {target.label} can run no network of the space {space.name}: {failure.message}"
-        ) from failure
+        # What is left satisfies no condition of the space, which says nothing of the target.
+        failed = failed_by_samples(space, target)
+        why = f"its networks fail {'; '.join(failed)}" if failed else failure.message
+        raise _nothing_left(space, target, why) from failure
     return Legalized(
         part,
         target.label,
@@ -129,6 +133,10 @@ def legalize(
         assignments(space),
         assignments(part),
     )
+
+
+def _nothing_left(space: SearchSpace, target: Target, why: str) -> SpaceError:
+    return SpaceError(f"the target {target.label} can run no network of the space {space.name}: {why}")
 
 
 def _narrowed(

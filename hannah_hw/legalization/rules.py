@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from hannah_hw.cost.accelerators.layers import MAC_KINDS
@@ -62,12 +63,17 @@ def target_rules(space: SearchSpace, target: Target, axes: HardwareAxes | None =
         axes: The params of the target that are parameters of the space.
     """
     found = TargetRules()
-    fallback = isinstance(target, Accelerator) and target.unsupported == "cpu_fallback"
-    if not fallback and not isinstance(target, Host):
+    if not _runs_every_operator(target):
         _operator_rules(found, space.compiled, target, axes)
     if isinstance(target, Accelerator):
         _limits(found, space.compiled, target, axes)
     return found
+
+
+def _runs_every_operator(target: Target) -> bool:
+    return isinstance(target, Host) or (
+        isinstance(target, Accelerator) and target.unsupported == "cpu_fallback"
+    )
 
 
 def _operator_rules(
@@ -100,6 +106,47 @@ def _operator_rules(
         # What counts for all values of the params counts whatever they are.
         whole = holds if len(guards) == len(variants) else And(*(Or(guard, holds) for guard in guards))
         found.rules.append(Rule(whole, text, tuple(kernels)))
+
+
+def failed_by_samples(space: SearchSpace, target: Target, count: int = 64) -> list[str]:
+    """Which rules keep random networks of a space from running, to say why none can.
+
+    Args:
+        space: The space, with conditions that some network satisfies.
+        target: The target, with its params as they are.
+        count: How many networks.
+
+    Returns:
+        Rules with their kernels, and how many of the networks fail each: those that fail the most first, until every
+        network is told of that fails any. None of a target that runs every operator.
+    """
+    if _runs_every_operator(target):
+        return []
+    compiled, rules = space.compiled, legality(target.ops)
+    kernels = space.workload(space.sample_population(count, 0)).kernels
+    fails: dict[str, NDArray[np.bool_]] = {}
+    nodes: dict[str, list[str]] = {}
+    for slot, (name, kind) in enumerate(zip(compiled.names, compiled.kinds, strict=True)):
+        columns = {column: kernels[column][:, slot] for column in KERNEL_COLUMNS}
+        texts: tuple[str, ...] = (_NO_RULE.format(kind=kind),)
+        failed = np.zeros(count, np.int16)
+        if rules.covers(kind):
+            texts, found = rules.rules, rules.failed(kind, columns)
+            failed = np.full(count, -1, np.int16) if found is None else found
+        failed = np.where(kernels.active[:, slot], failed, -1)
+        for index in np.unique(failed[failed >= 0]).tolist():
+            text = texts[index]
+            fails[text] = fails.get(text, np.zeros(count, np.bool_)) | (failed == index)
+            nodes.setdefault(text, []).append(name)
+    told, shown = np.zeros(count, np.bool_), []
+    while fails and (text := max(fails, key=lambda text: int((fails[text] & ~told).sum()))):
+        if not (fails[text] & ~told).any():
+            break
+        told |= fails[text]
+        shown.append(
+            f"{Rule(True, text, tuple(nodes[text]))} ({fails[text].sum()} of {count} random networks)"
+        )
+    return shown
 
 
 def _limits(

@@ -275,6 +275,17 @@ def test_nothing_left_is_an_error_that_names_rules_and_parameter(rules, message)
         legalize(SPACE, strict(rules))
 
 
+def test_where_a_condition_of_the_space_keeps_out_what_is_left_the_rule_of_the_target_is_named():
+    """NAS-Bench-201 needs a path through its cell, and MAX78000 runs no 3 x 3 convolution of stride 2."""
+    with pytest.raises(SpaceError) as caught:
+        legalize(loaded("nas_bench_201"), "max78000")
+    message = str(caught.value)
+    assert "reduction_0.Conv2d_0" in message
+    assert "conv: stride_w == 1 or kernel_w == 1 and stride_w <= 16 (64 of 64 random networks)" in message
+    assert "switch" not in message
+    assert "If(" not in message
+
+
 def test_an_operator_without_a_rule_is_removed_or_an_error():
     found = legalize(loaded("nas_bench_201"), "stm32l4r5zi:cmsis_nn")
     assert {rule.text for removal in found.removed for rule in removal.rules} == {
