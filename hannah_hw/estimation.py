@@ -64,6 +64,7 @@ def lower_with_tvm(
     model: ModelProto | str | os.PathLike[str],
     *,
     shapes: Given | None = None,
+    features: bool = False,
     worker: TvmWorker | None = None,
 ) -> tuple[Lowered, tuple[Group, ...]]:
     """A float32 model as TVM lowers it, compared with our own Workload.
@@ -71,6 +72,8 @@ def lower_with_tvm(
     Args:
         model: An ONNX model, or the path of one.
         shapes: See `estimate`.
+        features: Whether kernels have what TVM's own cost models see of them; see
+            `hannah_hw.lowering.tvm.features.store_features`.
         worker: TVM's process, kept warm between models; without one, it is started and ended here.
 
     Returns:
@@ -88,7 +91,7 @@ def lower_with_tvm(
 
     read = _read_for_tvm(model, shapes)
     with worker_or_own(worker) as used:
-        lowered = used.lower(read.model)
+        lowered = used.lower(read.model, features=features)
     return lowered, compare(read, lowered)
 
 

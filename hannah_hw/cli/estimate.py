@@ -16,7 +16,7 @@ from hannah_hw.cli.lowering_report import (
     render_lowering,
     second_view,
 )
-from hannah_hw.cli.options import ShapeOption, parse_shapes
+from hannah_hw.cli.options import ShapeOption, parse_shapes, refuse_options
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.errors import InputError
 from hannah_hw.quantities import format_bytes, format_si
@@ -55,6 +55,13 @@ def estimate(
             help="A second view of a float32 model, compared with ours kernel by kernel: tvm (extra `tvm`).",
         ),
     ] = None,
+    features: Annotated[
+        bool,
+        typer.Option(
+            "--features",
+            help="With --lowering tvm and --json: TVM's 164 features of every store of its kernels.",
+        ),
+    ] = False,
     assembly: Annotated[
         Path | None,
         typer.Option(
@@ -94,11 +101,13 @@ def estimate(
             f"there is no lowering {lowering!r}", where="--lowering", allowed=LOWERINGS, given=lowering or ""
         )
     processor = assembly_processor(lowering, assembly, llvm, target)
+    if not (lowering and as_json):
+        refuse_options({"--features": features}, "it is for --lowering tvm with --json")
     shapes = parse_shapes(shape)
     report = price(str(model), target, shapes=shapes)
     if kernel is not None:
         find_kernel(report, kernel)
-    second = second_view(model, shapes, processor, assembly) if lowering else None
+    second = second_view(model, shapes, features, processor, assembly) if lowering else None
     for warning in _too_large(report):
         say(f"warning: {warning}")
     document = report.to_dict() | ({"lowering": lowering_document(second)} if second else {})

@@ -70,13 +70,14 @@ def assembly_processor(
 
 
 def second_view(
-    model: Path, shapes: Given | None, processor: LlvmTarget | None, assembly: Path | None
+    model: Path, shapes: Given | None, features: bool, processor: LlvmTarget | None, assembly: Path | None
 ) -> SecondView:
     """Have TVM lower a model, and write its code where it is wanted.
 
     Args:
         model: The ONNX file.
         shapes: Of its inputs, where the file leaves them open.
+        features: Whether TVM's features of its kernels are wanted.
         processor: What code is wanted for.
         assembly: Where it goes.
     """
@@ -85,9 +86,9 @@ def second_view(
     from hannah_hw.lowering.tvm.assembly import TIMEOUT_S
 
     if processor is None or assembly is None:
-        return SecondView(*lower_with_tvm(str(model), shapes=shapes))
+        return SecondView(*lower_with_tvm(str(model), shapes=shapes, features=features))
     with TvmWorker(timeout_s=TIMEOUT_S) as worker:
-        lowered, groups = lower_with_tvm(str(model), shapes=shapes, worker=worker)
+        lowered, groups = lower_with_tvm(str(model), shapes=shapes, features=features, worker=worker)
         assembled = assemble_with_tvm(str(model), processor.name, assembly, shapes=shapes, worker=worker)
     return SecondView(lowered, groups, processor, assembled)
 
@@ -117,6 +118,7 @@ def lowering_document(view: SecondView) -> dict[str, Any]:
                         "weight_bytes": kernel.weight_bytes,
                         "scratch_bytes": kernel.scratch_bytes,
                         "loops": kernel.loops,
+                        **({"features": kernel.features} if kernel.features else {}),
                     }
                     for kernel in group.tvm
                 ],

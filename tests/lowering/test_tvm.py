@@ -152,6 +152,13 @@ def test_a_disagreement_names_the_kernel(changes, message):
     assert raised.value.kind == "disagreement"
 
 
+def test_features_are_for_documents(capsys, tmp_path):
+    onnx.save(one_conv(), tmp_path / "m.onnx")
+    command = ["estimate", str(tmp_path / "m.onnx"), "-t", "stm32l4r5zi", "--lowering", "tvm", "--features"]
+    assert main(command) == 2
+    assert "--features: it is for --lowering tvm with --json" in capsys.readouterr().err
+
+
 def test_a_quantised_model_is_refused_before_anything_starts():
     scales = [("s", ()), ("t", ())]
     nodes = [
@@ -227,10 +234,26 @@ def test_an_operator_that_tvm_lacks_leaves_the_process_alive(worker):
 def test_the_command_line_shows_both_views(capsys, tmp_path):
     onnx.save(one_conv(), tmp_path / "m.onnx")
     command = ["estimate", str(tmp_path / "m.onnx"), "-t", "stm32l4r5zi", "--lowering", "tvm", "--json"]
-    assert main(command) == 0
+    assert main([*command, "--features"]) == 0
     (group,) = json.loads(capsys.readouterr().out)["lowering"]["groups"]
     assert group["kernels"] == ["conv"]
     assert group["tvm"][0]["macs"] == MACS
+    assert {len(store) for store in group["tvm"][0]["features"]} == {164}
+
+
+@needs_tvm
+def test_features_of_a_sum_count_its_arithmetic(worker):
+    # y = x w of 3 x 6 by 6 x 5: 90 products are added to 15 sums. Numbers n are log2(1 + n); the first six of a vector
+    # are products with an addition in one, sums and differences, products, quotients, comparisons and functions.
+    node = helper.make_node("MatMul", ["x", "w"], ["y"], name="dense")
+    dense = model(node, constants=[("w", (6, 5))], shape=(3, 6), output=(3, 5))
+    (plain,) = worker.lower(dense).kernels
+    (kernel,) = worker.lower(dense, features=True).kernels
+    assert plain.features == ()
+    assert {len(store) for store in kernel.features} == {164}
+    assert np.isfinite(kernel.features).all()
+    (sums,) = [store for store in kernel.features if store[2] > 0]
+    assert sums[:4] == pytest.approx((0, np.log2(91), np.log2(91), 0), abs=1e-6)
 
 
 def test_the_table_has_a_row_a_kernel(capsys):

@@ -58,6 +58,8 @@ class TvmKernel:
         scratch_bytes: Buffers inside of it, before any schedule shrinks them.
         loops: Its loop nests in order.
         view: Whether it only renames its operand.
+        features: (stores, 164) what TVM's cost models see of it, see `hannah_hw.lowering.tvm.features`; empty where it
+            was not asked for.
     """
 
     name: str
@@ -68,6 +70,7 @@ class TvmKernel:
     scratch_bytes: int
     loops: tuple[LoopNest, ...]
     view: bool
+    features: tuple[tuple[float, ...], ...] = ()
 
     @property
     def read_bytes(self) -> int:
@@ -115,6 +118,7 @@ class Lowered:
                     for nest in row["loops"]
                 ),
                 view=row["view"],
+                features=tuple(tuple(store) for store in row.get("features", ())),
             )
             for row in document["kernels"]
         )

@@ -86,22 +86,26 @@ def planned(fused: Any) -> Any:
     )(fused)
 
 
-def answer(model: Any, _request: Mapping[str, Any], primitives: Primitives) -> dict[str, Any]:
+def answer(model: Any, request: Mapping[str, Any], primitives: Primitives) -> dict[str, Any]:
     """Lower a model.
 
     Args:
         model: An `onnx.ModelProto` of float32 with known shapes.
-        _request: Nothing of it is used.
+        request: ``features`` is true where those of `hannah_hw.lowering.tvm.features` are wanted.
         primitives: What is known of kernels from models before.
 
     Returns:
         ``kernels`` in execution order (see `Provenance.kernels`), ``outputs`` (names of values) and ``planned_bytes``,
-        the storages of TVM's static plan, without the graph's inputs and outputs.
+        the storages of TVM's static plan, without the graph's inputs and outputs. Kernels have ``features`` where they
+        are wanted.
     """
     module = fuse(model, primitives)
     lowered = Provenance(model, module.importer, module.imported, module.legal)
+    rows = lowered.kernels(module.groups, module.fused, primitives)
+    if request.get("features"):
+        rows = [row | {"features": primitives.features(module.fused[row["name"]])} for row in rows]
     return {
-        "kernels": lowered.kernels(module.groups, module.fused, primitives),
+        "kernels": rows,
         "outputs": [output.name for output in model.graph.output],
         "planned_bytes": _planned_bytes(planned(module.fused)),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 from hannah_hw.lowering.tvm.legalising import Legaliser
@@ -18,35 +19,47 @@ def element_bits(dtype: Any) -> int:
     return max(8, int(digits.group())) if digits else 8
 
 
+class Remembered:
+    """A function of kernels, each of which it works out once: by their signature, the structure of their code.
+
+    Args:
+        make: What is asked of a ``tvm.tirx.PrimFunc``.
+    """
+
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self.hits = 0
+        self._make = make
+        self._known: dict[int, list[tuple[Any, Any]]] = {}
+
+    def __call__(self, function: Any) -> Any:
+        """What there is to say of a kernel."""
+        from tvm_ffi import structural_equal, structural_hash
+
+        alike = self._known.setdefault(structural_hash(function), [])
+        for other, known in alike:
+            if structural_equal(other, function):
+                self.hits += 1
+                return known
+        made = self._make(function)
+        alike.append((function, made))
+        return made
+
+
 class Primitives:
     """What is known of kernels from models before.
 
     Attributes:
         legalise: TVM's pass LegalizeOps, which remembers what operations become.
-        hits: Fused kernels whose facts were known by their signature: the structure of their code.
+        facts: ``macs``, ``scratch_bytes``, ``loops`` and ``view`` of a kernel.
+        features: See `hannah_hw.lowering.tvm.features.store_features`.
     """
 
     def __init__(self) -> None:
+        from hannah_hw.lowering.tvm.features import store_features
+
         self.legalise = Legaliser()
-        self._known: dict[int, list[tuple[Any, dict[str, Any]]]] = {}
-        self.hits = 0
-
-    def facts(self, function: Any) -> dict[str, Any]:
-        """``macs``, ``scratch_bytes``, ``loops`` and ``view`` of a kernel.
-
-        Args:
-            function: A ``tvm.tirx.PrimFunc``.
-        """
-        from tvm_ffi import structural_equal, structural_hash
-
-        alike = self._known.setdefault(structural_hash(function), [])
-        for other, facts in alike:
-            if structural_equal(other, function):
-                self.hits += 1
-                return facts
-        facts = examine(function)
-        alike.append((function, facts))
-        return facts
+        self.facts = Remembered(examine)
+        self.features = Remembered(store_features)
 
 
 def examine(function: Any) -> dict[str, Any]:

@@ -106,17 +106,18 @@ class TvmWorker:
         self._stop()
         self._folder.cleanup()
 
-    def lower(self, model: ModelProto) -> Lowered:
+    def lower(self, model: ModelProto, *, features: bool = False) -> Lowered:
         """Lower a float32 model.
 
         Args:
             model: Of float32, with shapes; see `hannah_hw.lowering.OnnxModel.model`.
+            features: Whether kernels have them; see `TvmKernel.features`.
 
         Raises:
             UnsupportedError: TVM has no operator of the model.
             EvaluationError: TVM crashed (its kind is ``crash``), took too long (``timeout``) or failed (``tvm``).
         """
-        return Lowered.from_dict(self.request("lower", model, "lower"))
+        return Lowered.from_dict(self.request("lower", model, "lower", features=features))
 
     def request(self, name: str, model: ModelProto, verb: str, **fields: Any) -> dict[str, Any]:
         """Have the worker do something with a model.
