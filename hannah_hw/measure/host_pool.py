@@ -18,8 +18,6 @@ from hannah_hw.host.table import KernelTable
 from hannah_hw.lowering.loading import load
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
-
     from hannah_hw.spaces import SearchSpace
     from hannah_hw.targets.models.learned import Precision
 
@@ -102,15 +100,12 @@ def draw(
             progress(f"drawing {drawn + checked} {precision} networks of {name}")
             for number, row in enumerate(rows):
                 model = candidate_model(space.candidate_of(row), precision, seed=seed)
-                found = _network(f"{name}/{number}/{precision}", model, threads)
+                kernels = optimised_kernels(model, threads=threads)
+                found = Network(f"{name}/{number}/{precision}", model.SerializeToString(), kernels)
                 (networks if number < drawn else checks).append(found)
     for path in files:
-        found = _network(path.name, load(path), threads)
+        kernels = optimised_kernels(path, threads=threads)
+        found = Network(path.name, load(path).SerializeToString(), kernels)
         networks.append(found)
         checks.append(found)
     return Pool(tuple(networks), tuple(checks))
-
-
-def _network(name: str, model: ModelProto, threads: int) -> Network:
-    kernels = optimised_kernels(model, threads=threads)
-    return Network(name, model.SerializeToString(), kernels)

@@ -246,9 +246,14 @@ def measure_kernels(
     empty = found.seconds.get(EMPTY, min(found.seconds.values(), default=0.0))
     rows = []
     for key, kernel in wanted.items():
-        if key in found.seconds:
+        if key in failures:
+            failures[key] = f"{_label(kernel)}: {failures[key]}"
+        elif key in found.seconds:
             seconds = max(found.seconds[key] - empty, _LEAST_SECONDS)
             rows.append(HostRow(kernel, seconds, found.spread[key] / seconds, made_on))
+    for name in networks or {}:
+        if name in failures and not failures[name].startswith(name):
+            failures[name] = f"{name}: {failures[name]}"
     whole = {name: found.seconds[name] for name in networks or {} if name in found.seconds}
     return Sweep(tuple(rows), empty, whole, failures, float(np.mean(found.calm)) if found.calm else 1.0)
 
@@ -260,6 +265,12 @@ def _spread_out(rows: Sequence[HostRow]) -> list[HostRow]:
     )
     inner = ordered[len(ordered) * 3 // 10 : len(ordered) * 9 // 10]
     return inner[:: max(1, len(inner) // ANCHORS)][:ANCHORS]
+
+
+def _label(kernel: HostKernel) -> str:
+    """Class and sizes of a kernel, for messages."""
+    sizes = ["x".join(map(str, tensor.shape)) for tensor in kernel.inputs if len(tensor.shape) > 1]
+    return f"{kernel.kernel_class} of {', '.join(sizes)}" if sizes else kernel.kernel_class
 
 
 def _subject(kernel: HostKernel, seed: int) -> Subject:
