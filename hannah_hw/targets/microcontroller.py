@@ -108,8 +108,18 @@ def microcontroller(target: Target, what: str) -> Microcontroller:
         UnsupportedError: It is none.
     """
     if not isinstance(target, Microcontroller):
+        article = "a" if target.family == "host" else "an"
         raise UnsupportedError(
-            f"{what} needs a microcontroller, and {target.name} is an {target.family}; "
+            f"{what} needs a microcontroller, and {target.name} is {article} {target.family}; {_instead(target)}; "
             "`hannah-hw targets list` shows the microcontrollers"
         )
     return target
+
+
+def _instead(target: Target) -> str:
+    """What there is for a target that is no microcontroller."""
+    if target.kind == "block":
+        return "`hannah-hw measure` and `validate` ask its compiler, and `export --to tflite` writes what that compiles"
+    if target.family == "host":
+        return "`hannah-hw measure` times models on it"
+    return "nothing here emulates it: `hannah-hw estimate` and `search` price networks by its model"

@@ -101,6 +101,38 @@ def test_values_that_there_are_not_are_refused(capsys, name, message):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("verb", "target", "instead"),
+    [
+        (
+            ["export", "--to", "c", "--target", "ethos_u55_128", "model.onnx"],
+            "ethos_u55_128",
+            "export --to tflite",
+        ),
+        (
+            ["measure", "model.onnx", "--target", "eyeriss"],
+            "eyeriss",
+            "`hannah-hw estimate` and `search` price",
+        ),
+        (["validate", "ultratrail"], "ultratrail", "nothing here emulates it"),
+        (
+            ["validate", "ethos_u55_128", "--against", "board.csv"],
+            "ethos_u55_128",
+            "`validate` ask its compiler",
+        ),
+    ],
+)
+def test_what_needs_a_microcontroller_says_what_there_is_instead(
+    capsys, monkeypatch, tmp_path, verb, target, instead
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.onnx").write_bytes(b"")
+    assert main(verb) == 1
+    message = capsys.readouterr().err
+    assert f"needs a microcontroller, and {target} is an accelerator" in message
+    assert instead in message
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_skeletons_are_valid_and_commented(capsys, monkeypatch, tmp_path, kind):
     monkeypatch.chdir(tmp_path)
