@@ -3,7 +3,7 @@
 The search is over when the front is measured, and does not learn from it: what is measured can be asked for later,
 by resuming a finished run. Records are appended in the order of asking, whatever the order in which workers finish,
 and one that exists is kept, so that a run that was killed here ends with the same file. A candidate that cannot be
-measured gets a record with the reason; delete its line to try again.
+measured gets a record with the reason; delete its line to try again. Only a machine that was too busy is asked anew.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Kind of the targets that have a compiler of their own.
 _COMPILED: Final = "block"
+#: Family of the targets that are machines.
+_HOST: Final = "host"
 _NO_FIRMWARE: Final = "firmware is built with it, and {} has none; leave it out"
 
 
@@ -84,6 +86,11 @@ class MeasuringEvaluator:
             raise RuntimeError("start() was not called")
         path = self.artifacts / f"{identifier}.onnx"
         model = path if path.is_file() else self._loaded().candidate(assignment)
+        if self._target.family == _HOST:
+            from hannah_hw.measure.host_measure import measure_on_host
+            from hannah_hw.targets.host import host
+
+            return measure_on_host(model, host(self._target, "profiling")).to_dict()
         if self._target.kind == _COMPILED:
             from hannah_hw.measure.vela import compile_with_vela
 
@@ -118,6 +125,18 @@ def means(target: Target, section: MeasureSection) -> dict[str, str]:
             host is not this machine; or it is asked for what other targets are measured by.
         MissingExtraError: A package is not installed.
     """
+    if target.family == _HOST:
+        if section.emulate is not None:
+            raise InputError(
+                f"{target.name} is a host, which is not emulated; write measure: {{profile: {section.emulate}}}",
+                where="measure.emulate",
+            )
+        if section.compiler is not None:
+            raise InputError(_NO_FIRMWARE.format(target.name), where="measure.compiler")
+        from hannah_hw.measure.host_measure import host_means
+        from hannah_hw.targets.host import host
+
+        return host_means(host(target, "profiling"))
     if section.profile is not None:
         raise InputError(
             f"{target.name} is a target of the family {target.family}, and networks are profiled on hosts; "
@@ -181,7 +200,7 @@ class Measuring:
     def __init__(
         self, log: RecordLog, executor: Executor, observers: Sequence[object] = (), *, decides: bool = False
     ) -> None:
-        self.known: dict[str, Record] = {record["id"]: record for record in log.records}
+        self.known: dict[str, Record] = {r["id"]: r for r in log.records if not _disturbed(r)}
         self.path = log.path
         self._log = log
         self._executor = executor
@@ -237,3 +256,8 @@ class Measuring:
         }
         self._log.append(record)
         self.known[record["id"]] = record
+
+
+def _disturbed(record: Record) -> bool:
+    """Whether a measurement failed for nothing but the noise of the machine, and may be repeated."""
+    return record["status"] != "ok" and (record.get("reason") or {}).get("kind") == "noise"

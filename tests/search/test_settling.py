@@ -47,7 +47,7 @@ class Stopwatch:
         self.seen.append(identifier)
         latency = assignment["latency_s"]
         if isinstance(latency, str):
-            raise EvaluationError(latency, kind="model")
+            raise EvaluationError(latency, kind="noise" if latency == "busy" else "model")
         return {"figures": {"latency_s": {"value": latency, "unit": "s", "source": "measured"}}}
 
 
@@ -120,6 +120,17 @@ def test_what_cannot_be_measured_leaves_with_its_reason(tmp_path):
     settled, seen = run(tmp_path / "run", records)
     assert (seen, ids(settled.front), ids(settled.left)) == (["a", "b"], ["b"], ["a"])
     assert (settled.left[0]["status"], settled.left[0]["reason"]["message"]) == ("failed", "no kernel")
+
+
+def test_a_machine_that_was_too_busy_is_asked_anew_and_nothing_else_is(tmp_path):
+    records = [record("a", 0.01, 3.0, truth="busy"), record("b", 0.02, 2.0, truth="no kernel")]
+    settled, seen = run(tmp_path / "run", records)
+    assert (seen, settled.front) == (["a", "b"], [])
+    records[0]["assignment"]["latency_s"] = 3.1
+    settled, seen = run(tmp_path / "run", records, resume=True)
+    assert (seen, ids(settled.front), ids(settled.left)) == (["a"], ["a"], ["b"])
+    settled, seen = run(tmp_path / "run", records, resume=True)
+    assert (seen, ids(settled.front)) == ([], ["a"])
 
 
 def test_an_empty_front_says_what_measurements_found(tmp_path):
