@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hannah_hw.cost import CostReport, Costs, price
 from hannah_hw.errors import InputError
-from hannah_hw.lowering.open_shapes import Given
+from hannah_hw.lowering.open_shapes import GivenShapes
 from hannah_hw.lowering.reader import OnnxModel, read_onnx
 from hannah_hw.spaces import Candidate, SearchSpace
 from hannah_hw.targets import Host, Target, load_target
@@ -27,7 +27,7 @@ def estimate(
     model: Candidate | Workload | ModelProto | str | os.PathLike[str],
     target: Target | str,
     *,
-    shapes: Given | None = None,
+    shapes: GivenShapes | None = None,
 ) -> CostReport:
     """Latency, energy, RAM and flash of one network on a target.
 
@@ -63,7 +63,7 @@ def estimate(
 def lower_with_tvm(
     model: ModelProto | str | os.PathLike[str],
     *,
-    shapes: Given | None = None,
+    shapes: GivenShapes | None = None,
     features: bool = False,
     worker: TvmWorker | None = None,
 ) -> tuple[Lowered, tuple[Group, ...]]:
@@ -100,7 +100,7 @@ def assemble_with_tvm(
     processor: str,
     folder: str | os.PathLike[str],
     *,
-    shapes: Given | None = None,
+    shapes: GivenShapes | None = None,
     worker: TvmWorker | None = None,
 ) -> tuple[AssembledKernel, ...]:
     """The kernels that TVM makes of a float32 model as assembly and machine code, a plain function each.
@@ -129,7 +129,7 @@ def assemble_with_tvm(
         return assemble(read.model, chip, folder, used)
 
 
-def _read_for_tvm(model: ModelProto | str | os.PathLike[str], shapes: Given | None) -> OnnxModel:
+def _read_for_tvm(model: ModelProto | str | os.PathLike[str], shapes: GivenShapes | None) -> OnnxModel:
     """Read a model of float32; what TVM sees otherwise is refused before a process is started."""
     from hannah_hw.lowering.tvm.agreement import float_workload
 
@@ -155,7 +155,7 @@ def estimate_population(space: SearchSpace, X: FloatArray, target: Target | str)
 
 
 def _on_host(
-    model: Candidate | ModelProto | str | os.PathLike[str], target: Host, shapes: Given | None
+    model: Candidate | ModelProto | str | os.PathLike[str], target: Host, shapes: GivenShapes | None
 ) -> Costs:
     """The prices of one network on a host."""
     from hannah_hw.host.pricing import price_model, price_population

@@ -16,7 +16,7 @@ from hannah_hw.quantities import format_bytes
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from hannah_hw.lowering.open_shapes import Given
+    from hannah_hw.lowering.open_shapes import GivenShapes
     from hannah_hw.report import ReportData
     from hannah_hw.targets import Microcontroller
 
@@ -34,7 +34,7 @@ class Options:
     calibration: str | None
     build: bool
     compiler: str | None
-    shapes: Given | None = None
+    shapes: GivenShapes | None = None
 
     def check(self, formats: Collection[str], whole_run: bool) -> None:
         """Refuse options that would do nothing.
@@ -147,7 +147,7 @@ def project_of(model: Path, out: Path, options: Options) -> Exported:
                 f"warning: a C project has our own kernels, so its time is what {used.label} is estimated at, not "
                 f"{target.label}"
             )
-    network = read_network(int8_source(model, options.calibration), shapes=options.shapes)
+    network = read_network(int8_source(model, options.calibration, options.shapes), shapes=options.shapes)
     try:
         project = generate(
             network,
@@ -201,13 +201,13 @@ def _core(name: str | None, target: Microcontroller | None) -> Core | None:
     return target.processor
 
 
-def int8_source(model: Path, calibration: str | None) -> Path | ModelProto:
+def int8_source(model: Path, calibration: str | None, shapes: GivenShapes | None = None) -> Path | ModelProto:
     """The file of an int8 model, or the int8 model made of a float32 one."""
     if calibration is None:
         return model
     from hannah_hw.measure.models import int8_model
 
-    found = int8_model(model, calibration)
+    found = int8_model(model, calibration, shapes=shapes)
     if found.ranges == "the model's":
         say(f"warning: {model} is int8 already, so --calibration is not used")
     return found.source

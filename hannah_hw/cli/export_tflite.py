@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from hannah_hw.errors import UnsupportedError
 
 if TYPE_CHECKING:
-    from hannah_hw.lowering.open_shapes import Given
+    from hannah_hw.lowering.open_shapes import GivenShapes
 
 
-def tflite_of(model: Path, calibration: str | None, shapes: Given | None = None) -> bytes:
+def tflite_of(model: Path, calibration: str | None, shapes: GivenShapes | None = None) -> bytes:
     """The .tflite file of a model: int8 inputs and outputs, channels last.
 
     Args:
@@ -28,7 +28,7 @@ def tflite_of(model: Path, calibration: str | None, shapes: Given | None = None)
     from hannah_hw.firmware.network import read_network
     from hannah_hw.firmware.tflite import to_tflite
 
-    network = read_network(int8_source(model, calibration), shapes=shapes)
+    network = read_network(int8_source(model, calibration, shapes), shapes=shapes)
     try:
         return to_tflite(network)
     except UnsupportedError as error:

@@ -12,7 +12,7 @@ from hannah_hw.errors import InputError
 from hannah_hw.quantities import format_bytes
 
 if TYPE_CHECKING:
-    from hannah_hw.lowering.open_shapes import Given
+    from hannah_hw.lowering.open_shapes import GivenShapes
     from hannah_hw.lowering.tvm import Lowered
     from hannah_hw.lowering.tvm.agreement import Group
     from hannah_hw.lowering.tvm.assembly import AssembledKernel
@@ -70,7 +70,11 @@ def assembly_processor(
 
 
 def second_view(
-    model: Path, shapes: Given | None, features: bool, processor: LlvmTarget | None, assembly: Path | None
+    model: Path,
+    shapes: GivenShapes | None,
+    features: bool,
+    processor: LlvmTarget | None,
+    assembly: Path | None,
 ) -> SecondView:
     """Have TVM lower a model, and write its code where it is wanted.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hannah_hw.cli.estimate import show
-from hannah_hw.cli.options import refuse_options
+from hannah_hw.cli.options import ShapeOption, parse_shapes, refuse_options
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.errors import InputError
 from hannah_hw.quantities import format_bytes, format_si
@@ -63,6 +63,7 @@ def measure(
             "alone.",
         ),
     ] = None,
+    shape: ShapeOption = None,
     flash_reads: Annotated[
         bool,
         typer.Option(
@@ -117,6 +118,7 @@ def measure(
         "--compiler": compiler,
         "--calibration": calibration,
         "--flash-reads": flash_reads,
+        "--shape": shape,
     }
     if runtime is not None and target is None:
         from hannah_hw.cli.measure_tvm import measure_on_host
@@ -134,7 +136,10 @@ def measure(
     if runtime is not None:
         from hannah_hw.measure.float_firmware import measure_float_model
 
-        refuse_options({"--calibration": calibration}, "it is for int8 firmware; TVM's kernels are float32")
+        refuse_options(
+            {"--calibration": calibration, "--shape": shape},
+            "it is for int8 firmware; TVM's kernels are float32",
+        )
         measured = measure_float_model(
             model,
             chip,
@@ -163,6 +168,7 @@ def measure(
         core=core,
         compiler=compiler,
         calibration=calibration,
+        shapes=parse_shapes(shape),
         flash_reads=flash_reads,
         inputs=inputs if inputs is not None else INPUTS,
     )

@@ -16,7 +16,7 @@ from hannah_hw.errors import SpaceError
 from hannah_hw.host.candidates import candidate_model
 from hannah_hw.host.graph import optimised_kernels
 from hannah_hw.host.kernels import HostKernel
-from hannah_hw.lowering.open_shapes import Given
+from hannah_hw.lowering.open_shapes import GivenShapes
 from hannah_hw.spaces import Candidate, SearchSpace
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class HostNetwork:
         model: ModelProto | str | os.PathLike[str],
         *,
         threads: int,
-        shapes: Given | None = None,
+        shapes: GivenShapes | None = None,
     ) -> HostNetwork:
         """The network of a model; see `hannah_hw.host.graph.optimised_kernels`.
 

@@ -16,7 +16,7 @@ from hannah_hw.host.costs import HostCosts, check_machine, price_networks
 from hannah_hw.host.model import HostModel
 from hannah_hw.host.networks import HostNetwork, book_of
 from hannah_hw.host.work import executed_macs
-from hannah_hw.lowering.open_shapes import Given
+from hannah_hw.lowering.open_shapes import GivenShapes
 from hannah_hw.lowering.reader import read_onnx
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def price_model(
     source: ModelProto | str | os.PathLike[str],
     target: Host,
     *,
-    shapes: Given | None = None,
+    shapes: GivenShapes | None = None,
 ) -> HostCosts:
     """Price one ONNX model as it is: float32 or quantised, of whatever operators ONNX Runtime runs.
 
@@ -96,7 +96,7 @@ def _loaded(version: tuple[Path, int]) -> HostModel:
 def _counts(
     source: ModelProto | str | os.PathLike[str],
     network: HostNetwork,
-    shapes: Given | None,
+    shapes: GivenShapes | None,
 ) -> tuple[int, int]:
     """Multiply-accumulates, and elements of weights: of the model where our reader reads it, else of what runs."""
     try:

@@ -43,8 +43,9 @@ _DTYPES: Final = {
     "tensor(string)": np.object_,
 }
 
-#: How ONNX Runtime says which operator set it knows, and how large a buffer it could not get.
+#: How ONNX Runtime says which operator set and format it knows, and how large a buffer it could not get.
 _NEWEST: Final = re.compile(r"Opset (\d+) is under development.*support for domain (\S+) is till opset (\d+)")
+_FORMAT: Final = re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)")
 _BUFFER: Final = re.compile(r"Failed to allocate memory for requested buffer of size (\d+)")
 
 
@@ -142,6 +143,13 @@ def _open(source: str | Path | bytes, options: SessionOptions, provider: str, wh
     except (state.InvalidProtobuf, state.NoModel, state.ModelLoadCanceled) as error:
         raise ModelError(f"not a complete ONNX file: {_reason(error)}", where=where) from error
     except (state.InvalidGraph, state.NotImplemented, state.Fail, state.InvalidArgument) as error:
+        form = _FORMAT.search(str(error))
+        if form is not None:
+            raise ModelError(
+                f"its format is IR version {form[1]}, and ONNX Runtime {ort.__version__} reads {form[2]} and older; "
+                f"save it with ir_version = {form[2]}, or install a newer onnxruntime",
+                where=where,
+            ) from error
         newest = _NEWEST.search(str(error))
         if newest is not None:
             opset, domain, most = newest.groups()

@@ -13,9 +13,12 @@ from hannah_hw.lowering.constants import fold_constants
 from hannah_hw.lowering.external import external_bytes, is_external
 from hannah_hw.lowering.functions import check_functions, inlined
 from hannah_hw.lowering.learned_shapes import add_learned_shapes
-from hannah_hw.lowering.open_shapes import Given, closed_shapes
+from hannah_hw.lowering.open_shapes import GivenShapes, closed_shapes
 from hannah_hw.lowering.run_shapes import add_run_shapes
 
+#: Newest format version that copies of models have: onnx may write newer ones than an ONNX Runtime beside it reads,
+#: and what they add are element types that no operator here has.
+IR_VERSION: Final = 10
 #: Largest file that is read.
 MAX_BYTES: Final = 1 << 30
 
@@ -103,7 +106,7 @@ def _with_output_shapes(model: Any) -> Any:
     return copy
 
 
-def with_shapes(model: Any, shapes: Given | None, where: str) -> Any:
+def with_shapes(model: Any, shapes: GivenShapes | None, where: str) -> Any:
     """A copy of a model with the shapes of its values, as far as they can be known.
 
     What follows from constants is computed; what no rule infers is that of a run, where the model can be run.
@@ -120,6 +123,7 @@ def with_shapes(model: Any, shapes: Given | None, where: str) -> Any:
 
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
+    fixed.ir_version = min(fixed.ir_version, IR_VERSION)
     _fix_inputs(fixed.graph, shapes, where)
     with refusing(where):
         inferred = onnx.shape_inference.infer_shapes(fixed, data_prop=True)
@@ -148,7 +152,7 @@ def refusing(where: str) -> Iterator[None]:
         raise ModelError(f"not a valid ONNX model: {str(error).splitlines()[0]}", where=where) from error
 
 
-def _fix_inputs(graph: Any, shapes: Given | None, where: str) -> None:
+def _fix_inputs(graph: Any, shapes: GivenShapes | None, where: str) -> None:
     """Give the inputs of a graph their shapes, and drop what the file says of shapes that were open.
 
     Raises:

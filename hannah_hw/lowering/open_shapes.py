@@ -14,7 +14,7 @@ from hannah_hw.errors import ModelError
 #: Sizes of an input as a file declares them: a number, or a name or nothing where it is open.
 Declared = Sequence[int | str | None]
 #: Shapes that a user gives: by input name, or that of the only input.
-Given = Mapping[str, Sequence[int]] | Sequence[int]
+GivenShapes = Mapping[str, Sequence[int]] | Sequence[int]
 
 #: What exporters write for a size of which they know nothing; two of them need not be the same.
 _NAMELESS: Final = ("", "?", "None", "-1")
@@ -23,7 +23,7 @@ _EXAMPLE: Final = 16
 
 
 def closed_shapes(
-    inputs: Mapping[str, Declared], given: Given | None, *, where: str
+    inputs: Mapping[str, Declared], given: GivenShapes | None, *, where: str
 ) -> dict[str, tuple[int, ...]]:
     """Input name -> shape, every size a number.
 
@@ -54,7 +54,9 @@ def closed_shapes(
     return {name: tuple(size for size in found if size is not None) for name, found in sizes.items()}
 
 
-def _by_name(inputs: Mapping[str, Declared], given: Given | None, where: str) -> dict[str, tuple[int, ...]]:
+def _by_name(
+    inputs: Mapping[str, Declared], given: GivenShapes | None, where: str
+) -> dict[str, tuple[int, ...]]:
     """What the user gave, by input name."""
     if given is None:
         return {}

@@ -24,10 +24,10 @@ from hannah_hw.graph.bits import FLOAT_BITS
 from hannah_hw.graph.numbers import MOST
 from hannah_hw.lowering.functions import own_functions
 from hannah_hw.lowering.learned_shapes import known_shapes
-from hannah_hw.lowering.loading import checked, load, name_of, with_shapes
+from hannah_hw.lowering.loading import checked, load, name_of
 from hannah_hw.lowering.nodes import ForeignOp, ForeignPart, NodeView, array_of, is_standard, plain
-from hannah_hw.lowering.open_shapes import Given
-from hannah_hw.lowering.rewriting import rewrite
+from hannah_hw.lowering.open_shapes import GivenShapes
+from hannah_hw.lowering.rewriting import readable
 from hannah_hw.operators import onnx_readers
 from hannah_hw.operators.quantise import kept_bits
 from hannah_hw.workload import Workload, WorkloadProgram
@@ -99,7 +99,7 @@ class OnnxModel:
         return self.workload(bits=8 if self.bits == FLOAT_BITS else self.bits)
 
 
-def read_onnx(source: str | os.PathLike[str] | ModelProto, *, shapes: Given | None = None) -> OnnxModel:
+def read_onnx(source: str | os.PathLike[str] | ModelProto, *, shapes: GivenShapes | None = None) -> OnnxModel:
     """Read an ONNX model.
 
     Args:
@@ -113,9 +113,7 @@ def read_onnx(source: str | os.PathLike[str] | ModelProto, *, shapes: Given | No
     where = name_of(source)
     model = checked(load(Path(source)) if isinstance(source, str | os.PathLike) else source, where)
     with naming.counted(""):
-        shaped = with_shapes(model, shapes, where)
-        rewrite(shaped)
-        return _Reader(shaped, where).read()
+        return _Reader(readable(model, shapes, where), where).read()
 
 
 class _Reader:

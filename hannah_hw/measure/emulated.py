@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hannah_hw.emulation import MemoryMap, Sizes
     from hannah_hw.firmware.layers import Network
     from hannah_hw.firmware.toolchain import CompilerName
+    from hannah_hw.lowering.open_shapes import GivenShapes
     from hannah_hw.spaces import Candidate
     from hannah_hw.targets import Microcontroller, Target
 
@@ -45,6 +46,7 @@ def measure_model(
     core: str | None = None,
     compiler: str | None = None,
     calibration: str | Path | NDArray[np.float32] | None = None,
+    shapes: GivenShapes | None = None,
     flash_reads: bool = False,
     inputs: int = INPUTS,
     seed: int = 0,
@@ -57,7 +59,8 @@ def measure_model(
         target: The target, or its name or path.
         core: Emulate this core in place of the target's.
         compiler: ``zig`` or ``gcc``; None takes the first that is there.
-        calibration: See `hannah_hw.measure.models.int8_model`.
+        calibration: See `hannah_hw.measure.models.int8_model`; so the shapes.
+        shapes: Shape of the input where a file leaves it open.
         flash_reads: Count data loads from flash also where the target's flash does not make the core wait.
         inputs: Random inputs whose output is compared with the integer reference.
         seed: Of the inputs, and of a candidate's weights.
@@ -79,8 +82,8 @@ def measure_model(
     loaded = load_target(target) if isinstance(target, str) else target
     chip = firmware_target(microcontroller(loaded, "measuring on an emulated core"))
     chosen = emulated_core(chip, core)
-    given = int8_model(model, calibration, seed=seed)
-    network = read_network(given.source)
+    given = int8_model(model, calibration, shapes=shapes, seed=seed)
+    network = read_network(given.source, shapes=shapes)
     return measure_network(
         network, chip, chosen, given, compiler=compiler, flash_reads=flash_reads, inputs=inputs, seed=seed
     )

@@ -16,6 +16,7 @@ from hannah_hw.errors import DataError, ModelError
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from hannah_hw.lowering.open_shapes import GivenShapes
     from hannah_hw.spaces import Candidate
 
 #: Samples of noise that stand in for data where only cost is asked for.
@@ -54,6 +55,7 @@ def int8_model(
     model: str | Path | Candidate,
     calibration: str | Path | NDArray[np.float32] | None = None,
     *,
+    shapes: GivenShapes | None = None,
     seed: int = 0,
 ) -> Int8Model:
     """The int8 model of an ONNX file or of a candidate.
@@ -64,13 +66,17 @@ def int8_model(
     Args:
         model: Path of an ONNX file, or a candidate.
         calibration: For a float32 model: (N, ...) samples, a ``.npy`` file of them, or ``random``.
+        shapes: Shape of the input of a float32 file that leaves it open; see `hannah_hw.lowering.open_shapes`.
         seed: Of random weights and noise.
 
     Raises:
         ModelError: The file cannot be read, or is float32 and there is no calibration.
+        UnsupportedError: A float32 file has operators that nothing reads.
         DataError: The calibration cannot be read or does not fit.
     """
+    from hannah_hw.firmware.network.reading import refuse_foreign
     from hannah_hw.lowering.loading import checked, load
+    from hannah_hw.lowering.reader import read_onnx
     from hannah_hw.spaces import Candidate
 
     if isinstance(model, Candidate):
@@ -89,7 +95,10 @@ def int8_model(
             "The models that a search writes are int8",
             where=str(path),
         )
-    quantised = _quantised(load(path), calibration, seed, str(path))
+    read = read_onnx(loaded, shapes=shapes)
+    input_shape(read.model, str(path))
+    refuse_foreign(read, str(path))  # before it is quantised, which takes a while
+    quantised = _quantised(read.model, calibration, seed, str(path))
     ranges = "noise" if isinstance(calibration, str) and calibration == NOISE else "calibration data"
     return Int8Model(quantised, path.stem, "the model's", ranges)
 
@@ -135,22 +144,32 @@ def _quantised(
 
 
 def input_shape(model: Any, where: str) -> tuple[int, ...]:
-    """Shape of a sample of a model with one input, without the batch.
+    """Shape of a sample of a model with one input of a known shape, without the batch.
 
     Raises:
-        ModelError: It has several inputs, or leaves the shape open.
+        ModelError: It has several inputs, or one that is no float32 data of a batch.
     """
+    from onnx import TensorProto, helper
+
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     if len(inputs) != 1:
-        raise ModelError(f"the model has {len(inputs)} inputs; one can be quantised", where=where)
-    sizes = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim][1:]
-    if not sizes or min(sizes) < 1:
+        names = ", ".join(value.name for value in inputs)
         raise ModelError(
-            f"the input {inputs[0].name!r} leaves its shape open; export the model with a fixed shape",
+            f"the model has {len(inputs)} inputs, {names}; what is quantised has one; make the others constants",
             where=where,
         )
-    return tuple(sizes)
+    kind, sizes = inputs[0].type.tensor_type.elem_type, inputs[0].type.tensor_type.shape.dim
+    if kind != TensorProto.FLOAT or len(sizes) < 2:
+        found = (
+            helper.tensor_dtype_to_string(kind).removeprefix("TensorProto.").lower() if kind else "no tensor"
+        )
+        raise ModelError(
+            f"the input {inputs[0].name!r} is {found} with {len(sizes)} dimensions; what is quantised takes float32 "
+            "data (N, ...): end the model's preprocessing before it",
+            where=where,
+        )
+    return tuple(axis.dim_value for axis in sizes)[1:]
 
 
 def noise(shape: Sequence[int], count: int, seed: int) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hannah_hw.errors import EvaluationError, InputError
 from hannah_hw.host.facts import processor
 from hannah_hw.host.session import input_specs, open_session, random_inputs
-from hannah_hw.lowering.open_shapes import Given
+from hannah_hw.lowering.open_shapes import GivenShapes
 from hannah_hw.lowering.reader import read_onnx
 from hannah_hw.lowering.tvm import Lowered, TvmKernel, TvmWorker
 from hannah_hw.lowering.tvm.agreement import float_workload
@@ -120,7 +120,7 @@ class TvmMeasurement:
 def measure_with_tvm(
     path: str | os.PathLike[str],
     *,
-    shapes: Given | None = None,
+    shapes: GivenShapes | None = None,
     runs: int = RUNS,
     inputs: int = INPUTS,
     seed: int = 0,

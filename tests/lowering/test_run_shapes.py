@@ -132,3 +132,9 @@ def test_inputs_without_data_behind_the_batch(rank):
     onnx.checker.check_model(source)
     assert set(read_onnx(source).foreign) == {"scaled"}
     assert read_onnx(source).deployed().size == 1
+
+
+def test_a_format_that_is_newer_than_the_runtime_is_read():
+    source = looped(3, grows=True)
+    source.ir_version = onnx.IR_VERSION
+    assert read_onnx(source).workload().kernels["macs"].tolist() == [[0, 3 * 4 * 8 * 64]]

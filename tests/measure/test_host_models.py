@@ -224,3 +224,12 @@ def test_a_provider_that_is_not_installed_names_those_that_are(tmp_path):
     missing = next(name for name in onnxruntime.get_all_providers() if name not in installed)
     with pytest.raises(InputError, match=f"'{missing}' is not installed; .*{', '.join(installed)}"):
         profile_model(path, provider=missing)
+
+
+def test_a_format_that_is_too_new_for_the_runtime(tmp_path):
+    model = models.classifier()
+    model.ir_version = 99
+    path = tmp_path / "new.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"IR version 99, and ONNX Runtime .* save it with ir_version = \d+"):
+        open_session(path)

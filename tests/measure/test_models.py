@@ -3,9 +3,10 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
-from hannah_hw.errors import DataError, ModelError
+from hannah_hw.errors import DataError, ModelError, UnsupportedError
+from hannah_hw.firmware.network import read_network
 from hannah_hw.lowering import to_onnx
 from hannah_hw.measure.models import int8_model, read_samples
 from hannah_hw.spaces import load_space
@@ -66,8 +67,68 @@ def test_an_open_shape_is_refused(candidate, tmp_path):
     model = to_onnx(candidate)
     model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
     onnx.save(model, tmp_path / "open.onnx")
-    with pytest.raises(ModelError, match="leaves its shape open"):
+    with pytest.raises(ModelError, match=r"dynamic shape \(1, 3, height, 32\); give one with --shape"):
         int8_model(tmp_path / "open.onnx", "random")
+
+
+def test_a_shape_that_is_given_closes_an_open_one(candidate, tmp_path):
+    model = to_onnx(candidate, batch="N")
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
+    onnx.save(model, tmp_path / "open.onnx")
+    network = read_network(int8_model(tmp_path / "open.onnx", "random", shapes=(1, 3, 24, 32)).source)
+    assert network.values[network.inputs[0]].shape == (24, 32, 3)
+
+
+def foreign(tmp_path, nodes, inputs, constants=()):
+    """The path of a model as another tool writes it."""
+    graph = helper.make_graph(
+        [helper.make_node(kind, names.split(), [result], name=result) for kind, names, result in nodes],
+        "g",
+        [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in inputs],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(values, name) for name, values in dict(constants).items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "m.onnx")
+    return tmp_path / "m.onnx"
+
+
+def test_biases_of_other_tools_are_those_of_layers(tmp_path):
+    rng = np.random.default_rng(0)
+    weights = {
+        "w": rng.standard_normal((4, 3, 3, 3)).astype(np.float32),
+        "s": rng.random((1, 4, 1, 1)).astype(np.float32),
+        "b": rng.standard_normal((4, 1, 1)).astype(np.float32),
+    }
+    nodes = [("Conv", "x w", "c"), ("Mul", "c s", "m"), ("Add", "m b", "a"), ("Relu", "a", "y")]
+    path = foreign(tmp_path, nodes, [("x", TensorProto.FLOAT, ("N", 3, 8, 8))], weights)
+    (layer,) = read_network(int8_model(path, "random").source).layers
+    assert (layer.kind, layer.columns["bias"]) == ("conv", 4)
+
+
+FLOAT = TensorProto.FLOAT
+
+
+@pytest.mark.parametrize(
+    ("nodes", "inputs", "error", "message"),
+    [
+        (
+            [("Erf", "x", "a"), ("Sin", "a", "b"), ("Erf", "b", "y")],
+            [("x", FLOAT, (1, 3, 8, 8))],
+            UnsupportedError,
+            r"'a' \(Erf\) cannot be read: no operator reads Erf; in all 3 are not: 2 Erf, 1 Sin; replace them",
+        ),
+        (
+            [("Add", "x z", "y")],
+            [("x", FLOAT, (1, 3)), ("z", FLOAT, (1, 3))],
+            ModelError,
+            "2 inputs, x, z; what",
+        ),
+        ([("Relu", "x", "y")], [("x", FLOAT, (3,))], ModelError, "'x' is float with 1 dimensions"),
+    ],
+)
+def test_what_cannot_be_quantised_is_said_before(nodes, inputs, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        int8_model(foreign(tmp_path, nodes, inputs), "random")
 
 
 @pytest.mark.parametrize("array", [np.array(["a", "b"]), np.float32(3), np.zeros((0, 4)), np.zeros(3)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from hannah_hw.firmware.network.stored import Stored, grid_of, stored_values
 from hannah_hw.graph import Node, Op
 from hannah_hw.graph.bits import FLOAT_BITS
 from hannah_hw.lowering.loading import name_of
-from hannah_hw.lowering.open_shapes import Given
+from hannah_hw.lowering.open_shapes import GivenShapes
 from hannah_hw.lowering.reader import OnnxModel, read_onnx
 from hannah_hw.workload.table import BIT_COLUMNS
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 
-def read_network(source: str | os.PathLike[str] | ModelProto, *, shapes: Given | None = None) -> Network:
+def read_network(
+    source: str | os.PathLike[str] | ModelProto, *, shapes: GivenShapes | None = None
+) -> Network:
     """Read an int8 ONNX model in the QDQ form.
 
     Args:
@@ -131,13 +134,9 @@ def _refuse(model: OnnxModel, rows: list[dict[str, int | str]], where: str) -> N
     Raises:
         UnsupportedError: There are some.
     """
+    refuse_foreign(model, where)
     for row in rows:
         name = str(row["name"])
-        if name in model.foreign:
-            raise UnsupportedError(
-                f"{where}: {name!r} ({model.sources[name].op_type}) cannot be read: {model.foreign[name]}; "
-                "replace it in the model, or end the network before it"
-            )
         widths = {column: row[column] for column in BIT_COLUMNS if row[column] != 8}
         if widths:
             raise UnsupportedError(
@@ -149,6 +148,24 @@ def _refuse(model: OnnxModel, rows: list[dict[str, int | str]], where: str) -> N
             raise UnsupportedError(
                 f"{where}: {name!r} ({model.sources[name].op_type}, kind {row['kind']}) has no integer kernel: {reason}"
             )
+
+
+def refuse_foreign(model: OnnxModel, where: str) -> None:
+    """Refuse a model with operators that nothing reads.
+
+    Raises:
+        UnsupportedError: There are some; they are counted by type.
+    """
+    if not model.foreign:
+        return
+    name, reason = next(iter(model.foreign.items()))
+    kinds = Counter(model.sources[other].op_type for other in model.foreign)
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    more = f"; in all {len(model.foreign)} are not: {counts}" if len(model.foreign) > 1 else ""
+    raise UnsupportedError(
+        f"{where}: {name!r} ({model.sources[name].op_type}) cannot be read: {reason}{more}; replace "
+        f"{'them' if more else 'it'} in the model, or end the network before"
+    )
 
 
 def _output(node: Node, buffer: Stored, where: str) -> Stored:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from hannah_hw.lowering.loading import with_shapes
 from hannah_hw.lowering.nodes import is_standard
+from hannah_hw.lowering.open_shapes import GivenShapes
 from hannah_hw.lowering.rewriting import channels, parts
 from hannah_hw.lowering.rewriting.graph import Rewritten
 
@@ -31,6 +33,22 @@ _FORMS: Final[Mapping[str, tuple[Rule, ...]]] = {
 _CHANNELS: Final[Mapping[str, tuple[Rule, ...]]] = dict.fromkeys(
     ("Add", "Div", "Mul", "Sub"), (channels.affine,)
 )
+
+
+def readable(model: Any, shapes: GivenShapes | None, where: str) -> Any:
+    """A copy of a model with the shapes of its values, in the forms that operators read.
+
+    Args:
+        model: An `onnx.ModelProto` that is `hannah_hw.lowering.loading.checked`.
+        shapes: Input name -> shape, or that of the only input; see `hannah_hw.lowering.open_shapes`.
+        where: File name, for messages.
+
+    Raises:
+        ModelError: See `hannah_hw.lowering.loading.with_shapes` and `rewrite`.
+    """
+    shaped = with_shapes(model, shapes, where)
+    rewrite(shaped)
+    return shaped
 
 
 def rewrite(model: Any) -> bool:
