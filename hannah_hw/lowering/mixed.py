@@ -106,8 +106,7 @@ class Pairs:
 
     def pair(self, source: str, result: str, limits: tuple[np.float32, np.float32]) -> str:
         """Round a value to int8: 256 steps from the smallest to the largest value, which include 0."""
-        low, high = min(float(limits[0]), 0.0), max(float(limits[1]), 0.0)
-        scale = np.float32((high - low) / 255.0 or 1.0)
+        low, scale = min(float(limits[0]), 0.0), _step(limits)
         zero = np.int8(np.clip(np.rint(-128.0 - low / scale), -128, 127))
         rounded = f"{result}/rounded"
         grid = [self._constant(f"{result}/scale", scale), self._constant(f"{result}/zero", zero)]
@@ -137,6 +136,28 @@ class Pairs:
         ]
         self._node("DequantizeLinear", [self._constant(f"{name}/int8", levels), *grid], name, axis=axis)
 
+    def bias(self, node: NodeProto, limits: tuple[np.float32, np.float32]) -> None:
+        """Round the bias of a node to int32, in steps of its sums; its weight is rounded.
+
+        Args:
+            node: With a weight and perhaps a bias of its own.
+            limits: Of its input.
+        """
+        from onnx import numpy_helper
+
+        if len(node.input) < 3 or node.input[2] not in self.constants:
+            return
+        name = node.input[2]
+        values = np.asarray(numpy_helper.to_array(self.constants.pop(name)), np.float32)
+        steps = numpy_helper.to_array(self.constants[f"{node.input[1]}/scale"])
+        scale = (_step(limits) * steps).astype(np.float32)
+        levels = np.rint(np.clip(values / scale, -(2.0**30), 2.0**30)).astype(np.int32)
+        grid = [
+            self._constant(f"{name}/scale", scale),
+            self._constant(f"{name}/zero", np.zeros(len(scale), np.int32)),
+        ]
+        self._node("DequantizeLinear", [self._constant(f"{name}/int32", levels), *grid], name, axis=0)
+
     def _constant(self, name: str, values: NDArray[Any] | np.generic) -> str:
         from onnx import numpy_helper
 
@@ -147,3 +168,8 @@ class Pairs:
         from onnx import helper
 
         self.nodes.append(helper.make_node(kind, inputs, [output], name=f"{output}/{kind}", **attributes))
+
+
+def _step(limits: tuple[np.float32, np.float32]) -> np.float32:
+    """The step of an int8 grid from the smallest to the largest value, which include 0."""
+    return np.float32((max(float(limits[1]), 0.0) - min(float(limits[0]), 0.0)) / 255.0 or 1.0)

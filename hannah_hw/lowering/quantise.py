@@ -20,6 +20,7 @@ from hannah_hw.files import write_atomically
 from hannah_hw.lowering.least_ranges import widened
 from hannah_hw.lowering.loading import checked, load, name_of, refusing
 from hannah_hw.lowering.mixed import Pairs, has_own_bits, quantise_others
+from hannah_hw.lowering.qdq import quantised
 from hannah_hw.lowering.ranges import Ranges, collect_ranges, float_values
 
 if TYPE_CHECKING:
@@ -96,14 +97,22 @@ def quantise_without_data(float_model: ModelProto) -> ModelProto:
     Raises:
         ModelError: It is not valid.
     """
+    quick = quantised(float_model, _stand_in_ranges(float_model))
+    if quick is not None:
+        return quick
     where = name_of(float_model)
     model = _prepared(checked(float_model, where), where)
+    return _with_ranges(model, _stand_in_ranges(model), where)
+
+
+def _stand_in_ranges(model: ModelProto) -> Ranges:
+    """A range of every value, no two equal."""
     ranges: Ranges = {}
     positive = {name for node in model.graph.node if node.op_type in _POSITIVE for name in node.output}
     for number, name in enumerate(float_values(model)):
         width = np.float32(1 + number / 1024)
         ranges[name] = (np.float32(0) if name in positive else -width, width)
-    return _with_ranges(model, ranges, where)
+    return ranges
 
 
 def _prepared(model: Any, where: str) -> Any:
