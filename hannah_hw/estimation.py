@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hannah_hw.cost import CostReport, Costs, price
 from hannah_hw.errors import InputError
+from hannah_hw.lowering.foreign_work import foreign_macs
 from hannah_hw.lowering.open_shapes import GivenShapes
 from hannah_hw.lowering.reader import OnnxModel, read_onnx
 from hannah_hw.spaces import Candidate, SearchSpace
@@ -56,8 +57,22 @@ def estimate(
         return price(model, chip).report(0)
     read = read_onnx(model, shapes=shapes)
     report = price(read.deployed(), chip).report(0)
-    unsupported = (replace(row, unread=read.foreign.get(row.kernel, "")) for row in report.unsupported)
-    return replace(report, unsupported=tuple(unsupported))
+    return _with_foreign(report, read) if read.foreign else report
+
+
+def _with_foreign(report: CostReport, read: OnnxModel) -> CostReport:
+    """A report that says why operators of a file are not read, and what is known of them all the same."""
+    macs = foreign_macs(read)
+    return replace(
+        report,
+        unsupported=tuple(
+            replace(row, unread=read.foreign.get(row.kernel, "")) for row in report.unsupported
+        ),
+        kernels=tuple(
+            replace(row, macs=macs[row.name]) if row.name in macs else row for row in report.kernels
+        ),
+        macs=report.macs + sum(work or 0 for work in macs.values()),
+    )
 
 
 def lower_with_tvm(

@@ -23,7 +23,7 @@ def render_kernels(report: CostReport) -> None:
             row.name,
             row.kernel_class,
             row.bits or "8",
-            f"{row.macs:,}",
+            None if row.macs is None else f"{row.macs:,}",
             None if row.cycles is None else f"{row.cycles:,.0f}",
             _shares(row.cycle_parts),
             None if row.utilisation is None else f"{100 * row.utilisation:.1f} %",

@@ -175,7 +175,7 @@ def _render_kernels(report: CostReport) -> None:
             row.name,
             row.kernel_class,
             *([row.bits or "8"] if narrow else []),
-            f"{row.macs:,}",
+            None if row.macs is None else f"{row.macs:,}",
             "-" if row.latency_s is None else format_si(row.latency_s, "s"),
             format_bytes(row.weight_bytes),
             row.source,

@@ -50,13 +50,14 @@ class KernelRow:
 
     ``kernel_class`` says what runs it: a class of a kernel library, or ``array``, ``vector unit``, ``cpu`` of an
     accelerator. ``cycle_parts`` and ``energy_parts_j`` add up to cycles and energy where the model tells them apart;
-    ``detail`` is what the model says beyond, such as the mapping.
+    ``detail`` is what the model says beyond, such as the mapping. ``macs`` is None of an operator of a file of which
+    it is not known.
     """
 
     name: str
     kind: str
     kernel_class: str | None
-    macs: int
+    macs: int | None
     cycles: float | None
     latency_s: float | None
     weight_bytes: int
@@ -171,7 +172,7 @@ class CostReport:
         ram_bytes: Peak data memory.
         flash_bytes: Program memory.
         cycles: Core cycles of one inference.
-        macs: Multiply-accumulates of one inference.
+        macs: Multiply-accumulates of one inference, as far as they are known.
         parameters: Weights and biases, elements.
         figures: Key -> figure with source and error band; empty when a kernel cannot run.
         kernels: Rows in execution order.
