@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from hannah_hw import load_space, to_onnx
 from hannah_hw.estimation import lower_with_tvm
@@ -12,6 +13,7 @@ from hannah_hw.lowering import read_onnx
 from hannah_hw.lowering.tvm import Lowered, TvmWorker
 from hannah_hw.workload.arena import liveness_bound, plan_memory
 from tests.lowering.test_tvm import MACS, WEIGHTS, answer, one_conv
+from tests.lowering.test_tvm import model as model_of
 
 needs_tvm = pytest.mark.skipif(
     importlib.util.find_spec("tvm") is None, reason="the extra tvm is not installed"
@@ -118,3 +120,23 @@ def test_candidates_agree(worker, name):
         plan = plan_memory(theirs.buffers)
         assert plan.arena_bytes[0] >= liveness_bound(theirs.buffers)[0] > 0
         assert np.all(theirs.buffers.first <= theirs.buffers.last)
+
+
+@needs_tvm
+def test_what_is_computed_twice_is_one_value_there_from_the_first_time(worker):
+    nodes = [
+        helper.make_node("AveragePool", ["x"], ["p"], name="p", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node("MatMul", ["p", "x"], ["m"], name="m"),
+        helper.make_node("AveragePool", ["x"], ["q"], name="q", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node("MatMul", ["m", "q"], ["n"], name="n"),
+        helper.make_node("Add", ["n", "q"], ["y"], name="y"),
+    ]
+    twice = model_of(*nodes, output=(1, 3, 8, 8))
+    lowered, groups = lower_with_tvm(twice, worker=worker)
+    assert {kernel for group in groups for kernel in group.kernels} == {"p", "m", "q", "n", "y"}
+    workload = lowered.workload(read_onnx(twice))
+    assert len(set(workload.kernels.names)) == len(workload.kernels)
+    first, last = workload.buffers.first[0], workload.buffers.last[0]
+    for k, buffers in enumerate(workload.reads):
+        assert np.all(first[buffers] <= k)
+        assert np.all(last[buffers] >= k)

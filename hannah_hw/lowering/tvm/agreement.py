@@ -9,7 +9,7 @@ file has batch normalisations: the integer network has one offset a channel for 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +63,14 @@ class _Side:
     writes: dict[str, int]
     weights: int
 
+    def renamed(self, names: Mapping[str, str]) -> _Side:
+        """The same with other names of values."""
+        reads, writes = (
+            {names.get(name, name): elements for name, elements in values.items()}
+            for values in (self.reads, self.writes)
+        )
+        return _Side(self.macs, reads, writes, self.weights)
+
 
 def compare(model: OnnxModel, lowered: Lowered) -> tuple[Group, ...]:
     """TVM's kernels beside ours, in order.
@@ -79,12 +87,12 @@ def compare(model: OnnxModel, lowered: Lowered) -> tuple[Group, ...]:
     owner = owners(model, workload)
     kernels = [kernel for kernel in lowered.kernels if not kernel.view]
     groups = _cut(model, owner, workload.kernels.names, kernels)
-    consumers = _consumers(lowered)
+    consumers, first = _consumers(lowered), _first(model)
     result = []
     for ours, theirs in groups:
         names = [workload.kernels.names[k] for k in ours]
-        mine = _ours(workload, ours)
-        other = _theirs(model, owner, lowered, [kernels[t] for t in theirs], consumers)
+        mine = _ours(workload, ours).renamed(first)
+        other = _theirs(model, owner, lowered, [kernels[t] for t in theirs], consumers).renamed(first)
         compared = not any(name in model.foreign for name in names)
         if any(_normalises(model, output) for t in theirs for output in kernels[t].nodes):
             mine.weights = 0
@@ -135,6 +143,31 @@ def owners(model: OnnxModel, workload: Workload) -> dict[str, str]:
         else:
             owner[node.id] = owner[node.data_operands()[0].id]
     return owner
+
+
+def _first(model: OnnxModel) -> dict[str, str]:
+    """Id of each node -> id of the first that computes the same: TVM's side has that as one value."""
+    known: dict[Hashable, str] = {}
+    first: dict[str, str] = {}
+    for node in model.order:
+        source = model.sources.get(node.id)
+        if source is None:
+            first[node.id] = node.id
+            continue
+        operands = tuple(_computed(model, first, name) for name in source.input)
+        attributes = tuple(sorted(attribute.SerializeToString() for attribute in source.attribute))
+        key = (source.domain, source.op_type, operands, attributes)
+        first[node.id] = known.setdefault(key, node.id)
+    return first
+
+
+def _computed(model: OnnxModel, first: Mapping[str, str], name: str) -> tuple[str, int]:
+    """A value by the first node that computes it and its place among the results."""
+    node = model.values.get(name)
+    source = model.sources.get(node.id) if node is not None else None
+    if node is None or source is None:
+        return name, 0
+    return first[node.id], list(source.output).index(name) if name in source.output else 0
 
 
 def _cut(

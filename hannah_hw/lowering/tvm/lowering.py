@@ -182,7 +182,8 @@ class Provenance:
         self.constant: set[_Key] = set()
         self.names: dict[_Key, str] = {}
         self.ids: dict[_Key, str] = {}
-        self.operations: dict[_Key, tuple[int, _Key]] = {}
+        # What is computed twice is one value.
+        self.operations: dict[_Key, tuple[list[int], _Key]] = {}
         graph_inputs = [v.name for v in model.graph.input]
         constants = {t.name for t in model.graph.initializer}
         graph_inputs = [name for name in graph_inputs if name not in constants]
@@ -219,7 +220,8 @@ class Provenance:
         self._measure(key, binding.var.ty)
         if all(operand in self.constant for operand in operands):
             self.constant.add(key)
-        self.key[binding.var] = self.operations.setdefault((name, operands), (position, key))[1]
+        positions, self.key[binding.var] = self.operations.setdefault((name, operands), ([], key))
+        positions.append(position)
 
     def key_of(self, value: Any, keys: dict[Any, _Key]) -> _Key:
         """The key of a variable, a part of a tuple, or a constant."""
@@ -303,22 +305,22 @@ class Provenance:
         call = _call_tir(value)
         if call is not None:
             operands = tuple(self.key_of(argument, keys) for argument in call[1])
-            position, result = self.operations[call[0], operands]
-            return Call(call[0], list(operands), result, [position])
+            positions, result = self.operations[call[0], operands]
+            return Call(call[0], list(operands), result, positions)
         if not hasattr(getattr(value, "op", None), "name_hint"):
             return None
         function = groups[value.op]
         operands = tuple(self.key_of(argument, keys) for argument in value.args)
         inner: dict[Any, _Key] = dict(zip(function.params, operands, strict=True))
-        positions = []
+        positions: list[int] = []
         for binding in _bindings(function):
             call = _call_tir(binding.value)
             if call is None:
                 inner[binding.var] = self.key_of(binding.value, inner)
                 continue
             arguments = tuple(self.key_of(argument, inner) for argument in call[1])
-            position, inner[binding.var] = self.operations[call[0], arguments]
-            positions.append(position)
+            found, inner[binding.var] = self.operations[call[0], arguments]
+            positions += found
         result = self.key_of(function.body.body, inner)
         return Call(value.op.name_hint, list(operands), result, positions)
 

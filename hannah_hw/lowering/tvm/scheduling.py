@@ -37,8 +37,10 @@ def schedule(function: Any) -> Any:
 
     plan = _Plan(s_tir.Schedule(IRModule({"main": function})), s_tir.ScheduleError)
     plan.inline()
-    for block in plan.sums():
-        plan.accumulate(block)
+    for name in plan.sums():
+        attempt = _Plan(s_tir.Schedule(plan.schedule.mod), s_tir.ScheduleError)
+        if attempt.attempt(attempt.accumulate, name):
+            plan = attempt
     return plan.schedule.mod["main"]
 
 
@@ -55,8 +57,9 @@ class _Plan:
         self._refused = refused
         self._root = schedule.get_sblock("root", "main")
 
-    def sums(self) -> list[Any]:
-        return [block for block in self._blocks() if self._is_sum(block)]
+    def sums(self) -> list[str]:
+        """Names of the blocks that sum up."""
+        return [str(self.schedule.get(block).name_hint) for block in self._blocks() if self._is_sum(block)]
 
     def inline(self) -> None:
         """Compute what only moves or maps values where it is used, but for the windows of convolutions."""
@@ -67,11 +70,12 @@ class _Plan:
             if len(users) == 1 and self._is_sum(users[0]) and self._shared_axis(users[0]) is not None:
                 continue
             if len(users) == 1 or not _calls_functions(self.schedule.get(block).body):
-                self._try(self.schedule.compute_inline, block)
+                self.attempt(self.schedule.compute_inline, block)
 
-    def accumulate(self, block: Any) -> None:
+    def accumulate(self, name: str) -> None:
         """Keep a sum in local variables."""
         schedule = self.schedule
+        block = schedule.get_sblock(name, "main")
         loops, axes = schedule.get_loops(block), schedule.get(block).iter_vars
         if len(loops) != len(axes):
             return
@@ -84,7 +88,7 @@ class _Plan:
             channels, lane = schedule.split(channels, [None, _divisor(self._extent(channels), _TILE)])
             schedule.reorder(*outer, channels, *summed, lane)
             for producer in schedule.get_producers(block):
-                self._try(schedule.compute_at, producer, outer[-1])
+                self.attempt(schedule.compute_at, producer, outer[-1])
             summed = self._unrolled(summed)
             schedule.unroll(lane)
             outer.append(channels)
@@ -93,7 +97,7 @@ class _Plan:
         if (
             len(users) < 2
             and not self._is_sum(tail)
-            and self._try(schedule.reverse_compute_at, tail, outer[-1])
+            and self.attempt(schedule.reverse_compute_at, tail, outer[-1])
         ):
             for loop in schedule.get_loops(tail)[len(outer) :]:
                 schedule.unroll(loop)
@@ -135,7 +139,7 @@ class _Plan:
     def _extent(self, loop: Any) -> int:
         return int(self.schedule.get(loop).extent)
 
-    def _try(self, step: Any, *arguments: Any) -> bool:
+    def attempt(self, step: Any, *arguments: Any) -> bool:
         """One step, if TVM allows it."""
         try:
             step(*arguments)

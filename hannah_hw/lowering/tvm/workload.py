@@ -8,7 +8,7 @@ of its ONNX node.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,7 +40,9 @@ class LoweredValues:
                 if kernel.view:
                     self.root[value.id] = self.of(kernel.reads[0])
                 else:
-                    self.values[value.id], self.made[value.id] = value, step
+                    # What two kernels compute is one value, there from the first on.
+                    self.values.setdefault(value.id, value)
+                    self.made.setdefault(value.id, step)
             step += not kernel.view
         self.names = self._named()
 
@@ -57,12 +59,20 @@ class LoweredValues:
             node = self._model.values.get(value.name)
             wanted = [owner[node.id], node.id] if node is not None else [value.name or f"value {key}"]
             choice = next((name for name in wanted if name not in taken), wanted[-1])
-            name, number = choice, 1
-            while name in taken:
-                name, number = f"{choice}:{number}", number + 1
-            taken.add(name)
-            names[key] = name
-        return {key: names[key] for key in self.values}
+            taken.add(choice)
+            names[key] = choice
+        return dict(zip(self.values, reversed(list(unique(names.values()))), strict=True))
+
+
+def unique(names: Iterable[str]) -> Iterator[str]:
+    """Names of which no two are equal: those that were there before get a number."""
+    taken: set[str] = set()
+    for wanted in names:
+        name, number = wanted, 1
+        while name in taken:
+            name, number = f"{wanted}:{number}", number + 1
+        taken.add(name)
+        yield name
 
 
 def lowered_workload(model: OnnxModel, lowered: Lowered) -> Workload:
@@ -86,8 +96,10 @@ def lowered_workload(model: OnnxModel, lowered: Lowered) -> Workload:
     for k, kernel in enumerate(kernels):
         for value in kernel.reads:
             if not value.constant:
-                b = index[values.of(value)]
-                reads[k, b], last[b] = True, k
+                reads[k, index[values.of(value)]] = True
+        for value in (*kernel.reads, *kernel.writes):
+            if not value.constant:
+                last[index[values.of(value)]] = k
     output = np.zeros(len(ids), np.bool_)
     for kernel in lowered.kernels:
         for value in (*kernel.reads, *kernel.writes):
@@ -98,7 +110,7 @@ def lowered_workload(model: OnnxModel, lowered: Lowered) -> Workload:
     table = {name: np.array([[row[name] for _, row in rows]], np.int64) for name in KERNEL_COLUMNS}
     return Workload(
         Kernels(
-            tuple(values.names[kernel.writes[0].id] for kernel in kernels),
+            tuple(unique(values.names[kernel.writes[0].id] for kernel in kernels)),
             tuple(kind for kind, _ in rows),
             np.ones((1, len(kernels)), np.bool_),
             table,
