@@ -305,8 +305,8 @@ class Provenance:
         call = _call_tir(value)
         if call is not None:
             operands = tuple(self.key_of(argument, keys) for argument in call[1])
-            positions, result = self.operations[call[0], operands]
-            return Call(call[0], list(operands), result, positions)
+            all_positions, result = self.operations[call[0], operands]
+            return Call(call[0], list(operands), result, all_positions)
         if not hasattr(getattr(value, "op", None), "name_hint"):
             return None
         function = groups[value.op]
