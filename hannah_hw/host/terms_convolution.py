@@ -93,34 +93,25 @@ def _direct(c: Convolutions, block: int, passes: IntArray, depth: int) -> Work:
     steps = passes * depth
     rows = c.valid_rows * steps
     taps = rows * c.kernel_width
-    border_taps = rows * (c.valid_columns - tiled * c.kernel_width)
+    inside = c.valid_columns - tiled * c.kernel_width
+    border_taps = rows * inside
     per_block = c.area * depth * block * _FLOAT
     spilled = full * _SET * (per_block * _SET > _L1_BYTES) + rest * (per_block * rest > _L1_BYTES)
-    work = {
+    return {
         "call": np.ones(len(full)),
-        "inner": taps * tiled * blocks,
+        "inner": taps * (full * _line(tiled, _SET, width) + _line(tiled, rest, width) * (rest > 0)),
         "border": border_taps * blocks,
         "border_step": border_taps * sets,
-        "skipped": rows
-        * (single * c.kernel_width - (c.valid_columns - tiled * c.kernel_width))
-        * sets
-        / depth,
+        "skipped": rows * (single * c.kernel_width - inside) * sets / depth,
+        "tap": rows / depth * c.kernel_width * (tiles + single) * sets,
         "filter_from_l2": (taps * tiles + border_taps) * spilled,
-        "sum": c.outputs * blocks * passes,
-        "row": c.batch * c.out_height * sets * passes,
-        "tile": c.batch * c.out_height * (tiles + single) * sets * passes,
-        "tile_row": c.valid_rows * (tiles + single) * sets * passes,
-        "tile_tap": c.valid_rows * c.kernel_width * (tiles + single) * sets * passes,
-        "weight_bytes": c.weight_bytes,
         "weights_from_l3": c.weight_bytes * (c.weight_bytes > _L2_BYTES),
+        "sum": c.outputs * blocks * passes,
+        "tile": c.batch * c.out_height * (tiles + single) * sets * passes,
+        "row": c.batch * c.out_height * sets * passes,
         "add": c.outputs * blocks * c.added,
         "clip": c.outputs * blocks * c.clipped,
-        "strided_input": c.batch * c.inputs * c.height * c.width * (c.stride_width > 1),
     }
-    for count in range(1, _SET + 1):
-        of_count = full if count == _SET else rest == count
-        work[f"step_{count}"] = taps * tiles * of_count
-    return work
 
 
 def nchwc_pointwise(c: Convolutions, block: int) -> Work:
@@ -135,8 +126,7 @@ def nchwc_pointwise(c: Convolutions, block: int) -> Work:
     source = c.batch * c.inputs * c.height * c.width * _FLOAT
     return {
         "call": np.ones(len(full)),
-        "inner": c.inputs * lines * full * _line(line, _SET, width),
-        "inner_last_set": c.inputs * lines * _line(line, rest, width) * (rest > 0),
+        "inner": c.inputs * lines * (full * _line(line, _SET, width) + _line(line, rest, width) * (rest > 0)),
         "macs": c.macs / block,
         "sum": c.outputs * blocks * batches,
         "tile": lines * -(-line // width) * sets * batches,
@@ -157,17 +147,13 @@ def nchwc_depthwise(c: Convolutions, block: int) -> Work:
     single = c.out_width - inner
     taps = blocks * c.valid_rows * c.kernel_width
     tiles = -(-inner // width)
-    large = c.area > 25
     return {
         "call": np.ones(len(blocks)),
         "inner": taps * inner,
         "tile": taps * tiles,
-        "large_tile": taps * tiles * large,
         "border": taps * single,
-        "border_valid": blocks * c.valid_rows * (c.valid_columns - c.inner * c.kernel_width),
         "output": blocks * c.outputs,
         "row": blocks * c.batch * c.out_height,
-        "row_of_taps": blocks * c.valid_rows * (tiles + single),
         "input": blocks * c.batch * c.height * c.width,
         "strided": taps * inner * (c.stride_width > 1),
         "clip": c.outputs * blocks * c.clipped,

@@ -96,15 +96,29 @@ def test_a_pointwise_convolution_goes_over_tiles_of_three_outputs_and_four_block
     # 40 channels are a set of 4 blocks of 8 and one of 1; 100 outputs are 33 tiles of 3 and one output.
     found = amounts(conv(16, 40, 10))
     # A step of 3 outputs and 4 blocks: 12 multiply-adds, 2 a cycle. All others wait 4 cycles for the sum before.
-    assert found["inner"] == 16 * (33 * 6 + 4)
-    assert found["inner_last_set"] == 16 * (33 * 4 + 4)
+    assert found["inner"] == 16 * (33 * 6 + 4) + 16 * (33 * 4 + 4)
     assert found["sum"] == 100 * 5
     assert found["row"] == 2
     assert found["macs"] == 100 * 16 * 40 / 8
     # Registers of 16 floats, of which there are twice as many: 6 outputs and up to 4 blocks, of which 3 are used.
     wide = amounts(conv(16, 48, 10), block=16)
-    assert wide["inner"] == 0
-    assert wide["inner_last_set"] == 16 * (16 * 9 + 6)
+    assert wide["inner"] == 16 * (16 * 9 + 6)
+
+
+def test_a_direct_convolution_adds_up_blocks_of_channels_and_skips_padding():
+    found = amounts(conv(16, 24, 8, kernel=3))
+    # 3 blocks of outputs, 6 inner columns in 2 tiles, a step of which is 9 multiply-adds, 2 a cycle.
+    steps = (8 * 3 - 2) * 16
+    assert found["inner"] == steps * 3 * 2 * 4.5
+    # Two columns at the border with 2 of 3 taps inside each.
+    assert found["border_step"] == steps * 4
+    assert found["border"] == steps * 4 * 3
+    assert found["skipped"] == (8 * 3 - 2) * 2 * 2
+    assert found["sum"] == 64 * 3 * 2
+    # A stem goes over single channels, all else being the same.
+    stem = amounts(conv(4, 24, 8, kernel=3))
+    assert stem["inner"] == found["inner"] / 4
+    assert stem["sum"] == 64 * 3 * 4
 
 
 def test_a_depthwise_convolution_computes_columns_at_the_border_one_by_one():
@@ -114,7 +128,6 @@ def test_a_depthwise_convolution_computes_columns_at_the_border_one_by_one():
     assert found["inner"] == rows * 3 * 6
     assert found["tile"] == rows * 3 * 2
     assert found["border"] == rows * 3 * 2
-    assert found["border_valid"] == rows * 4
     assert found["row"] == 2 * 8
 
 
