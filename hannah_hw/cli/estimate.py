@@ -80,7 +80,7 @@ def estimate(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Estimate latency, energy, RAM and flash of an ONNX model on a target.
+    """Estimate latency, energy, RAM and flash of an ONNX model on a target; on a host latency alone.
 
     Every figure says where it comes from and its error band. Operators that the target cannot run, or that nobody
     can read, are counted by type with the reason; there are then no totals but partial sums over the rest, and the
@@ -90,6 +90,7 @@ def estimate(
     - `hannah-hw estimate model.onnx --target stm32l4r5zi:cmsis_nn`
     - `hannah-hw estimate model.onnx -t ./my_chip.yaml --json`
     - `hannah-hw estimate model.onnx -t eyeriss --kernel conv_1`
+    - `hannah-hw estimate model.onnx -t ./my_host.yaml`
     - `hannah-hw estimate dynamic.onnx -t nrf5340 --shape 1,3,96,96`
     - `hannah-hw estimate model.onnx -t stm32l4r5zi --lowering tvm`
     - `hannah-hw estimate model.onnx -t nrf5340 --lowering tvm --assembly kernels`
@@ -139,6 +140,8 @@ def _render(report: CostReport, kernel: str | None, second: SecondView | None) -
         if report.unsupported:
             value = f"more than {value}"
         error = "not known" if figure.error is None else f"± {100 * figure.error:.2g} %"
+        if figure.error == 0:
+            error = "exact"
         rows.append((key, value, figure.source, error, figure.note))
     if rows:
         table(("figure", "value", "source", "error", "note"), rows, right=[1])
@@ -151,6 +154,9 @@ def _render(report: CostReport, kernel: str | None, second: SecondView | None) -
             render_kernel(report, kernel)
     else:
         _render_kernels(report)
+        for note in report.notes:
+            write("")
+            write(f"note: {note}")
     if report.unsupported:
         _render_unsupported(report)
     if second is not None:

@@ -9,7 +9,7 @@ import typer
 
 from hannah_hw.cli.options import ShapeOption, parse_shapes
 from hannah_hw.cli.output import JsonOption, emit, table, write
-from hannah_hw.cli.targets import TargetArgument
+from hannah_hw.cli.targets import EVERY_OPERATOR, TargetArgument
 from hannah_hw.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,11 +45,14 @@ def ops(
 
     operators = describe_target(load_target(target))["operators"]
     rows = [(kind, "; ".join(rule) or "always") for kind, rules in operators.items() for rule in rules]
-    emit(
-        {"target": target, "operators": operators},
-        as_json,
-        lambda: table(("operator", "runs when all of these hold"), rows),
-    )
+
+    def render() -> None:
+        if rows:
+            table(("operator", "runs when all of these hold"), rows)
+        else:
+            write(EVERY_OPERATOR)
+
+    emit({"target": target, "operators": operators}, as_json, render)
 
 
 def _of_model(target: str, model: Path, shape: list[str] | None, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from hannah_hw.targets import Accelerator, Host, Target
 
 app = typer.Typer(no_args_is_help=True, help="The chips and machines that models can be priced for.")
+
+#: What hosts can run.
+EVERY_OPERATOR: Final = "all that ONNX Runtime runs; a kernel of a class that was not measured has no price"
 
 TargetArgument = Annotated[
     str,
@@ -165,7 +168,7 @@ def check(target: TargetArgument, as_json: JsonOption = False) -> None:
     A wrong file is named with its line, the field and what is allowed; the exit code is then 2. Of a microcontroller,
     the cost models that its runtimes refer to are checked too. Of an accelerator, what was understood is shown (peak,
     memories, area, how often values have to be used so that the array need not wait), what four layers cost, and
-    warnings about what is likely to be a mistake.
+    warnings about what is likely to be a mistake. Of a host, how wrong what was learned is, and whether this is it.
 
     - `hannah-hw targets check ./my_chip.yaml`
     """
@@ -180,12 +183,10 @@ def check(target: TargetArgument, as_json: JsonOption = False) -> None:
         emit(found, as_json, lambda: target_checks.render(accelerator, found))
         return
     if isinstance(loaded, Host):
-        from hannah_hw import catalog
+        from hannah_hw.cli import host_report
 
-        near = loaded.origin.parent if loaded.origin is not None else None
-        model = catalog.find("cost_models", loaded.model.coefficients, near=near)
-        found = {"target": loaded.name, "file": loaded.origin, "cost_model": model, "valid": True}
-        emit(found, as_json, lambda: write(f"{loaded.origin}: valid, cost model {model}"))
+        machine, document = loaded, host_report.checked(loaded)
+        emit(document, as_json, lambda: host_report.render(machine, document))
         return
     loaded = microcontroller(loaded, "targets check")
     near = loaded.origin.parent if loaded.origin is not None else None
@@ -240,7 +241,7 @@ def _facts(
 
 def _operators(operators: dict[str, list[list[str]]]) -> None:
     if not operators:
-        write("operators: all that ONNX Runtime runs; a kernel of a class that was not measured has no price")
+        write(f"operators: {EVERY_OPERATOR}")
         return
     rows = [(kind, "; ".join(rule) or "always") for kind, rules in operators.items() for rule in rules]
     table(("operator", "runs when all of these hold"), rows)

@@ -111,9 +111,9 @@ def _row(costs: HostCosts, number: int, name: str) -> KernelRow:
 
 
 def _bits(kernel: HostKernel) -> tuple[int, int, int]:
-    """Bits of the elements of weights (the largest), input and output; what there is not has those of the output."""
+    """Bits of the elements of weights, input and output; what there is not has those of the output."""
     result = _width(kernel.outputs[:1])
-    weights = sorted((t for t in kernel.inputs if t.constant), key=lambda tensor: -tensor.elements)
+    weights = [tensor for tensor in kernel.inputs if tensor.constant and len(tensor.shape) > 1]
     return _width(weights[:1]) or result, _width(kernel.computed[:1]) or result, result
 
 

@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import hannah_hw as hw
+from hannah_hw.cli import main
 from hannah_hw.cost import CostReport
 from hannah_hw.errors import CatalogError, InputError, TargetError
 from hannah_hw.host.candidates import candidate_model
@@ -160,3 +161,38 @@ def test_workloads_and_missing_models_are_refused(space, rows, host, tmp_path):
     (tmp_path / "desk_model.yaml").unlink()
     with pytest.raises(CatalogError, match=r"desk_model\.yaml"):
         hw.estimate_population(space, rows, str(path))
+
+
+def test_the_command_line_estimates_and_checks(space, rows, host, tmp_path, capsys):
+    _, model, target = host
+    path = str(write_host(tmp_path, model, target.model.precision, processor="Z80"))
+    file = tmp_path / "model.onnx"
+    onnx.save(candidate_model(hw.Candidate(space, rows[1]), target.model.precision), file)
+    assert main(["estimate", str(file), "-t", path, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    expected = hw.estimate(hw.Candidate(space, rows[1]), target)
+    assert document["latency_s"] == expected.latency_s
+    assert document["figures"]["latency_s"]["error"] == expected.figures["latency_s"].error
+    assert main(["estimate", str(file), "-t", path]) == 0
+    text = capsys.readouterr().out
+    assert "energy and RAM are not known" in text
+    assert "times are those of Z80" in text
+    assert main(["targets", "check", path, "--json"]) == 0
+    checked = json.loads(capsys.readouterr().out)
+    assert {law["law"] for law in checked["laws"]} == set(model.laws)
+    assert not checked["this_machine"]
+    assert set(checked["differs"]) == {"processor"}
+    assert main(["targets", "check", path]) == 0
+    assert "warning: processor is Z80 in the file" in capsys.readouterr().out
+
+
+def test_the_command_line_names_what_has_no_price(space, rows, tmp_path, capsys):
+    candidate = hw.Candidate(space, rows[0])
+    onnx.save(candidate_model(candidate, "float32"), tmp_path / "model.onnx")
+    kernels = optimised_kernels(candidate_model(candidate, "float32"))
+    known = [kernel for kernel in kernels if kernel.kernel_class != "gemm"]
+    path = write_host(tmp_path, fitted([known]))
+    assert main(["estimate", str(tmp_path / "model.onnx"), "-t", str(path)]) == 1
+    captured = capsys.readouterr()
+    assert "no kernel of the class gemm was profiled" in captured.out
+    assert "Gemm" in captured.err

@@ -132,6 +132,11 @@ def test_it_is_listed_and_shown(capsys, monkeypatch, tmp_path, path):
     assert "a class that was not measured has no price" in shown
 
 
+def test_all_operators_can_run(capsys, path):
+    assert main(["targets", "ops", str(path)]) == 0
+    assert capsys.readouterr().out.startswith("all that ONNX Runtime runs")
+
+
 def test_a_description_is_made_by_measuring(capsys, tmp_path):
     assert main(["targets", "new", "my_host", "--kind", "learned"]) == 2
     assert "hannah-hw calibrate host --space NAME --out my_host.yaml" in capsys.readouterr().err
