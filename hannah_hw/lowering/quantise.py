@@ -20,12 +20,15 @@ from hannah_hw.files import write_atomically
 from hannah_hw.lowering.least_ranges import widened
 from hannah_hw.lowering.loading import checked, load, name_of, refusing
 from hannah_hw.lowering.mixed import Pairs, has_own_bits, quantise_others
+from hannah_hw.lowering.opsets import at_least
 from hannah_hw.lowering.qdq import quantised
 from hannah_hw.lowering.ranges import Ranges, collect_ranges, float_values
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+#: The first operator set whose quantise and dequantise nodes have a scale a channel.
+_OPSET: Final = 13
 #: Operators whose results are not negative.
 _POSITIVE: Final = frozenset({"Clip", "HardSigmoid", "Relu", "Sigmoid", "Softmax"})
 
@@ -116,9 +119,10 @@ def _stand_in_ranges(model: ModelProto) -> Ranges:
 
 
 def _prepared(model: Any, where: str) -> Any:
-    """A checked model with shapes, and names of all nodes."""
+    """A checked model with shapes, names of all nodes, and an operator set that has scales a channel."""
     import onnx
 
+    model = at_least(model, _OPSET, where)
     with refusing(where):
         model = onnx.shape_inference.infer_shapes(model)
     _name_nodes(model)

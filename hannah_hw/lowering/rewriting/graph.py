@@ -21,14 +21,10 @@ class Rewritten:
 
     Attributes:
         shapes: Name of a value -> shape, where it is known.
-        opset: Version of ONNX's own operators.
     """
 
     def __init__(self, model: Any) -> None:
         self.graph = model.graph
-        self.opset = max(
-            (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=1
-        )
         self.shapes = known_shapes(self.graph)
         self.nodes: list[Any] = list(self.graph.node)
         self._types = {
