@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,12 +13,14 @@ from hannah_hw.cost import CostReport, price
 from hannah_hw.errors import EvaluationError, TargetError, UnsupportedError
 from hannah_hw.measure.emulated import RUNTIME, emulated_core, firmware_target, measure_network
 from hannah_hw.measure.measurement import Measurement
-from hannah_hw.measure.models import int8_model
+from hannah_hw.measure.models import Int8Model, int8_model
 from hannah_hw.measure.validation import NETWORKS
 
 if TYPE_CHECKING:
+    from hannah_hw.cost.report import KernelRow
+    from hannah_hw.firmware.layers import Network
     from hannah_hw.spaces import Candidate
-    from hannah_hw.targets import Microcontroller
+    from hannah_hw.targets import Microcontroller, Target
 
 #: Figures that are compared.
 FIGURES: Final = ("latency_s", "ram_bytes", "flash_bytes")
@@ -32,6 +34,11 @@ class Compared:
     measured: float
     error: float
 
+    @classmethod
+    def of(cls, estimated: float, measured: float) -> Compared:
+        """Compare; the measured one is above 0."""
+        return cls(float(estimated), measured, float(estimated) / measured - 1.0)
+
 
 @dataclass(frozen=True)
 class KernelComparison:
@@ -44,6 +51,14 @@ class KernelComparison:
     estimated_cycles: float
     measured_cycles: float
     error: float
+
+    @classmethod
+    def of(
+        cls, estimated: KernelRow, kernel_class: str, function: str, macs: int, cycles: float
+    ) -> KernelComparison:
+        """Compare an estimated kernel with its measured cycles, above 0."""
+        both = Compared.of(estimated.cycles or 0.0, cycles)
+        return cls(estimated.name, kernel_class, function, macs, both.estimated, both.measured, both.error)
 
 
 @dataclass(frozen=True)
@@ -104,20 +119,41 @@ def compare(
         InputError: The model cannot be read, or the target's core cannot be emulated.
         HannahError: There is no compiler, or a package is missing.
     """
-    from hannah_hw.firmware.network import read_network, workload_of
-
     core, target = emulated_core(target), estimated_target(target)
     given = int8_model(model, calibration)
+
+    def measured(network: Network, report: CostReport) -> NetworkComparison:
+        found = measure_network(network, target, core, given, compiler=compiler, inputs=inputs)
+        return compared(name, report, found)
+
+    return estimated_and(measured, name, given, target)
+
+
+def estimated_and(
+    measured: Callable[[Network, CostReport], NetworkComparison], name: str, model: Int8Model, target: Target
+) -> NetworkComparison:
+    """A network estimated, then measured and compared; without figures where one of both refuses it.
+
+    Args:
+        measured: Measures the network and compares it with the estimate.
+        name: What the network is called.
+        model: The network.
+        target: The target.
+
+    Raises:
+        ModelError: The network cannot be read.
+    """
+    from hannah_hw.firmware.network import read_network, workload_of
+
     try:
-        network = read_network(given.source)
+        network = read_network(model.source)
         report = price(workload_of(network), target).report(0)
         if report.unsupported:
             row = report.unsupported[0]
-            return _refused(name, f"{row.kernel} ({row.kind}): {row.rule}")
-        measured = measure_network(network, target, core, given, compiler=compiler, inputs=inputs)
+            return refused(name, f"{row.kernel} ({row.kind}): {row.rule}")
+        return measured(network, report)
     except (UnsupportedError, EvaluationError) as error:
-        return _refused(name, str(error))
-    return compared(name, report, measured)
+        return refused(name, str(error))
 
 
 def estimated_target(target: Microcontroller) -> Microcontroller:
@@ -136,7 +172,8 @@ def estimated_target(target: Microcontroller) -> Microcontroller:
     return found
 
 
-def _refused(name: str, reason: str) -> NetworkComparison:
+def refused(name: str, reason: str) -> NetworkComparison:
+    """A network without figures."""
     return NetworkComparison(name, {}, (), 0, 0, reason)
 
 
@@ -145,17 +182,11 @@ def compared(name: str, report: CostReport, measured: Measurement) -> NetworkCom
     figures = {}
     for key in FIGURES:
         estimated, value = getattr(report, key), measured.value(key)
-        figures[key] = Compared(float(estimated), value, float(estimated) / value - 1.0)
+        figures[key] = Compared.of(estimated, value)
     rows = {row.name: row for row in report.kernels}
     kernels = tuple(
-        KernelComparison(
-            name=kernel.name,
-            kernel_class=kernel.kernel_class,
-            function=kernel.function,
-            macs=kernel.macs,
-            estimated_cycles=float(rows[kernel.name].cycles or 0.0),
-            measured_cycles=kernel.cycles,
-            error=float(rows[kernel.name].cycles or 0.0) / kernel.cycles - 1.0,
+        KernelComparison.of(
+            rows[kernel.name], kernel.kernel_class, kernel.function, kernel.macs, kernel.cycles
         )
         for kernel in measured.kernels
     )
@@ -166,13 +197,16 @@ def compare_mlperf_tiny(
     target: Microcontroller, *, compiler: str | None = None, inputs: int = 2
 ) -> list[NetworkComparison]:
     """`compare` for the four MLPerf Tiny networks of the catalogue, with random weights."""
+    return [compare(name, model, target, compiler=compiler, inputs=inputs) for name, model in mlperf_tiny()]
+
+
+def mlperf_tiny() -> Iterator[tuple[str, Candidate]]:
+    """The four MLPerf Tiny networks of the catalogue, by name."""
     from hannah_hw.spaces import load_space
 
-    spaces = {name: load_space(f"mlperf_tiny:{function}") for name, function in NETWORKS.items()}
-    return [
-        compare(name, space.candidate(space.default()), target, compiler=compiler, inputs=inputs)
-        for name, space in spaces.items()
-    ]
+    for name, function in NETWORKS.items():
+        space = load_space(f"mlperf_tiny:{function}")
+        yield name, space.candidate(space.default())
 
 
 def by_class(comparisons: Sequence[NetworkComparison]) -> tuple[ClassSummary, ...]:

@@ -6,16 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hannah_hw.cost import CostReport, price
-from hannah_hw.errors import EvaluationError, UnsupportedError
-from hannah_hw.measure.comparison import FIGURES, Compared, KernelComparison, NetworkComparison
+from hannah_hw.cost import CostReport
+from hannah_hw.measure.comparison import (
+    FIGURES,
+    Compared,
+    KernelComparison,
+    NetworkComparison,
+    estimated_and,
+    mlperf_tiny,
+    refused,
+)
 from hannah_hw.measure.models import int8_model
-from hannah_hw.measure.validation import NETWORKS
 from hannah_hw.measure.vela import VelaMeasurement, compile_network
 from hannah_hw.measure.vela_compiler import system_of, vela_version
 
 if TYPE_CHECKING:
-    from hannah_hw.firmware.layers import Layer
+    from hannah_hw.firmware.layers import Layer, Network
     from hannah_hw.spaces import Candidate
     from hannah_hw.targets import Target
 
@@ -39,34 +45,22 @@ def compare_with_compiler(
         InputError: The model cannot be read, or the target is no Ethos-U.
         MissingExtraError: A package of the extra ``vela`` is not installed.
     """
-    from hannah_hw.firmware.network import read_network, workload_of
-
     vela_version()
     system_of(target)
     given = int8_model(model, calibration)
-    try:
-        network = read_network(given.source)
-        report = price(workload_of(network), target).report(0)
-        if report.unsupported:
-            row = report.unsupported[0]
-            return _refused(name, f"{row.kernel} ({row.kind}): {row.rule}")
-        measured = compile_network(network, target, given)
-    except (UnsupportedError, EvaluationError) as error:
-        return _refused(name, str(error))
-    if measured.on_cpu:
-        return _refused(name, f"the compiler leaves to the CPU: {', '.join(measured.on_cpu)}")
-    return compared(name, report, measured, {layer.name: layer for layer in network.layers})
+
+    def measured(network: Network, report: CostReport) -> NetworkComparison:
+        found = compile_network(network, target, given)
+        if found.on_cpu:
+            return refused(name, f"the compiler leaves to the CPU: {', '.join(found.on_cpu)}")
+        return compared(name, report, found, {layer.name: layer for layer in network.layers})
+
+    return estimated_and(measured, name, given, target)
 
 
 def compare_mlperf_tiny_compiled(target: Target) -> list[NetworkComparison]:
     """`compare_with_compiler` for the four MLPerf Tiny networks of the catalogue, with random weights."""
-    from hannah_hw.spaces import load_space
-
-    spaces = {name: load_space(f"mlperf_tiny:{function}") for name, function in NETWORKS.items()}
-    return [
-        compare_with_compiler(name, space.candidate(space.default()), target)
-        for name, space in spaces.items()
-    ]
+    return [compare_with_compiler(name, model, target) for name, model in mlperf_tiny()]
 
 
 def compared(
@@ -77,17 +71,15 @@ def compared(
     for key in FIGURES:
         estimated, value = getattr(report, key), measured.value(key)
         if estimated is not None and value:
-            figures[key] = Compared(float(estimated), value, float(estimated) / value - 1.0)
+            figures[key] = Compared.of(estimated, value)
     rows = {row.name: row for row in report.kernels}
     kernels = tuple(
-        KernelComparison(
-            name=kernel.name,
-            kernel_class=kernel_class(layers[kernel.name]),
-            function=" ".join(dict.fromkeys(kernel.operations)),
-            macs=layers[kernel.name].columns["macs"],
-            estimated_cycles=float(rows[kernel.name].cycles or 0.0),
-            measured_cycles=float(kernel.cycles),
-            error=float(rows[kernel.name].cycles or 0.0) / kernel.cycles - 1.0,
+        KernelComparison.of(
+            rows[kernel.name],
+            kernel_class(layers[kernel.name]),
+            " ".join(dict.fromkeys(kernel.operations)),
+            layers[kernel.name].columns["macs"],
+            float(kernel.cycles),
         )
         for kernel in measured.kernels
         if kernel.cycles
@@ -104,7 +96,3 @@ def kernel_class(layer: Layer) -> str:
     if columns["groups"] > 1:
         return "depthwise" if columns["groups"] == columns["in_channels"] else "grouped"
     return "pointwise" if columns["kernel_h"] * columns["kernel_w"] == 1 else "conv"
-
-
-def _refused(name: str, reason: str) -> NetworkComparison:
-    return NetworkComparison(name, {}, (), 0, 0, reason)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from hannah_hw.errors import InputError
 from hannah_hw.quantities import format_bytes, parse_quantity
@@ -14,6 +14,8 @@ from hannah_hw.quantities import format_bytes, parse_quantity
 #: Where a figure comes from. ``document``: a data sheet or manual; ``published``: somebody's measurement;
 #: ``measured``: our own; ``fitted``: adjusted to published or measured figures; ``assumed``: nobody's.
 Source = Literal["document", "published", "measured", "fitted", "assumed"]
+
+_TextsT = TypeVar("_TextsT", bound=str | tuple[str, ...] | dict[str, str])
 
 
 class Strict(BaseModel):
@@ -29,6 +31,23 @@ def reported() -> Iterator[None]:
         yield
     except InputError as failure:
         raise ValueError(str(failure)) from failure
+
+
+def parsed_by(parse: Callable[[str], object]) -> AfterValidator:
+    """The check that a text, all of several, or all of a mapping by name can be parsed.
+
+    Args:
+        parse: Raises an `InputError` where it cannot.
+    """
+
+    def check(texts: _TextsT) -> _TextsT:
+        one_by_one = (texts,) if isinstance(texts, str) else texts
+        with reported():
+            for text in texts.values() if isinstance(texts, dict) else one_by_one:
+                parse(text)
+        return texts
+
+    return AfterValidator(check)
 
 
 def _quantity(dimension: str) -> Callable[[Any], Any]:

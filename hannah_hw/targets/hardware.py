@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, cast
 from pydantic import Field, ValidationInfo, field_validator
 
 from hannah_hw.errors import TargetError
-from hannah_hw.targets.fields import Bytes, Hertz, Size, SourcedNumber, Strict, reported
+from hannah_hw.targets.fields import Bytes, Hertz, Size, SourcedNumber, Strict, parsed_by
 from hannah_hw.targets.limits import parse_limit
 from hannah_hw.targets.technology import Quantity, mac_figure, mac_schema, memory_figure, memory_schema
 
@@ -231,15 +231,7 @@ class Limits(Strict):
     layers: _Positive | None = None
     ram_bytes: Bytes | None = None
     flash_bytes: Bytes | None = None
-    when: tuple[str, ...] = ()
-
-    @field_validator("when")
-    @classmethod
-    def _parses(cls, conditions: tuple[str, ...]) -> tuple[str, ...]:
-        with reported():
-            for condition in conditions:
-                parse_limit(condition)
-        return conditions
+    when: Annotated[tuple[str, ...], parsed_by(parse_limit)] = ()
 
 
 class CpuFallback(Strict):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from hannah_hw.errors import TargetError
-from hannah_hw.targets.fields import Strict, reported
+from hannah_hw.targets.fields import Strict, parsed_by
 from hannah_hw.targets.legality import Predicate
 from hannah_hw.workload.table import KERNEL_KINDS
 
@@ -25,15 +25,7 @@ class KernelPattern(Strict):
     """
 
     match: str | tuple[str, ...]
-    when: tuple[str, ...] = ()
-
-    @field_validator("when")
-    @classmethod
-    def _parses(cls, conditions: tuple[str, ...]) -> tuple[str, ...]:
-        with reported():
-            for condition in conditions:
-                Predicate.parse(condition)
-        return conditions
+    when: Annotated[tuple[str, ...], parsed_by(Predicate.parse)] = ()
 
     @field_validator("match")
     @classmethod

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal, TypeVar
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from hannah_hw.errors import TargetError
-from hannah_hw.targets.fields import SourcedNumber, Strict, reported
+from hannah_hw.targets.fields import SourcedNumber, Strict, parsed_by
 from hannah_hw.targets.formulas import FUNCTIONS, Formula
 from hannah_hw.targets.rules import KernelPattern
 from hannah_hw.workload.table import KERNEL_COLUMNS
@@ -29,15 +29,7 @@ FORMS: Final[Mapping[str, tuple[str, ...]]] = {
 #: Forms of an array with two dimensions.
 ARRAY_FORMS: Final = ("weight_stationary", "output_stationary", "input_stationary", "channel_array")
 
-_TextsT = TypeVar("_TextsT", bound=str | dict[str, str])
 _NamedT = TypeVar("_NamedT", bound=Mapping[str, object])
-
-
-def _formulas(texts: _TextsT) -> _TextsT:
-    with reported():
-        for text in texts.values() if isinstance(texts, dict) else (texts,):
-            Formula.parse(text)
-    return texts
 
 
 def _own_names(named: _NamedT) -> _NamedT:
@@ -47,14 +39,15 @@ def _own_names(named: _NamedT) -> _NamedT:
     return named
 
 
+_FORMULAS: Final = parsed_by(Formula.parse)
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 #: One formula, or parts that are added up, by name.
 _Sum = Annotated[
     Annotated[str, Field(min_length=1)] | Annotated[dict[_Name, str], Field(min_length=1)],
-    AfterValidator(_formulas),
+    _FORMULAS,
 ]
 #: Formulas of new names.
-_Steps = Annotated[dict[_Name, str], AfterValidator(_formulas), AfterValidator(_own_names)]
+_Steps = Annotated[dict[_Name, str], _FORMULAS, AfterValidator(_own_names)]
 
 
 class LayerFormulas(KernelPattern):
