@@ -73,12 +73,15 @@ def validate(
 
     Of an Ethos-U the networks are compiled with Arm's compiler, ethos-u-vela (extra `vela`), and compared with that.
 
+    Of a host, which must be this machine, the networks are run and compared with their estimates.
+
     - `hannah-hw validate stm32l4r5zi`
     - `hannah-hw validate stm32l4r5zi --out errors.html --kernels`
     - `hannah-hw validate nrf5340 --model model.onnx`
     - `hannah-hw validate ./my_chip.yaml --against my_board.csv`
+    - `hannah-hw validate ./my_host.yaml --model model.onnx`
     """
-    from hannah_hw.targets import load_target, microcontroller
+    from hannah_hw.targets import Host, load_target, microcontroller
 
     described = load_target(target)
     if against is not None and (model or out is not None):
@@ -87,6 +90,12 @@ def validate(
         )
     if out is not None and out.suffix not in (".svg", ".html"):
         raise InputError("the plot is a .svg or a .html file", where=f"--out {out}")
+    if isinstance(described, Host):
+        from hannah_hw.cli.validate_host import validate_host
+
+        unused = {"--against": against, "--calibration": calibration, "--kernels": kernels, "--out": out}
+        validate_host(described, model or (), as_json, unused | {"--compiler": compiler})
+        return
     if described.kind == "block" and against is None:
         if compiler is not None:
             raise InputError(f"firmware is built with it, and {described.name} has none", where="--compiler")
