@@ -29,7 +29,7 @@ def network(opset):
         helper.make_node("Gemm", ["s", "v"], ["g"], "fc"),
         helper.make_node("Softmax", ["g"], ["y"], "softmax", axis=1),
     ]
-    constants = {"w": values(8, 3, 3, 3) / 5, "b": values(8), "v": values(8, 5) / 2}
+    constants = {"w": values(8, 3, 3, 3) / 5, "b": values(8), "v": values(8, 5) / 8}
     constants |= {} if squeeze else {"axes": np.array([2, 3])}
     graph = helper.make_graph(
         nodes,

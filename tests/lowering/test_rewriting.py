@@ -47,7 +47,7 @@ def check(source):
         helper.tensor_dtype_to_np_dtype(value.elem_type)
     )
     for one, other in zip(run(source, x), run(read.model, x), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * max(1.0, float(np.abs(one).max())))
     return read
 
 
@@ -124,6 +124,31 @@ FORMS = {
             {"s": values(6), "b": values(6), "m": values(6), "v": values(6) ** 2, "t": ROW},
         ),
         ["BatchNormalization"],
+    ),
+    "two normalisations": (
+        model(
+            [
+                CONV,
+                node("BatchNormalization", "c s b m v", "n"),
+                node("BatchNormalization", "n s b m v", "y"),
+            ],
+            IMAGE,
+            {**W, "s": values(6), "b": values(6), "m": values(6), "v": values(6) ** 2},
+        ),
+        ["Conv"],
+    ),
+    "constants as nodes": (
+        model(
+            [
+                node("Constant", "", "w", value=numpy_helper.from_array(W["w"])),
+                CONV,
+                node("Constant", "", "b", value=numpy_helper.from_array(ROW)),
+                node("Add", "c b", "y"),
+            ],
+            IMAGE,
+            {},
+        ),
+        ["Conv"],
     ),
     "read twice": (
         model(

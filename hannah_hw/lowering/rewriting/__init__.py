@@ -30,9 +30,10 @@ _FORMS: Final[Mapping[str, tuple[Rule, ...]]] = {
     "Slice": (parts.slices,),
     "Split": (parts.split,),
 }
-_CHANNELS: Final[Mapping[str, tuple[Rule, ...]]] = dict.fromkeys(
-    ("Add", "Div", "Mul", "Sub"), (channels.affine,)
-)
+_CHANNELS: Final[Mapping[str, tuple[Rule, ...]]] = {
+    **dict.fromkeys(("Add", "Div", "Mul", "Sub"), (channels.affine,)),
+    "BatchNormalization": (channels.normalisation,),
+}
 
 
 def readable(model: Any, shapes: GivenShapes | None, where: str) -> Any:
@@ -47,8 +48,26 @@ def readable(model: Any, shapes: GivenShapes | None, where: str) -> Any:
         ModelError: See `hannah_hw.lowering.loading.with_shapes` and `rewrite`.
     """
     shaped = with_shapes(model, shapes, where)
+    _initialise(shaped.graph)
     rewrite(shaped)
     return shaped
+
+
+def _initialise(graph: Any) -> None:
+    """Make initialisers of constants that are nodes: quantisers want them so."""
+    constants = [
+        node for node in graph.node if is_standard(node, "Constant") and node.attribute[0].name == "value"
+    ]
+    names = {node.output[0] for node in constants}
+    for node in constants:
+        tensor = graph.initializer.add()
+        tensor.CopyFrom(node.attribute[0].t)
+        tensor.name = node.output[0]
+    kept = [
+        type(node).FromString(node.SerializeToString()) for node in graph.node if node.output[0] not in names
+    ]
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 def rewrite(model: Any) -> bool:

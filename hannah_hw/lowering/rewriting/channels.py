@@ -1,7 +1,8 @@
 """Factors and offsets a channel, as Paddle, TensorFlow and scikit-learn write biases and batch normalisations.
 
 ``Mul``, ``Div``, ``Add`` and ``Sub`` with a constant that has one number a channel become part of the layer or the
-batch normalisation that computes their operand and that nobody else reads, or else a ``BatchNormalization``.
+batch normalisation that computes their operand and that nobody else reads, or else a ``BatchNormalization``; so does a
+``BatchNormalization`` behind such a layer.
 """
 
 from __future__ import annotations
@@ -27,13 +28,9 @@ def affine(graph: Rewritten, node: Any) -> list[Any] | None:
     if found is None:
         return None
     source, factor, offset = found
-    producer = graph.producer(source, *_LAYERS, "BatchNormalization")
-    if producer is not None and graph.read_once(source):
-        merged = _merged(graph, producer, factor, offset)
-        if merged is not None:
-            graph.drop(producer)
-            merged.output[0] = node.output[0]
-            return [merged]
+    merged = _into_producer(graph, node, source, factor, offset)
+    if merged is not None:
+        return merged
     if graph.element_type(source) != FLOAT:
         return None
     if node.op_type in ("Mul", "Div") and (factor == factor[0]).all() and factor[0] > 0:
@@ -44,6 +41,35 @@ def affine(graph: Rewritten, node: Any) -> list[Any] | None:
         source, factor = inner[0], factor * inner[1]
         graph.drop(before)
     return [_normalisation(graph, node, source, factor, offset)]
+
+
+def normalisation(graph: Rewritten, node: Any) -> list[Any] | None:
+    """A ``BatchNormalization`` behind a layer that nobody else reads: a part of the layer."""
+    attributes = attributes_of(node)
+    values = [graph.constant(name) for name in node.input[1:]]
+    if attributes.get("training_mode", 0) or any(array is None for array in values) or len(values) != 4:
+        return None
+    scale, offset, mean, variance = (np.asarray(array, np.float64) for array in values)
+    spread = variance + attributes.get("epsilon", 1e-5)
+    if not (spread > 0).all():
+        return None
+    factor = scale / np.sqrt(spread)
+    return _into_producer(graph, node, node.input[0], factor, offset - mean * factor)
+
+
+def _into_producer(
+    graph: Rewritten, node: Any, source: str, factor: FloatArray, offset: FloatArray
+) -> list[Any] | None:
+    """The layer or normalisation that computes a node's operand, applying factors and offsets too, in its place."""
+    producer = graph.producer(source, *_LAYERS, "BatchNormalization")
+    if producer is None or not graph.read_once(source):
+        return None
+    merged = _merged(graph, producer, factor, offset)
+    if merged is None:
+        return None
+    graph.drop(producer)
+    merged.output[0] = node.output[0]
+    return [merged]
 
 
 def _factor_and_offset(graph: Rewritten, node: Any) -> tuple[str, FloatArray, FloatArray] | None:
