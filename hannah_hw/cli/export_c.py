@@ -207,7 +207,4 @@ def int8_source(model: Path, calibration: str | None, shapes: GivenShapes | None
         return model
     from hannah_hw.measure.models import int8_model
 
-    found = int8_model(model, calibration, shapes=shapes)
-    if found.ranges == "the model's":
-        say(f"warning: {model} is int8 already, so --calibration is not used")
-    return found.source
+    return int8_model(model, calibration, shapes=shapes).source

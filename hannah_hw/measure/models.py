@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,10 @@ NOISE: Final = "random"
 _QUANTISED: Final = ("DequantizeLinear", "QuantizeLinear")
 #: Largest file of calibration samples that is read.
 _MAX_BYTES: Final = 1 << 31
+
+
+class UnusedCalibration(UserWarning):
+    """A calibration was given for a model that is int8 already."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,9 @@ def int8_model(
         ModelError: The file cannot be read, or is float32 and there is no calibration.
         UnsupportedError: A float32 file has operators that nothing reads.
         DataError: The calibration cannot be read or does not fit.
+
+    Warns:
+        UnusedCalibration: There is a calibration, and the file is int8 already.
     """
     from hannah_hw.firmware.network.reading import refuse_foreign
     from hannah_hw.lowering.loading import checked, load
@@ -87,10 +95,12 @@ def int8_model(
     path = Path(model)
     loaded = checked(load(path), str(path))
     if any(node.op_type in _QUANTISED for node in loaded.graph.node):
+        if calibration is not None:
+            warn_of_unused_calibration(path)
         return Int8Model(path, path.stem, "the model's", "the model's")
     if calibration is None:
         raise ModelError(
-            "a float32 model, and firmware is int8; quantise it with --calibration samples.npy, an array (N, ...) of "
+            "a float32 model, where int8 is needed; quantise it with --calibration samples.npy, an array (N, ...) of "
             f"float32 inputs, or with --calibration {NOISE}: then time and memory are right, and outputs mean nothing. "
             "The models that a search writes are int8",
             where=str(path),
@@ -101,6 +111,11 @@ def int8_model(
     quantised = _quantised(read.model, calibration, seed, str(path))
     ranges = "noise" if isinstance(calibration, str) and calibration == NOISE else "calibration data"
     return Int8Model(quantised, path.stem, "the model's", ranges)
+
+
+def warn_of_unused_calibration(model: Path) -> None:
+    """Say that a model is int8 already."""
+    warnings.warn(f"{model} is int8 already, so --calibration is not used", UnusedCalibration, stacklevel=3)
 
 
 def _bell_shaped(model: ModelProto, seed: int) -> ModelProto:

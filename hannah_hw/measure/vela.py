@@ -19,7 +19,7 @@ from hannah_hw.cost.report import Figure
 from hannah_hw.errors import MeasurementError, ModelError, TargetError
 from hannah_hw.firmware.tflite import outline, tflite_model
 from hannah_hw.lowering.loading import check_size
-from hannah_hw.measure.models import Int8Model, int8_model
+from hannah_hw.measure.models import Int8Model, int8_model, warn_of_unused_calibration
 from hannah_hw.measure.vela_compiler import (
     PACKAGE,
     TIMEOUT_S,
@@ -155,6 +155,8 @@ def compile_with_vela(
         given = int8_model(model, calibration, seed=seed)
         return compile_network(read_network(given.source), target, given, timeout_s=timeout_s)
     path = Path(model)
+    if calibration is not None:
+        warn_of_unused_calibration(path)
     content = _content(path)
     layers = tuple(call.output for call in outline(content, str(path)).calls)
     return _compiled(content, layers, target, Int8Model(path, path.stem, _OWN, _OWN), timeout_s)

@@ -119,6 +119,16 @@ def test_measuring_with_another_runtime_says_whose_kernels_run(folder, capsys):
     assert "this measures stm32l4r5zi:hannah" in other.err
 
 
+@pytest.mark.parametrize(
+    "verb",
+    [["measure", "--target", "stm32l4r5zi"], ["validate", "stm32l4r5zi", "--model"]],
+    ids=lambda verb: verb[0],
+)
+def test_a_calibration_of_an_int8_model_is_said_to_be_unused(folder, capsys, verb):
+    assert main([*verb, str(folder / "ad.onnx"), "--calibration", "random", "--json"]) == 0
+    assert "ad.onnx is int8 already, so --calibration is not used" in capsys.readouterr().err
+
+
 def test_estimate_warns_of_a_model_that_does_not_fit_as_measure_refuses_it(folder, capsys):
     from hannah_hw.measure.boards import write_target
     from hannah_hw.targets import load_target

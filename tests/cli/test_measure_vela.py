@@ -59,6 +59,13 @@ def test_the_same_as_tflite_has_the_same_figures(folder, capsys):
     assert ours["figures"] == given["figures"]
 
 
+@pytest.mark.parametrize("name", ["model.onnx", "model.tflite"])
+def test_a_calibration_of_an_int8_model_is_said_to_be_unused(folder, capsys, name):
+    given = ["measure", str(folder / name), "-t", "ethos_u55_128", "--calibration", "random"]
+    assert main(given) == 0
+    assert f"{name} is int8 already, so --calibration is not used" in capsys.readouterr().err
+
+
 def test_it_is_printed_for_people(folder, capsys):
     assert main(["measure", str(folder / "model.onnx"), "-t", "ethos_u55_128"]) == 0
     shown = capsys.readouterr().out

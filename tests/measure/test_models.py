@@ -1,5 +1,7 @@
 """Int8 models from candidates and files: weights, ranges, and what is refused."""
 
+import warnings
+
 import numpy as np
 import onnx
 import pytest
@@ -8,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from hannah_hw.errors import DataError, ModelError, UnsupportedError
 from hannah_hw.firmware.network import read_network
 from hannah_hw.lowering import to_onnx
-from hannah_hw.measure.models import int8_model, read_samples
+from hannah_hw.measure.models import UnusedCalibration, int8_model, read_samples
 from hannah_hw.spaces import load_space
 
 
@@ -40,7 +42,11 @@ def test_random_weights_are_bell_shaped_and_as_large_as_those_that_training_star
 
 def test_a_quantised_file_is_taken_as_it_is(candidate, tmp_path):
     onnx.save(int8_model(candidate).source, tmp_path / "small.onnx")
-    model = int8_model(tmp_path / "small.onnx")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = int8_model(tmp_path / "small.onnx")
+    with pytest.warns(UnusedCalibration, match=r"small\.onnx is int8 already, so --calibration is not used"):
+        assert int8_model(tmp_path / "small.onnx", "random") == model
     assert (model.source, model.name) == (tmp_path / "small.onnx", "small")
     assert (model.weights, model.ranges, model.where) == (
         "the model's",
