@@ -83,3 +83,26 @@ def test_attributes_and_operands_that_differ_are_other_kernels():
     )
     # Only y + x is x + y again.
     assert found == ["True"] * 7 + ["1"]
+
+
+@needs_tvm
+def test_the_type_of_a_convolution_is_what_tvm_infers():
+    found = run(
+        """
+        legalise, builder = Legaliser(), relax.BlockBuilder()
+        def tensor(name, *shape):
+            return relax.Var(name, relax.TensorType(shape, "float32"))
+        flat, image = tensor("f", 2, 4, 16), tensor("i", 1, 6, 9, 7)
+        calls = [
+            (op.nn.conv1d, flat, tensor("w", 8, 2, 3), dict(strides=2, padding=(1, 0), groups=2)),
+            (op.nn.conv2d, image, tensor("w", 4, 6, 3, 2), dict(strides=(2, 1), padding=(1, 0, 1, 1))),
+            (op.nn.conv2d, image, tensor("w", 6, 1, 3, 3), dict(dilation=(2, 3), groups=6)),
+        ]
+        for operation, data, weights, attributes in calls:
+            mine = legalise.result_type(operation(data, weights, **attributes))
+            theirs = builder.normalize(operation(data, weights, **attributes)).ty
+            print(structural_equal(mine, theirs))
+        print(legalise.result_type(op.add(image, image)), legalise.result_type(image))
+        """
+    )
+    assert found == ["True"] * 3 + ["None"] * 2

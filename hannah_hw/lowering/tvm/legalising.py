@@ -11,6 +11,11 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+#: What makes kernels of an operation: a function of a builder and the operation's call.
+_Rule = Callable[[Any, Any], Any]
+#: Attribute of an operation of TVM that is its rule.
+_RULE: Final = "FLegalize"
+_CONVOLUTIONS: Final = frozenset({"relax.nn.conv1d", "relax.nn.conv2d", "relax.nn.conv3d"})
 #: Bytes of a constant operand up to which its content is part of what identifies an operation.
 _CONSTANT_BYTES: Final = 1024
 
@@ -46,24 +51,31 @@ class Legaliser:
             for binding in block.bindings
             if hasattr(getattr(binding.value, "op", None), "get_attr")
         }
-        rules = {op.name: op.get_attr("FLegalize") for op in operations}
+        rules = {op.name: op.get_attr(_RULE) for op in operations}
         remembered = {name: self._remembering(rule) for name, rule in rules.items() if rule is not None}
         return relax.transform.LegalizeOps(remembered)(module)
 
-    def _remembering(self, rule: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def result_type(self, value: Any) -> Any | None:
+        """The type of what a convolution gives, as its kernel has it; None of other operations.
+
+        TVM infers it in a millisecond, which is longer than most of what else the import of a node takes.
+
+        Args:
+            value: A Relax expression.
+        """
+        operation = getattr(value, "op", None)
+        if getattr(operation, "name", "") not in _CONVOLUTIONS:
+            return None
+        legal = self._legal(value, _flat(value.args), operation.get_attr(_RULE))
+        return None if legal is None else legal.result
+
+    def _remembering(self, rule: _Rule) -> _Rule:
         """A rule of TVM that looks whether it has been asked before."""
         from tvm import relax
 
         def legalise(builder: Any, call: Any) -> Any:
             operands = _flat(call.args)
-            key = _signature(call, operands)
-            if key is None:
-                return rule(builder, call)
-            if key in self._known:
-                self.hits += 1
-            else:
-                self._known[key] = _worked_out(rule, call, operands)
-            legal = self._known[key]
+            legal = self._legal(call, operands, rule)
             if legal is None:
                 return rule(builder, call)
             variable = builder.add_func(legal.kernel, legal.name)
@@ -71,8 +83,19 @@ class Legaliser:
 
         return legalise
 
+    def _legal(self, call: Any, operands: Sequence[Any], rule: _Rule) -> _Legal | None:
+        """What an operation becomes, where that is the call of one kernel."""
+        key = _signature(call, operands)
+        if key is None:
+            return None
+        if key in self._known:
+            self.hits += 1
+        else:
+            self._known[key] = _worked_out(rule, call, operands)
+        return self._known[key]
 
-def _worked_out(rule: Callable[[Any, Any], Any], call: Any, operands: Sequence[Any]) -> _Legal | None:
+
+def _worked_out(rule: _Rule, call: Any, operands: Sequence[Any]) -> _Legal | None:
     """What a rule makes of an operation; None where that is more than the call of one kernel."""
     from tvm import relax
 

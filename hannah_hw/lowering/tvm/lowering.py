@@ -57,7 +57,7 @@ def fuse(model: Any, primitives: Primitives) -> Fused:
     from tvm import relax
 
     passes = relax.transform
-    importer = _importer(relax)
+    importer = _importer(relax, primitives)
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
     imported = importer.from_onnx(model.graph, opset)
     # Passes would copy the values of parameters.
@@ -111,9 +111,17 @@ def answer(model: Any, request: Mapping[str, Any], primitives: Primitives) -> di
     }
 
 
-def _importer(relax: Any) -> Any:
-    """TVM's importer, of which each ONNX node's result is a variable."""
+def _importer(relax: Any, primitives: Primitives) -> Any:
+    """TVM's importer, of which each ONNX node's result is a variable, and which need not infer types that are known."""
+    from tvm.relax.expr import _update_type
     from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
+
+    class Builder(relax.BlockBuilder):  # type: ignore[misc, unused-ignore]
+        def normalize(self, expr: Any) -> Any:
+            known = primitives.legalise.result_type(expr)
+            if known is not None:
+                _update_type(expr, known)
+            return super().normalize(expr)
 
     class Importer(ONNXGraphImporter):  # type: ignore[misc, unused-ignore]
         def _convert_operator(self, op_name: str, inputs: Any, attrs: Any, opset: int) -> Any:
@@ -137,7 +145,9 @@ def _importer(relax: Any) -> Any:
             low, high = (float(bound.numpy()) for bound in bounds)
             return self.bb.emit(relax.op.clip(inputs[0], low, high))
 
-    return Importer({}, "float32", keep_params_in_input=True)
+    importer = Importer({}, "float32", keep_params_in_input=True)
+    importer.bb = Builder()
+    return importer
 
 
 def _bindings(function: Any) -> list[Any]:

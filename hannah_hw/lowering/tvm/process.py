@@ -75,6 +75,10 @@ class TvmWorker:
     A process that ends or that takes too long is an `EvaluationError` of the model that it was asked about; the next
     model gets a new process.
 
+    Attributes:
+        starts: How often it was started.
+        cpu_s: Processor seconds that the answers took, in TVM's process.
+
     Args:
         timeout_s: Seconds that one model may take.
         start_s: Seconds that the process may take to start.
@@ -88,6 +92,7 @@ class TvmWorker:
             check_versions()
             command = (sys.executable, "-m", "hannah_hw.lowering.tvm.worker")
         self.starts = 0
+        self.cpu_s = 0.0
         self._command, self._timeout_s, self._start_s = tuple(command), timeout_s, start_s
         self._folder = tempfile.TemporaryDirectory(prefix="hannah-hw-tvm-")
         self._process: subprocess.Popen[bytes] | None = None
@@ -139,6 +144,7 @@ class TvmWorker:
         path = Path(self._folder.name, "model.onnx")
         path.write_bytes(model.SerializeToString())
         answer = self._ask({"do": name, "model": str(path), **fields})
+        self.cpu_s += answer.get("cpu_s", 0.0)
         if "error" in answer:
             message = f"TVM cannot {verb} the model: {answer.get('message')}"
             if answer["error"] == "unsupported":

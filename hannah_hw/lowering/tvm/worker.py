@@ -1,8 +1,8 @@
 """What the worker process does: ``python -m hannah_hw.lowering.tvm.worker``.
 
 One JSON document a line. A request is ``{"do": NAME, "model": PATH, ...}``; an answer is ``{"done": ...}`` or
-``{"error": KIND, "message": TEXT}``. The first line that it writes, ``{"ready": ...}``, comes when TVM is imported. It
-ends when its input does.
+``{"error": KIND, "message": TEXT}``, each with ``cpu_s``, the processor seconds that it took. The first line that it
+writes, ``{"ready": ...}``, comes when TVM is imported. It ends when its input does.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import sys
+import time
 import warnings
 from typing import IO, Any, Final
 
@@ -38,7 +39,9 @@ def main() -> None:
     primitives = Primitives()
     _answer(answers, {"ready": str(tvm.__version__)})
     for line in sys.stdin:
-        _answer(answers, _served(json.loads(line), primitives))
+        started = time.process_time()
+        answer = _served(json.loads(line), primitives)
+        _answer(answers, answer | {"cpu_s": time.process_time() - started})
 
 
 def _served(request: dict[str, Any], primitives: Any) -> dict[str, Any]:
