@@ -133,7 +133,7 @@ def _document(found: HostCalibration, files: Any) -> dict[str, Any]:
         "pool": found.pool,
         "seconds": found.seconds,
         "run_s": found.model.run_seconds,
-        "node_s": asdict(found.node),
+        "inside": asdict(found.inside),
         "calm": found.calm,
         "retest": {"median": found.retest[0], "p90": found.retest[1]},
         "laws": {
@@ -154,10 +154,11 @@ def _render(found: HostCalibration) -> None:
         f"{len(found.rows)} kernels of {found.pool} measured in {found.seconds:.0f} s, {found.reused} of them before; "
         f"{found.calm:.0%} of the rounds undisturbed, halves differ by {found.retest[0]:.1%} (median)"
     )
-    node = found.node
+    inside = found.inside
     write(
-        f"a run takes {format_si(found.model.run_seconds, 's')} beside its nodes, a node "
-        f"{format_si(node.float_s, 's')} (float) or {format_si(node.int8_s, 's')} (int8) beside its kernel"
+        f"a run takes {format_si(found.model.run_seconds, 's')}; inside of networks take more than alone a float node "
+        f"{format_si(inside.float_node_s, 's')} and {inside.weight_byte_s * 1e12:.1f} us/MB of weights, an int8 node "
+        f"{format_si(inside.int8_node_s, 's')} and {inside.int8_share:.1%}"
     )
     table(
         ("law", "kernels", "left out: mean", "max"),

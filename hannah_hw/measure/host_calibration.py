@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -16,8 +16,8 @@ from hannah_hw.host.kernels import HostKernel
 from hannah_hw.host.model import HostModel
 from hannah_hw.host.rows import HostRow
 from hannah_hw.host.table import KernelTable
-from hannah_hw.least_squares import nnls
 from hannah_hw.measure.host_choice import choose
+from hannah_hw.measure.host_inside import Inside
 from hannah_hw.measure.host_pool import Network, Pool
 from hannah_hw.measure.host_sweep import RETEST, ROUNDS, Sweep, measure_kernels
 
@@ -43,10 +43,10 @@ class Check:
     Attributes:
         name: Of the network.
         measured_s: Seconds of a run.
-        predicted_s: As the model has it; NaN where it has none.
+        predicted_s: As the model has it, where what is added inside of networks is that of the other networks; NaN
+            where it has none.
         half_width: Relative, of the interval of the prediction.
-        summed_s: Sum of its measured kernels with what a run and its nodes take beside them; None where some kernel
-            was not measured.
+        summed_s: Sum of its kernels where all were measured, each alone, with a run of nothing; None otherwise.
     """
 
     name: str
@@ -57,30 +57,13 @@ class Check:
 
 
 @dataclass(frozen=True)
-class NodeSeconds:
-    """What a node takes inside of a network beside what its kernel takes alone: memory, code that is not in the caches.
-
-    Attributes:
-        float_s: Of a node that computes in floating point.
-        int8_s: Of a node that reads 8-bit values.
-    """
-
-    float_s: float = 0.0
-    int8_s: float = 0.0
-
-    def inside(self, row: HostRow) -> HostRow:
-        """A row of a kernel alone as one of it inside of a network."""
-        return replace(row, seconds=row.seconds + (self.int8_s if _is_int8(row.kernel) else self.float_s))
-
-
-@dataclass(frozen=True)
 class HostCalibration:
     """A calibrated host.
 
     Attributes:
         model: What was learned.
         rows: Measured kernels that it was fitted from, each alone.
-        node: What is added to each inside of networks.
+        inside: What is added to each inside of networks.
         checks: Networks that were measured whole.
         failures: Key of a kernel or name of a network -> why it was not measured.
         pool: How many different kernels there were to choose from.
@@ -93,7 +76,7 @@ class HostCalibration:
 
     model: HostModel
     rows: tuple[HostRow, ...]
-    node: NodeSeconds
+    inside: Inside
     checks: tuple[Check, ...]
     failures: dict[str, str]
     pool: int
@@ -247,30 +230,30 @@ class _Work:
         """The model, judged by whole networks."""
         networks = self._checked_networks()
         self._progress(f"{len(networks)} whole networks")
-        summed, extra = self._summed(networks)
-        found = self.sweep(extra, {network.name: network.model for network in networks})
-        alone = {row.kernel.key: row for row in (*self.rows, *found.rows)}
-        measured = [network for network in networks if network.name in found.networks]
+        found = self.sweep(self._summed(networks), {network.name: network.model for network in networks})
         run_seconds = self.run_seconds or found.run_seconds
-        node = _node_seconds([n for n in measured if n.name in summed], found.networks, alone, run_seconds)
+        measured = [network for network in networks if network.name in found.networks]
+        kernels = [network.kernels for network in measured]
+        seconds = np.array([found.networks[network.name] for network in measured])
+        inside, predicted = Inside.fit(self.model(), kernels, seconds)
         model = HostModel.fit(
-            [node.inside(row) for row in self.rows],
+            [inside.row(row) for row in self.rows],
             run_seconds=run_seconds,
-            networks=[(network.kernels, found.networks[network.name]) for network in measured],
+            networks=list(zip(kernels, seconds.tolist(), strict=True)),
             title=title,
             file=file,
         )
-        predicted, half = model.networks([network.kernels for network in measured])
-        inside = {key: node.inside(row).seconds for key, row in alone.items()}
+        half = model.networks(kernels)[1]
+        alone = {row.kernel.key: row.seconds for row in (*self.rows, *found.rows)}
         checks = tuple(
-            Check(n.name, found.networks[n.name], p, h, _sum(n, inside, run_seconds))
-            for n, p, h in zip(measured, predicted.tolist(), half.tolist(), strict=True)
+            Check(n.name, t, p, h, _sum(n, alone, run_seconds))
+            for n, t, p, h in zip(measured, seconds.tolist(), predicted.tolist(), half.tolist(), strict=True)
         )
         tests = [row.retest * row.seconds / (row.seconds + run_seconds) for row in self.rows]
         return HostCalibration(
             model=model,
             rows=tuple(self.rows),
-            node=node,
+            inside=inside,
             checks=checks,
             failures=self.failures,
             pool=len(table.kernels),
@@ -284,18 +267,14 @@ class _Work:
         """Networks that are measured whole, each name once."""
         return list({network.name: network for network in self.pool.checks}.values())
 
-    def _summed(self, networks: Sequence[Network]) -> tuple[set[str], list[HostKernel]]:
-        """Names of networks whose kernels are all measured, and those of their kernels that are not yet.
-
-        They are taken evenly from all networks, as many as there is time for.
-        """
+    def _summed(self, networks: Sequence[Network]) -> list[HostKernel]:
+        """Kernels of some networks that are not measured yet: none where the time is over."""
         if self.late(0.0):
-            return set(), []
+            return []
         step = max(1, len(networks) // _SUMMED)
-        chosen = networks[::step][:_SUMMED]
         measured = {row.kernel.key for row in self.rows} | self.failures.keys()
-        extra = {k.key: k for network in chosen for k in network.kernels if k.key not in measured}
-        return {network.name for network in chosen}, list(extra.values())
+        wanted = [kernel for network in networks[::step][:_SUMMED] for kernel in network.kernels]
+        return list({kernel.key: kernel for kernel in wanted if kernel.key not in measured}.values())
 
 
 def _weights(table: KernelTable, model: HostModel) -> FloatArray:
@@ -312,33 +291,8 @@ def _weights(table: KernelTable, model: HostModel) -> FloatArray:
     return known
 
 
-def _node_seconds(
-    networks: Sequence[Network],
-    measured: dict[str, float],
-    alone: dict[str, HostRow],
-    run_seconds: float,
-) -> NodeSeconds:
-    """What nodes take beside their kernels: non-negative least squares of relative errors of sums."""
-    counts, missing = [], []
-    for network in networks:
-        if all(kernel.key in alone for kernel in network.kernels):
-            whole = measured[network.name]
-            total = run_seconds + sum(alone[kernel.key].seconds for kernel in network.kernels)
-            small = sum(_is_int8(kernel) for kernel in network.kernels)
-            counts.append((np.array([len(network.kernels) - small, small])) / whole)
-            missing.append(1 - total / whole)
-    if not counts:
-        return NodeSeconds()
-    found = nnls(np.array(counts), np.array(missing))
-    return NodeSeconds(float(found[0]), float(found[1]))
-
-
-def _is_int8(kernel: HostKernel) -> bool:
-    return any(tensor.dtype in ("int8", "uint8") for tensor in kernel.computed)
-
-
-def _sum(network: Network, inside: dict[str, float], run_seconds: float) -> float | None:
+def _sum(network: Network, alone: dict[str, float], run_seconds: float) -> float | None:
     """Seconds of a network's kernels, with those of a run; None where one was not measured."""
-    if not all(kernel.key in inside for kernel in network.kernels):
+    if not all(kernel.key in alone for kernel in network.kernels):
         return None
-    return run_seconds + sum(inside[kernel.key] for kernel in network.kernels)
+    return run_seconds + sum(alone[kernel.key] for kernel in network.kernels)

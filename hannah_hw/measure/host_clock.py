@@ -39,7 +39,7 @@ WARM_SECONDS: Final = 1e-3
 #: long, drifts of the clock are some percent.
 DISTURBED: Final = 1.2
 #: How often a disturbed visit is repeated, and how many times of the probe say what is usual.
-REPEATS: Final = 8
+REPEATS: Final = 5
 PROBES: Final = 200
 #: Fewest rounds that say something.
 LEAST_ROUNDS: Final = 4
@@ -209,11 +209,14 @@ class Times:
         seconds: (N,) of one run of each model.
         spread: (N,) how far two halves of the rounds lie apart, in seconds.
         calm: Share of the rounds in which nothing else ran on the core.
+        slow: By what factor the rounds that count were slower than before, which is divided out; 1 where nothing that
+            was measured before says so.
     """
 
     seconds: FloatArray
     spread: FloatArray
     calm: float
+    slow: float = 1.0
 
 
 def settle(times: FloatArray, known: FloatArray | None = None) -> Times:
@@ -229,7 +232,8 @@ def settle(times: FloatArray, known: FloatArray | None = None) -> Times:
             are those that the models would have had then.
     """
     anchors = np.isfinite(known) if known is not None else np.zeros(times.shape[1], np.bool_)
-    if known is None or anchors.sum() < LEAST_KNOWN:
+    anchored = known is not None and anchors.sum() >= LEAST_KNOWN
+    if known is None or not anchored:
         factors = np.median(times / np.median(times, axis=0), axis=1)
         factors /= np.median(factors)
     else:
@@ -241,4 +245,5 @@ def settle(times: FloatArray, known: FloatArray | None = None) -> Times:
     steady = times[calm] / (1.0 if alone else factors[calm, None])
     half = len(steady) // 2
     spread = np.abs(np.median(steady[:half], axis=0) - np.median(steady[-half:], axis=0))
-    return Times(np.median(steady, axis=0), spread, float((factors <= limit).mean()))
+    slow = float(np.median(factors[calm])) if anchored else 1.0
+    return Times(np.median(steady, axis=0), spread, float((factors <= limit).mean()), slow)

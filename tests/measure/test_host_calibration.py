@@ -11,8 +11,9 @@ from hannah_hw.errors import InputError, RunError
 from hannah_hw.host.facts import this_runtime
 from hannah_hw.host.model import HostModel
 from hannah_hw.host.rows import read_rows
-from hannah_hw.measure.host_calibration import NodeSeconds, calibrate_host, made_on
+from hannah_hw.measure.host_calibration import calibrate_host, made_on
 from hannah_hw.measure.host_files import HostFiles
+from hannah_hw.measure.host_inside import Inside
 from hannah_hw.measure.host_pool import Pool, draw
 
 QUICK = {"rounds": 4, "retest": float("inf")}
@@ -41,15 +42,17 @@ def test_as_many_kernels_as_asked_for_are_measured_each_once(pool, calibrated):
     assert not found.failures
 
 
-def test_networks_that_nothing_was_fitted_to_are_measured_and_predicted(pool, calibrated):
+def test_networks_of_which_nothing_was_profiled_are_measured_and_predicted(pool, calibrated):
     found, _ = calibrated
     assert [check.name for check in found.checks] == ["ds_cnn/2/float32", "ds_cnn/2/int8"]
     for check, network in zip(found.checks, pool.checks, strict=True):
         assert check.measured_s > 0
         assert check.summed_s is not None
         assert check.summed_s > found.model.run_seconds
+        # Two networks are too few to say what is added inside of networks.
         seconds, half = found.model.networks([network.kernels])
-        np.testing.assert_array_equal([check.predicted_s, check.half_width], [seconds[0], half[0]])
+        np.testing.assert_allclose([check.predicted_s, check.half_width], [seconds[0], half[0]])
+    assert found.inside == Inside()
 
 
 def test_rows_of_before_are_not_measured_again(pool, calibrated):
@@ -70,16 +73,8 @@ def test_without_time_only_what_was_begun_is_measured(pool):
     assert len(found.checks) == 2
 
 
-def test_a_node_adds_to_kernels_by_what_they_compute_in(calibrated):
-    found, _ = calibrated
-    for row in found.rows:
-        more = NodeSeconds(1.0, 10.0).inside(row).seconds - row.seconds
-        small = row.kernel.computed[0].dtype == "int8"
-        assert more == pytest.approx(10.0 if small else 1.0)
-
-
 def test_nothing_measured_is_an_error(pool):
-    with pytest.raises(RunError, match="no kernel could be measured: two halves"):
+    with pytest.raises(RunError, match=r"no kernel could be measured: .*: two halves"):
         calibrate_host(Pool(pool.networks[:1], ()), kernels=3, rounds=4, retest=-1.0)
 
 
