@@ -15,6 +15,7 @@ from hannah_hw.errors import ModelError
 from hannah_hw.host.costs import HostCosts, check_machine, price_networks
 from hannah_hw.host.model import HostModel
 from hannah_hw.host.networks import HostNetwork, book_of
+from hannah_hw.host.rows import HostRow, read_rows
 from hannah_hw.host.work import executed_macs
 from hannah_hw.lowering.open_shapes import GivenShapes
 from hannah_hw.lowering.reader import read_onnx
@@ -82,9 +83,26 @@ def learned(target: Host) -> HostModel:
         CatalogError: There is no such cost model.
         TargetError: It cannot be used.
     """
-    near = target.origin.parent if target.origin is not None else None
-    path = catalog.find("cost_models", target.model.coefficients, near=near).resolve()
+    path = _model_path(target)
     return _loaded((path, path.stat().st_mtime_ns))
+
+
+def learned_rows(target: Host) -> list[HostRow]:
+    """The measurements that a host was learned from; none where the cost model has none beside it.
+
+    Raises:
+        CatalogError: There is no such cost model.
+        TargetError: It cannot be used.
+        DataError: The measurements cannot be read.
+    """
+    name = learned(target).rows
+    path = _model_path(target).parent / name
+    return read_rows(path) if name and path.is_file() else []
+
+
+def _model_path(target: Host) -> Path:
+    near = target.origin.parent if target.origin is not None else None
+    return catalog.find("cost_models", target.model.coefficients, near=near).resolve()
 
 
 @functools.lru_cache(maxsize=8)

@@ -59,12 +59,14 @@ class Timings:
         spread: Name -> seconds by which two halves of the measurement differ.
         failures: Name -> why there is no time.
         calm: Share of rounds that nothing disturbed, of each measurement.
+        slow: By what factor the machine was slower than before, of each measurement; see `Times`.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     spread: dict[str, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     calm: list[float] = field(default_factory=list)
+    slow: list[float] = field(default_factory=list)
 
     def anchors(self) -> dict[str, float]:
         """Name -> seconds of some that are steady and neither short nor long, spread over all times."""
@@ -97,7 +99,7 @@ def time_subjects(
         seed: Of inputs and of the order.
 
     Returns:
-        Times of all that is steady, and why the others have none.
+        Times of all others that are steady, and why the rest has none.
     """
     found = Timings()
     runs: dict[str, Run] = {}
@@ -107,7 +109,7 @@ def time_subjects(
         except ModelError as error:
             found.failures[subject.name] = str(error)
     known = {name: value for name, value in (known or {}).items() if name in runs}
-    waiting = list(runs)
+    waiting = [name for name in runs if name not in known]
     probe = _opened(Subject("probe", _probe_model()), threads, seed)
     for attempt in range(ATTEMPTS):
         scale = known
@@ -121,6 +123,7 @@ def time_subjects(
         before = np.array([scale.get(name, np.nan) for name in names])
         settled = settle(times, before)
         found.calm.append(settled.calm)
+        found.slow.append(settled.slow)
         results = dict(
             zip(names, zip(settled.seconds.tolist(), settled.spread.tolist(), strict=True), strict=True)
         )
@@ -226,14 +229,13 @@ def measure_kernels(
     """
     subjects, failures = [Subject(EMPTY, empty_model())], {}
     known: dict[str, float] = {}
-    scale = _spread_out(previous)
-    if len(scale) >= LEAST_KNOWN:
+    if len(_spread_out(previous)) >= LEAST_KNOWN:
         if run_seconds is None:
             run_seconds = time_subjects(subjects, rounds=rounds, retest=np.inf, threads=threads).seconds[
                 EMPTY
             ]
-        known = {row.kernel.key: row.seconds + run_seconds for row in scale}
-        subjects += [_subject(row.kernel, seed) for row in scale]
+        again, known = known_subjects(previous, run_seconds, seed)
+        subjects += again
     wanted = {kernel.key: kernel for kernel in kernels if kernel.key not in known}
     for key, kernel in wanted.items():
         try:
@@ -258,13 +260,34 @@ def measure_kernels(
     return Sweep(tuple(rows), empty, whole, failures, float(np.mean(found.calm)) if found.calm else 1.0)
 
 
-def _spread_out(rows: Sequence[HostRow]) -> list[HostRow]:
-    """Up to `ANCHORS` rows of steady kernels between the 30th and the 90th percentile of time."""
+def known_subjects(
+    rows: Sequence[HostRow], run_seconds: float, seed: int, most: int = ANCHORS
+) -> tuple[list[Subject], dict[str, float]]:
+    """Some kernels that were measured before, to be timed again as a scale for others.
+
+    Args:
+        rows: What was measured.
+        run_seconds: Of an empty run, then.
+        seed: Of weights.
+        most: How many.
+
+    Returns:
+        Up to so many of them, and name -> seconds of a run then; none where they are too few for a scale.
+    """
+    scale = _spread_out(rows, most)
+    if len(scale) < LEAST_KNOWN:
+        return [], {}
+    known = {row.kernel.key: row.seconds + run_seconds for row in scale}
+    return [_subject(row.kernel, seed) for row in scale], known
+
+
+def _spread_out(rows: Sequence[HostRow], most: int = ANCHORS) -> list[HostRow]:
+    """Up to so many rows of steady kernels between the 30th and the 90th percentile of time."""
     ordered = sorted(
         (row for row in rows if row.retest <= RETEST), key=lambda row: (row.seconds, row.kernel.key)
     )
     inner = ordered[len(ordered) * 3 // 10 : len(ordered) * 9 // 10]
-    return inner[:: max(1, len(inner) // ANCHORS)][:ANCHORS]
+    return inner[:: max(1, len(inner) // most)][:most]
 
 
 def _label(kernel: HostKernel) -> str:

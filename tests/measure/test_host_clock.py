@@ -114,6 +114,18 @@ def test_drift_and_disturbed_rounds_do_not_change_the_ratios_of_times(true, drif
     np.testing.assert_allclose(settle(times, known).seconds, seconds, rtol=1e-9)
 
 
+def test_how_much_slower_the_machine_is_than_before_is_divided_out_and_said():
+    seconds = np.array([1e-6, 3e-6, 1e-5, 2e-5, 7e-5])
+    times = np.full((8, 1), 1.8) * seconds
+    known = np.array([*seconds[:4], np.nan])
+    found = settle(times, known)
+    np.testing.assert_allclose(found.seconds, seconds)
+    assert found.slow == pytest.approx(1.8)
+    # Without a scale nobody can tell.
+    assert settle(times).slow == 1.0
+    np.testing.assert_allclose(settle(times).seconds, 1.8 * seconds)
+
+
 def test_a_model_that_changes_between_the_halves_shows_in_its_spread():
     times = np.ones((10, 6)) * np.arange(1, 7)
     times[5:, 2] *= 1.1

@@ -7,7 +7,15 @@ from onnx import TensorProto, helper, numpy_helper
 from hannah_hw.host.graph import optimised_kernels
 from hannah_hw.host.kernels import GRAPH, HostKernel, HostTensor
 from hannah_hw.host.rows import HostRow
-from hannah_hw.measure.host_sweep import EMPTY, Subject, empty_model, measure_kernels, time_subjects
+from hannah_hw.measure.host_clock import LEAST_KNOWN
+from hannah_hw.measure.host_sweep import (
+    EMPTY,
+    Subject,
+    empty_model,
+    known_subjects,
+    measure_kernels,
+    time_subjects,
+)
 
 ANYTHING = float("inf")
 
@@ -33,6 +41,22 @@ def network(widths=(8, 16), size=12):
         weights,
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def test_kernels_of_before_are_a_scale_and_are_not_measured_again():
+    kernels = list(dict.fromkeys(optimised_kernels(network((8, 16, 24, 8, 16, 24, 32)))))
+    # The clock's own time, a thousand times: what is measured beside them becomes a thousand times as long.
+    rows = measure_kernels(kernels, rounds=4, retest=ANYTHING, made_on="here").rows
+    before = [HostRow(row.kernel, 1000 * row.seconds, 0.0, "here") for row in rows]
+    scale, known = known_subjects(before, 0.0, seed=0, most=4)
+    assert [subject.name for subject in scale] == list(known)
+    assert len(known) == LEAST_KNOWN
+    found = time_subjects(
+        [Subject("net", network().SerializeToString()), *scale], known=known, rounds=4, retest=ANYTHING
+    )
+    assert found.seconds.keys() == {"net"}
+    assert max(found.slow) < 0.1
+    assert known_subjects(before[: LEAST_KNOWN - 1], 0.0, seed=0) == ([], {})
 
 
 def test_kernels_and_networks_get_a_time_above_that_of_an_empty_run():
