@@ -63,10 +63,9 @@ class Legaliser:
         Args:
             value: A Relax expression.
         """
-        operation = getattr(value, "op", None)
-        if getattr(operation, "name", "") not in _CONVOLUTIONS:
+        if getattr(getattr(value, "op", None), "name", "") not in _CONVOLUTIONS:
             return None
-        legal = self._legal(value, _flat(value.args), operation.get_attr(_RULE))
+        legal = self._legal(value, _flat(value.args), value.op.get_attr(_RULE))
         return None if legal is None else legal.result
 
     def _remembering(self, rule: _Rule) -> _Rule:
