@@ -150,6 +150,74 @@ FORMS = {
         ),
         ["Conv"],
     ),
+    "channels last and back": (
+        model(
+            [
+                node("Transpose", "x", "t", perm=[0, 2, 3, 1]),
+                node("Relu", "t", "r"),
+                node("Transpose", "r", "u", perm=[0, 3, 1, 2]),
+                node("Conv", "u w", "y", pads=[1, 1, 1, 1]),
+            ],
+            IMAGE,
+            W,
+        ),
+        ["Relu", "Identity", "Conv"],
+    ),
+    "two orders that make a third": (
+        model(
+            [node("Transpose", "x", "t", perm=[0, 2, 3, 1]), node("Transpose", "t", "y", perm=[0, 2, 1, 3])],
+            {"y": (2, 10, 8, 6)},
+            {},
+        ),
+        ["Transpose"],
+    ),
+    "a mean of positions, channels last": (
+        model(
+            [
+                node("Transpose", "x", "t", perm=[0, 2, 3, 1]),
+                node("Clip", "t zero six", "k"),
+                node("ReduceMean", "k", "y", axes=[1, -2], keepdims=0),
+            ],
+            {"y": (2, 6)},
+            {"zero": np.float32(0), "six": np.float32(6)},
+        ),
+        ["Clip", "GlobalAveragePool", "Reshape"],
+    ),
+    "a mean in time, channels last": (
+        model(
+            [node("Transpose", "x", "t", perm=[0, 2, 1]), node("ReduceMean", "t a", "y", keepdims=0)],
+            {"y": (2, 6)},
+            {"a": np.array([1])},
+            x=(2, 6, 8),
+            opset=18,
+        ),
+        ["GlobalAveragePool", "Reshape"],
+    ),
+    "features, channels last": (
+        model(
+            [
+                node("Transpose", "x", "t", perm=[0, 2, 3, 1]),
+                node("Reshape", "t s", "f"),
+                node("MatMul", "f w", "m"),
+                node("Add", "m b", "y"),
+            ],
+            {"y": (2, 5)},
+            {"s": np.array([-1, 480]), "w": values(480, 5), "b": values(5)},
+        ),
+        ["Flatten", "Gemm"],
+    ),
+    "features the other way round": (
+        model(
+            [
+                node("Transpose", "x", "t", perm=[0, 3, 1, 2]),
+                node("Flatten", "t", "f"),
+                node("Gemm", "f w", "y", transB=1),
+            ],
+            {"y": (2, 5)},
+            {"w": values(5, 480)},
+        ),
+        ["Flatten", "Gemm"],
+    ),
     "read twice": (
         model(
             [CONV, node("Add", "c b", "s"), node("Mul", "c s", "y")],

@@ -1,7 +1,7 @@
 """What other tools write, in the forms that the operators of this package read.
 
-Every rule replaces nodes by others that compute the same. Forms that several nodes make together are looked for
-first, then factors and offsets a channel become part of the layers before them. Values between quantise and
+Every rule replaces nodes by others that compute the same. Transpositions go first, then forms that several nodes make
+together, then factors and offsets a channel become part of the layers before them. Values between quantise and
 dequantise nodes keep their form: no rule reaches over such a node.
 """
 
@@ -13,11 +13,20 @@ from typing import Any, Final
 from hannah_hw.lowering.loading import with_shapes
 from hannah_hw.lowering.nodes import is_standard
 from hannah_hw.lowering.open_shapes import GivenShapes
-from hannah_hw.lowering.rewriting import channels, parts
+from hannah_hw.lowering.rewriting import channels, layouts, parts
 from hannah_hw.lowering.rewriting.graph import Rewritten
 
 Rule = Callable[[Rewritten, Any], list[Any] | None]
 
+#: Operators that compute each value by itself, from nothing but it and constants.
+_SINGLE: Final = ("Clip", "Elu", "Erf", "HardSigmoid", "HardSwish", "LeakyRelu", "Relu", "Sigmoid", "Tanh")
+_LAYOUTS: Final[Mapping[str, tuple[Rule, ...]]] = {
+    **dict.fromkeys(_SINGLE, (layouts.behind,)),
+    "Gemm": (layouts.connected,),
+    "MatMul": (layouts.connected,),
+    "ReduceMean": (layouts.mean,),
+    "Transpose": (layouts.twice,),
+}
 #: Operator type -> rules that are tried in turn; one that does not apply gives None.
 _FORMS: Final[Mapping[str, tuple[Rule, ...]]] = {
     "Cast": (parts.unchanged,),
@@ -80,7 +89,7 @@ def rewrite(model: Any) -> bool:
         ModelError: A constant holds other data than it says.
     """
     graph = Rewritten(model)
-    changed = [_apply(graph, rules) for rules in (_FORMS, _CHANNELS)]
+    changed = [_apply(graph, rules) for rules in (_LAYOUTS, _FORMS, _CHANNELS)]
     if any(changed):
         graph.write()
     return any(changed)

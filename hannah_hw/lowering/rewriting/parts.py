@@ -74,16 +74,22 @@ def _slice(graph: Rewritten, name: str, source: str, output: str, axis: int, beg
     return helper.make_node("Slice", [source, *limits], [output], name=name)
 
 
+def reduced_axes(graph: Rewritten, node: Any) -> tuple[int, ...]:
+    """The axes of an operator that reduces, which are an input from operator set 18 on; empty where not known."""
+    axes = attributes_of(node).get("axes")
+    if axes is None and len(node.input) > 1 and node.input[1]:
+        given = graph.constant(node.input[1])
+        axes = None if given is None else given.ravel().tolist()
+    return tuple(axes or ())
+
+
 def mean(graph: Rewritten, node: Any) -> list[Any] | None:
     """A ``ReduceMean`` over all positions, or over whole rows or columns: an average pooling, and what drops them."""
     from onnx import helper
 
     source, result, attributes = node.input[0], node.output[0], attributes_of(node)
     shape = graph.shapes.get(source, ())
-    axes = attributes.get("axes")
-    if axes is None and len(node.input) > 1:
-        given = graph.constant(node.input[1])
-        axes = None if given is None else tuple(given.ravel().tolist())
+    axes = reduced_axes(graph, node)
     if not axes or len(shape) not in (3, 4) or result not in graph.shapes:
         return None
     over = sorted(axis % len(shape) for axis in axes)
