@@ -123,8 +123,9 @@ def measure(
     if runtime is not None and target is None:
         from hannah_hw.cli.measure_tvm import measure_on_host
 
-        refuse_options(given, "it is for firmware on an emulated core; TVM's kernels run on this machine")
-        measure_on_host(model, inputs, runs, as_json)
+        unused = {option: value for option, value in given.items() if option != "--shape"}
+        refuse_options(unused, "it is for firmware on an emulated core; TVM's kernels run on this machine")
+        measure_on_host(model, parse_shapes(shape), inputs, runs, as_json)
         return
     if target is None:
         raise InputError(
@@ -136,10 +137,7 @@ def measure(
     if runtime is not None:
         from hannah_hw.measure.float_firmware import measure_float_model
 
-        refuse_options(
-            {"--calibration": calibration, "--shape": shape},
-            "it is for int8 firmware; TVM's kernels are float32",
-        )
+        refuse_options({"--calibration": calibration}, "it is for int8 firmware; TVM's kernels are float32")
         measured = measure_float_model(
             model,
             chip,
@@ -147,6 +145,7 @@ def measure(
             compiler=compiler,
             flash_reads=flash_reads,
             inputs=inputs if inputs is not None else INPUTS,
+            shapes=parse_shapes(shape),
         )
         emit(measured.to_dict(), as_json, lambda: _render(measured))
         return

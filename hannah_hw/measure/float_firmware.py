@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from hannah_hw.emulation import Counts, Emulator
     from hannah_hw.firmware.floating import FloatProject
+    from hannah_hw.lowering.open_shapes import GivenShapes
     from hannah_hw.lowering.tvm import TvmWorker
     from hannah_hw.spaces import Candidate
     from hannah_hw.targets import Target
@@ -51,7 +52,7 @@ def measure_float_model(
     flash_reads: bool = False,
     inputs: int = INPUTS,
     seed: int = 0,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    shapes: GivenShapes | None = None,
     worker: TvmWorker | None = None,
 ) -> Measurement:
     """Instructions, cycles, RAM and flash of a float32 network on a target's emulated core.
@@ -64,7 +65,7 @@ def measure_float_model(
         flash_reads: Count data loads from flash also where the target's flash does not make the core wait.
         inputs: Random inputs whose output is compared with ONNX Runtime's.
         seed: Of the inputs, and of a candidate's weights.
-        shapes: Input name -> shape, where an ONNX file leaves it open.
+        shapes: See `hannah_hw.lowering.read_onnx`.
         worker: TVM's process, kept warm between models; without one, it is started and ended here.
 
     Raises:

@@ -13,7 +13,7 @@ from hannah_hw import load_space, load_target
 from hannah_hw.cli import main
 from hannah_hw.cores import CORES
 from hannah_hw.emulation import Emulator
-from hannah_hw.errors import EvaluationError, InputError, MeasurementError, UnsupportedError
+from hannah_hw.errors import EvaluationError, InputError, MeasurementError, ModelError, UnsupportedError
 from hannah_hw.firmware.building import build
 from hannah_hw.firmware.floating import generate_float, read_float_network
 from hannah_hw.firmware.toolchain import available
@@ -154,6 +154,31 @@ def test_several_outputs_views_and_residuals(worker, tmp_path):
     running.run_by_layer(running.inputs(3))
     running.run(running.inputs(4))
     assert running.difference < 1e-6
+
+
+@needs_tvm
+def test_code_does_not_grow_with_the_image(worker):
+    def code(size):
+        made = model(
+            node("InstanceNormalization", "x s b", "n"),
+            node("LeakyRelu", "n"),
+            constants=[("s", (4,)), ("b", (4,))],
+            shape=(1, 4, size, size),
+            outputs=(("y", (1, 4, size, size)),),
+        )
+        return read_float_network(made, worker).kernels.text.count("\n")
+
+    assert code(40) == code(10) < 60
+
+
+@needs_tvm
+def test_open_shapes_are_given(worker):
+    made = conv_and_relu()
+    made.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
+    made.graph.output[0].type.tensor_type.shape.dim[2].dim_param = "height"
+    with pytest.raises(ModelError, match="--shape"):
+        read_float_network(made, worker)
+    assert read_float_network(made, worker, shapes={"x": (1, 3, 8, 8)}).layers[0].macs == MACS
 
 
 @needs_tvm

@@ -21,6 +21,7 @@ from hannah_hw.workload.arena import DEFAULT_ALIGNMENT, plan_arena
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from hannah_hw.lowering.open_shapes import GivenShapes
     from hannah_hw.lowering.tvm import TvmWorker
     from hannah_hw.lowering.tvm.c_kernels import CKernels
 
@@ -109,7 +110,7 @@ def read_float_network(
     source: str | os.PathLike[str] | ModelProto,
     worker: TvmWorker,
     *,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    shapes: GivenShapes | None = None,
     planner: str = "greedy_best_fit",
     alignment: int = DEFAULT_ALIGNMENT,
 ) -> FloatNetwork:
@@ -118,7 +119,7 @@ def read_float_network(
     Args:
         source: A file, or a model.
         worker: TVM's process.
-        shapes: Input name -> shape, where the file leaves it open.
+        shapes: See `hannah_hw.lowering.read_onnx`.
         planner: A key of `hannah_hw.workload.arena.PLANNERS`.
         alignment: Of values in the arena, in bytes: a power of two; less than 8 is taken as 8.
 

@@ -118,7 +118,8 @@ def _importer(relax: Any, primitives: Primitives) -> Any:
 
     class Builder(relax.BlockBuilder):  # type: ignore[misc, unused-ignore]
         def normalize(self, expr: Any) -> Any:
-            known = primitives.legalise.result_type(expr)
+            # A convolution without a bias comes twice; then it has its type.
+            known = None if _has_type(expr) else primitives.legalise.result_type(expr)
             if known is not None:
                 _update_type(expr, known)
             return super().normalize(expr)
@@ -148,6 +149,11 @@ def _importer(relax: Any, primitives: Primitives) -> Any:
     importer = Importer({}, "float32", keep_params_in_input=True)
     importer.bb = Builder()
     return importer
+
+
+def _has_type(expression: Any) -> bool:
+    """Whether TVM knows the type of an expression; one that is not known is of the base class."""
+    return type(getattr(expression, "ty", None)).__name__ not in ("NoneType", "Type")
 
 
 def _bindings(function: Any) -> list[Any]:

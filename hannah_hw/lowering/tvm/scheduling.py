@@ -14,6 +14,7 @@ is.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from hannah_hw.lowering.tvm.primitive import REDUCTION, accumulates_products
@@ -99,11 +100,15 @@ class _Plan:
             and not self._is_sum(tail)
             and self.attempt(schedule.reverse_compute_at, tail, outer[-1])
         ):
-            for loop in schedule.get_loops(tail)[len(outer) :]:
-                schedule.unroll(loop)
-        initial = schedule.decompose_reduction(block, summed[0])
-        for loop in schedule.get_loops(initial)[len(outer) :]:
-            schedule.unroll(loop)
+            self._write_out(tail, len(outer))
+        self._write_out(schedule.decompose_reduction(block, summed[0]), len(outer))
+
+    def _write_out(self, block: Any, outer: int) -> None:
+        """Unroll the loops of a block inside of some outer ones if they are those of a tile."""
+        loops = self.schedule.get_loops(block)[outer:]
+        if math.prod(self._extent(loop) for loop in loops) <= _TILE:
+            for loop in loops:
+                self.schedule.unroll(loop)
 
     def _unrolled(self, summed: list[Any]) -> list[Any]:
         """Loops of a sum as one, of which some steps are written out."""
