@@ -9,14 +9,18 @@ from hannah_hw.cli.output import emit, say, table, write
 from hannah_hw.quantities import format_si
 
 if TYPE_CHECKING:
+    from hannah_hw.lowering.open_shapes import GivenShapes
     from hannah_hw.measure.tvm_host import TvmMeasurement
 
 
-def measure_on_host(model: Path, inputs: int | None, runs: int | None, as_json: bool) -> None:
+def measure_on_host(
+    model: Path, shapes: GivenShapes | None, inputs: int | None, runs: int | None, as_json: bool
+) -> None:
     """Measure a model on this machine and print it.
 
     Args:
         model: An ONNX file of float32.
+        shapes: Of its inputs, where the file leaves them open.
         inputs: Random inputs whose outputs are compared, where given.
         runs: Timed runs, where given.
         as_json: Of the verb.
@@ -24,7 +28,10 @@ def measure_on_host(model: Path, inputs: int | None, runs: int | None, as_json: 
     from hannah_hw.measure.tvm_host import INPUTS, RUNS, measure_with_tvm
 
     found = measure_with_tvm(
-        model, runs=RUNS if runs is None else runs, inputs=INPUTS if inputs is None else inputs
+        model,
+        shapes=shapes,
+        runs=RUNS if runs is None else runs,
+        inputs=INPUTS if inputs is None else inputs,
     )
     emit(found.to_dict(), as_json, lambda: render(found))
     if found.timing.noisy or not found.steady:
