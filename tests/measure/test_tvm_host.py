@@ -100,6 +100,17 @@ def test_a_wrong_output_leaves_no_figures(path, expression, message):
     assert raised.value.kind == "output"
 
 
+def test_an_open_batch_is_closed_by_a_shape(path, tmp_path):
+    model = onnx.load(path)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "n"
+    onnx.save(model, tmp_path / "open.onnx")
+    with worker_that_writes("r") as worker:
+        shapes = {"x": (3, 3, 8, 8), "y": (3, 4, 8, 8)}
+        found = measure_with_tvm(tmp_path / "open.onnx", shapes=shapes, runs=2, inputs=1, worker=worker)
+    assert found.difference < 1e-6
+
+
 def test_nothing_to_run_is_refused(path):
     with pytest.raises(InputError, match="0 runs were asked for"):
         measure_with_tvm(path, runs=0)
