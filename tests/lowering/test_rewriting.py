@@ -218,6 +218,31 @@ FORMS = {
         ),
         ["Flatten", "Gemm"],
     ),
+    "a convolution in time of TensorFlow": (
+        model(
+            [
+                node("Unsqueeze", "x two", "e"),
+                node("Conv", "e w", "c", pads=[0, 1, 0, 1]),
+                node("Squeeze", "c two", "q"),
+                node("Add", "q b", "a"),
+                node("Transpose", "a", "t", perm=[0, 2, 1]),
+                node("Relu", "t", "r"),
+                node("Transpose", "r", "y", perm=[0, 2, 1]),
+            ],
+            {"y": (2, 5, 8)},
+            {"two": np.array([2]), "w": values(5, 6, 1, 3), "b": values(5, 1)},
+            x=(2, 6, 8),
+        ),
+        ["Unsqueeze", "Conv", "Relu", "Squeeze", "Identity"],
+    ),
+    "a view that does not keep channels": (
+        model(
+            [CONV, node("Reshape", "c s", "f"), node("Add", "f b", "y")],
+            {"y": (2, 60, 8)},
+            {**W, "s": np.array([0, 60, 8]), "b": values(60, 1)},
+        ),
+        ["Conv", "Reshape", "BatchNormalization"],
+    ),
     "read twice": (
         model(
             [CONV, node("Add", "c b", "s"), node("Mul", "c s", "y")],

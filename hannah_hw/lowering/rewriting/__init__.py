@@ -18,6 +18,8 @@ from hannah_hw.lowering.rewriting.graph import Rewritten
 
 Rule = Callable[[Rewritten, Any], list[Any] | None]
 
+#: Most turns in which all rules are tried.
+_TURNS: Final = 8
 #: Operators that compute each value by itself, from nothing but it and constants.
 _SINGLE: Final = ("Clip", "Elu", "Erf", "HardSigmoid", "HardSwish", "LeakyRelu", "Relu", "Sigmoid", "Tanh")
 _LAYOUTS: Final[Mapping[str, tuple[Rule, ...]]] = {
@@ -88,11 +90,13 @@ def rewrite(model: Any) -> bool:
     Raises:
         ModelError: A constant holds other data than it says.
     """
-    graph = Rewritten(model)
-    changed = [_apply(graph, rules) for rules in (_LAYOUTS, _FORMS, _CHANNELS)]
-    if any(changed):
+    graph, turns = Rewritten(model), 0
+    # What one rule makes can be what another one looks for.
+    while turns < _TURNS and sum(_apply(graph, rules) for rules in (_LAYOUTS, _FORMS, _CHANNELS)):
+        turns += 1
+    if turns:
         graph.write()
-    return any(changed)
+    return turns > 0
 
 
 def _apply(graph: Rewritten, rules: Mapping[str, tuple[Rule, ...]]) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hannah_hw.lowering.rewriting.graph import Rewritten, attributes_of
+from hannah_hw.lowering.rewriting.graph import VIEWS, Rewritten, attributes_of
 
 FloatArray = NDArray[np.float64]
 
@@ -28,7 +28,9 @@ def affine(graph: Rewritten, node: Any) -> list[Any] | None:
     if found is None:
         return None
     source, factor, offset = found
-    merged = _into_producer(graph, node, source, factor, offset)
+    merged = _into_producer(graph, node.output[0], source, factor, offset) or _before_view(
+        graph, node, source, factor, offset
+    )
     if merged is not None:
         return merged
     if graph.element_type(source) != FLOAT:
@@ -54,13 +56,34 @@ def normalisation(graph: Rewritten, node: Any) -> list[Any] | None:
     if not (spread > 0).all():
         return None
     factor = scale / np.sqrt(spread)
-    return _into_producer(graph, node, node.input[0], factor, offset - mean * factor)
+    return _into_producer(graph, node.output[0], node.input[0], factor, offset - mean * factor)
+
+
+def _before_view(
+    graph: Rewritten, node: Any, source: str, factor: FloatArray, offset: FloatArray
+) -> list[Any] | None:
+    """The layer before a view that keeps channels, as convolutions in time have one, applying factors and offsets."""
+    view = graph.producer(source, *VIEWS)
+    if view is None or not graph.read_once(source):
+        return None
+    shape = graph.shapes.get(view.input[0], ())
+    if len(shape) < 2 or shape[:2] != graph.shapes[source][:2]:
+        return None
+    value = graph.add_value(node.name or node.output[0], shape, source)
+    merged = _into_producer(graph, value, view.input[0], factor, offset)
+    if merged is None:
+        return None
+    copy = type(view)()
+    copy.CopyFrom(view)
+    copy.input[0], copy.output[0] = value, node.output[0]
+    graph.drop(view)
+    return [*merged, copy]
 
 
 def _into_producer(
-    graph: Rewritten, node: Any, source: str, factor: FloatArray, offset: FloatArray
+    graph: Rewritten, result: str, source: str, factor: FloatArray, offset: FloatArray
 ) -> list[Any] | None:
-    """The layer or normalisation that computes a node's operand, applying factors and offsets too, in its place."""
+    """The layer or normalisation that computes a value, applying factors and offsets too, in its place."""
     producer = graph.producer(source, *_LAYERS, "BatchNormalization")
     if producer is None or not graph.read_once(source):
         return None
@@ -68,7 +91,7 @@ def _into_producer(
     if merged is None:
         return None
     graph.drop(producer)
-    merged.output[0] = node.output[0]
+    merged.output[0] = result
     return [merged]
 
 

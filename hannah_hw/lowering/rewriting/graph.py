@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.lowering.learned_shapes import known_shapes
 from hannah_hw.lowering.nodes import array_of, is_standard, plain
+
+#: Operators that give the same values in the same order another shape.
+VIEWS: Final = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
 
 
 class Rewritten:

@@ -1,7 +1,7 @@
 """Transpositions between layouts, as TensorFlow's exports have them around operators that ONNX has channels first.
 
-They move behind what computes each value by itself, cancel with those that undo them, and disappear before a mean of
-positions or before a fully connected layer, whose weights then take the values in the other order.
+They, and views, move behind what computes each value by itself. They cancel with those that undo them, and disappear
+before a mean of positions or before a fully connected layer, whose weights then take the values in the other order.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hannah_hw.lowering.rewriting.graph import Rewritten, attributes_of
+from hannah_hw.lowering.rewriting.graph import VIEWS, Rewritten, attributes_of
 from hannah_hw.lowering.rewriting.parts import reduced_axes
 
 
@@ -24,20 +24,20 @@ def transposed(graph: Rewritten, name: str) -> tuple[Any, tuple[int, ...]] | Non
 
 
 def behind(graph: Rewritten, node: Any) -> list[Any] | None:
-    """An operator of single values on transposed data: the transposition of its values."""
-    from onnx import helper
-
-    found = transposed(graph, node.input[0])
-    if found is None or graph.data(node) != [node.input[0]] or len(node.output) != 1:
+    """An operator of single values on data in another order or shape: it computes first, so that layers take it."""
+    before = graph.producer(node.input[0], "Transpose", *VIEWS)
+    if before is None or not graph.read_once(node.input[0]) or graph.data(node) != [node.input[0]]:
         return None
-    transposition, order = found
-    source, result = transposition.input[0], node.output[0]
-    copy = type(node)()
+    source, result = before.input[0], node.output[0]
+    if source not in graph.shapes or len(node.output) != 1:
+        return None
+    copy, moved = type(node)(), type(node)()
     copy.CopyFrom(node)
     copy.input[0] = source
     copy.output[0] = graph.add_value(node.name or result, graph.shapes[source], result)
-    graph.drop(transposition)
-    moved = helper.make_node("Transpose", [copy.output[0]], [result], name=transposition.name, perm=order)
+    moved.CopyFrom(before)
+    moved.input[0], moved.output[0] = copy.output[0], result
+    graph.drop(before)
     return [copy, moved]
 
 
