@@ -278,14 +278,16 @@ class _Work:
 
 
 def _weights(table: KernelTable, model: HostModel) -> FloatArray:
-    """(M,) how much of the relative uncertainty of all networks each kernel brings.
+    """(M,) how much of the relative variance of all networks each kernel brings.
 
-    A kernel without a prediction brings as much as the worst of the others.
+    Squares let a kernel that few networks have, but hang on, count more than one that hardly matters to many. A kernel
+    without a prediction brings as much as the worst of the others.
     """
     found = model.predict(table.kernels)
     spread = found.seconds * found.deviation
     total = np.maximum(model.run_seconds + table.sums(np.nan_to_num(found.seconds)), 1e-9)
-    weights = np.bincount(table.which, spread[table.which] / total[table.network], len(table.kernels))
+    shares = spread[table.which] / total[table.network]
+    weights = np.bincount(table.which, shares**2, len(table.kernels))
     worst = float(np.nanmax(weights, initial=1e-9))
     known: FloatArray = np.nan_to_num(weights, nan=worst)
     return known

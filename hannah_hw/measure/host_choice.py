@@ -39,8 +39,8 @@ def choose(
         kernels: N different kernels of any classes.
         count: How many at most.
         taken: (N,) which are profiled already.
-        weights: (N,) by how much each matters, not negative; by default a class gets kernels by the root of their
-            number, and those in the middle of clusters.
+        weights: (N,) the variance that each brings, not negative. A class gets kernels by the root of its sum (Neyman's
+            allocation). None: by the root of its number of kernels, and those in the middle of clusters.
         seed: Of the clusters.
 
     Returns:
@@ -54,7 +54,7 @@ def choose(
     if weights is None:
         importance = np.sqrt([len(found) for found in members])
     else:
-        importance = np.array([float(weights[found][~taken[found]].sum()) for found in members])
+        importance = np.sqrt([float(weights[found][~taken[found]].sum()) for found in members])
     least = np.array([max(0, LEAST - int(taken[found].sum())) for found in members])
     shares = allocate(free, importance, min(count, int(free.sum())), least)
     rng = np.random.default_rng(seed)
