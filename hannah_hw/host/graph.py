@@ -79,7 +79,7 @@ def optimised_kernels(
     for spec in specs:
         values[spec.name] = HostTensor(_numpy_name(np.dtype(spec.dtype)), spec.shape)
     versions = {entry.domain: entry.version for entry in optimised.opset_import}
-    executed = iter(_executed(events))
+    executed = list(_executed(events))
     return tuple(_kernel(node, executed, values, versions, where) for node in optimised.graph.node)
 
 
@@ -92,7 +92,7 @@ def _executed(events: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Mappin
 
 def _kernel(
     node: Any,
-    executed: Iterator[tuple[str, Mapping[str, Any]]],
+    executed: list[tuple[str, Mapping[str, Any]]],
     values: dict[str, HostTensor],
     versions: Mapping[str, int],
     where: str,
@@ -101,16 +101,17 @@ def _kernel(
 
     Args:
         node: An `onnx.NodeProto` of the optimised graph.
-        executed: What has run and was not yet taken. Nodes of nested graphs, which have events of their own before
-            that of the node that holds them, are passed over.
+        executed: What has run and was not yet taken; that of the node is. Nodes run in another order than the graph has
+            them in where that makes no difference, and those of nested graphs are among them.
         values: Name -> tensor of all that is known before the node; what it gives is added.
         versions: Domain -> operator set of the graph.
         where: File name, for messages.
     """
     from onnx import helper
 
-    for name, ran in executed:
+    for place, (name, ran) in enumerate(executed):
         if ran.get("op_name") == node.op_type and node.name in ("", name):
+            del executed[place]
             break
     else:
         raise ModelError(f"ONNX Runtime did not run its node {node.name or node.op_type!r}", where=where)

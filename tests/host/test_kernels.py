@@ -264,3 +264,23 @@ def test_json_keeps_all_of_a_kernel(one, other):
 def test_other_texts_are_refused(text):
     with pytest.raises(ValueError, match=r"not a kernel|Expecting|unpack"):
         HostKernel.from_json(text)
+
+
+def test_nodes_that_run_in_another_order_than_the_graph_has_them_in_are_found():
+    """ONNX Runtime runs the end of the second branch before that of the first here, as in models of scikit-learn."""
+    nodes = [
+        helper.make_node("Gemm", ["x", "w"], ["g"], name="product"),
+        helper.make_node("ReduceSumSquare", ["x"], ["r"], name="squares", keepdims=1),
+        helper.make_node("Add", ["g", "r"], ["a"], name="distance"),
+        helper.make_node("ArgMin", ["a"], ["label"], name="nearest", axis=1),
+        helper.make_node("Sqrt", ["a"], ["score"], name="root"),
+    ]
+    model = model_of(nodes, [("w", np.ones((4, 3), np.float32))], (2, 4), ("label", "score"), opset=13)
+    shapes = {kernel.op: kernel.outputs[0].shape for kernel in optimised_kernels(model)}
+    assert shapes == {
+        "Gemm": (2, 3),
+        "ReduceSumSquare": (1, 1),
+        "Add": (2, 3),
+        "ArgMin": (2, 1),
+        "Sqrt": (2, 3),
+    }
