@@ -1,7 +1,8 @@
 """Latency of a new device from a few measurements of it and tables of devices that are known.
 
 `FewShot` chooses the samples and predicts the rest; `read_table` reads latencies, `Cell` and `describe` make
-features of cells; `Evaluation` judges it on a device whose latencies are all known.
+features of cells; `Evaluation` judges it on a device whose latencies are all known, `NewDevice` is what a person with
+a new device does.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from hannah_hw.transfer.evaluation import DeviceResult, Evaluation
 from hannah_hw.transfer.features import CellFeatures, describe, duplicates, representatives
 from hannah_hw.transfer.fewshot import FewShot, Prediction, Predictor
 from hannah_hw.transfer.table import LatencyTable, join, read_table
+from hannah_hw.transfer.workflow import NewDevice
 
 __all__ = [
     "Cell",
@@ -19,6 +21,7 @@ __all__ = [
     "Evaluation",
     "FewShot",
     "LatencyTable",
+    "NewDevice",
     "Prediction",
     "Predictor",
     "describe",

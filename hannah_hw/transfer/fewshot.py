@@ -28,7 +28,7 @@ BATCHES_FROM: Final = 8
 LEAST_BATCH: Final = 6
 #: Share of latencies that an interval is to hold.
 COVERAGE: Final = 0.9
-#: A quantile of left-out errors below this is taken for it: ratios to smaller ones say nothing.
+#: Errors below this are taken for it: ratios of smaller ones say nothing.
 LEAST_WIDTH: Final = 0.005
 #: As how many samples the known devices count where intervals are drawn towards theirs.
 BORROWED: Final = 5.0
@@ -238,7 +238,7 @@ class FewShot:
         Chosen samples are few and not drawn like the rest, so their errors alone do not tell. Each known device is
         taken for the new one, with the same samples: the quantile of the errors left out is drawn towards the median
         of the known devices' as by `BORROWED` samples, and multiplied by what it takes to hold `COVERAGE` of their
-        other latencies, 1 or more, each device weighing the same.
+        other latencies, each device weighing the same.
         """
         width, coverage = _quantile(errors)
         widths, sizes = [], []
@@ -255,10 +255,11 @@ class FewShot:
         for device, error in enumerate(sizes):
             if len(error):
                 drawn = (1 - weight) * usual[device] + weight * np.median(np.delete(usual, device))
-                ratios.append(np.quantile(error, np.linspace(0.0, 1.0, 201)) / np.exp(drawn))
-        inflation = float(np.quantile(np.concatenate(ratios), COVERAGE)) if ratios else 1.0
+                large = np.maximum(np.quantile(error, np.linspace(0.0, 1.0, 201)), LEAST_WIDTH)
+                ratios.append(large / np.exp(drawn))
+        factor = float(np.quantile(np.concatenate(ratios), COVERAGE)) if ratios else 1.0
         drawn = (1 - weight) * np.log(max(width, LEAST_WIDTH)) + weight * np.median(usual)
-        return float(np.exp(drawn)) * max(1.0, inflation), COVERAGE
+        return float(np.exp(drawn)) * factor, COVERAGE
 
     def _check_samples(self, sampled: IntArray, seconds: FloatArray) -> None:
         if sampled.ndim != 1 or sampled.shape != seconds.shape or len(sampled) < 2:

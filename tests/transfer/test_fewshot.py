@@ -162,10 +162,7 @@ def test_sizes_of_the_first_batch(space: CellFeatures, count: int, first: int) -
 
 @pytest.mark.parametrize("count", [10, 30])
 def test_intervals_hold_nine_of_ten(space: CellFeatures, count: int) -> None:
-    """Every device is the same model with the same noise, so that coverage is 90 % by construction, on average.
-
-    A little more: calibration widens intervals and never narrows them.
-    """
+    """Every device is the same model with the same noise, so that coverage is 90 % by construction, on average."""
     inside, width = [], []
     for seed in range(12):
         latencies = devices(space, 6, seed=seed, noise=0.08)
