@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from hannah_hw.cli.export_c import Exported, Options, project_of, run_target, summary
+from hannah_hw.cli.export_float import float_project_of
 from hannah_hw.cli.export_tflite import tflite_of
 from hannah_hw.cli.options import ShapeOption, parse_shapes
 from hannah_hw.cli.output import JsonOption, emit, say, write
@@ -81,6 +82,14 @@ def export(
             "--compiler", help="Of --build: zig or gcc; by default zig where it is installed, else gcc."
         ),
     ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            "--runtime",
+            metavar="NAME",
+            help="For C: tvm makes the kernels of a float32 MODEL.onnx (extra `tvm`); by default int8 kernels of ours.",
+        ),
+    ] = None,
     shape: ShapeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -92,6 +101,7 @@ def export(
     - `hannah-hw export runs/mnist --pick 3f2a,90c1` by the beginning of their ids
     - `hannah-hw export runs/mnist --to c --build` a C project for the run's target, with its README
     - `hannah-hw export model.onnx --target nrf5340 --name keywords` the same of any int8 model
+    - `hannah-hw export float.onnx --target stm32l4r5zi --runtime tvm` a float32 model
     - `hannah-hw export model.onnx --to tflite` int8 inputs and outputs, channels last
     """
     whole_run = source.suffix != ".onnx"
@@ -101,7 +111,7 @@ def export(
             "a model is written as C or TFLite; onnx and csv are for runs", where="--to", allowed=_OF_MODELS
         )
     shapes = parse_shapes(shape)
-    options = Options(target, core, name, calibration, build, compiler, shapes)
+    options = Options(target, core, name, calibration, build, compiler, shapes, runtime)
     options.check(formats, whole_run)
     if whole_run:
         _export_run(source, pick, formats, out, options, as_json)
@@ -109,7 +119,8 @@ def export(
     files = {}
     if "tflite" in formats:
         files[f"{source.stem}.tflite"] = tflite_of(source, calibration, shapes)
-    projects = [project_of(source, out, options)] if "c" in formats else []
+    project = float_project_of if runtime is not None else project_of
+    projects = [project(source, out, options)] if "c" in formats else []
     written = _write(out, files) if files else []
     _show([source.stem], written, projects, formats, as_json)
 

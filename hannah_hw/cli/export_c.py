@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: The name of this machine among cores.
 HOST: Final = "host"
+#: What makes the kernels of float32 projects.
+TVM: Final = "tvm"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Options:
     build: bool
     compiler: str | None
     shapes: GivenShapes | None = None
+    runtime: str | None = None
 
     def check(self, formats: Collection[str], whole_run: bool) -> None:
         """Refuse options that would do nothing.
@@ -53,6 +56,7 @@ class Options:
             "--name": self.name,
             "--build": self.build,
             "--compiler": self.compiler,
+            "--runtime": self.runtime,
         }
         shared: dict[str, object] = {"--calibration": self.calibration, "--shape": self.shapes}
         for option, value in given.items():
@@ -61,6 +65,17 @@ class Options:
         for option, value in shared.items():
             if value and whole_run:
                 raise InputError("models of a run are int8 and have shapes; leave it out", where=option)
+        if self.runtime not in (None, TVM):
+            raise InputError(
+                f"there is no runtime {self.runtime!r}",
+                where="--runtime",
+                allowed=[TVM],
+                given=self.runtime or "",
+            )
+        if self.runtime and (whole_run or self.calibration):
+            raise InputError(
+                "TVM's kernels are of float32 models: give one, without --calibration", where="--runtime"
+            )
         if self.compiler and not self.build:
             raise InputError("it is what --build compiles with; add --build", where="--compiler")
         if c and not whole_run and not self.target and not self.core:
@@ -152,7 +167,7 @@ def project_of(model: Path, out: Path, options: Options) -> Exported:
         project = generate(
             network,
             _core(options.core, target),
-            folder=out / (re.sub(r"[^A-Za-z0-9_-]+", "_", model.stem).strip("_") or "network"),
+            folder=project_folder(model, out),
             target=target,
             name=options.name if options.name is not None else model.stem,
         )
@@ -176,6 +191,11 @@ def project_of(model: Path, out: Path, options: Options) -> Exported:
         stack_bytes=project.stack_bytes,
         compiler=built.compiler.version if built is not None else None,
     )
+
+
+def project_folder(model: Path, out: Path) -> Path:
+    """The folder of a model's project."""
+    return out / (re.sub(r"[^A-Za-z0-9_-]+", "_", model.stem).strip("_") or "network")
 
 
 def summary(project: Exported) -> str:

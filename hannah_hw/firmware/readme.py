@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from hannah_hw.cores import Core
 from hannah_hw.firmware.design import Design
 from hannah_hw.firmware.layers import Value
 from hannah_hw.firmware.linking import MemoryMap
@@ -12,7 +13,7 @@ from hannah_hw.firmware.naming import markdown
 from hannah_hw.firmware.sources import title as core_title
 from hannah_hw.quantities import format_bytes
 
-_LICENCE: Final = (
+LICENCE: Final = (
     "The kernels, the start-up code and the build files are part of hannah_hw, Apache License 2.0 "
     "(https://www.apache.org/licenses/LICENSE-2.0). The weights are those of your model, under whatever licence it has."
 )
@@ -68,31 +69,37 @@ def readme(
     )
     parts = [
         [f"# {design.prefix}", "", about, ""],
-        _building(design),
+        building_lines(design.prefix, design.core),
         _sizes(design, memory, stack_bytes, measured, code_bytes),
         _using(design),
         _layers(design),
-        ["## Licence", "", _LICENCE, ""],
+        ["## Licence", "", LICENCE, ""],
     ]
     return "\n".join(line for part in parts for line in part)
 
 
-def _building(design: Design) -> list[str]:
-    if design.core is None:
+def building_lines(prefix: str, core: Core | None) -> list[str]:
+    """How a project is built.
+
+    Args:
+        prefix: Beginning of its public names.
+        core: The core; None is the host.
+    """
+    if core is None:
         lines = [
-            f"make                                     # build/{design.prefix}",
+            f"make                                     # build/{prefix}",
             "cmake -B build && cmake --build build    # the same with CMake",
         ]
         note = "The program reads int8 inputs from standard input and writes int8 outputs to standard output."
     else:
         lines = [
-            f"make                      # build/{design.prefix}.elf with {design.core.gcc[0]}gcc",
+            f"make                      # build/{prefix}.elf with {core.gcc[0]}gcc",
             "make COMPILER=zig         # with zig: pip install ziglang",
             "cmake -B build -DCMAKE_TOOLCHAIN_FILE=toolchain.cmake && cmake --build build",
         ]
         note = (
-            f"`features.h` stops the compiler if its flags are not those of {core_title(design.core)}. In firmware of "
-            f"your own, compile `{design.prefix}.c`, `layers.c`, `weights.c` and `kernels/` with the flags of the "
+            f"`features.h` stops the compiler if its flags are not those of {core_title(core)}. In firmware of "
+            f"your own, compile `{prefix}.c`, `layers.c`, `weights.c` and `kernels/` with the flags of the "
             "Makefile, and leave out `main.c`, which is an example, `start.c`, `runtime_functions.c` and `link.ld`."
         )
     return ["## Build", "", "```console", *lines, "```", "", note, ""]

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -233,3 +234,37 @@ def test_options_of_int8_firmware_are_refused(tmp_path, capsys):
     command = ["measure", str(tmp_path / "float.onnx"), "--runtime", "tvm", "-t", CHIP]
     assert main([*command, "--calibration", "random"]) == 2
     assert "TVM's kernels are float32" in capsys.readouterr().err
+
+
+@needs_tvm
+def test_a_float_model_is_exported_as_a_project(tmp_path, capsys):
+    onnx.save(conv_and_relu(), tmp_path / "float.onnx")
+    command = [
+        "export",
+        str(tmp_path / "float.onnx"),
+        "--runtime",
+        "tvm",
+        "-t",
+        CHIP,
+        "-o",
+        str(tmp_path / "out"),
+    ]
+    assert main([*command, "--build", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    folder = tmp_path / "out" / "float"
+    page = (folder / "README.md").read_text()
+    assert "| RAM: arena | 1,904 |" in page
+    assert f"{MACS:,} multiply-accumulates" in page
+    assert (folder / "kernels" / "hn_float.c").is_file()
+    (project,) = document["projects"]
+    assert project["ram_bytes"] >= 1904
+    assert Path(project["elf"]).is_file()
+
+
+def test_only_float_models_are_exported_with_tvm(tmp_path, capsys):
+    onnx.save(conv_and_relu(), tmp_path / "float.onnx")
+    command = ["export", str(tmp_path / "float.onnx"), "-t", CHIP, "-o", str(tmp_path / "out"), "--runtime"]
+    assert main([*command, "tvm", "--calibration", "random"]) == 2
+    assert "without --calibration" in capsys.readouterr().err
+    assert main([*command, "glow"]) == 2
+    assert "there is no runtime 'glow'" in capsys.readouterr().err

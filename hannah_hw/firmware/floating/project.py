@@ -10,6 +10,7 @@ from hannah_hw.cores import Core
 from hannah_hw.errors import EvaluationError
 from hannah_hw.firmware.floating import texts
 from hannah_hw.firmware.floating.network import FloatNetwork
+from hannah_hw.firmware.floating.readme import readme
 from hannah_hw.firmware.linking import DEFAULT_STACK_BYTES, MemoryMap, fill
 from hannah_hw.firmware.naming import identifier
 from hannah_hw.firmware.project import chip_memory, copies, firmware_files, write_files
@@ -31,6 +32,7 @@ class FloatProject:
         prefix: Beginning of its public names: ``PREFIX_input``, ``PREFIX_output``, ``PREFIX_run``.
         memory: The chip's memories.
         stack_bytes: What its stack may grow to.
+        title: The chip, or the core where none was given.
         sources: Files of `hannah_hw/firmware/kernels` that it needs.
         files: Its files, relative to the folder, sorted.
     """
@@ -41,6 +43,7 @@ class FloatProject:
     prefix: str
     memory: MemoryMap
     stack_bytes: int
+    title: str
     sources: tuple[str, ...]
     files: tuple[str, ...]
 
@@ -95,6 +98,9 @@ def generate_float(
         "main.c": fill("main_float.c", {"PREFIX": prefix, "UPPER": prefix.upper()}),
         **firmware_files(prefix, _SOURCES, core, memory, stack_bytes, title),
     }
+    files["README.md"] = readme(network, prefix, core, title, stack_bytes)
     contents = {path: text.encode() for path, text in files.items()} | copies(_SOURCES, core)
     write_files(folder, contents)
-    return FloatProject(folder, network, core, prefix, memory, stack_bytes, _SOURCES, tuple(sorted(contents)))
+    return FloatProject(
+        folder, network, core, prefix, memory, stack_bytes, title, _SOURCES, tuple(sorted(contents))
+    )
