@@ -28,6 +28,23 @@ def operation_counts(features: FloatArray, sampled: IntArray, latency: FloatArra
     return _positive(rows @ costs, latency)
 
 
+def counts_of_all(features: FloatArray, latency: FloatArray) -> FloatArray:
+    """The best sum of a constant and of a cost for every feature, by least squares in relative error to all latencies.
+
+    Costs may be negative: it is no model, but what a sum could explain.
+
+    Args:
+        features: (N, F).
+        latency: (N,).
+
+    Returns:
+        (N,) the sums.
+    """
+    rows = np.concatenate([np.ones((len(features), 1)), features], axis=1)
+    costs = np.linalg.lstsq(rows / latency[:, None], np.ones(len(latency)), rcond=None)[0]
+    return np.asarray(rows @ costs, np.float64)
+
+
 def macs_line(macs: FloatArray, sampled: IntArray, latency: FloatArray) -> FloatArray:
     """A straight line over multiply-accumulate operations, by least squares; arguments as `operation_counts`."""
     rows = np.stack([np.ones(len(macs)), macs / np.abs(macs).max()], axis=1)

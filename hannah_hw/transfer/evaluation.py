@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import DataError
-from hannah_hw.transfer.baselines import macs_line, operation_counts, random_forest
+from hannah_hw.transfer.baselines import counts_of_all, macs_line, operation_counts, random_forest
 from hannah_hw.transfer.cells import Cell
 from hannah_hw.transfer.features import describe, duplicates, representatives
 from hannah_hw.transfer.fewshot import FewShot
@@ -62,7 +62,7 @@ class DeviceResult:
         ceiling: About the rank correlation of a perfect model, see `noise_ceiling`; NaN where there are too few pairs.
         pairs: Duplicate cells that it was estimated from.
         ceiling_among: The same among the cells that are predicted, see `noise_ceiling_among`.
-        all_counts: Rank correlation of operation counts that were fitted to all latencies of the device.
+        all_counts: Rank correlation of the sums of operations that are nearest to all latencies of the device.
     """
 
     device: str
@@ -186,7 +186,7 @@ class Evaluation:
             ceiling=noise_ceiling(measured, same),
             pairs=len(same),
             ceiling_among=noise_ceiling_among(measured, same, truth),
-            all_counts=spearman(operation_counts(described.counts, np.arange(len(rows)), truth), truth),
+            all_counts=spearman(counts_of_all(described.counts, truth), truth),
         )
 
 

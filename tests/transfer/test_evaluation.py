@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hannah_hw.errors import DataError
 from hannah_hw.transfer import Evaluation, describe, read_table, representatives
-from hannah_hw.transfer.baselines import macs_line, operation_counts
+from hannah_hw.transfer.baselines import counts_of_all, macs_line, operation_counts
 from hannah_hw.transfer.figures import noise_ceiling, noise_ceiling_among, share_within, spearman
 
 ROOT = Path(__file__).parents[2]
@@ -90,6 +90,12 @@ def test_operation_counts_find_costs_and_no_negative_one() -> None:
     np.testing.assert_allclose(operation_counts(features, sampled, latency[:4]), latency)
     falling = 10.0 - features[:, 0]
     assert (np.diff(operation_counts(features[:, :1], sampled, falling[:4])) >= 0).all()
+
+
+def test_sums_of_all_latencies_may_have_negative_costs() -> None:
+    features: NDArray[np.float64] = np.array([[0.0, 1], [1, 0], [2, 1], [3, 5], [4, 1]])
+    latency = 10 + features @ [-1.0, 0.5]
+    np.testing.assert_allclose(counts_of_all(features, latency), latency)
 
 
 def test_macs_line_is_a_line() -> None:
