@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import ModelError
-from hannah_hw.host.files import check_files
+from hannah_hw.host.files import check_files, free_memory
 from hannah_hw.lowering.open_shapes import closed_shapes
 from hannah_hw.quantities import format_bytes
 
@@ -42,6 +44,9 @@ _DTYPES: Final = {
     "tensor(bool)": np.bool_,
     "tensor(string)": np.object_,
 }
+
+#: Bytes of a number as `random_inputs` draws it.
+_DRAWN_BYTES: Final = 8
 
 #: How ONNX Runtime says which operator set and format it knows, and how large a buffer it could not get.
 _NEWEST: Final = re.compile(r"Opset (\d+) is under development.*support for domain (\S+) is till opset (\d+)")
@@ -222,8 +227,8 @@ def input_specs(
             `hannah_hw.lowering.open_shapes`: an open batch alone is taken as 1.
 
     Raises:
-        ModelError: A size is left open, a shape contradicts the model, or a type is not a tensor of numbers or
-            texts.
+        ModelError: A size is left open, a shape contradicts the model, a type is not a tensor of numbers or texts, or
+            the inputs do not fit into the memory that is free.
     """
     inputs = session.get_inputs()
     odd = next((value for value in inputs if value.type not in _DTYPES), None)
@@ -232,6 +237,14 @@ def input_specs(
             f"the input {odd.name!r} is {odd.type}, not a tensor of numbers or texts", where=str(path)
         )
     shapes = closed_shapes({value.name: value.shape for value in inputs}, shape, where=str(path))
+    needed, free = _DRAWN_BYTES * sum(map(prod, shapes.values())), free_memory()
+    if needed > (sys.maxsize if free is None else free):
+        has = "" if free is None else f", and {format_bytes(free)} of memory are free"
+        raise ModelError(
+            f"inputs of the shapes {', '.join(map(str, shapes.values()))} take {format_bytes(needed)}{has}; "
+            "give a smaller --shape",
+            where=str(path),
+        )
     return [InputSpec(value.name, _DTYPES[value.type], shapes[value.name]) for value in inputs]
 
 
