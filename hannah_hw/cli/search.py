@@ -50,6 +50,7 @@ def search(
     - `hannah-hw search my.yaml --out runs/b --set search.seed=1 --set constraints.ram="<= 32 KiB"`
     - `hannah-hw search --resume --out runs/mnist`
     - `hannah-hw search --resume --out runs/mnist --set measure.emulate=front` measures a finished run's front
+    - `hannah-hw search my.yaml --set target=my_host.yaml:int8 --set measure.profile=front` searches for this machine
     """
     from hannah_hw.search import load_config
 

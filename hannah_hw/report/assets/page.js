@@ -349,7 +349,7 @@
   function drawRam() {
     const cost = chosen && chosen.cost;
     const buffers = cost ? cost.buffers.filter((b) => b.bytes > 0 && b.offset !== undefined) : [];
-    if (!buffers.length) { nothing("ram", missing()); return; }
+    if (!buffers.length) { nothing("ram", cost ? "The target's cost model does not say where memory goes." : missing()); return; }
     const steps = Math.max(...buffers.map((b) => b.last)) + 1;
     const load = Array.from({ length: steps }, (_, k) => Math.max(0, ...buffers.filter((b) => b.first <= k && k <= b.last).map((b) => b.offset + b.bytes)));
     const high = Math.max(...load);
