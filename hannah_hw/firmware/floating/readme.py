@@ -30,9 +30,10 @@ def readme(network: FloatNetwork, prefix: str, core: Core, title: str, stack_byt
         stack_bytes: What the stack may grow to.
     """
     macs = sum(layer.macs for layer in network.layers)
+    layers = "1 layer" if len(network.layers) == 1 else f"{len(network.layers)} layers"
     about = (
-        f"A float32 network as C for {markdown(title)}: {len(network.layers)} layers, {macs:,} multiply-accumulates an "
-        "inference. There is no heap and no C library; all state is one static arena."
+        f"A float32 network as C for {markdown(title)}: {layers}, {macs:,} multiply-accumulates an inference. "
+        "There is no heap and no C library; all state is one static arena."
     )
     lines = [
         f"# {prefix}",
