@@ -16,6 +16,9 @@ from hannah_hw.quantities import format_si
 if TYPE_CHECKING:
     from hannah_hw.measure.host_calibration import HostCalibration
 
+#: Failures that are shown.
+_SHOWN = 8
+
 SpaceOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -182,5 +185,8 @@ def _render(found: HostCalibration) -> None:
         ],
         right=(1, 2, 3, 4),
     )
-    for reason in found.failures.values():
+    reasons = list(found.failures.values())
+    for reason in reasons[:_SHOWN]:
         write(f"not measured: {reason}")
+    if len(reasons) > _SHOWN:
+        write(f"not measured: {len(reasons) - _SHOWN} more, which --json lists")

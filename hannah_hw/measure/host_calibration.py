@@ -137,7 +137,7 @@ def calibrate_host(
     table = pool.table
     for number, share in enumerate(_STAGES):
         taken = work.taken(table.kernels)
-        wanted = round(kernels * share) - int(taken.sum())
+        wanted = round(kernels * share) - work.profiled(table.kernels)
         if wanted < 1 or work.late(_CHECKING * seconds):
             continue
         weights = _weights(table, work.model()) if number and work.rows else None
@@ -193,6 +193,11 @@ class _Work:
         """(N,) which of N kernels are measured or have failed."""
         keys = {row.kernel.key for row in self.rows} | self.failures.keys()
         return np.array([kernel.key in keys for kernel in kernels], np.bool_)
+
+    def profiled(self, kernels: Sequence[HostKernel]) -> int:
+        """How many of N kernels are measured."""
+        keys = {row.kernel.key for row in self.rows}
+        return sum(kernel.key in keys for kernel in kernels)
 
     def model(self) -> HostModel:
         """What the rows say so far."""

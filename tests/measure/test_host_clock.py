@@ -84,7 +84,8 @@ def test_the_clock_of_one_thread_does_not_count_what_the_thread_waits_for():
 def test_a_thread_is_pinned_inside_and_free_again_after_an_error():
     allowed = os.sched_getaffinity(0)
     with pinned():
-        assert os.sched_getaffinity(0) == {max(allowed)}
+        assert len(os.sched_getaffinity(0)) == 1
+        assert os.sched_getaffinity(0) <= allowed
     with pinned(2):
         assert os.sched_getaffinity(0) == allowed
     with pytest.raises(KeyError), pinned():
