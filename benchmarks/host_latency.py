@@ -63,6 +63,7 @@ class Work:
             json.loads(self.times_file.read_text()) if self.times_file.exists() else {}
         )
         self.extra = read_rows(self.extra_file) if self.extra_file.exists() else []
+        self.failures: dict[str, str] = {}
 
     def late(self) -> bool:
         """Whether the seconds of this call are over."""
@@ -90,11 +91,12 @@ class Work:
 
     def measure(self) -> None:
         """Whole networks, then the kernels of some of them."""
-        while not self.late() and (missing := [name for name in self.names if name not in self.times]):
+        missing = [name for name in self.names if name not in self.times]
+        while not self.late() and missing:
             chosen = {name: (self.folder / f"{name}.onnx").read_bytes() for name in missing[:TOGETHER]}
+            missing = missing[TOGETHER:]  # what is not steady is left to the next call
             found = self._sweep([], chosen)
-            if not found.networks:
-                raise HannahError(f"no network could be measured: {next(iter(found.failures.values()))}")
+            self.failures |= found.failures
             self.times |= found.networks
             write_atomically(self.times_file, json.dumps(self.times, indent=0).encode())
         known = {row.kernel.key for row in (*self.rows, *self.extra)}
@@ -219,6 +221,8 @@ def main() -> int:
         if not work.late() and not options.draw:
             work.measure()
         if work.waiting() or work.late():
+            for reason in work.failures.values():
+                sys.stderr.write(f"{reason}\n")
             sys.stderr.write(f"{len(work.times)} of {len(work.names)} networks measured; call it again\n")
             return 1
         sys.stdout.write(f"{json.dumps(work.figures(), indent=1)}\n")
