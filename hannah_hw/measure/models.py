@@ -105,7 +105,7 @@ def int8_model(
             "The models that a search writes are int8",
             where=str(path),
         )
-    read = read_onnx(loaded, shapes=shapes)
+    read = read_onnx(path, shapes=shapes)
     input_shape(read.model, str(path))
     refuse_foreign(read, str(path))  # before it is quantised, which takes a while
     quantised = _quantised(read.model, calibration, seed, str(path))
