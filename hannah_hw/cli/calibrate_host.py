@@ -16,6 +16,8 @@ from hannah_hw.quantities import format_si
 if TYPE_CHECKING:
     from hannah_hw.measure.host_calibration import HostCalibration
 
+#: Share of undisturbed rounds below which a person is told.
+_CALM = 0.9
 #: Failures that are shown.
 _SHOWN = 8
 
@@ -106,6 +108,11 @@ def calibrate_this_host(
         source = ", ".join([*(name for name, _ in spaces), *(path.name for path in options.models)])
         files.save(found, threads=options.threads, precision=precisions[0], source=source)
         say(f"wrote {files.target}, {files.model} and {files.rows}")
+    if found.calm < _CALM:
+        say(
+            f"other work disturbed {1 - found.calm:.0%} of the rounds, so these figures may be wrong together; "
+            "calibrate again with --again when the machine is quieter"
+        )
     emit(_document(found, files), as_json, lambda: _render(found))
 
 
