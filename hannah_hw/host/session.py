@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -29,10 +28,6 @@ OPTIMISATIONS: Final = {
     "extended": "ORT_ENABLE_EXTENDED",
     "all": "ORT_ENABLE_ALL",
 }
-
-#: Bytes of an element while it is drawn, and most bytes that an array can have.
-_DRAWN_BYTES: Final = 8
-_MOST_BYTES: Final = 1 << 62
 
 _DTYPES: Final = {
     "tensor(float)": np.float32,
@@ -257,17 +252,7 @@ def random_inputs(specs: Sequence[InputSpec], seed: int = 0) -> dict[str, NDArra
     """Seeded inputs for timing: standard normal floats, integers over the whole range of 8 bits or 0 .. 1.
 
     Texts are those of 0 and 1.
-
-    Raises:
-        ModelError: They do not fit into the memory that is free.
     """
-    needed = sum(math.prod(spec.shape) * _DRAWN_BYTES for spec in specs)
-    free = free_memory()
-    if needed > _MOST_BYTES or (free is not None and needed > free):
-        raise ModelError(
-            f"its inputs {', '.join(f'{spec.name} {spec.shape}' for spec in specs)} do not fit into memory; give "
-            "smaller ones with --shape"
-        )
     rng = np.random.default_rng(seed)
     values: dict[str, NDArray[Any]] = {}
     for spec in specs:
