@@ -32,11 +32,11 @@ class HostCosts(Costs):
     Attributes:
         target: The host.
         model: What was learned.
-        table: The kernels of all networks, M of them distinct; a candidate that is no network has none.
+        table: The kernels of all networks, M of them distinct; a candidate that cannot run has none.
         kernel_latency_s: (M,) seconds; NaN of a kernel without a price.
         kernel_band: (M,) relative half width of their 90 % intervals.
         rules: Index of a distinct kernel without a price -> why.
-        exists: (P,) whether a candidate is a network.
+        refusals: Why each of the P candidates cannot run at all; empty where it can.
         macs: (P,) multiply-accumulates of one inference.
         parameters: (P,) weights and biases, elements.
     """
@@ -47,7 +47,7 @@ class HostCosts(Costs):
     kernel_latency_s: FloatArray
     kernel_band: FloatArray
     rules: dict[int, str]
-    exists: NDArray[np.bool_]
+    refusals: tuple[str, ...]
     macs: NDArray[np.int64]
     parameters: NDArray[np.int64]
     band: FloatArray
@@ -65,7 +65,7 @@ class HostCosts(Costs):
 
 
 def price_networks(
-    networks: Sequence[HostNetwork | None],
+    networks: Sequence[HostNetwork],
     target: Host,
     model: HostModel,
     macs: NDArray[np.int64],
@@ -74,21 +74,22 @@ def price_networks(
     """Price P networks at once.
 
     Args:
-        networks: As ONNX Runtime runs them here; None of a candidate that is no network.
+        networks: As ONNX Runtime runs them here.
         target: The host.
         model: What was learned of it.
         macs: (P,) multiply-accumulates.
         parameters: (P,) weights and biases, elements.
     """
-    kernels = [() if network is None else network.kernels for network in networks]
+    kernels = [network.kernels for network in networks]
     table = KernelTable.of(kernels)
-    exists = np.array([network is not None for network in networks], bool)
+    refusals = tuple(network.refusal for network in networks)
+    runs = np.array([not refusal for refusal in refusals], bool)
     prediction = model.predict(table.kernels)
     unpriced = np.zeros(len(table.kernels))
     unpriced[list(prediction.missing)] = 1.0
-    supported: NDArray[np.bool_] = exists & (table.sums(unpriced) == 0)
+    supported: NDArray[np.bool_] = runs & (table.sums(unpriced) == 0)
     latency, band = (np.where(supported, _settled(column), np.nan) for column in model.networks(kernels))
-    stored = np.array([np.nan if network is None else network.weight_bytes for network in networks])
+    stored = np.array([network.weight_bytes for network in networks], float)
     nothing = np.full(len(networks), np.nan)
     return HostCosts(
         target=target,
@@ -102,7 +103,7 @@ def price_networks(
         kernel_latency_s=_settled(prediction.seconds),
         kernel_band=_settled(_SIGMAS * prediction.deviation),
         rules=dict(prediction.missing),
-        exists=exists,
+        refusals=refusals,
         macs=macs,
         parameters=parameters,
         band=band,

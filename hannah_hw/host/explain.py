@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from hannah_hw.cost.explain import NO_NETWORK
 from hannah_hw.cost.report import CostReport, Figure, Flash, KernelRow, UnsupportedRow
 from hannah_hw.host.facts import processor
 from hannah_hw.host.work import executed_macs
@@ -36,8 +35,8 @@ def explain(costs: HostCosts, index: int) -> CostReport:
         for k, name in zip(distinct, names, strict=True)
         if int(k) in costs.rules
     ]
-    if not costs.exists[index]:
-        unsupported.append(UnsupportedRow("network", "shape", NO_NETWORK))
+    if costs.refusals[index]:
+        unsupported.append(UnsupportedRow("network", "model", costs.refusals[index]))
     supported = bool(costs.supported[index])
     stored = int(costs.flash_bytes[index]) if supported else None
     return CostReport(

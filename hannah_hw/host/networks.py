@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from hannah_hw.errors import SpaceError
+from hannah_hw.cost.explain import NO_NETWORK
+from hannah_hw.errors import ModelError, SpaceError, UnsupportedError
 from hannah_hw.host.candidates import candidate_model
 from hannah_hw.host.graph import optimised_kernels
 from hannah_hw.host.kernels import HostKernel
@@ -33,12 +34,14 @@ class HostNetwork:
     """A network as ONNX Runtime runs it here.
 
     Attributes:
-        kernels: In execution order.
+        kernels: In execution order; none where it cannot run.
         weight_bytes: Of the initialisers of its model.
+        refusal: Why it cannot run; empty: it can.
     """
 
     kernels: tuple[HostKernel, ...]
     weight_bytes: int
+    refusal: str = ""
 
     @classmethod
     def of_model(
@@ -70,30 +73,26 @@ class NetworkBook:
     def __init__(self, precision: Precision, threads: int) -> None:
         self._precision = precision
         self._threads = threads
-        self._networks: OrderedDict[bytes, HostNetwork | None] = OrderedDict()
+        self._networks: OrderedDict[bytes, HostNetwork] = OrderedDict()
         self._kernels: dict[str, HostKernel] = {}
 
-    def networks(self, space: SearchSpace, rows: NDArray[np.float64]) -> list[HostNetwork | None]:
-        """The networks of (P, D) canonical rows; None where parameters describe none.
-
-        Raises:
-            UnsupportedError: An operator has no ONNX form.
-            ModelError: ONNX Runtime cannot run a candidate.
-        """
+    def networks(self, space: SearchSpace, rows: NDArray[np.float64]) -> list[HostNetwork]:
+        """The networks of (P, D) canonical rows; one that cannot run says why, and ends nothing."""
         return [self._network(space, row) for row in rows]
 
-    def _network(self, space: SearchSpace, row: NDArray[np.float64]) -> HostNetwork | None:
+    def _network(self, space: SearchSpace, row: NDArray[np.float64]) -> HostNetwork:
         key = row.tobytes()
         if key in self._networks:
             self._networks.move_to_end(key)
             return self._networks[key]
-        found: HostNetwork | None = None
         try:
             model = candidate_model(Candidate(space, row), self._precision)
-        except SpaceError:
-            model = None
-        if model is not None:
             new = HostNetwork.of_model(model, threads=self._threads)
+        except SpaceError:
+            found = HostNetwork((), 0, NO_NETWORK)
+        except (ModelError, UnsupportedError) as failure:
+            found = HostNetwork((), 0, str(failure))
+        else:
             kernels = tuple(self._kernels.setdefault(kernel.key, kernel) for kernel in new.kernels)
             found = HostNetwork(kernels, new.weight_bytes)
         if len(self._networks) >= _KEPT:

@@ -31,7 +31,7 @@ def price_population(space: SearchSpace, rows: NDArray[np.float64], target: Host
     """Price candidates of a space.
 
     Every distinct candidate is written as a model of the target's precision and optimised once; the space remembers the
-    kernels.
+    kernels. A candidate that has no ONNX form, or that ONNX Runtime cannot run, is unsupported and says why.
 
     Args:
         space: The space.
@@ -41,8 +41,6 @@ def price_population(space: SearchSpace, rows: NDArray[np.float64], target: Host
     Raises:
         TargetError: This machine makes other kernels than the calibrated one, or the cost model cannot be used.
         CatalogError: There is no such cost model.
-        UnsupportedError: An operator of the space has no ONNX form.
-        ModelError: ONNX Runtime cannot run a candidate.
     """
     check_machine(target)
     model = learned(target)

@@ -13,7 +13,9 @@ from hannah_hw.cost import CostReport
 from hannah_hw.errors import CatalogError, InputError, TargetError
 from hannah_hw.host.candidates import candidate_model
 from hannah_hw.host.graph import optimised_kernels
+from hannah_hw.operators import MaxPooling
 from hannah_hw.targets import load_target
+from tests.blocks import data
 from tests.host.learned_host import RUN_SECONDS, fitted, write_host
 
 
@@ -118,6 +120,19 @@ def test_what_was_not_measured_has_no_price(space, rows, tmp_path):
     assert report.latency_s is None
     partial = report.partial["latency_s"]
     assert partial.value == pytest.approx(sum(fitted([without]).predict(without).seconds))
+
+
+def test_a_candidate_that_cannot_run_ends_nothing(tmp_path):
+    """Windows with dilation 3 would be padded by their size, which ONNX Runtime refuses; those of 1 run."""
+    dilation = hw.CategoricalParameter([1, 3], name="dilation")
+    space = hw.SearchSpace(MaxPooling(3, dilation=dilation)(data(3, 8, 8)))
+    rows = space.encoding.encode([{name: value} for name in space.parameters for value in (1, 3)])
+    networks = [optimised_kernels(candidate_model(hw.Candidate(space, row), "float32")) for row in rows[:1]]
+    costs = hw.estimate_population(space, rows, load_target(write_host(tmp_path, fitted(networks))))
+    assert costs.supported.tolist() == [True, False]
+    assert np.isnan(costs.latency_s).tolist() == [False, True]
+    (row,) = costs.report(1).unsupported
+    assert "takes only padding smaller than the window" in row.rule
 
 
 def test_operators_that_our_reader_does_not_know_are_priced(tmp_path):
