@@ -14,6 +14,7 @@ from hannah_hw.cli.calibrate_host import (
     KernelsOption,
     ModelsOption,
     PrecisionOption,
+    SearchOption,
     SecondsOption,
     SpaceOption,
     ThreadsOption,
@@ -91,6 +92,7 @@ def calibrate(
         ),
     ] = False,
     space: SpaceOption = None,
+    search: SearchOption = None,
     models: ModelsOption = None,
     precision: PrecisionOption = "float32",
     kernels: KernelsOption = None,
@@ -116,7 +118,7 @@ def calibrate(
     if against is not None:
         calibrate_board(what, against, out, as_json)
     elif what == HOST:
-        options = HostOptions(space or (), models or (), precision, kernels, seconds, threads)
+        options = HostOptions(space or (), search or (), models or (), precision, kernels, seconds, threads)
         calibrate_this_host(options, out, seed, again, as_json)
     elif what in CORES:
         _of_core(what, runtime, out, shapes, held_out, seed, compiler, jobs, again, as_json)

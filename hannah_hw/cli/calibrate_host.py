@@ -31,6 +31,14 @@ ModelsOption = Annotated[
     list[Path] | None,
     typer.Option("--models", metavar="FILE.onnx", help="Of host: a model whose kernels are; likewise."),
 ]
+SearchOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--search",
+        metavar="CONFIG.yaml",
+        help="Of host: the space of a search, with its options and the shape of its data; likewise.",
+    ),
+]
 PrecisionOption = Annotated[
     str, typer.Option("--precision", help="Of host: of the networks of spaces; float32, int8 or both.")
 ]
@@ -50,6 +58,7 @@ class HostOptions:
 
     Attributes:
         spaces: Names or paths of search spaces.
+        searches: Configurations of searches.
         models: ONNX files.
         precision: ``float32``, ``int8`` or ``both``.
         kernels: None for the default.
@@ -58,6 +67,7 @@ class HostOptions:
     """
 
     spaces: Sequence[str]
+    searches: Sequence[Path]
     models: Sequence[Path]
     precision: str
     kernels: int | None
@@ -84,11 +94,16 @@ def calibrate_this_host(
     from hannah_hw.measure.host_calibration import KERNELS, SECONDS, calibrate_host
     from hannah_hw.measure.host_files import HostFiles
     from hannah_hw.measure.host_pool import draw
+    from hannah_hw.search.config import load_config
+    from hannah_hw.search.pipeline import configured_space
     from hannah_hw.spaces import load_space
 
     precisions = _precisions(options.precision)
     files = HostFiles.of(out) if out is not None else None
     spaces = [(Path(name).stem, load_space(name)) for name in options.spaces]
+    for path in options.searches:
+        config = load_config(path)
+        spaces.append((Path(config.space.name).stem, configured_space(config)))
     pool = draw(
         spaces, options.models, precisions=precisions, threads=options.threads, seed=seed, progress=say
     )

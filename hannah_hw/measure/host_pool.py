@@ -90,7 +90,9 @@ def draw(
     """
     files = [Path(path) for path in models]
     if not spaces and not files:
-        raise InputError("there is nothing whose kernels could be profiled; give --space or --models")
+        raise InputError(
+            "there is nothing whose kernels could be profiled; give --space, --search or --models"
+        )
     networks: list[Network] = []
     checks: list[Network] = []
     for name, space in spaces:

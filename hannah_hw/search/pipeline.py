@@ -267,7 +267,7 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
         if importlib.util.find_spec("torch") is None:
             raise MissingExtraError("torch", "train")
         data = load_data(config.data, seed=config.search.seed)
-        offered = {"input_shape": tuple(data.input_shape), "classes": int(data.classes)}
+        offered = _offer(data)
         facts["data"] = data.summary()
         evaluator = ScoringEvaluator(
             config.space.name, options, offered, config.data, config.search.seed, config.training, artifacts
@@ -304,6 +304,25 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
             config.space.name, options, offered, config.target, config.measure.compiler, artifacts
         )
     return Setup(problem, evaluator, facts, measurer, legalized)
+
+
+def configured_space(config: SearchConfig) -> SearchSpace:
+    """The space that a configuration searches, of the shape of its data as `build` gives it.
+
+    Raises:
+        InputError: The space or the data cannot be used.
+    """
+    offered: dict[str, Any] = {}
+    if config.data is not None and config.goals.trained:
+        from hannah_hw.scoring import load_data
+
+        offered = _offer(load_data(config.data, seed=config.search.seed))
+    return load_space(config.space.name, config.space.options, offered)
+
+
+def _offer(data: Dataset) -> dict[str, Any]:
+    """Options of a space that follow from the data."""
+    return {"input_shape": tuple(data.input_shape), "classes": int(data.classes)}
 
 
 def _check_fit(space: SearchSpace, data: Dataset) -> None:

@@ -55,6 +55,15 @@ def test_networks_of_which_nothing_was_profiled_are_measured_and_predicted(pool,
     assert found.inside == Inside()
 
 
+def test_the_stored_error_is_that_of_networks_that_nothing_was_fitted_to():
+    float_only = draw([("ds_cnn", load_space("ds_cnn"))], drawn=1, checked=6)
+    found = calibrate_host(float_only, kernels=12, **QUICK)
+    errors = [abs(check.predicted_s / check.measured_s - 1) for check in found.checks]
+    known = [error for error in errors if np.isfinite(error)]
+    assert found.model.interval.networks == len(known)
+    assert found.model.interval.median_error == pytest.approx(np.median(known))
+
+
 def test_rows_of_before_are_not_measured_again(pool, calibrated):
     found, _ = calibrated
     before = list(found.rows)
@@ -118,7 +127,8 @@ def test_the_verb_writes_a_target_and_goes_on_with_what_was_measured(tmp_path, c
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--space or --models"),
+        ([], "--space, --search or --models"),
+        (["--search", "missing.yaml"], "missing.yaml"),
         (["--space", "ds_cnnn"], "ds_cnn"),
         (["--models", "missing.onnx"], "missing.onnx"),
         (["--space", "ds_cnn", "--precision", "int4"], "allowed: float32, int8, both"),

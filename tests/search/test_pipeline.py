@@ -15,7 +15,7 @@ import hannah_hw
 from hannah_hw.errors import ConfigError, InputError, RunError, SpaceError
 from hannah_hw.estimation import estimate
 from hannah_hw.search import Search, dry_run, load_config, run_search
-from hannah_hw.search.pipeline import SpaceProblem, build
+from hannah_hw.search.pipeline import SpaceProblem, build, configured_space
 from hannah_hw.search.progress import PlainLines
 
 FREE = """\
@@ -49,6 +49,16 @@ def test_estimates_of_a_batch_are_those_of_each_candidate():
         assert estimates.columns["ram_bytes"][index] == report.ram_bytes
         assert estimates.columns["macs"][index] == candidate.macs
         assert estimates.columns["parameters"][index] == candidate.parameters
+
+
+def test_the_space_of_a_configuration_has_the_shape_of_its_data(config):
+    """What is calibrated for a search are the networks that the search prices: digits are 8 x 8, of 10 classes."""
+    changes = ["data=digits", "objectives={error: min, latency: min}"]
+    trained = configured_space(load_config(config, changes))
+    assert [tensor.shape() for tensor in trained.candidate(trained.default()).plan.inputs] == [(1, 1, 8, 8)]
+    free = configured_space(load_config(config))
+    default = hannah_hw.load_space("ds_cnn")
+    assert free.candidate(free.default()).id == default.candidate(default.default()).id
 
 
 def test_a_configured_run_without_training(config, tmp_path):
