@@ -194,7 +194,7 @@ def scores(predicted: Any, half: Any, measured: Any, chosen: Any) -> dict[str, A
         "mean_error": rounded(sizes[known].mean()),
         "largest_error": rounded(sizes[known].max()),
         "median_bias": rounded(np.median(p[known] / m[known] - 1)),
-        "interval_coverage": rounded((sizes <= h)[known].mean()),
+        "interval_coverage": rounded((np.abs(m / p - 1) <= h)[known].mean()),
         "interval_half_width": rounded(np.median(h[known])),
         "milliseconds": [rounded(value * 1e3) for value in (m.min(), np.median(m), m.max())],
     }

@@ -6,6 +6,7 @@ classes say nothing about it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,6 +87,7 @@ class HostModel:
         *,
         run_seconds: float,
         networks: Sequence[tuple[Network, float]] = (),
+        held_out: FloatArray | None = None,
         title: str = "",
         file: str = "",
     ) -> HostModel:
@@ -94,7 +96,9 @@ class HostModel:
         Args:
             rows: Kernels, each measured alone, all on one machine.
             run_seconds: Of a run of nothing.
-            networks: Kernels of whole networks and their measured seconds, which adjust the intervals.
+            networks: Kernels of P whole networks and their measured seconds, which adjust the intervals.
+            held_out: (P,) seconds that a fit without each of them predicts of it, NaN where none does; None: the
+                rows owe nothing to them, and the model itself predicts them.
             title: In words.
             file: Name of the file of the rows, kept beside that of the model.
 
@@ -114,7 +118,7 @@ class HostModel:
             seconds = np.array([row.seconds for row in chosen])
             laws[name] = Law.fit([row.kernel for row in chosen], seconds, block)
         entry = IntervalEntry(coverage=COVERAGE, additivity=_ADDITIVITY, factor=1.0, networks=0)
-        return cls(laws, run_seconds, entry, title, machines[0], file)._adjusted(networks)
+        return cls(laws, run_seconds, entry, title, machines[0], file)._adjusted(networks, held_out)
 
     @classmethod
     def load(cls, path: str | Path) -> HostModel:
@@ -202,20 +206,27 @@ class HostModel:
         """Name of a law -> relative errors of its profiled kernels in laws of the others."""
         return {name: np.expm1(law.left_out[0]) for name, law in self.laws.items()}
 
-    def _adjusted(self, networks: Sequence[tuple[Network, float]]) -> HostModel:
-        """With intervals as wide as the errors of measured networks ask for: a conformal quantile."""
+    def _adjusted(self, networks: Sequence[tuple[Network, float]], held_out: FloatArray | None) -> HostModel:
+        """With intervals as wide as the errors of measured networks ask for.
+
+        That is split conformal prediction: of n errors in units of the half width, the one of rank
+        ceil((n + 1) `COVERAGE`) (Lei et al., Journal of the American Statistical Association 113, 2018).
+        """
         if not networks:
             return self
         seconds, half = self.networks([network for network, _ in networks])
+        seconds = seconds if held_out is None else held_out
         measured = np.array([value for _, value in networks])
-        known = np.isfinite(seconds)
+        known = np.isfinite(seconds) & np.isfinite(half)
         errors = np.abs(seconds / measured - 1)[known]
         if not len(errors):
             return self
         factor = 1.0
         if len(errors) >= _LEAST_NETWORKS:
-            rank = min(1.0, np.ceil(COVERAGE * (len(errors) + 1)) / len(errors))
-            factor = float(np.quantile(errors / half[known], rank, method="higher"))
+            # Intervals are relative to the prediction, errors that are stated to the measurement.
+            missed = np.sort(np.abs(measured / seconds - 1)[known] / half[known])
+            rank = math.ceil(round((len(missed) + 1) * COVERAGE, 9))
+            factor = float(missed[min(rank, len(missed)) - 1])
         entry = IntervalEntry(
             coverage=COVERAGE,
             additivity=self.interval.additivity,

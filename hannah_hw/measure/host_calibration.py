@@ -245,6 +245,7 @@ class _Work:
             [inside.row(row) for row in self.rows],
             run_seconds=run_seconds,
             networks=list(zip(kernels, seconds.tolist(), strict=True)),
+            held_out=predicted,
             title=title,
             file=file,
         )

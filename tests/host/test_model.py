@@ -147,6 +147,30 @@ def test_intervals_of_networks_hold_about_as_many_as_they_state():
     assert model.interval.networks == 50
 
 
+def test_the_width_of_intervals_is_the_conformal_rank_of_errors_in_half_widths():
+    networks = [[add(n)] * 2 for n in range(1000, 20_000, 1000)]
+    total, half = HostModel.fit(rows(), run_seconds=RUN).networks(networks)
+    # Errors of 0.3, 0.6, ... 5.7 half widths: of 19, the one of rank ceil(20 * 0.9) = 18.
+    measured = total * (1 + 0.3 * np.arange(1, 20) * half)
+    model = HostModel.fit(
+        rows(), run_seconds=RUN, networks=list(zip(networks, measured.tolist(), strict=True))
+    )
+    assert model.interval.factor == pytest.approx(18 * 0.3)
+    assert (np.abs(measured / total - 1) <= model.networks(networks)[1] * 1.000001).sum() == 18
+
+
+def test_networks_that_had_a_part_in_the_fit_are_judged_by_fits_without_them():
+    networks = [[add(n)] * 2 for n in range(1000, 20_000, 1000)]
+    total, half = HostModel.fit(rows(), run_seconds=RUN).networks(networks)
+    whole = list(zip(networks, total.tolist(), strict=True))
+    held_out = total / (1 + 2 * half)
+    held_out[0] = np.nan
+    model = HostModel.fit(rows(), run_seconds=RUN, networks=whole, held_out=held_out)
+    assert model.interval.factor == pytest.approx(2.0)
+    assert model.interval.networks == 18
+    assert model.interval.median_error == pytest.approx(np.median(1 - 1 / (1 + 2 * half[1:])))
+
+
 def test_errors_of_left_out_kernels_are_those_of_fits_without_them():
     noise = np.exp(0.1 * np.random.default_rng(2).standard_normal(7))
     measured = rows(noise=noise)

@@ -56,8 +56,8 @@ def test_networks_of_which_nothing_was_profiled_are_measured_and_predicted(pool,
 
 
 def test_the_stored_error_is_that_of_networks_that_nothing_was_fitted_to():
-    float_only = draw([("ds_cnn", load_space("ds_cnn"))], drawn=1, checked=6)
-    found = calibrate_host(float_only, kernels=12, **QUICK)
+    float_only = draw([("ds_cnn", load_space("ds_cnn"))], drawn=2, checked=6)
+    found = calibrate_host(float_only, kernels=24, **QUICK)
     errors = [abs(check.predicted_s / check.measured_s - 1) for check in found.checks]
     known = [error for error in errors if np.isfinite(error)]
     assert found.model.interval.networks == len(known)
