@@ -19,7 +19,8 @@ from hannah_hw.host.table import KernelTable
 from hannah_hw.measure.host_choice import choose
 from hannah_hw.measure.host_inside import Inside
 from hannah_hw.measure.host_pool import Network, Pool
-from hannah_hw.measure.host_sweep import RETEST, ROUNDS, Sweep, measure_kernels
+from hannah_hw.measure.host_sweep import Sweep, measure_kernels
+from hannah_hw.measure.host_turns import EMPTY, RETEST, ROUNDS
 
 FloatArray = NDArray[np.float64]
 
@@ -119,7 +120,7 @@ def calibrate_host(
         seconds: After which no more are begun. What is begun is finished.
         previous: Rows of before; those of this machine and runtime are not measured again.
         threads: Threads within an operator.
-        rounds: See `hannah_hw.measure.host_sweep.time_subjects`.
+        rounds: See `hannah_hw.measure.host_turns.time_subjects`.
         retest: Likewise.
         seed: Of choices, weights and order.
         title: Of the model, in words.
@@ -128,7 +129,7 @@ def calibrate_host(
         progress: Called with a line about what is done.
 
     Raises:
-        RunError: No kernel could be measured.
+        RunError: No kernel could be measured, or a run of nothing could not.
     """
     work = _Work(pool, threads, rounds, retest, seed, time.monotonic() + seconds, save, progress)
     started = time.monotonic()
@@ -232,11 +233,17 @@ class _Work:
     def finished(
         self, table: KernelTable, reused: int, started: float, title: str, file: str
     ) -> HostCalibration:
-        """The model, judged by whole networks."""
+        """The model, judged by whole networks.
+
+        Raises:
+            RunError: A run of nothing could not be measured.
+        """
         networks = self._checked_networks()
         self._progress(f"{len(networks)} whole networks")
         found = self.sweep(self._summed(networks), {network.name: network.model for network in networks})
-        run_seconds = self.run_seconds or found.run_seconds
+        run_seconds = self.run_seconds
+        if run_seconds is None:
+            raise RunError(f"a run of nothing could not be measured: {self.failures[EMPTY]}")
         measured = [network for network in networks if network.name in found.networks]
         kernels = [network.kernels for network in measured]
         seconds = np.array([found.networks[network.name] for network in measured])

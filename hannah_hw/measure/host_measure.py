@@ -16,7 +16,8 @@ from hannah_hw.host.pricing import learned, learned_rows
 from hannah_hw.host.session import input_specs, open_session, random_inputs, run_once
 from hannah_hw.lowering.loading import load
 from hannah_hw.measure.host_clock import DISTURBED, clock
-from hannah_hw.measure.host_sweep import Subject, Timings, known_subjects, time_subjects
+from hannah_hw.measure.host_sweep import known_subjects
+from hannah_hw.measure.host_turns import Subject, Timings, time_subjects
 from hannah_hw.spaces import Candidate
 from hannah_hw.targets import host
 
@@ -95,7 +96,7 @@ def measure_on_host(
     That is thread CPU time where one thread runs. Kernels of the calibration are timed in turns with it: the factor by
     which they are slower now is divided out, and a measurement in which it is more than
     `hannah_hw.measure.host_clock.DISTURBED`, or of which two halves differ by more than
-    `hannah_hw.measure.host_sweep.RETEST`, is repeated.
+    `hannah_hw.measure.host_turns.RETEST`, is repeated.
 
     Args:
         model: A candidate, which gets random weights and the precision of the target, or the path of an ONNX file.

@@ -87,6 +87,12 @@ def test_nothing_measured_is_an_error(pool):
         calibrate_host(Pool(pool.networks[:1], ()), kernels=3, rounds=4, retest=-1.0)
 
 
+def test_nothing_is_fitted_without_the_time_of_an_empty_run(pool, calibrated):
+    before = calibrated[0].rows[:2]
+    with pytest.raises(RunError, match="a run of nothing could not be measured: two halves"):
+        calibrate_host(Pool(pool.networks, ()), kernels=2, previous=before, rounds=4, retest=-1.0)
+
+
 def test_the_files_are_a_target_what_was_learned_and_its_measurements(tmp_path, pool, calibrated):
     found, _ = calibrated
     files = HostFiles.of(tmp_path / "My Desk.yaml")

@@ -8,14 +8,8 @@ from hannah_hw.host.graph import optimised_kernels
 from hannah_hw.host.kernels import GRAPH, HostKernel, HostTensor
 from hannah_hw.host.rows import HostRow
 from hannah_hw.measure.host_clock import LEAST_KNOWN
-from hannah_hw.measure.host_sweep import (
-    EMPTY,
-    Subject,
-    empty_model,
-    known_subjects,
-    measure_kernels,
-    time_subjects,
-)
+from hannah_hw.measure.host_sweep import known_subjects, measure_kernels
+from hannah_hw.measure.host_turns import EMPTY, Subject, empty_model, time_subjects
 
 ANYTHING = float("inf")
 
@@ -77,6 +71,17 @@ def test_what_two_halves_do_not_agree_on_has_no_time_but_a_reason():
     found = time_subjects([Subject(EMPTY, empty_model())], rounds=4, retest=-1.0)
     assert found.seconds == {}
     assert "two halves of its measurement differ" in found.failures[EMPTY]
+
+
+def test_without_the_time_of_an_empty_run_no_kernel_has_one():
+    kernel = HostKernel("Exp", (floats(2, 3),), (floats(2, 3),), version=13)
+    found = measure_kernels([kernel], rounds=4, retest=-1.0)
+    assert found.rows == ()
+    assert found.run_seconds is None
+    assert "two halves of its measurement differ" in found.failures[kernel.key]
+    assert "two halves of its measurement differ" in found.failures[EMPTY]
+    # That of before stands in for it.
+    assert measure_kernels([kernel], run_seconds=2e-6, rounds=4, retest=-1.0).run_seconds == 2e-6
 
 
 def test_what_cannot_run_is_a_failure_by_its_name_and_the_rest_is_measured():
