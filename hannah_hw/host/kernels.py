@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from hannah_hw.wording import shortened
+
 #: Domain of the operators on blocked layouts: NCHWc, channels in blocks as wide as a vector register.
 NCHWC: Final = "com.microsoft.nchwc"
 
@@ -52,6 +54,8 @@ _NAMES: Final = {
 }
 _CONVOLUTIONS: Final = frozenset({"Conv", "FusedConv", "NhwcFusedConv"})
 _EIGHT_BITS: Final = frozenset({"int8", "uint8"})
+#: Largest tensor that is read from a file: 2 GiB, as much as an ONNX file holds.
+_MOST_BYTES: Final = 1 << 31
 #: Fewest channels of a block. Fewer channels stay in the plain layout, as those of an image do.
 _LEAST_BLOCK: Final = 8
 
@@ -191,7 +195,8 @@ class HostKernel:
         """A kernel from what `to_json` wrote.
 
         Raises:
-            ValueError: The text is not JSON, or not that of a kernel.
+            ValueError: The text is not JSON, not that of a kernel, or one of its tensors is no weight and no value of a
+                network that fits into memory.
         """
         try:
             document = json.loads(text)
@@ -202,18 +207,30 @@ class HostKernel:
                 attributes=tuple(sorted((name, _frozen(v)) for name, v in document["attributes"].items())),
                 version=int(document["version"]),
             )
-        except (KeyError, TypeError, IndexError, AttributeError) as error:
+        except (KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError(f"not a kernel: {text[:80]}") from error
 
 
 def _tensor(row: Any) -> HostTensor:
-    """A tensor from its list; `np.dtype` refuses types that there are not."""
+    """A tensor from its list.
+
+    Raises:
+        ValueError: It is not one that a kernel has.
+    """
     dtype, shape, constant, *values = row
-    if dtype:
-        np.dtype(dtype)
-    return HostTensor(
+    if dtype not in ("", "str"):
+        element = np.dtype(dtype)  # refuses types that there are not
+        # Kinds of NumPy's own that are no numbers; types of other packages, such as bfloat16, are.
+        if element.isbuiltin != 2 and element.kind not in "biufc":
+            raise ValueError(f"a tensor of {dtype!r}, which are no numbers")
+    found = HostTensor(
         dtype, tuple(int(size) for size in shape), bool(constant), tuple(values[0]) if values else None
     )
+    if min(found.shape, default=0) < 0 or max(found.bytes, found.elements) > _MOST_BYTES:
+        raise ValueError(f"a tensor of {dtype} with the sizes {shortened(str(list(found.shape)))}")
+    if found.values is not None and len(found.values) != found.elements:
+        raise ValueError(f"a tensor of {found.elements} elements with {len(found.values)} values")
+    return found
 
 
 def _frozen(value: Any) -> Any:

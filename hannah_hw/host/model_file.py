@@ -124,12 +124,12 @@ class IntervalEntry(Strict):
 
 
 class HostModelFile(Strict):
-    """The document; see `hannah_hw.host.model.HostModel`."""
+    """The document; see `hannah_hw.host.model.HostModel`. The file of rows lies beside it, and nowhere else."""
 
     format: Literal["hannah-host-model/1"]
     title: str = ""
     made_on: str = ""
-    rows: str = ""
+    rows: Annotated[str, Field(pattern=r"^[^/\\]*$")] = ""
     block: Annotated[int, Field(ge=1)]
     run_s: _Amount
     interval: IntervalEntry

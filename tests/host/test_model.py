@@ -113,6 +113,9 @@ def test_its_file_gives_the_model_back(tmp_path):
         ("share: 0", "share: 2", "share"),
         ("call: ", "calls: ", "other terms"),
         ("seconds: [", "seconds: [1, ", "seconds of 8"),
+        ("rows: ''", "rows: ../other.csv", "rows"),
+        ("rows: ''", "rows: /tmp/other.csv", "rows"),
+        ("rows: ''", "rows: C:\\other.csv", "rows"),
     ],
 )
 def test_what_a_file_has_wrong_is_said(old, new, said):
