@@ -151,13 +151,14 @@ def _inside(
     if not len(outputs):
         return outputs
     dilation = np.where(taps > 1, (span - 1) // np.maximum(taps - 1, 1), 1)
-    index = np.arange(outputs.max())[None, :, None]
-    tap = np.arange(taps.max())[None, None, :]
-    columns = [array[:, None, None] for array in (outputs, stride, pad, size, taps, dilation)]
-    count, step, before, length, all_taps, apart = columns
-    position = index * step - before + tap * apart
-    inside = (position >= 0) & (position < length) & (index < count) & (tap < all_taps)
-    total: IntArray = inside.sum((1, 2))
+    tap = np.arange(taps.max())
+    # Output i reads position i * stride - start of the input with a tap: outputs from first to last lie inside.
+    start = pad[:, None] - tap * dilation[:, None]
+    step = stride[:, None]
+    first = np.maximum(-(-start // step), 0)
+    last = np.minimum((size[:, None] - 1 + start) // step, outputs[:, None] - 1)
+    inside = np.where(tap < taps[:, None], np.maximum(last - first + 1, 0), 0)
+    total: IntArray = inside.sum(1)
     return total
 
 

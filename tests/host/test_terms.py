@@ -92,6 +92,17 @@ def test_taps_inside_of_the_input_are_those_counted_one_by_one(height, width, ta
     assert sizes.macs[0] == 2 * rows * columns * 8 * 8 * taps * taps
 
 
+def test_taps_of_an_image_of_any_width_are_counted_without_a_table_of_its_outputs():
+    wide = 10**12
+    source = HostTensor("float32", (1, 8, 2, wide))
+    result = HostTensor("float32", (1, 8, 2, wide // 2))
+    weight = HostTensor("float32", (8, 8, 3, 3), constant=True)
+    attributes = (("kernel_shape", (3, 3)), ("pads", (1, 1, 1, 1)), ("strides", (1, 2)))
+    sizes = Convolutions.of([HostKernel("Conv", (source, weight), (result,), attributes)])
+    assert sizes.valid_columns[0] == 3 * wide // 2 - 1  # the first output lacks the left tap
+    assert sizes.valid_rows[0] == 4  # each of two rows lacks one
+
+
 def test_a_pointwise_convolution_goes_over_tiles_of_three_outputs_and_four_blocks():
     # 40 channels are a set of 4 blocks of 8 and one of 1; 100 outputs are 33 tiles of 3 and one output.
     found = amounts(conv(16, 40, 10))
