@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import InputError, MeasurementError
-from hannah_hw.host.session import InputSpec, random_inputs
+from hannah_hw.host.session import input_specs, open_session, random_inputs
 from hannah_hw.measure.counted import Given, Runs, kernel_row, measurement
 from hannah_hw.measure.differences import TOLERANCE, difference
 from hannah_hw.measure.emulated import (
@@ -108,7 +108,7 @@ def measure_float_model(
         elf = build(project, tool).elf
         emulator = Emulator(elf, chosen, small_memory(chosen, elf_sizes(elf)))
     firmware = FloatFirmware(project, emulator, model.id if isinstance(model, Candidate) else network.name)
-    timing = Timing(chip, chosen)
+    timing = Timing(chip, chosen, int8=False)
     reads = flash_reads or timing.needs_flash_reads
     layers = firmware.run_by_layer(firmware.inputs(seed), flash_reads=reads)
     whole = [firmware.run(firmware.inputs(seed + 1 + n)) for n in range(max(1, inputs - 1))]
@@ -152,9 +152,8 @@ class FloatFirmware:
         self._session = _probing(self._network.model, self._results)
 
     def inputs(self, seed: int) -> dict[str, NDArray[Any]]:
-        """Random tensors for the graph's inputs; see `hannah_hw.host.session.random_inputs`."""
-        specs = [InputSpec(value.name, value.dtype, value.shape) for value in self._network.inputs]
-        return random_inputs(specs, seed)
+        """Random tensors for the graph's inputs, also for those that nothing reads; see `random_inputs`."""
+        return random_inputs(input_specs(self._session, self.name), seed)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> Counts:
         """One inference; its outputs are compared.
@@ -210,13 +209,15 @@ class FloatFirmware:
 
 
 def _probing(model: ModelProto, results: list[str]) -> Any:
-    """A session of ONNX Runtime that also gives the results of layers."""
-    import onnx
+    """A session of ONNX Runtime that also gives the results of layers.
 
-    from hannah_hw.lowering.runtime import calculator
+    Raises:
+        ModelError: ONNX Runtime does not run the model.
+    """
+    import onnx
 
     probe = onnx.ModelProto()
     probe.CopyFrom(model)
     known = {output.name for output in probe.graph.output}
     probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in results if name not in known)
-    return calculator(probe)
+    return open_session(probe.SerializeToString(), optimisation="none")

@@ -117,10 +117,13 @@ class Timing:
     Attributes:
         target: The chip.
         core: Its core.
+        int8: Whether int8 kernels ran: the device layer of a target is found with those. How far it is off for others
+            is not known, and so is their error.
     """
 
     target: Microcontroller
     core: Core
+    int8: bool = True
 
     @property
     def needs_flash_reads(self) -> bool:
@@ -134,9 +137,12 @@ class Timing:
 
     @property
     def error(self) -> float | None:
-        """Relative half width of a latency: what the core's table and what the device layer leave open, added."""
+        """Relative half width of a latency: what the core's table and what the device layer leave open, added.
+
+        None where that is not known.
+        """
         device = self.target.model.device_error
-        return None if device is None else self.core.timing_error + device
+        return None if device is None or not self.int8 else self.core.timing_error + device
 
     @property
     def basis(self) -> str:
@@ -146,6 +152,7 @@ class Timing:
             f"instructions of an emulated {self.core.title} by its documented timing ±{self.core.timing_error:.0%}; "
             f"{wait.value:g} cycles per flash read ({wait.source}); device "
             f"{'unknown' if device is None else f'±{device:.1%}'}"
+            f"{'' if device is None or self.int8 else ' with int8 kernels, not known with these'}"
         )
 
     def figures(self, cycles: float, ram_bytes: int, flash_bytes: int, stack_note: str) -> dict[str, Figure]:

@@ -93,6 +93,10 @@ def test_one_convolution(worker):
     assert found.flash["constants"] >= 4 * (4 * 27 + 4)
     # A fused multiply-add takes 3 cycles, and 5 loads in 4 of them at least one each.
     assert 4.25 < kernel.core_cycles / MACS < 15
+    # The chip's wait cycles and their error were found with int8 kernels.
+    figures = [found.figures[key] for key in ("latency_s", "cycles", "energy_j")]
+    assert [figure.error for figure in figures] == [None, None, None]
+    assert "with int8 kernels, not known with these" in figures[0].note
     assert found == measure_float_model(conv_and_relu(), CHIP, worker=worker)
 
 
@@ -155,6 +159,30 @@ def test_several_outputs_views_and_residuals(worker, tmp_path):
     running.run_by_layer(running.inputs(3))
     running.run(running.inputs(4))
     assert running.difference < 1e-6
+
+
+@needs_tvm
+def test_an_input_that_nothing_reads_has_no_place(worker, tmp_path):
+    made = model(node("Relu", "x"), shape=(1, 4), outputs=(("y", (1, 4)),))
+    made.graph.input.append(helper.make_tensor_value_info("unread", TensorProto.FLOAT, (1, 4)))
+    running = firmware(made, worker, tmp_path)
+    running.run(running.inputs(0))
+    assert running.difference == 0
+    assert "#define G_INPUTS 1" in (tmp_path / "g.h").read_text()
+
+
+@needs_tvm
+@pytest.mark.parametrize(
+    ("kind", "name"), [(TensorProto.DOUBLE, "float64"), (TensorProto.FLOAT16, "float16")]
+)
+def test_types_that_firmware_has_not_are_named(worker, kind, name):
+    made = model(node("Relu", "x"), shape=(1, 4), outputs=(("y", (1, 4)),))
+    for value in (*made.graph.input, *made.graph.output):
+        value.type.tensor_type.elem_type = kind
+    with pytest.raises(
+        UnsupportedError, match=f"'x' is {name}, and inputs and outputs of float firmware are"
+    ):
+        read_float_network(made, worker)
 
 
 @needs_tvm

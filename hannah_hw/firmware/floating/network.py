@@ -27,8 +27,21 @@ if TYPE_CHECKING:
 
 #: What declares the functions of C's library that kernels may call.
 _FUNCTIONS: Final = KERNEL_FOLDER / "hn_float.h"
-_CALLED: Final = re.compile(r"\b([a-z]\w*)\(")
+_CALLED: Final = re.compile(r"\b([A-Za-z_]\w*)\(")
 _KEYWORDS: Final = frozenset(("for", "if", "while", "sizeof", "return", "switch"))
+#: Element types of graph inputs and outputs -> in C.
+C_TYPES: Final = {
+    "float32": "float",
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "int16": "int16_t",
+    "uint16": "uint16_t",
+    "int32": "int32_t",
+    "uint32": "uint32_t",
+    "int64": "int64_t",
+    "uint64": "uint64_t",
+    "bool": "uint8_t",
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +51,7 @@ class FloatValue:
     Attributes:
         name: Of the ONNX value.
         shape: As the file has it.
-        dtype: Of its elements.
+        dtype: Of its elements: a key of `C_TYPES`.
         offset: Its first byte in the arena.
     """
 
@@ -126,7 +139,8 @@ def read_float_network(
     Raises:
         ModelError: No readable ONNX, or an output that is a constant.
         InputError: The model is quantised.
-        UnsupportedError: TVM has no operator of the model, or a kernel calls a function that firmware does not have.
+        UnsupportedError: TVM has no operator of the model, a kernel calls a function that firmware does not have, or
+            an input or output is of a type that it does not have.
         EvaluationError: TVM crashed, took too long or failed.
     """
     from hannah_hw.lowering.tvm.agreement import float_workload
@@ -172,13 +186,14 @@ def _placed(
     known = {value.name: argument(value) for value in _all_values(kernels) if value.name}
     constants = {tensor.name for tensor in model.model.graph.initializer}
     graph = model.model.graph
-    inputs = [_value(v, known[v.name]) for v in graph.input if v.name not in constants and v.name in known]
+    read = [value for value in graph.input if value.name not in constants and value.name in known]
+    inputs = [_value(value, known[value.name], where) for value in read]
     outputs = []
     for value in graph.output:
         offset = known.get(value.name)
         if not isinstance(offset, int):
             raise ModelError(f"the output {value.name!r} is computed by no kernel", where=where)
-        outputs.append(_value(value, offset))
+        outputs.append(_value(value, offset, where))
     return FloatNetwork(
         name,
         model.model,
@@ -196,11 +211,21 @@ def _all_values(kernels: CKernels) -> list[Any]:
     return [v for kernel in kernels.lowered.kernels for v in (*kernel.reads, *kernel.writes)]
 
 
-def _value(value: Any, offset: Any) -> FloatValue:
+def _value(value: Any, offset: Any, where: str) -> FloatValue:
+    """A graph input or output at its place.
+
+    Raises:
+        UnsupportedError: Firmware has no such type.
+    """
     from onnx import helper
 
     tensor = value.type.tensor_type
     dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)).name
+    if dtype not in C_TYPES:
+        raise UnsupportedError(
+            f"{where}: {value.name!r} is {dtype}, and inputs and outputs of float firmware are {', '.join(C_TYPES)}; "
+            "export the model as float32"
+        )
     return FloatValue(value.name, tuple(d.dim_value for d in tensor.shape.dim), dtype, int(offset))
 
 

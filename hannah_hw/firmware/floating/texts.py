@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 
-from hannah_hw.firmware.floating.network import FloatLayer, FloatNetwork, FloatValue
+from hannah_hw.firmware.floating.network import C_TYPES, FloatLayer, FloatNetwork, FloatValue
 from hannah_hw.firmware.naming import comment
 from hannah_hw.firmware.sources import ATTRIBUTE_LINES, MADE, constant_lines, switch_lines, text
-
-#: Element types of graph inputs and outputs -> in C.
-_TYPES: Final = {
-    "float32": "float",
-    "int8": "int8_t",
-    "uint8": "uint8_t",
-    "int16": "int16_t",
-    "uint16": "uint16_t",
-    "int32": "int32_t",
-    "uint32": "uint32_t",
-    "int64": "int64_t",
-    "uint64": "uint64_t",
-    "bool": "uint8_t",
-}
 
 
 def header(network: FloatNetwork, prefix: str, title: str) -> str:
@@ -56,7 +41,7 @@ def header(network: FloatNetwork, prefix: str, title: str) -> str:
             lines += [
                 "",
                 f'/* "{comment(value.name)}": {shape} {value.dtype} */',
-                f"#define {macro}_TYPE {_TYPES[value.dtype]}",
+                f"#define {macro}_TYPE {C_TYPES[value.dtype]}",
                 f"#define {macro}_ELEMENTS {int(np.prod(value.shape))}",
             ]
     lines += [

@@ -88,7 +88,7 @@ def _of_pointers(function: Any) -> tuple[Any, tuple[int, ...]]:
     pointers, declared, rest, scratch = [], [], [], []
 
     def point_at(tensor: Any) -> None:
-        name = "".join(c if c.isalnum() else "_" for c in str(tensor.name))
+        name = "".join(c if c.isascii() and c.isalnum() else "_" for c in str(tensor.name))
         pointer = tirx.Var(f"{name}_at", PointerType(tensor.ty.dtype, "global"))
         pointers.append(pointer)
         declared.append(tirx.DeclBuffer(tensor, data=pointer))
