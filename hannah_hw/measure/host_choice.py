@@ -1,8 +1,9 @@
 """Which kernels are profiled, where there are too many: few that stand for all.
 
-The first ones of a class are those in the middle of clusters of its kernels, by their physical terms; each kind of
-work that a kernel can do is among them, and the least and the most work. Later ones are where what was fitted so far is
-least sure of the networks' latencies.
+Kernels that one law predicts are one class here: a law none of whose kernels is profiled predicts nothing. The first
+ones of a class are those in the middle of clusters of its kernels, by their physical terms; each kind of work that a
+kernel can do is among them, and the least and the most work. Later ones are where what was fitted so far is least sure
+of the networks' latencies.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.host.kernels import HostKernel
+from hannah_hw.host.model import law_name
 from hannah_hw.host.terms import terms
 
 FloatArray = NDArray[np.float64]
@@ -48,7 +50,7 @@ def choose(
     """
     by_class: dict[str, list[int]] = {}
     for index, kernel in enumerate(kernels):
-        by_class.setdefault(kernel.kernel_class, []).append(index)
+        by_class.setdefault(law_name(kernel), []).append(index)
     members = [np.array(found, np.int64) for _, found in sorted(by_class.items())]
     free = np.array([int((~taken[found]).sum()) for found in members])
     if weights is None:

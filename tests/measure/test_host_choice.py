@@ -20,6 +20,13 @@ def exp(size):
     return HostKernel("Exp", (tensor,), (tensor,))
 
 
+def pool(op, channels, dtype="float32"):
+    attributes = (("kernel_shape", (2, 2)), ("strides", (2, 2)))
+    return HostKernel(
+        op, (HostTensor(dtype, (1, channels, 8, 8)),), (HostTensor(dtype, (1, channels, 4, 4)),), attributes
+    )
+
+
 KERNELS = [gemm(2**a, 2**b) for a in range(3, 9) for b in range(3, 9)] + [exp(10 * i) for i in range(1, 5)]
 
 
@@ -37,6 +44,16 @@ def test_shares_are_what_there_is_and_sum_up(classes, data):
     assert (shares <= sizes).all()
     if total >= least.sum():
         assert (shares >= np.minimum(least, sizes)).all()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_each_law_of_a_class_is_profiled(weighted):
+    kernels = [pool("MaxPool", 8 * i) for i in range(1, 60)]
+    kernels += [pool("AveragePool", 240), pool("MaxPool", 240, "float64")]
+    assert len({kernel.kernel_class for kernel in kernels}) == 1
+    none = np.zeros(len(kernels), np.bool_)
+    weights = np.ones(len(kernels)) if weighted else None
+    assert set(choose(kernels, 6, taken=none, weights=weights)) >= {59, 60}
 
 
 def test_shares_follow_importance():
