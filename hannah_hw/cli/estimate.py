@@ -115,8 +115,9 @@ def estimate(
     emit(document, as_json, lambda: _render(report, kernel, second))
     if report.unsupported:
         kinds = [f"{row.count} {row.kind}" for row in report.unsupported_kinds]
+        verdict = "has no price for" if report.runs_unpriced else "cannot run"
         say(
-            f"error: {report.target} cannot run {len(report.unsupported)} of the kernels: "
+            f"error: {report.target} {verdict} {len(report.unsupported)} of the kernels: "
             f"{', '.join(kinds[:_NAMED])}{', ...' if len(kinds) > _NAMED else ''}"
         )
         raise typer.Exit(1)
@@ -146,7 +147,7 @@ def _render(report: CostReport, kernel: str | None, second: SecondView | None) -
     if rows:
         table(("figure", "value", "source", "error", "note"), rows, right=[1])
     else:
-        write("no figures: none of the kernels can run")
+        write(f"no figures: none of the kernels {'has a price' if report.runs_unpriced else 'can run'}")
     write("")
     if report.memory is not None and report.memory.weights_in is not None:
         render_kernels(report)
@@ -165,13 +166,14 @@ def _render(report: CostReport, kernel: str | None, second: SecondView | None) -
 
 
 def _render_unsupported(report: CostReport) -> None:
-    """What cannot run, counted by kind."""
+    """What cannot run or has no price, counted by kind."""
     write("")
     rows = []
     for row in report.unsupported_kinds:
         names = ", ".join(row.kernels[:_NAMED]) + (", ..." if row.count > _NAMED else "")
         rows.append((row.kind, row.count, f"not read: {row.unread}" if row.unread else row.rule, names))
-    table(("cannot run", "count", "because", "kernels"), rows, right=[1])
+    verdict = "no price" if report.runs_unpriced else "cannot run"
+    table((verdict, "count", "because", "kernels"), rows, right=[1])
 
 
 def _render_kernels(report: CostReport) -> None:

@@ -87,11 +87,12 @@ def _of_model(target: str, model: Path, shape: list[str] | None, as_json: bool) 
 def _placed(report: CostReport) -> list[dict[str, Any]]:
     """Where each kernel runs, and the rule that keeps it from running elsewhere."""
     failed = {row.kernel: row.unread or row.rule for row in report.unsupported}
+    refused = {row.kernel for row in report.unsupported if not row.unpriced}
     return [
         {
             "kernel": row.name,
             "kind": row.kind,
-            "runs_on": row.kernel_class if row.name not in failed else None,
+            "runs_on": row.kernel_class if row.name not in refused else None,
             "rule": failed.get(row.name) or row.detail.get(_REFUSED),
         }
         for row in report.kernels

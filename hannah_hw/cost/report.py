@@ -126,7 +126,7 @@ class Flash:
 
 @dataclass(frozen=True)
 class UnsupportedRow:
-    """A kernel that the target cannot run, and the rule that failed.
+    """A kernel that the target cannot run, or that has no price there, and the rule that failed.
 
     Attributes:
         kernel: Its name.
@@ -134,12 +134,14 @@ class UnsupportedRow:
         rule: What the target does not allow.
         unread: Why a foreign file's operator could not be read, so that nothing is known of what it computes; empty
             where it was read.
+        unpriced: Whether the target runs it, and nothing is known of how long that takes.
     """
 
     kernel: str
     kind: str
     rule: str
     unread: str = ""
+    unpriced: bool = False
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,11 @@ class CostReport:
         return not self.unsupported
 
     @property
+    def runs_unpriced(self) -> bool:
+        """Whether the target runs every kernel, and some have no price."""
+        return bool(self.unsupported) and all(row.unpriced for row in self.unsupported)
+
+    @property
     def unsupported_kinds(self) -> tuple[UnsupportedKind, ...]:
         """What cannot run by kind, the most frequent first; of a kind, what was read apart from what was not."""
         found: dict[tuple[str, bool], list[UnsupportedRow]] = {}
@@ -219,14 +226,15 @@ class CostReport:
 
     @property
     def partial(self) -> dict[str, Figure]:
-        """Sums over the kernels that can run, where others cannot: lower bounds of what is not known.
+        """Sums over the kernels that have a price, where others have none: lower bounds of what is not known.
 
         Empty where every kernel can run, or none. A sum is left out where some kernel that can run has no such figure.
         """
         runs = [row for row in self.kernels if row.latency_s is not None]
         if self.supported or not runs:
             return {}
-        note = f"partial: {len(runs)} of {len(self.kernels)} kernels; the others cannot run and are left out"
+        others = "have no price" if self.runs_unpriced else "cannot run"
+        note = f"partial: {len(runs)} of {len(self.kernels)} kernels; the others {others} and are left out"
         sums: dict[str, list[float | None]] = {
             "latency_s": [row.latency_s for row in runs],
             "energy_j": [row.energy_j for row in runs],

@@ -31,7 +31,7 @@ def explain(costs: HostCosts, index: int) -> CostReport:
     names = [f"{costs.table.kernels[k].op_type}_{position}" for position, k in enumerate(distinct)]
     rows = tuple(_row(costs, int(k), name) for k, name in zip(distinct, names, strict=True))
     unsupported = [
-        UnsupportedRow(name, costs.table.kernels[k].op, costs.rules[int(k)])
+        UnsupportedRow(name, costs.table.kernels[k].op, costs.rules[int(k)], unpriced=True)
         for k, name in zip(distinct, names, strict=True)
         if int(k) in costs.rules
     ]

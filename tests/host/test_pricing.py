@@ -115,6 +115,7 @@ def test_what_was_not_measured_has_no_price(space, rows, tmp_path):
     report = costs.report(0)
     (row,) = report.unsupported
     assert row.kind == "Gemm"
+    assert row.unpriced
     assert "no kernel of the class gemm was profiled" in row.rule
     assert "hannah-hw calibrate host" in row.rule
     assert report.latency_s is None
@@ -211,3 +212,12 @@ def test_the_command_line_names_what_has_no_price(space, rows, tmp_path, capsys)
     captured = capsys.readouterr()
     assert "no kernel of the class gemm was profiled" in captured.out
     assert "Gemm" in captured.err
+    assert "desk:float32 has no price for 1 of the kernels: 1 Gemm" in captured.err
+    assert "the others have no price and are left out" in captured.out
+    assert "cannot run" not in captured.out + captured.err
+    assert main(["targets", "ops", str(path), str(tmp_path / "model.onnx"), "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert "nothing" not in listed["counts"]
+    (gemm,) = [entry for entry in listed["kernels"] if entry["kind"] == "Gemm"]
+    assert gemm["runs_on"] == "gemm"
+    assert "no kernel of the class gemm was profiled" in gemm["rule"]
