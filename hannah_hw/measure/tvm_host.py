@@ -21,6 +21,7 @@ from hannah_hw.lowering.reader import read_onnx
 from hannah_hw.lowering.tvm import Lowered, TvmKernel, TvmWorker
 from hannah_hw.lowering.tvm.agreement import float_workload
 from hannah_hw.lowering.tvm.process import VERSIONS, worker_or_own
+from hannah_hw.measure.differences import TOLERANCE, difference
 from hannah_hw.measure.host_timing import STEADY_BLOCKS, Timing, is_steady, statistics
 
 #: Random inputs whose output is checked.
@@ -33,9 +34,6 @@ TIMEOUT_S: Final = 600.0
 WARMUP_S: Final = 0.5
 #: Most runs in which kernels are timed.
 _KERNEL_RUNS: Final = 20
-#: Largest difference from ONNX Runtime's output, relative to the largest output: sums of float32 in another order, of
-#: networks of tens of layers, differ by some 1e-6.
-TOLERANCE: Final = 1e-4
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ def measure_with_tvm(
     with worker_or_own(worker, timeout_s=TIMEOUT_S) as used:
         found, answer = _run(used, read.model, feeds, runs)
     names = [output.name for output in read.model.graph.output]
-    difference = max(_compared(names, mine, theirs) for mine, theirs in zip(expected, found, strict=True))
+    worst = max(_compared(names, mine, theirs) for mine, theirs in zip(expected, found, strict=True))
     blocks = np.array_split(np.array(answer["warmup"][1:]), STEADY_BLOCKS)
     return TvmMeasurement(
         model=Path(path).name,
@@ -165,7 +163,7 @@ def measure_with_tvm(
         runs=runs,
         kernels=_kernel_times(answer),
         checked=inputs,
-        difference=difference,
+        difference=worst,
         compile_s=answer["compile_s"],
         target=answer["target"],
         cpu=answer["cpu"],
@@ -201,10 +199,10 @@ def _run(
 
 
 def _compared(names: Sequence[str], expected: Sequence[Any], found: Sequence[NDArray[Any]]) -> float:
-    """Largest difference of the outputs, relative to the largest value that is finite.
+    """Largest difference of the outputs; see `difference`.
 
     Raises:
-        EvaluationError: It is beyond `TOLERANCE`, or what is not finite is elsewhere.
+        EvaluationError: It is beyond `TOLERANCE`, or an output has another shape.
     """
     worst = 0.0
     for name, mine, theirs in zip(names, expected, found, strict=True):
@@ -213,17 +211,14 @@ def _compared(names: Sequence[str], expected: Sequence[Any], found: Sequence[NDA
                 f"TVM's output {name} is of shape {theirs.shape}, and ONNX Runtime's {mine.shape}",
                 kind="output",
             )
-        wide, other = np.asarray(mine, np.float64), np.asarray(theirs, np.float64)
-        finite = np.isfinite(wide)
-        scale = float(np.abs(wide[finite]).max(initial=0.0)) or 1.0
-        difference = float(np.abs(wide[finite] - other[finite]).max(initial=0.0)) / scale
-        if not difference <= TOLERANCE or not np.array_equal(wide[~finite], other[~finite], equal_nan=True):
+        apart = difference(mine, theirs)
+        if not apart <= TOLERANCE:
             raise EvaluationError(
-                f"TVM's output {name} differs from ONNX Runtime's by {difference:.2g} of the largest value, and "
+                f"TVM's output {name} differs from ONNX Runtime's by {apart:.2g} of the largest value, and "
                 f"{TOLERANCE:g} is allowed; please report this model",
                 kind="output",
             )
-        worst = max(worst, difference)
+        worst = max(worst, apart)
     return worst
 
 

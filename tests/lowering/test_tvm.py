@@ -231,6 +231,19 @@ def test_an_operator_that_tvm_lacks_leaves_the_process_alive(worker):
 
 
 @needs_tvm
+def test_what_tvm_cannot_read_or_has_no_kernel_for_is_named(worker):
+    attention = helper.make_node("Attention", ["x", "w", "b"], ["y"], domain="com.microsoft")
+    unread = model(attention, constants=[("w", (8, 24)), ("b", (24,))], shape=(1, 4, 8), output=(1, 4, 8))
+    unread.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    with pytest.raises(UnsupportedError, match="Attention has no 'num_heads', which TVM's importer wants"):
+        worker.lower(unread)
+    largest = model(helper.make_node("TopK", ["x", "k"], ["y", "i"]), shape=(1, 40), output=(1, 3))
+    largest.graph.initializer.append(numpy_helper.from_array(np.array([3]), "k"))
+    with pytest.raises(UnsupportedError, match=r"relax\.topk is an operation that TVM has no kernel for"):
+        worker.lower(largest)
+
+
+@needs_tvm
 def test_the_command_line_shows_both_views(capsys, tmp_path):
     onnx.save(one_conv(), tmp_path / "m.onnx")
     command = ["estimate", str(tmp_path / "m.onnx"), "-t", "stm32l4r5zi", "--lowering", "tvm", "--json"]

@@ -22,7 +22,7 @@ _TUPLE = "tuple"
 
 
 class UnknownOperation(Exception):  # noqa: N818 (it is an answer of the worker, not an error of the package)
-    """Something in the lowered module that is neither a kernel nor a view."""
+    """Something in the lowered module that is neither a kernel nor a view, or in the model that TVM cannot read."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,12 @@ def _importer(relax: Any, primitives: Primitives) -> Any:
         def _convert_operator(self, op_name: str, inputs: Any, attrs: Any, opset: int) -> Any:
             result = self._clamp(inputs) if op_name == "Clip" else None
             if result is None:
-                result = super()._convert_operator(op_name, inputs, attrs, opset)
+                try:
+                    result = super()._convert_operator(op_name, inputs, attrs, opset)
+                except KeyError as error:
+                    raise UnknownOperation(
+                        f"{op_name} has no {error.args[0]!r}, which TVM's importer wants"
+                    ) from error
             if isinstance(result, relax.Call) and isinstance(result.ty, relax.TensorType | relax.TupleType):
                 return self.bb.emit(result)
             return result
@@ -260,7 +265,10 @@ class Provenance:
             self.size[key] = int(array.size), int(array.nbytes)
             self.constant.add(key)
             return key
-        raise UnknownOperation(f"{kind} {getattr(getattr(value, 'op', None), 'name', '')}".strip())
+        name = getattr(getattr(value, "op", None), "name", kind)
+        raise UnknownOperation(
+            f"{name} is an operation that TVM has no kernel for without its run-time library"
+        )
 
     def _provenance(self, model: Any, importer: Any, imported: list[Any], legal: list[Any]) -> list[str]:
         """First output of the ONNX node that each operation of the legalised module belongs to."""
