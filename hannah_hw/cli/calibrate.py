@@ -20,6 +20,7 @@ from hannah_hw.cli.calibrate_host import (
     ThreadsOption,
     calibrate_this_host,
 )
+from hannah_hw.cli.options import refuse_options
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.errors import InputError
 
@@ -115,6 +116,20 @@ def calibrate(
     """
     from hannah_hw.cores import CORES
 
+    of_core = {"--shapes": shapes is not None, "--held-out": held_out is not None, "--compiler": compiler}
+    of_host = {
+        "--space": space,
+        "--search": search,
+        "--models": models,
+        "--precision": precision != "float32",
+        "--kernels": kernels,
+        "--seconds": seconds is not None,
+        "--threads": threads != 1,
+    }
+    if what != HOST or against is not None:
+        refuse_options(of_host, "it is for `calibrate host`, which profiles kernels on this machine")
+    if what not in CORES or against is not None:
+        refuse_options(of_core, "it is for `calibrate CORE`, which measures kernels on an emulated core")
     if against is not None:
         calibrate_board(what, against, out, as_json)
     elif what == HOST:
