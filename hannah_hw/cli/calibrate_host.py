@@ -16,8 +16,6 @@ from hannah_hw.quantities import format_si
 if TYPE_CHECKING:
     from hannah_hw.measure.host_calibration import HostCalibration
 
-#: Share of undisturbed rounds below which a person is told.
-_CALM = 0.9
 #: Failures that are shown.
 _SHOWN = 8
 
@@ -123,11 +121,8 @@ def calibrate_this_host(
         source = ", ".join([*(name for name, _ in spaces), *(path.name for path in options.models)])
         files.save(found, threads=options.threads, precision=precisions[0], source=source)
         say(f"wrote {files.target}, {files.model} and {files.rows}")
-    if found.calm < _CALM:
-        say(
-            f"other work disturbed {1 - found.calm:.0%} of the rounds, so these figures may be wrong together; "
-            "calibrate again with --again when the machine is quieter"
-        )
+    if found.disturbed:
+        say(f"these figures may be wrong together: {found.disturbed}")
     emit(_document(found, files), as_json, lambda: _render(found))
 
 
@@ -160,6 +155,7 @@ def _document(found: HostCalibration, files: Any) -> dict[str, Any]:
         "run_s": found.model.run_seconds,
         "inside": asdict(found.inside),
         "calm": found.calm,
+        "disturbed": found.disturbed,
         "retest": {"median": found.retest[0], "p90": found.retest[1]},
         "laws": {
             name: {
@@ -177,7 +173,7 @@ def _document(found: HostCalibration, files: Any) -> dict[str, Any]:
 def _render(found: HostCalibration) -> None:
     write(
         f"{len(found.rows)} kernels of {found.pool} measured in {found.seconds:.0f} s, {found.reused} of them before; "
-        f"{found.calm:.0%} of the rounds undisturbed, halves differ by {found.retest[0]:.1%} (median)"
+        f"{found.calm:.0%} of the visits undisturbed, halves differ by {found.retest[0]:.1%} (median)"
     )
     inside = found.inside
     write(

@@ -22,6 +22,7 @@ from hannah_hw.host.kernels import HostKernel
 from hannah_hw.host.model_file import HostModelFile, IntervalEntry, parse_host_model, read_host_model, text_of
 from hannah_hw.host.regression import Law
 from hannah_hw.host.rows import HostRow
+from hannah_hw.host.table import KernelTable
 
 #: Probability with which an interval holds the measured latency of a network.
 COVERAGE: Final = 0.9
@@ -88,6 +89,7 @@ class HostModel:
         run_seconds: float,
         networks: Sequence[tuple[Network, float]] = (),
         held_out: FloatArray | None = None,
+        additivity: float | None = None,
         title: str = "",
         file: str = "",
     ) -> HostModel:
@@ -99,6 +101,7 @@ class HostModel:
             networks: Kernels of P whole networks and their measured seconds, which adjust the intervals.
             held_out: (P,) seconds that a fit without each of them predicts of it, NaN where none does; None: the
                 rows owe nothing to them, and the model itself predicts them.
+            additivity: Relative standard deviation of a network against the sum of its kernels; None: the usual one.
             title: In words.
             file: Name of the file of the rows, kept beside that of the model.
 
@@ -117,7 +120,7 @@ class HostModel:
             chosen = [rows[place] for place in places]
             seconds = np.array([row.seconds for row in chosen])
             laws[name] = Law.fit([row.kernel for row in chosen], seconds, block)
-        entry = IntervalEntry(coverage=COVERAGE, additivity=_ADDITIVITY, factor=1.0, networks=0)
+        entry = IntervalEntry(coverage=COVERAGE, additivity=additivity or _ADDITIVITY, factor=1.0, networks=0)
         return cls(laws, run_seconds, entry, title, machines[0], file)._adjusted(networks, held_out)
 
     @classmethod
@@ -182,20 +185,23 @@ class HostModel:
         Returns:
             (P,) each; NaN where a kernel of the network has no law, see `predict`.
         """
-        places: dict[str, int] = {}
-        which = [places.setdefault(kernel.key, len(places)) for network in networks for kernel in network]
-        first = dict(zip(which, (kernel for network in networks for kernel in network), strict=True))
-        kernels = [first[place] for place in range(len(places))]
-        owner = np.repeat(np.arange(len(networks)), [len(network) for network in networks])
-        found = self.predict(kernels)
-        seconds = found.seconds[which]
-        spread = seconds * found.deviation[which]
-        total: FloatArray = np.bincount(owner, seconds, len(networks)).astype(np.float64) + self.run_seconds
+        table = KernelTable.of(networks)
+        return self.totals(table, self.predict(table.kernels))
+
+    def totals(self, table: KernelTable, found: KernelPrediction) -> tuple[FloatArray, FloatArray]:
+        """As `networks`, of kernels that are predicted already.
+
+        Args:
+            table: The kernels of P networks, M of them distinct.
+            found: What `predict` says of the M.
+        """
+        spread = found.seconds * found.deviation
+        total: FloatArray = table.sums(found.seconds) + self.run_seconds
         names = {name: place for place, name in enumerate(self.laws)}
-        law = np.array([names.get(law_name(kernel), 0) for kernel in kernels], np.int64)
-        shared = np.zeros((len(networks), len(names)))
-        np.add.at(shared, (owner, law[which]), spread)
-        own = np.bincount(owner, spread**2, len(networks))
+        law = np.array([names.get(law_name(kernel), 0) for kernel in table.kernels], np.int64)
+        shared = np.zeros((table.size, len(names)))
+        np.add.at(shared, (table.network, law[table.which]), spread[table.which])
+        own = table.sums(spread**2)
         variance = _SHARED * (shared**2).sum(1) + (1 - _SHARED) * own
         relative = np.sqrt(variance / total**2 + self.interval.additivity**2)
         half: FloatArray = self.interval.factor * _SIGMAS * relative

@@ -25,8 +25,10 @@ FLOOR_SECONDS: Final = 2.5e-7
 #: Weight of the pull that makes terms which kernels cannot tell apart share what they explain.
 _RIDGE: Final = 0.02
 #: Kernels whose work takes this many times as long as that of the longest profiled one, or this part of the
-#: shortest one's, are refused.
+#: shortest one's, are refused, but for those of at most so many seconds: they hardly matter to any network, and the law
+#: prices them with a standard deviation of all that they take and of the floor.
 RANGE: Final = 8.0
+NEGLIGIBLE_SECONDS: Final = 1e-6
 #: Kinds of work that a kernel has or has not, whatever its size.
 _OPTIONAL: Final = frozenset({"add", "clip"})
 #: Share of left-out errors that intervals are to hold, and deviations on both sides that hold it of a normal one.
@@ -110,7 +112,9 @@ class Law:
         seconds = np.maximum((physical + FLOOR_SECONDS) * np.exp(mean) - FLOOR_SECONDS, 0.1 * physical)
         profiled = self.work @ self.rates
         beyond = np.log(np.maximum(physical / profiled.max(), profiled.min() / np.maximum(physical, 1e-12)))
-        spread = self._deviation(deviation) * (1 + np.maximum(beyond, 0.0)) * (seconds + FLOOR_SECONDS)
+        relative = self._deviation(deviation) * (1 + np.maximum(beyond, 0.0))
+        relative = np.where(physical < profiled.min() / RANGE, np.maximum(relative, 1.0), relative)
+        spread = relative * (seconds + FLOOR_SECONDS)
         return seconds, spread / np.maximum(seconds, 1e-12)
 
     def outside(self, kernels: Sequence[HostKernel]) -> dict[int, str]:
@@ -132,7 +136,8 @@ class Law:
         for index in np.flatnonzero(never.any(1)):
             kinds = ", ".join(np.array(self.names)[never[index]])
             problems[int(index)] = f"no profiled kernel of its class has work of the kind {kinds}"
-        for index in np.flatnonzero((physical < low) | (physical > high)):
+        short = (physical < low) & ((physical > NEGLIGIBLE_SECONDS) | (physical <= 0))
+        for index in np.flatnonzero(short | (physical > high)):
             problems[int(index)] = (
                 f"its work of about {physical[index]:.3g} s is beyond that of the profiled kernels of its class, "
                 f"{profiled.min():.3g} to {profiled.max():.3g} s, by more than {RANGE:g} times"

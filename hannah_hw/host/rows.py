@@ -16,7 +16,7 @@ from hannah_hw.host.kernels import HostKernel
 #: Largest file that is read.
 MAX_BYTES: Final = 64 << 20
 
-_COLUMNS: Final = ("kernel_class", "seconds", "retest", "made_on", "kernel")
+_COLUMNS: Final = ("kernel_class", "seconds", "retest", "run_s", "probe_s", "calm", "made_on", "kernel")
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,18 @@ class HostRow:
             thread's processor time, where one thread ran.
         retest: How far two halves of the measurement lie apart, relative to `seconds`.
         made_on: Processor, runtime and threads. Rows of another are not comparable.
+        run_s: Seconds of a run of nothing, then.
+        probe_s: Seconds of a computation that is always the same, in its fastest state then; 0: not known.
+        calm: Share of the measurement that nothing else disturbed.
     """
 
     kernel: HostKernel
     seconds: float
     retest: float = 0.0
     made_on: str = ""
+    run_s: float = 0.0
+    probe_s: float = 0.0
+    calm: float = 1.0
 
 
 def write_rows(rows: Iterable[HostRow]) -> str:
@@ -43,7 +49,13 @@ def write_rows(rows: Iterable[HostRow]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for row in rows:
-        numbers = (f"{row.seconds:.5g}", f"{row.retest:.3g}")
+        numbers = (
+            f"{row.seconds:.5g}",
+            f"{row.retest:.3g}",
+            f"{row.run_s:.5g}",
+            f"{row.probe_s:.5g}",
+            f"{row.calm:.3g}",
+        )
         writer.writerow((row.kernel.kernel_class, *numbers, row.made_on, row.kernel.to_json()))
     return out.getvalue()
 
@@ -78,12 +90,15 @@ def _row(record: list[str], where: str) -> HostRow:
     """
     if len(record) != len(_COLUMNS):
         raise DataError(f"{len(record)} columns, not {len(_COLUMNS)}", where=where)
-    _, seconds, retest, made_on, kernel = record
+    seconds, retest, made_on, kernel = record[1], record[2], *record[6:]
     try:
         values = float(seconds), float(retest)
+        state = [float(text) for text in record[3:6]]
         found = HostKernel.from_json(kernel)
     except (ValueError, TypeError) as error:
         raise DataError(str(error), where=where) from error
     if not (0 < values[0] < math.inf and 0 <= values[1] < math.inf):
         raise DataError(f"{seconds} seconds with a retest of {retest}: times are positive", where=where)
-    return HostRow(found, *values, made_on)
+    if not all(0 <= value < math.inf for value in state):
+        raise DataError(f"run_s, probe_s and calm are {', '.join(record[3:6])}, not at least 0", where=where)
+    return HostRow(found, *values, made_on, *state)

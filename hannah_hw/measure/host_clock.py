@@ -1,9 +1,9 @@
 """Timing many models on one processor: runs take turns, so that what slows the machine down slows all of them.
 
 One thread's own processor time is read where one thread runs: what other programs take does not count then. How long
-a run takes still drifts by some percent with the clock of a shared machine, and doubles while another thread uses the
-same core. Every round times every model once, in a new order; a visit around which a computation that is always the
-same was slow is repeated, and what a whole round is slower than others is divided out.
+a run takes still drifts by some percent with the clock of a shared machine, and up to doubles while another thread uses
+the same core, which may be most of the time. So visits are short and many, what is undisturbed is told by a probe that
+is as fast as it ever was, and the time of a model is a low quantile of its visits: that of a core of its own.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,20 +27,22 @@ FloatArray = NDArray[np.float64]
 #: Runs a model once.
 Run = Callable[[], object]
 
-#: A sample repeats a run until it takes about so long, so that reading the clock (up to a microsecond) hardly counts.
-SAMPLE_SECONDS: Final = 100e-6
-#: Samples of one visit take about so long together, and are at least so many.
-VISIT_SECONDS: Final = 2e-3
-LEAST_SAMPLES: Final = 3
-#: Runs before the samples of a visit take about so long together: those of a model that ran long ago are slower by a
-#: tenth or more, until caches and branch predictors know it again.
-WARM_SECONDS: Final = 1e-3
-#: A round by this factor slower than calm ones is left out: a thread that shares the core makes runs 1.3 to 2 times as
-#: long, drifts of the clock are some percent.
+#: Timed runs of a visit take about so long together: reading the clock (up to a microsecond) hardly counts, and most
+#: visits lie between two disturbances.
+VISIT_SECONDS: Final = 200e-6
+#: Runs before them take about so long together, until caches and branch predictors know the model again.
+WARM_SECONDS: Final = 50e-6
+#: A visit around which the probe was by this factor slower than in its fastest state was disturbed: a thread that
+#: shares the core makes runs 1.3 to 2.2 times as long, drifts of the clock are some percent.
 DISTURBED: Final = 1.2
-#: How often a disturbed visit is repeated, and how many times of the probe say what is usual.
-REPEATS: Final = 5
-PROBES: Final = 200
+#: Quantile of the probe that is its fastest state: a few times are short by chance.
+FASTEST: Final = 0.02
+#: Quantile of all visits of a model that is its time, and of the undisturbed ones where those are few. On a machine
+#: that was busy two thirds of the time, the times of even and of odd rounds, 60 each, differed by 1 % (median) so.
+QUANTILE: Final = 0.1
+CALM_QUANTILE: Final = 0.3
+#: Share of undisturbed visits below which a measurement is not that of a core of its own.
+LEAST_CALM: Final = 0.1
 #: Fewest rounds that say something.
 LEAST_ROUNDS: Final = 4
 #: Fewest models that say how slow a round is.
@@ -66,11 +66,14 @@ def pinned(threads: int = 1) -> Iterator[None]:
         yield
         return
     allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {_most_idle(allowed)})
+    chosen = _most_idle(allowed)
+    with suppress(OSError):  # some containers do not allow it; times vary more then
+        os.sched_setaffinity(0, {chosen})
     try:
         yield
     finally:
-        os.sched_setaffinity(0, allowed)
+        with suppress(OSError):
+            os.sched_setaffinity(0, allowed)
 
 
 def _most_idle(processors: set[int]) -> int:
@@ -128,99 +131,79 @@ class BoundRun:
         return found
 
 
+@dataclass(frozen=True)
+class Visits:
+    """Times of runs that took turns.
+
+    Attributes:
+        seconds: (R, N) of one run, in each of R rounds.
+        probe: (R, N) seconds of the probe around it, the slower of before and after.
+    """
+
+    seconds: FloatArray
+    probe: FloatArray
+
+    def __add__(self, later: Visits) -> Visits:
+        """These rounds, and later ones of the same runs."""
+        return Visits(np.r_[self.seconds, later.seconds], np.r_[self.probe, later.probe])
+
+
 def interleaved(
     runs: Sequence[Run], *, rounds: int, probe: Run | None = None, threads: int = 1, seed: int = 0
-) -> FloatArray:
-    """Time runs that take turns.
+) -> Visits:
+    """Time runs that take turns: in every round each once, in a new order.
 
     Args:
         runs: N functions, each of which has run before.
         rounds: How often each is visited.
-        probe: Some computation of 10 to 100 us. A visit before or after which it is slow is repeated.
+        probe: Some computation of 10 to 100 us, timed between visits; None: nothing tells what is undisturbed.
         threads: Threads that a run has.
         seed: Of the order within rounds.
-
-    Returns:
-        (rounds, N) median seconds of one run, of each visit.
     """
     now = clock(threads)
     rng = np.random.default_rng(seed)
-    times = np.empty((rounds, len(runs)))
+    seconds = np.empty((rounds, len(runs)))
+    watched = np.ones((rounds, len(runs)))
     with pinned(threads):
-        watch = _Watch(probe, now) if probe is not None else None
         plans = [_plan(run, now) for run in runs]
-        for row in times:
+        for row, around in zip(seconds, watched, strict=True):
+            before = _once(probe, now)
             for index in rng.permutation(len(runs)).tolist():
-                visit = partial(_visit, runs[index], now, *plans[index])
-                row[index] = visit() if watch is None else watch.undisturbed(visit)
-    return times
+                row[index] = _visit(runs[index], now, *plans[index])
+                after = _once(probe, now)
+                around[index] = max(before, after)
+                before = after
+    return Visits(seconds, watched)
 
 
-class _Watch:
-    """Knows from a computation that is always the same whether something else runs on the core.
-
-    Args:
-        probe: That computation.
-        now: The clock.
-    """
-
-    def __init__(self, probe: Run, now: Callable[[], int]) -> None:
-        self._probe = probe
-        self._now = now
-        self._seen: deque[float] = deque(maxlen=PROBES)
-        for _ in range(PROBES):
-            self._seen.append(self._time())
-
-    def _time(self) -> float:
-        """Nanoseconds of the probe, the faster of two."""
-        self._probe()
-        times = []
-        for _ in range(2):
-            started = self._now()
-            self._probe()
-            self._probe()
-            times.append(self._now() - started)
-        return min(times)
-
-    def undisturbed(self, visit: Callable[[], float]) -> float:
-        """The result of a visit around which the probe was as fast as it mostly is, or of the best of several."""
-        limit = DISTURBED * float(np.quantile(self._seen, 0.2))
-        before = self._time()
-        best = (np.inf, 0.0)
-        for _ in range(REPEATS):
-            seconds = visit()
-            after = self._time()
-            best = min(best, (max(before, after), seconds))
-            self._seen.append(after)
-            if best[0] <= limit:
-                break
-            before = after
-        return best[1]
+def _once(probe: Run | None, now: Callable[[], int]) -> float:
+    """Seconds of the probe, which the caches know again; 1 without one."""
+    if probe is None:
+        return 1.0
+    probe()
+    started = now()
+    probe()
+    return (now() - started) * 1e-9
 
 
-def _plan(run: Run, now: Callable[[], int]) -> tuple[int, int, int]:
-    """Runs before the samples of a visit, samples, and runs of a sample."""
+def _plan(run: Run, now: Callable[[], int]) -> tuple[int, int]:
+    """Runs before those of a visit that are timed, and how many are."""
     run()
     started = now()
     run()
     run()
     once = max(now() - started, 1) * 0.5e-9
-    repeats = max(1, round(SAMPLE_SECONDS / once))
-    samples = max(LEAST_SAMPLES, round(VISIT_SECONDS / (once * repeats)))
-    return max(1, round(WARM_SECONDS / once)), samples, repeats
+    return max(1, round(WARM_SECONDS / once)), max(1, round(VISIT_SECONDS / once))
 
 
-def _visit(run: Run, now: Callable[[], int], warm: int, samples: int, repeats: int) -> float:
-    """Median seconds of one run."""
+def _visit(run: Run, now: Callable[[], int], warm: int, repeats: int) -> float:
+    """Mean seconds of one run."""
     for _ in range(warm):
         run()
-    times = []
-    for _ in range(samples):
-        started = now()
-        for _ in range(repeats):
-            run()
-        times.append(now() - started)
-    return float(np.median(times)) * 1e-9 / repeats
+    started = now()
+    for _ in range(repeats):
+        run()
+    return (now() - started) * 1e-9 / repeats
 
 
 @dataclass(frozen=True)
@@ -229,43 +212,51 @@ class Times:
 
     Attributes:
         seconds: (N,) of one run of each model.
-        spread: (N,) how far two halves of the rounds lie apart, in seconds.
-        calm: Share of the rounds in which nothing else ran on the core.
-        slow: By what factor the rounds that count were slower than before, which is divided out; 1 where nothing that
-            was measured before says so.
+        spread: (N,) how far two halves of the rounds lie apart, in seconds, beside what all do.
+        calm: Share of visits in which nothing else ran on the core.
+        probe: Seconds of the probe in its fastest state.
+        slow: By what factor models were slower than before, which is divided out; 1 where nothing that was measured
+            before says so.
     """
 
     seconds: FloatArray
     spread: FloatArray
     calm: float
+    probe: float
     slow: float = 1.0
 
 
-def settle(times: FloatArray, known: FloatArray | None = None) -> Times:
-    """What (rounds, N) seconds say, of at least `LEAST_ROUNDS` rounds.
+def settle(visits: Visits, known: FloatArray | None = None, fastest: float = np.inf) -> Times:
+    """What the visits of at least `LEAST_ROUNDS` rounds say.
 
-    The factor by which a round is slow is the median over models of their time in it over their time. Rounds in which
-    something else ran on the core are left out, the others divided by their factor, unless it is that of fewer than
-    `LEAST_KNOWN` models. The first half of the rounds is tested against the second.
+    The time of a model is a low quantile of its visits. The rounds are halved so that both halves have as many
+    undisturbed visits, and the halves are compared; what most models differ by is no model's own and does not count,
+    unless there are fewer than `LEAST_KNOWN`.
 
     Args:
-        times: Seconds by round and model.
+        visits: Of N models.
         known: (N,) seconds of what has been measured before, NaN for what has not: where there are `LEAST_KNOWN`, times
             are those that the models would have had then.
+        fastest: Seconds of the probe in the fastest state that was seen before.
     """
+    times = visits.seconds
+    probe = float(np.quantile(visits.probe, FASTEST))
+    calm = visits.probe <= DISTURBED * min(probe, fastest)
+    low = _low(times, calm)
     anchors = np.isfinite(known) if known is not None else np.zeros(times.shape[1], np.bool_)
-    anchored = known is not None and anchors.sum() >= LEAST_KNOWN
-    if known is None or not anchored:
-        factors = np.median(times / np.median(times, axis=0), axis=1)
-        factors /= np.median(factors)
-    else:
-        factors = np.median(times[:, anchors] / known[anchors], axis=1)
-    order = np.argsort(factors, kind="stable")
-    limit = DISTURBED * np.quantile(factors, 0.25)
-    calm = np.sort(order[: max(LEAST_ROUNDS, int((factors <= limit).sum()))])
-    alone = times.shape[1] < LEAST_KNOWN
-    steady = times[calm] / (1.0 if alone else factors[calm, None])
-    half = len(steady) // 2
-    spread = np.abs(np.median(steady[:half], axis=0) - np.median(steady[-half:], axis=0))
-    slow = float(np.median(factors[calm])) if anchored else 1.0
-    return Times(np.median(steady, axis=0), spread, float((factors <= limit).mean()), slow)
+    slow = 1.0
+    if known is not None and anchors.sum() >= LEAST_KNOWN:
+        slow = float(np.median(low[anchors] / known[anchors]))
+    counts = np.cumsum(calm.sum(1) if calm.any() else np.ones(len(times)))
+    half = int(np.clip(np.searchsorted(counts, counts[-1] / 2) + 1, 1, len(times) - 1))
+    first, second = _low(times[:half], calm[:half]), _low(times[half:], calm[half:])
+    if times.shape[1] >= LEAST_KNOWN:
+        second /= np.median(second / first)
+    return Times(low / slow, np.abs(first - second) / slow, float(calm.mean()), probe, slow)
+
+
+def _low(times: FloatArray, calm: NDArray[np.bool_]) -> FloatArray:
+    """(N,) the quantile of (R, N) times that is the time of a model, given which visits were undisturbed."""
+    share = float(calm.mean()) or 1.0
+    result: FloatArray = np.quantile(times, min(QUANTILE, CALM_QUANTILE * share), axis=0)
+    return result

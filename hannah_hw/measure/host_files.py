@@ -75,11 +75,12 @@ class HostFiles:
         """
         runtime = this_runtime(threads)
         measured = f"{len(found.rows)} kernels of {source}, measured by hannah-hw calibrate host"
+        judged = "; ".join(filter(None, (_judged(found), found.disturbed)))
         document = {
             "format": "hannah-target/2",
             "name": _slug(self.target.stem),
             "title": f"{runtime.processor}, ONNX Runtime {runtime.version}",
-            "document": f"{measured}; {_judged(found)}",
+            "document": f"{measured}; {judged}",
             "runtime": runtime.model_dump(),
             "model": {"kind": "learned", "coefficients": self.model.name, "precision": precision},
         }

@@ -15,10 +15,10 @@ from hannah_hw.host.single import single_kernel_model
 from hannah_hw.measure.host_clock import LEAST_KNOWN
 from hannah_hw.measure.host_turns import (
     ANCHORS,
-    ATTEMPTS,
     EMPTY,
     RETEST,
     ROUNDS,
+    SECONDS,
     Subject,
     empty_model,
     time_subjects,
@@ -39,7 +39,9 @@ class Sweep:
         run_seconds: Of an empty run; None where it has no time, and no kernel one then.
         networks: Name -> seconds of whole networks.
         failures: Name of a network or key of a kernel -> why it has no time.
-        calm: Share of rounds that nothing disturbed.
+        calm: Share of visits that nothing disturbed.
+        probe: Seconds of the probe in its fastest state.
+        slow: By what factor the machine was slower than with the rows of before.
     """
 
     rows: tuple[HostRow, ...]
@@ -47,6 +49,8 @@ class Sweep:
     networks: dict[str, float]
     failures: dict[str, str]
     calm: float
+    probe: float
+    slow: float
 
 
 def measure_kernels(
@@ -57,6 +61,7 @@ def measure_kernels(
     run_seconds: float | None = None,
     made_on: str = "",
     rounds: int = ROUNDS,
+    seconds: float = SECONDS,
     retest: float = RETEST,
     threads: int = 1,
     seed: int = 0,
@@ -67,22 +72,18 @@ def measure_kernels(
         kernels: What to measure, each once.
         networks: Name -> content of an ONNX file.
         previous: Rows of before. Some are timed with the others, whose times become what they would have been then.
-        run_seconds: Of an empty run with `previous`; None: it is measured anew.
+        run_seconds: Of an empty run with `previous`, where their rows do not say it.
         made_on: For the rows.
         rounds: See `time_subjects`.
+        seconds: See `time_subjects`.
         retest: See `time_subjects`.
         threads: Threads within an operator.
         seed: Of weights, inputs and order.
     """
     subjects, failures = [Subject(EMPTY, empty_model())], {}
-    known: dict[str, float] = {}
-    if len(_spread_out(previous)) >= LEAST_KNOWN:
-        if run_seconds is None:
-            run_seconds = time_subjects(subjects, rounds=rounds, retest=np.inf, threads=threads).seconds[
-                EMPTY
-            ]
-        again, known = known_subjects(previous, run_seconds, seed)
-        subjects += again
+    again, known = known_subjects(previous, run_seconds or 0.0, seed)
+    subjects += again
+    fastest = min((row.probe_s for row in previous if row.probe_s > 0), default=np.inf)
     wanted = {kernel.key: kernel for kernel in kernels if kernel.key not in known}
     for key, kernel in wanted.items():
         try:
@@ -90,14 +91,18 @@ def measure_kernels(
         except UnsupportedError as error:
             failures[key] = str(error)
     subjects += [Subject(name, model) for name, model in (networks or {}).items()]
-    found = time_subjects(subjects, known=known, rounds=rounds, retest=retest, threads=threads, seed=seed)
+    found = time_subjects(
+        subjects,
+        known=known,
+        rounds=rounds,
+        seconds=seconds,
+        fastest=fastest,
+        retest=retest,
+        threads=threads,
+        seed=seed,
+    )
     failures |= found.failures
     empty = found.seconds.get(EMPTY, run_seconds)
-    if empty is None:  # alone it takes a moment
-        again_alone = time_subjects(
-            subjects[:1], rounds=rounds, retest=retest, threads=threads, seed=seed + ATTEMPTS
-        )
-        empty = again_alone.seconds.get(EMPTY)
     if empty is not None:
         failures.pop(EMPTY, None)
     rows = []
@@ -109,13 +114,14 @@ def measure_kernels(
                 f"{_label(kernel)}: nothing can be taken off, as of a run of nothing {failures[EMPTY]}"
             )
         else:
-            seconds = max(found.seconds[key] - empty, _LEAST_SECONDS)
-            rows.append(HostRow(kernel, seconds, found.spread[key] / seconds, made_on))
+            own = max(found.seconds[key] - empty, _LEAST_SECONDS)
+            state = (empty, found.probe, found.calm)
+            rows.append(HostRow(kernel, own, found.spread[key] / own, made_on, *state))
     for name in networks or {}:
         if name in failures and not failures[name].startswith(name):
             failures[name] = f"{name}: {failures[name]}"
     whole = {name: found.seconds[name] for name in networks or {} if name in found.seconds}
-    return Sweep(tuple(rows), empty, whole, failures, float(np.mean(found.calm)) if found.calm else 1.0)
+    return Sweep(tuple(rows), empty, whole, failures, found.calm, found.probe, found.slow)
 
 
 def known_subjects(
@@ -125,7 +131,7 @@ def known_subjects(
 
     Args:
         rows: What was measured.
-        run_seconds: Of an empty run, then.
+        run_seconds: Of an empty run, then, where a row does not say it.
         seed: Of weights.
         most: How many.
 
@@ -135,7 +141,7 @@ def known_subjects(
     scale = _spread_out(rows, most)
     if len(scale) < LEAST_KNOWN:
         return [], {}
-    known = {row.kernel.key: row.seconds + run_seconds for row in scale}
+    known = {row.kernel.key: row.seconds + (row.run_s or run_seconds) for row in scale}
     return [_subject(row.kernel, seed) for row in scale], known
 
 

@@ -1,7 +1,8 @@
-"""Models timed in turns, again where two halves of a measurement do not agree, and those that never do refused."""
+"""Models timed in turns until two halves of the measurement agree, and those for which they never do refused."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,18 +12,19 @@ import numpy as np
 
 from hannah_hw.errors import ModelError
 from hannah_hw.host.session import input_specs, open_session, random_inputs, run_once
-from hannah_hw.measure.host_clock import BoundRun, Run, interleaved, settle
+from hannah_hw.measure.host_clock import LEAST_CALM, BoundRun, Run, interleaved, settle
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 #: Largest difference between two halves of a measurement, relative to the time of a run.
 RETEST: Final = 0.03
-#: How often what fails the test is measured again.
-ATTEMPTS: Final = 3
-#: Rounds of a measurement.
-ROUNDS: Final = 20
-#: Models that are timed with what is measured again or later, as a scale for it.
+#: Fewest rounds of a measurement, and how many are added at a time while it is not steady.
+ROUNDS: Final = 40
+_MORE: Final = 20
+#: Seconds after which no rounds are added.
+SECONDS: Final = 10.0
+#: Models that are timed with what is measured later, as a scale for it.
 ANCHORS: Final = 16
 #: Name of the empty model among subjects.
 EMPTY: Final = "empty"
@@ -53,25 +55,17 @@ class Timings:
         seconds: Name -> seconds of one run.
         spread: Name -> seconds by which two halves of the measurement differ.
         failures: Name -> why there is no time.
-        calm: Share of rounds that nothing disturbed, of each measurement.
-        slow: By what factor the machine was slower than before, of each measurement; see `Times`.
+        calm: Share of visits that nothing disturbed.
+        probe: Seconds of the probe in its fastest state; see `hannah_hw.measure.host_clock.Times`.
+        slow: By what factor the machine was slower than before; likewise.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     spread: dict[str, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
-    calm: list[float] = field(default_factory=list)
-    slow: list[float] = field(default_factory=list)
-
-    def anchors(self) -> dict[str, float]:
-        """Name -> seconds of some that are steady and neither short nor long, spread over all times."""
-        names = sorted(
-            (name for name in self.seconds if self.spread[name] <= RETEST * self.seconds[name]),
-            key=self.seconds.__getitem__,
-        )
-        inner = names[len(names) // 10 : len(names) - len(names) // 10]
-        step = max(1, len(inner) // ANCHORS)
-        return {name: self.seconds[name] for name in inner[::step][:ANCHORS]}
+    calm: float = 1.0
+    probe: float = 0.0
+    slow: float = 1.0
 
 
 def time_subjects(
@@ -79,17 +73,21 @@ def time_subjects(
     *,
     known: Mapping[str, float] | None = None,
     rounds: int = ROUNDS,
+    seconds: float = SECONDS,
+    fastest: float = np.inf,
     retest: float = RETEST,
     threads: int = 1,
     seed: int = 0,
 ) -> Timings:
-    """Time models in turns; what differs too much between two halves of the measurement is timed again.
+    """Time models in turns, until two halves of the measurement agree on each and enough of it was undisturbed.
 
     Args:
         subjects: What to time, with different names.
         known: Name -> seconds of subjects that have been timed before: a scale for the others.
-        rounds: Visits of every subject in one measurement.
-        retest: Largest difference between its halves, relative to the time of a run.
+        rounds: Fewest visits of every subject.
+        seconds: After which no more are made, whether the halves agree or not.
+        fastest: Seconds of the probe in the fastest state that was seen before.
+        retest: Largest difference between the halves, relative to the time of a run.
         threads: Threads within an operator.
         seed: Of inputs and of the order.
 
@@ -104,35 +102,37 @@ def time_subjects(
         except ModelError as error:
             found.failures[subject.name] = str(error)
     known = {name: value for name, value in (known or {}).items() if name in runs}
-    waiting = [name for name in runs if name not in known]
+    if not runs:
+        return found
     probe = _opened(Subject("probe", _probe_model()), threads, seed)
-    for attempt in range(ATTEMPTS):
-        scale = known
-        if attempt:
-            steady = known or found.anchors()
-            scale = {name: steady[name] for name in list(steady)[:ANCHORS] if name not in waiting}
-        names = [*scale, *(name for name in waiting if name not in scale)]
-        times = interleaved(
-            [runs[name] for name in names], rounds=rounds, probe=probe, threads=threads, seed=seed + attempt
+    before = np.array([known.get(name, np.nan) for name in runs])
+    deadline = time.monotonic() + seconds
+    visits = None
+    while True:
+        more = interleaved(
+            list(runs.values()),
+            rounds=rounds if visits is None else _MORE,
+            probe=probe,
+            threads=threads,
+            seed=seed if visits is None else seed + len(visits.seconds),
         )
-        before = np.array([scale.get(name, np.nan) for name in names])
-        settled = settle(times, before)
-        found.calm.append(settled.calm)
-        found.slow.append(settled.slow)
-        results = dict(
-            zip(names, zip(settled.seconds.tolist(), settled.spread.tolist(), strict=True), strict=True)
-        )
-        for name in waiting:
-            found.seconds[name], found.spread[name] = results[name]
-        waiting = [name for name in waiting if found.spread[name] > retest * found.seconds[name]]
-        if not waiting:
+        visits = more if visits is None else visits + more
+        settled = settle(visits, before, fastest)
+        new = np.isnan(before)
+        steady = bool((settled.spread <= retest * settled.seconds)[new].all())
+        if (steady and settled.calm >= LEAST_CALM) or time.monotonic() > deadline:
             break
-    for name in waiting:
-        share = found.spread.pop(name) / found.seconds.pop(name)
-        found.failures[name] = (
-            f"two halves of its measurement differ by {share:.1%} of its time, more than {retest:.0%}, "
-            f"{ATTEMPTS} times; the machine is too busy"
-        )
+    found.calm, found.probe, found.slow = settled.calm, settled.probe, settled.slow
+    for name, value, spread in zip(runs, settled.seconds.tolist(), settled.spread.tolist(), strict=True):
+        if name in known:
+            continue
+        if spread <= retest * value:
+            found.seconds[name], found.spread[name] = value, spread
+        else:
+            found.failures[name] = (
+                f"two halves of its measurement differ by {spread / value:.1%} of its time, more than {retest:.0%}, "
+                f"after {len(visits.seconds)} rounds; the machine is too busy"
+            )
     return found
 
 

@@ -6,7 +6,7 @@ import pytest
 from hannah_hw.errors import DataError, TargetError
 from hannah_hw.host.kernels import HostKernel, HostTensor
 from hannah_hw.host.model import HostModel, law_name
-from hannah_hw.host.regression import RANGE, Law
+from hannah_hw.host.regression import NEGLIGIBLE_SECONDS, RANGE, Law
 from hannah_hw.host.residual import Residual
 from hannah_hw.host.rows import HostRow
 
@@ -77,6 +77,20 @@ def test_work_far_beyond_what_was_profiled_is_refused_and_less_far_is_less_sure(
     found = model.predict([inside, near, far])
     assert list(found.missing) == [2]
     assert found.deviation[1] > found.deviation[0]
+
+
+def test_work_too_short_to_matter_is_priced_with_a_wide_deviation():
+    sizes = (20_000, 30_000, 50_000, 70_000, 100_000)
+    measured = [HostRow(add(size), 1e-9 * size) for size in sizes]
+    model = HostModel.fit(measured, run_seconds=RUN)
+    short, longer = add(170), add(1500)  # 0.17 us, which no network feels, and 1.5 us
+    found = model.predict([short, longer])
+    assert list(found.missing) == [1]
+    assert 0 <= found.seconds[0] < NEGLIGIBLE_SECONDS
+    assert found.deviation[0] >= 1
+    total, half = model.networks([[add(60_000), short]])
+    assert total[0] == pytest.approx(RUN + 60e-6, rel=0.02)
+    assert half[0] > model.networks([[add(60_000)]])[1][0]
 
 
 def test_types_of_data_run_other_code_and_have_laws_of_their_own():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,6 +77,43 @@ def test_rows_of_before_are_not_measured_again(pool, calibrated):
     assert len(more.rows) == 26
 
 
+def test_rows_of_a_disturbed_measurement_are_measured_again_and_it_is_said(pool, calibrated):
+    unchecked = Pool(pool.networks, ())
+    quiet = [replace(row, calm=1.0, probe_s=1.0) for row in calibrated[0].rows]
+    busy = [replace(row, calm=0.01) for row in quiet[:3]]
+    slower = [replace(row, probe_s=1.3) for row in quiet[3:5]]
+    said = []
+    found = calibrate_host(
+        unchecked, kernels=24, previous=[*busy, *slower, *quiet[5:]], progress=said.append, **QUICK
+    )
+    assert found.reused == 19
+    assert list(found.rows[:19]) == quiet[5:]
+    assert "5 of 24 kernels of before were measured while other work ran; they are measured again" in said
+    # The probe takes microseconds, not the second that the others say.
+    assert "19 kernels of before were measured while the machine was" in found.disturbed
+
+
+def test_a_machine_that_stays_slower_than_it_was_gives_wide_intervals_and_says_why(
+    pool, calibrated, tmp_path
+):
+    before = [replace(row, calm=1.0, probe_s=1e-9, run_s=2e-6) for row in calibrated[0].rows]
+    found = calibrate_host(pool, kernels=24, seconds=0.0, previous=before, **QUICK)
+    assert found.calm == 0
+    assert (
+        found.disturbed
+        == "other work disturbed 100% of the measurement; calibrate again when the machine is quiet"
+    )
+    assert found.model.run_seconds == pytest.approx(2e-6)
+    usual = HostModel.fit(found.rows, run_seconds=found.model.run_seconds)
+    known = [row.kernel for row in found.rows]
+    assert found.model.networks([known])[1] > usual.networks([known])[1]
+    assert found.model.interval.additivity > 10 * usual.interval.additivity
+    files = HostFiles.of(tmp_path / "busy.yaml")
+    files.save(found, threads=1, precision="int8", source="ds_cnn")
+    assert found.disturbed in load_target(files.target).document
+    assert found.disturbed in HostModel.load(files.model).title
+
+
 def test_without_time_only_what_was_begun_is_measured(pool):
     found = calibrate_host(pool, kernels=24, seconds=0.0, **QUICK)
     assert len(found.rows) == 12  # the first stage
@@ -84,13 +122,15 @@ def test_without_time_only_what_was_begun_is_measured(pool):
 
 def test_nothing_measured_is_an_error(pool):
     with pytest.raises(RunError, match=r"no kernel could be measured: .*: two halves"):
-        calibrate_host(Pool(pool.networks[:1], ()), kernels=3, rounds=4, retest=-1.0)
+        calibrate_host(Pool(pool.networks[:1], ()), kernels=3, seconds=0.0, rounds=4, retest=-1.0)
 
 
 def test_nothing_is_fitted_without_the_time_of_an_empty_run(pool, calibrated):
-    before = calibrated[0].rows[:2]
+    before = [replace(row, calm=1.0, retest=0.0, run_s=0.0) for row in calibrated[0].rows[:2]]
     with pytest.raises(RunError, match="a run of nothing could not be measured: two halves"):
-        calibrate_host(Pool(pool.networks, ()), kernels=2, previous=before, rounds=4, retest=-1.0)
+        calibrate_host(
+            Pool(pool.networks, ()), kernels=2, seconds=0.0, previous=before, rounds=4, retest=-1.0
+        )
 
 
 def test_the_files_are_a_target_what_was_learned_and_its_measurements(tmp_path, pool, calibrated):
