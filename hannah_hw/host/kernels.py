@@ -54,7 +54,7 @@ _NAMES: Final = {
 }
 _CONVOLUTIONS: Final = frozenset({"Conv", "FusedConv", "NhwcFusedConv"})
 _EIGHT_BITS: Final = frozenset({"int8", "uint8"})
-#: Largest tensor that is read from a file: 2 GiB, as much as an ONNX file holds.
+#: Most that the tensors of a kernel from a file hold together: 2 GiB, as much as an ONNX file.
 _MOST_BYTES: Final = 1 << 31
 #: Fewest channels of a block. Fewer channels stay in the plain layout, as those of an image do.
 _LEAST_BLOCK: Final = 8
@@ -200,7 +200,7 @@ class HostKernel:
         """
         try:
             document = json.loads(text)
-            return cls(
+            found = cls(
                 op=str(document["op"]),
                 inputs=tuple(_tensor(row) for row in document["inputs"]),
                 outputs=tuple(_tensor(row) for row in document["outputs"]),
@@ -209,6 +209,9 @@ class HostKernel:
             )
         except (KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError(f"not a kernel: {text[:80]}") from error
+        if sum(tensor.bytes for tensor in (*found.inputs, *found.outputs)) > _MOST_BYTES:
+            raise ValueError(f"a kernel {shortened(found.op)} with tensors of more than {_MOST_BYTES} bytes")
+        return found
 
 
 def _tensor(row: Any) -> HostTensor:

@@ -20,6 +20,8 @@ from hannah_hw.targets.fields import Strict
 
 FORMAT: Final = "hannah-host-model/1"
 
+#: Most kernels of a law: matrices have as many rows and columns.
+_MOST_KERNELS: Final = 4096
 _Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -60,7 +62,7 @@ class LawEntry(Strict):
     share: Annotated[float, Field(ge=0, lt=1)]
     deviation: _Amount
     calibration: _Positive
-    seconds: Annotated[tuple[_Positive, ...], Field(min_length=1)]
+    seconds: Annotated[tuple[_Positive, ...], Field(min_length=1, max_length=_MOST_KERNELS)]
     work: tuple[tuple[_Amount, ...], ...]
 
     @model_validator(mode="after")

@@ -31,11 +31,26 @@ def single_kernel_model(kernel: HostKernel, seed: int = 0) -> ModelProto:
         seed: Of the weights.
 
     Raises:
-        UnsupportedError: It takes or gives what is no tensor, or holds a graph of its own.
+        UnsupportedError: It takes or gives what is no tensor, or holds a graph of its own; or what it says of itself,
+            in a file, is nothing that ONNX can say.
     """
+    _check(kernel)
+    try:
+        return _model(kernel, seed)
+    except (
+        AttributeError,
+        KeyError,
+        OverflowError,
+        TypeError,
+        ValueError,
+    ) as error:  # ONNX's builders and NumPy
+        raise UnsupportedError(f"a kernel {kernel.op} is none that ONNX can write: {error}") from error
+
+
+def _model(kernel: HostKernel, seed: int) -> ModelProto:
+    """See `single_kernel_model`; what a kernel from a file has wrong raises anything."""
     from onnx import helper, numpy_helper
 
-    _check(kernel)
     names = [f"input_{i}" if tensor.dtype else "" for i, tensor in enumerate(kernel.inputs)]
     results = [f"output_{i}" for i, _ in enumerate(kernel.outputs)]
     rng = np.random.default_rng(seed)

@@ -283,6 +283,7 @@ def test_other_texts_are_refused(text):
         ('["V1000000000",[1],0]', "no numbers"),
         ('["int64",[3],1,[1,2]]', "2 values"),
         ("[" * 100_000, "not a kernel"),
+        (",".join(['["float32",[200000000],1]'] * 3), "more than 2147483648 bytes"),
     ],
 )
 def test_tensors_that_no_network_has_are_refused(tensor, message):
@@ -292,6 +293,23 @@ def test_tensors_that_no_network_has_are_refused(tensor, message):
         return
     with pytest.raises(ValueError, match=message):
         HostKernel.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "tensor"),
+    [
+        ((("axis", None),), HostTensor("float32", (2,))),
+        ((("axis", (1, "one")),), HostTensor("float32", (2,))),
+        ((("value", ("tensor", "float32", (3,), (1.0, 2.0))),), HostTensor("float32", (2,))),
+        ((("value", ("tensor",)),), HostTensor("float32", (2,))),
+        ((("axis", 2**70),), HostTensor("float32", (2,))),
+        ((), HostTensor("complex256", (2,))),
+        ((), HostTensor("float32", (2,), constant=True, values=("one", "two"))),
+    ],
+)
+def test_what_onnx_cannot_write_is_refused_by_its_operator(attributes, tensor):
+    with pytest.raises(UnsupportedError, match="a kernel Exp"):
+        single_kernel_model(HostKernel("Exp", (tensor,), (HostTensor("float32", (2,)),), attributes))
 
 
 def test_nodes_that_run_in_another_order_than_the_graph_has_them_in_are_found():
