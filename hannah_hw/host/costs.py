@@ -80,15 +80,16 @@ def price_networks(
         macs: (P,) multiply-accumulates.
         parameters: (P,) weights and biases, elements.
     """
-    kernels = [network.kernels for network in networks]
-    table = KernelTable.of(kernels)
+    table = KernelTable.of([network.kernels for network in networks])
     refusals = tuple(network.refusal for network in networks)
     runs = np.array([not refusal for refusal in refusals], bool)
     prediction = model.predict(table.kernels)
     unpriced = np.zeros(len(table.kernels))
     unpriced[list(prediction.missing)] = 1.0
     supported: NDArray[np.bool_] = runs & (table.sums(unpriced) == 0)
-    latency, band = (np.where(supported, _settled(column), np.nan) for column in model.networks(kernels))
+    latency, band = (
+        np.where(supported, _settled(column), np.nan) for column in model.totals(table, prediction)
+    )
     stored = np.array([network.weight_bytes for network in networks], float)
     nothing = np.full(len(networks), np.nan)
     return HostCosts(

@@ -13,6 +13,7 @@ from hannah_hw.cost import CostReport
 from hannah_hw.errors import CatalogError, InputError, TargetError
 from hannah_hw.host.candidates import candidate_model
 from hannah_hw.host.graph import optimised_kernels
+from hannah_hw.host.model import HostModel
 from hannah_hw.operators import MaxPooling
 from hannah_hw.targets import load_target
 from tests.blocks import data
@@ -101,6 +102,20 @@ def test_equal_rows_are_optimised_once(space, rows, host, monkeypatch):
     monkeypatch.setattr(module, "optimised_kernels", lambda *_, **__: calls.append(1))
     hw.estimate_population(space, np.repeat(rows, 3, axis=0), target)
     assert calls == []
+
+
+def test_a_population_is_predicted_once(space, rows, host, monkeypatch):
+    *_, target = host
+    hw.estimate_population(space, rows, target)  # reads the model
+    predict, calls = HostModel.predict, []
+
+    def counted(model, kernels):
+        calls.append(len(kernels))
+        return predict(model, kernels)
+
+    monkeypatch.setattr(HostModel, "predict", counted)
+    costs = hw.estimate_population(space, rows, target)
+    assert calls == [len(costs.table.kernels)]
 
 
 def test_what_was_not_measured_has_no_price(space, rows, tmp_path):
