@@ -14,7 +14,7 @@ from hannah_hw.errors import InputError
 from hannah_hw.quantities import format_si
 
 if TYPE_CHECKING:
-    from hannah_hw.measure.host_calibration import HostCalibration
+    from hannah_hw.measure.host_calibrated import HostCalibration
 
 #: Failures that are shown.
 _SHOWN = 8

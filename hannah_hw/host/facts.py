@@ -51,6 +51,13 @@ def processor() -> str:
     return platform.processor() or platform.machine() or "unknown"
 
 
+def made_on(threads: int = 1) -> str:
+    """Processor, runtime and threads here, for rows: those of another machine are not comparable."""
+    facts = this_runtime(threads)
+    plural = "" if threads == 1 else "s"
+    return f"{facts.processor}, onnxruntime {facts.version}, {threads} thread{plural}, blocks of {facts.nchwc_block}"
+
+
 @functools.cache
 def nchwc_block() -> int:
     """Channels of a block of the layout that float convolutions run in here; 1 where they run without blocks.

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import RunError
-from hannah_hw.host.facts import this_runtime
+from hannah_hw.host.facts import made_on
 from hannah_hw.host.kernels import HostKernel
 from hannah_hw.host.model import HostModel
 from hannah_hw.host.rows import HostRow
 from hannah_hw.host.table import KernelTable
-from hannah_hw.measure.host_choice import choose
+from hannah_hw.measure.host_calibrated import Check, HostCalibration
+from hannah_hw.measure.host_choice import choose, weights_of
 from hannah_hw.measure.host_clock import DISTURBED, LEAST_CALM
 from hannah_hw.measure.host_inside import Inside
 from hannah_hw.measure.host_pool import Network, Pool
@@ -38,65 +38,6 @@ _SAME_STATE: Final = 1.12
 _DISTURBED_ADDITIVITY: Final = 0.3
 #: Networks whose kernels are all measured, to see whether their sum is the time of the whole.
 _SUMMED: Final = 6
-
-
-@dataclass(frozen=True)
-class Check:
-    """A network that was measured whole.
-
-    Attributes:
-        name: Of the network.
-        measured_s: Seconds of a run.
-        predicted_s: As the model has it, where what is added inside of networks is that of the other networks; NaN
-            where it has none.
-        half_width: Relative, of the interval of the prediction.
-        summed_s: Sum of its kernels where all were measured, each alone, with a run of nothing; None otherwise.
-    """
-
-    name: str
-    measured_s: float
-    predicted_s: float
-    half_width: float
-    summed_s: float | None
-
-
-@dataclass(frozen=True)
-class HostCalibration:
-    """A calibrated host.
-
-    Attributes:
-        model: What was learned.
-        rows: Measured kernels that it was fitted from, each alone.
-        inside: What is added to each inside of networks.
-        checks: Networks that were measured whole.
-        failures: Key of a kernel or name of a network -> why it was not measured.
-        pool: How many different kernels there were to choose from.
-        reused: How many rows were measured before.
-        calm: Share of visits of the measurement that nothing disturbed.
-        disturbed: Why the figures are not those of a processor of its own, and what to do; empty: they are.
-        retest: (median, 90th percentile) of differences between two halves of the measurement, relative to what is
-            measured.
-        seconds: That all of it took.
-    """
-
-    model: HostModel
-    rows: tuple[HostRow, ...]
-    inside: Inside
-    checks: tuple[Check, ...]
-    failures: dict[str, str]
-    pool: int
-    reused: int
-    calm: float
-    disturbed: str
-    retest: tuple[float, float]
-    seconds: float
-
-
-def made_on(threads: int = 1) -> str:
-    """Processor, runtime and threads here, for rows: those of another machine are not comparable."""
-    facts = this_runtime(threads)
-    plural = "" if threads == 1 else "s"
-    return f"{facts.processor}, onnxruntime {facts.version}, {threads} thread{plural}, blocks of {facts.nchwc_block}"
 
 
 def calibrate_host(
@@ -149,7 +90,7 @@ def calibrate_host(
         wanted = round(kernels * share) - work.profiled(table.kernels)
         if wanted < 1 or work.late(_ROUGH * seconds):
             continue
-        weights = _weights(table, work.model()) if number and work.rows else None
+        weights = weights_of(table, work.model()) if number and work.rows else None
         taken = work.taken(table.kernels)
         found = choose(table.kernels, wanted, taken=taken, weights=weights, seed=seed + number)
         chosen = [table.kernels[index] for index in found]
@@ -196,7 +137,9 @@ class _Work:
     def reuse(self, previous: Sequence[HostRow]) -> None:
         """Keep rows of before that are of this machine, and of a core of its own."""
         here = [row for row in previous if row.made_on == self.made_on]
-        calm = [row for row in here if row.calm >= LEAST_CALM and self._steady(row)]
+        # Of a row that does not say how fast the probe was, nobody knows in which state it was measured.
+        told = [row for row in here if row.probe_s > 0]
+        calm = [row for row in told if row.calm >= LEAST_CALM and self._steady(row)]
         fastest = min((row.probe_s for row in calm), default=0.0)
         self.kept = [row for row in calm if row.probe_s <= _SAME_STATE * fastest]
         self.rows = list(self.kept)
@@ -351,22 +294,6 @@ class _Work:
                 f"{kept / found.probe:.2f} times as slow; calibrate again, which measures them again"
             )
         return ""
-
-
-def _weights(table: KernelTable, model: HostModel) -> FloatArray:
-    """(M,) how much of the relative variance of all networks each kernel brings.
-
-    Squares let a kernel that few networks have, but hang on, count more than one that hardly matters to many. A kernel
-    without a prediction brings as much as the worst of the others.
-    """
-    found = model.predict(table.kernels)
-    spread = found.seconds * found.deviation
-    total = np.maximum(model.run_seconds + table.sums(np.nan_to_num(found.seconds)), 1e-9)
-    shares = spread[table.which] / total[table.network]
-    weights = np.bincount(table.which, shares**2, len(table.kernels))
-    worst = float(np.nanmax(weights, initial=1e-9))
-    known: FloatArray = np.nan_to_num(weights, nan=worst)
-    return known
 
 
 def _sum(network: Network, alone: dict[str, float], run_seconds: float) -> float | None:

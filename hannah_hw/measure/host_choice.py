@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.host.kernels import HostKernel
-from hannah_hw.host.model import law_name
+from hannah_hw.host.model import HostModel, law_name
+from hannah_hw.host.table import KernelTable
 from hannah_hw.host.terms import terms
 
 FloatArray = NDArray[np.float64]
@@ -67,6 +68,22 @@ def choose(
             picked = _pick(terms([kernels[i] for i in found]).work, share, taken[found], mine, rng)
             chosen.extend(found[picked].tolist())
     return sorted(chosen)
+
+
+def weights_of(table: KernelTable, model: HostModel) -> FloatArray:
+    """(M,) how much of the relative variance of all networks each kernel brings.
+
+    Squares let a kernel that few networks have, but hang on, count more than one that hardly matters to many. A kernel
+    without a prediction brings as much as the worst of the others.
+    """
+    found = model.predict(table.kernels)
+    spread = found.seconds * found.deviation
+    total = np.maximum(model.run_seconds + table.sums(np.nan_to_num(found.seconds)), 1e-9)
+    shares = spread[table.which] / total[table.network]
+    weights = np.bincount(table.which, shares**2, len(table.kernels))
+    worst = float(np.nanmax(weights, initial=1e-9))
+    known: FloatArray = np.nan_to_num(weights, nan=worst)
+    return known
 
 
 def allocate(sizes: IntArray, importance: FloatArray, total: int, least: IntArray) -> IntArray:

@@ -14,7 +14,7 @@ from hannah_hw.errors import InputError
 from hannah_hw.files import write_atomically
 from hannah_hw.host.facts import this_runtime
 from hannah_hw.host.rows import HostRow, read_rows, write_rows
-from hannah_hw.measure.host_calibration import HostCalibration
+from hannah_hw.measure.host_calibrated import HostCalibration
 from hannah_hw.targets.models.learned import Precision
 
 

@@ -9,10 +9,10 @@ import pytest
 from hannah_hw import load_space, load_target, to_onnx
 from hannah_hw.cli import main
 from hannah_hw.errors import InputError, RunError
-from hannah_hw.host.facts import this_runtime
+from hannah_hw.host.facts import made_on, this_runtime
 from hannah_hw.host.model import HostModel
 from hannah_hw.host.rows import read_rows
-from hannah_hw.measure.host_calibration import calibrate_host, made_on
+from hannah_hw.measure.host_calibration import calibrate_host
 from hannah_hw.measure.host_files import HostFiles
 from hannah_hw.measure.host_inside import Inside
 from hannah_hw.measure.host_pool import Pool, draw
@@ -69,10 +69,11 @@ def test_rows_of_before_are_not_measured_again(pool, calibrated):
     found, _ = calibrated
     before = list(found.rows)
     unchecked = Pool(pool.networks, ())
-    again = calibrate_host(unchecked, kernels=24, previous=before, **QUICK)
+    # A machine that is slower now is waited for, but not for long.
+    again = calibrate_host(unchecked, kernels=24, previous=before, seconds=30.0, **QUICK)
     assert list(again.rows) == before
     assert again.reused == 24
-    more = calibrate_host(unchecked, kernels=26, previous=before, **QUICK)
+    more = calibrate_host(unchecked, kernels=26, previous=before, seconds=30.0, **QUICK)
     assert list(more.rows[:24]) == before
     assert len(more.rows) == 26
 
@@ -91,6 +92,15 @@ def test_rows_of_a_disturbed_measurement_are_measured_again_and_it_is_said(pool,
     assert "5 of 24 kernels of before were measured while other work ran; they are measured again" in said
     # The probe takes microseconds, not the second that the others say.
     assert "19 kernels of before were measured while the machine was" in found.disturbed
+
+
+def test_rows_that_do_not_say_how_fast_the_machine_was_are_measured_again(pool, calibrated):
+    unchecked = Pool(pool.networks, ())
+    untold = [replace(row, calm=1.0, probe_s=0.0) for row in calibrated[0].rows]
+    found = calibrate_host(unchecked, kernels=4, previous=untold, **QUICK)
+    assert found.reused == 0
+    assert len(found.rows) == 4
+    assert all(row.probe_s > 0 for row in found.rows)
 
 
 def test_a_machine_that_stays_slower_than_it_was_gives_wide_intervals_and_says_why(
@@ -161,6 +171,7 @@ def test_the_verb_writes_a_target_and_goes_on_with_what_was_measured(tmp_path, c
     space = load_space("ds_cnn")
     to_onnx(space.candidate(space.default()), tmp_path / "mine.onnx")
     arguments = ["calibrate", "host", "--models", str(tmp_path / "mine.onnx"), "--kernels", "4", "--json"]
+    arguments += ["--seconds", "20"]
     assert main([*arguments, "--out", str(tmp_path / "desk.yaml")]) == 0
     first = json.loads(capsys.readouterr().out)
     assert 1 <= first["kernels"] <= 4
