@@ -3,10 +3,11 @@
     hannah-hw calibrate host --space ds_cnn --space mcunet --space resnet --precision both --out my_host.yaml
     python benchmarks/host_latency.py my_host.yaml --out FOLDER [--networks 102] [--seed 7411] [--seconds 200]
 
-The networks of the three spaces are drawn with a seed of their own, as float32 and as QDQ int8, and measured whole, in
-turns with kernels that the calibration measured, on one scale. A call stops after --seconds and goes on
-where the one before ended; FOLDER keeps what is measured. The last call prints the figures. For --summed networks all
-kernels are measured too: what a sum of exact kernels would reach.
+The networks of the three spaces are drawn with a seed of their own, as float32 and as QDQ int8, and measured whole, all
+in turns with kernels that the calibration measured, on one scale. A call stops after --seconds and goes on where the
+one before ended; FOLDER keeps what is measured. The last call prints the figures. For --summed networks all kernels are
+measured too: what a sum of exact kernels would reach. A call during which other work disturbed the machine keeps
+nothing; networks that are never steady are left out by --anyway.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +34,15 @@ from hannah_hw.host.graph import optimised_kernels
 from hannah_hw.host.kernels import HostKernel
 from hannah_hw.host.model import HostModel
 from hannah_hw.host.rows import HostRow, read_rows, write_rows
+from hannah_hw.measure.host_clock import DISTURBED, LEAST_CALM
 from hannah_hw.measure.host_files import HostFiles
-from hannah_hw.measure.host_sweep import measure_kernels
+from hannah_hw.measure.host_sweep import Sweep, measure_kernels
 from hannah_hw.targets.models.learned import Precision
 
 SPACES = ("ds_cnn", "mcunet", "resnet")
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
-#: Networks that are timed in turns with each other.
-TOGETHER = 34
+#: Kernels that are timed in turns with each other.
+TOGETHER = 400
 
 
 class Work:
@@ -63,6 +66,10 @@ class Work:
             json.loads(self.times_file.read_text()) if self.times_file.exists() else {}
         )
         self.extra = read_rows(self.extra_file) if self.extra_file.exists() else []
+        self.sessions_file = folder / "sessions.json"
+        self.sessions: list[dict[str, Any]] = (
+            json.loads(self.sessions_file.read_text()) if self.sessions_file.exists() else []
+        )
         self.failures: dict[str, str] = {}
 
     def late(self) -> bool:
@@ -92,28 +99,43 @@ class Work:
     def measure(self) -> None:
         """Whole networks, then the kernels of some of them."""
         missing = [name for name in self.names if name not in self.times]
-        while not self.late() and missing:
-            chosen = {name: (self.folder / f"{name}.onnx").read_bytes() for name in missing[:TOGETHER]}
-            missing = missing[TOGETHER:]  # what is not steady is left to the next call
-            found = self._sweep([], chosen)
-            self.failures |= found.failures
+        if missing:
+            found = self._sweep([], {name: (self.folder / f"{name}.onnx").read_bytes() for name in missing})
             self.times |= found.networks
             write_atomically(self.times_file, json.dumps(self.times, indent=0).encode())
-        known = {row.kernel.key for row in (*self.rows, *self.extra)}
-        wanted = {k.key: k for name in self.summed() for k in self.kernels(name) if k.key not in known}
-        while not self.late() and not self.waiting() and wanted:
-            chosen_kernels = [wanted.pop(key) for key in list(wanted)[:150]]
-            self.extra += self._sweep(chosen_kernels, {}).rows
+        while not self.late() and (not self.waiting() or self.options.anyway) and (wanted := self.unknown()):
+            found = self._sweep(wanted[:TOGETHER], {})
+            self.extra += found.rows
             write_atomically(self.extra_file, write_rows(self.extra).encode())
+            if found.failures or not found.rows:
+                return  # what is not steady is left to the next call
 
-    def _sweep(self, kernels: list[HostKernel], networks: dict[str, bytes]) -> Any:
-        return measure_kernels(
+    def unknown(self) -> list[HostKernel]:
+        """Kernels of summed networks that are not measured, each once."""
+        known = {row.kernel.key for row in (*self.rows, *self.extra)}
+        found = {k.key: k for name in self.summed() for k in self.kernels(name) if k.key not in known}
+        return list(found.values())
+
+    def _sweep(self, kernels: list[HostKernel], networks: dict[str, bytes]) -> Sweep:
+        """Measure until all is steady or the call is over; nothing is kept of a disturbed machine."""
+        found = measure_kernels(
             kernels,
             networks=networks,
             previous=self.rows,
             run_seconds=self.model.run_seconds,
             made_on=self.model.made_on,
+            seconds=max(0.0, self.deadline - time.monotonic()),
         )
+        self.sessions.append({"calm": rounded(found.calm), "slow": rounded(found.slow)})
+        write_atomically(self.sessions_file, json.dumps(self.sessions).encode())
+        self.failures |= found.failures
+        if found.calm < LEAST_CALM or found.slow > DISTURBED:
+            self.failures["machine"] = (
+                f"{1 - found.calm:.0%} of it was disturbed, the machine {found.slow:.2f} times as slow as when it was "
+                "calibrated: nothing of this call is kept"
+            )
+            return replace(found, rows=(), networks={})
+        return found
 
     def waiting(self) -> bool:
         """Whether networks are left to measure."""
@@ -125,17 +147,22 @@ class Work:
 
     def figures(self) -> dict[str, Any]:
         """The document."""
-        kernels = [self.kernels(name) for name in self.names]
+        names = [name for name in self.names if name in self.times]
+        kernels = [self.kernels(name) for name in names]
         predicted, half = self.model.networks(kernels)
-        measured = np.array([self.times[name] for name in self.names])
-        precision = np.array([name.rpartition("-")[2] for name in self.names])
-        space = np.array([name.partition("-")[0] for name in self.names])
+        measured = np.array([self.times[name] for name in names])
+        precision = np.array([name.rpartition("-")[2] for name in names])
+        space = np.array([name.partition("-")[0] for name in names])
         missing = sorted(
             set(self.model.predict([k for network in kernels for k in network]).missing.values())
         )
         return {
             "machine": self.model.made_on,
             "profiled_kernels": len(self.rows),
+            "run_us": rounded(self.model.run_seconds * 1e6),
+            "calibration": self.model.title or "undisturbed",
+            "sessions": self.sessions,
+            "never_steady": [name for name in self.names if name not in self.times],
             "seed": self.options.seed,
             **{
                 p: {
@@ -156,6 +183,8 @@ class Work:
         alone: dict[str, HostRow] = {row.kernel.key: row for row in (*self.rows, *self.extra)}
         errors = []
         for name in self.summed():
+            if name not in self.times:
+                continue
             mine = self.kernels(name)
             if name.endswith(precision) and all(kernel.key in alone for kernel in mine):
                 total = self.model.run_seconds + sum(alone[kernel.key].seconds for kernel in mine)
@@ -213,6 +242,9 @@ def main() -> int:
     parser.add_argument(
         "--draw", action="store_true", help="only draw networks, which needs no quiet machine"
     )
+    parser.add_argument(
+        "--anyway", action="store_true", help="the figures of what is measured, though some never was steady"
+    )
     parser.add_argument("--seconds", type=float, default=200.0, help="after which a call stops")
     options = parser.parse_args()
     try:
@@ -220,10 +252,13 @@ def main() -> int:
         work.draw()
         if not work.late() and not options.draw:
             work.measure()
-        if work.waiting() or work.late():
+        if options.draw or ((work.waiting() or work.unknown()) and not options.anyway):
             for reason in work.failures.values():
                 sys.stderr.write(f"{reason}\n")
-            sys.stderr.write(f"{len(work.times)} of {len(work.names)} networks measured; call it again\n")
+            sys.stderr.write(
+                f"{len(work.times)} of {len(work.names)} networks measured, "
+                f"{len(work.unknown())} kernels left; call it again\n"
+            )
             return 1
         sys.stdout.write(f"{json.dumps(work.figures(), indent=1)}\n")
     except (HannahError, OSError) as error:
