@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hannah_hw.cli.options import refuse_options
-from hannah_hw.cli.output import emit, write
+from hannah_hw.cli.output import emit, say, write
 
 if TYPE_CHECKING:
     from hannah_hw.targets import Host
@@ -30,6 +30,8 @@ def measure_host(model: Path, target: Host, as_json: bool, unused: Mapping[str, 
 
     refuse_options(unused, f"{target.name} is measured by running the model as it is on this machine")
     found = measure_on_host(model, target)
+    if found.warning:
+        say(f"warning: {found.model}: {found.warning}")
 
     def render() -> None:
         write(

@@ -38,6 +38,8 @@ def validate_host(target: Host, models: Sequence[Path], as_json: bool, unused: M
     document = {"target": target.label, "networks": [row.to_dict() for row in found]}
     emit(document, as_json, lambda: _render(target, found))
     for row in found:
+        if row.warning:
+            say(f"warning: {row.network}: {row.warning}")
         if row.reason is not None:
             say(f"error: {row.network}: {row.reason}")
     if any(row.reason is not None for row in found):

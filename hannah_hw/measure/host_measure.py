@@ -43,6 +43,7 @@ class HostMeasurement:
         figures: ``latency_s`` -> figure; its error is by how much two halves of the measurement differ.
         means: What ran it; see `host_means`.
         calm: Share of the visits in which nothing else ran on the processor.
+        warning: Why the figures may be wrong; empty where nothing says so.
     """
 
     model: str
@@ -51,6 +52,7 @@ class HostMeasurement:
     figures: dict[str, Figure]
     means: dict[str, str]
     calm: float
+    warning: str = ""
 
     def value(self, key: str) -> float:
         """A figure's value."""
@@ -127,18 +129,18 @@ def measure_on_host(
     kind = "thread CPU time" if clock(threads) is time.thread_time_ns else "wall time"
     note = (
         f"{kind} of a run, {', '.join(f'{key} {text}' for key, text in means.items())}; two halves of the measurement "
-        f"differ by {spread:.1%}; divided by {slow:.3f}, by which the machine was slower than when it was calibrated"
+        f"differ by {spread:.1%}; {_compared(slow)}"
     )
     figures = {"latency_s": Figure(seconds, "s", "measured", round(spread, 4), note)}
-    return HostMeasurement(name, target.label, weights, figures, means, timed.calm)
+    return HostMeasurement(name, target.label, weights, figures, means, timed.calm, _warning(slow))
 
 
-def _timed(subject: Subject, target: Host, seed: int) -> tuple[Timings, float]:
+def _timed(subject: Subject, target: Host, seed: int) -> tuple[Timings, float | None]:
     """A subject timed beside kernels of the calibration, while the machine is nearly as fast as then.
 
     Returns:
-        The times, and by what factor the machine was slower. Where it never was as fast, those of the fastest attempt
-        that has a time of the subject.
+        The times, and by what factor the machine was slower; None where too few measurements of the calibration are
+        there to tell. Where it never was as fast, those of the fastest attempt that has a time of the subject.
     """
     scale, known = known_subjects(learned_rows(target), learned(target).run_seconds, seed, _KNOWN)
     threads = target.runtime.threads
@@ -151,4 +153,26 @@ def _timed(subject: Subject, target: Host, seed: int) -> tuple[Timings, float]:
         if found[-1][:2] <= (False, DISTURBED):
             break
     _, slow, best = min(found, key=lambda one: one[:2])
-    return best, slow
+    return best, slow if known else None
+
+
+def _compared(slow: float | None) -> str:
+    """How the machine is beside its calibration, in words."""
+    if slow is None:
+        return "not compared with the calibration, of which too few measurements are there"
+    return f"runs took {slow:.3f} times as long as when the machine was calibrated, which is divided out"
+
+
+def _warning(slow: float | None) -> str:
+    """What is wrong with a measurement, in words; empty: nothing."""
+    if slow is None:
+        return (
+            "times are as they were now, not as when the machine was calibrated: too few measurements of the "
+            "calibration are beside its cost model"
+        )
+    if slow <= DISTURBED:
+        return ""
+    return (
+        f"runs took {slow:.2f} times as long as when the machine was calibrated, and not all of them alike: measure "
+        "again when it is quieter; where it stays so, calibrate it again"
+    )

@@ -29,6 +29,7 @@ class HostComparison:
         error: By how much the estimate is above, relative to the measured one.
         inside: Whether the interval holds the measured one.
         reason: Why something is missing; None where nothing is.
+        warning: Why the measurement may be wrong; empty where nothing says so.
     """
 
     network: str
@@ -38,13 +39,16 @@ class HostComparison:
     error: float | None = None
     inside: bool | None = None
     reason: str | None = None
+    warning: str = ""
 
     @classmethod
-    def of(cls, network: str, estimated_s: float, interval: float, measured_s: float) -> HostComparison:
+    def of(
+        cls, network: str, estimated_s: float, interval: float, measured_s: float, warning: str = ""
+    ) -> HostComparison:
         """Compare an estimate with a measurement above 0."""
         error = estimated_s / measured_s - 1.0
         inside = abs(estimated_s - measured_s) <= interval * estimated_s
-        return cls(network, estimated_s, interval, measured_s, error, inside)
+        return cls(network, estimated_s, interval, measured_s, error, inside, None, warning)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able data; keys carry their units."""
@@ -85,7 +89,9 @@ def _compared(
         row = report.unsupported[0]
         return HostComparison(name, reason=f"{row.kernel} ({row.kind}): {row.rule}")
     try:
-        measured = measure(model, target).value("latency_s")
+        measured = measure(model, target)
     except MeasurementError as error:
         return HostComparison(name, latency.value, latency.error, reason=str(error))
-    return HostComparison.of(name, latency.value, latency.error, measured)
+    return HostComparison.of(
+        name, latency.value, latency.error, measured.value("latency_s"), measured.warning
+    )

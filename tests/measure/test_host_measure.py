@@ -1,6 +1,7 @@
 """Measuring on a host: what is measured and with what; nothing here depends on how fast a machine is."""
 
 import json
+from dataclasses import replace
 
 import onnx
 import pytest
@@ -11,6 +12,7 @@ from hannah_hw.errors import InputError, ModelError
 from hannah_hw.host.candidates import candidate_model
 from hannah_hw.host.facts import this_runtime
 from hannah_hw.host.graph import optimised_kernels
+from hannah_hw.host.rows import HostRow, write_rows
 from hannah_hw.host.session import open_session
 from hannah_hw.measure import host_measure
 from hannah_hw.measure.host_measure import host_means, measure_on_host
@@ -83,6 +85,24 @@ def test_a_file_that_cannot_run_is_refused(path, tmp_path):
     (tmp_path / "cut.onnx").write_bytes(b"\x08\x0a")
     with pytest.raises(ModelError):
         measure_on_host(tmp_path / "cut.onnx", load_target(path))
+
+
+def test_a_machine_that_is_slower_than_its_calibration_says_so(candidate, path, patient, tmp_path, capsys):
+    kernels = {k.key: k for k in optimised_kernels(candidate_model(candidate, "float32"))}.values()
+    rows = [HostRow(kernel, 1e-9 * (2 + number), 0.0, "a test") for number, kernel in enumerate(kernels)]
+    write_host(tmp_path, replace(fitted([list(kernels)]), rows="rows.csv", run_seconds=1e-9))
+    (tmp_path / "rows.csv").write_text(write_rows(rows))
+    file = tmp_path / "candidate.onnx"
+    file.write_bytes(candidate_model(candidate, "float32").SerializeToString())
+    assert main(["measure", str(file), "-t", str(tmp_path / "desk.yaml"), "--json"]) == 0
+    captured = capsys.readouterr()
+    # A calibration in which kernels took nanoseconds was made on no machine that there is.
+    assert "times as long as when the machine was calibrated" in json.loads(captured.out)["warning"]
+    assert "warning: candidate: runs took" in captured.err
+    # And one without its measurements cannot be compared with.
+    found = measure_on_host(file, load_target(path))
+    assert "not compared with the calibration" in found.figures["latency_s"].note
+    assert "too few measurements of the calibration" in found.warning
 
 
 def test_the_command_line_measures_on_hosts(candidate, path, patient, tmp_path, capsys):
