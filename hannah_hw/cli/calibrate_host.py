@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -16,6 +16,8 @@ from hannah_hw.quantities import format_si
 if TYPE_CHECKING:
     from hannah_hw.measure.host_calibrated import HostCalibration
 
+#: Most kernels: the file of what is learned from more could not be read again.
+_MOST_KERNELS: Final = 1000
 #: Failures that are shown.
 _SHOWN = 8
 
@@ -41,7 +43,10 @@ PrecisionOption = Annotated[
     str, typer.Option("--precision", help="Of host: of the networks of spaces; float32, int8 or both.")
 ]
 KernelsOption = Annotated[
-    int | None, typer.Option("--kernels", min=1, help="Of host: kernels that are profiled.  [default: 200]")
+    int | None,
+    typer.Option(
+        "--kernels", min=1, max=_MOST_KERNELS, help="Of host: kernels that are profiled.  [default: 200]"
+    ),
 ]
 SecondsOption = Annotated[
     float | None,
