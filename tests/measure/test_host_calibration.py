@@ -190,7 +190,10 @@ def test_the_verb_writes_a_target_and_goes_on_with_what_was_measured(tmp_path, c
         (["--models", "missing.onnx"], "missing.onnx"),
         (["--space", "ds_cnn", "--precision", "int4"], "allowed: float32, int8, both"),
         (["--space", "ds_cnn", "--out", "desk.csv"], "a target is a .yaml file"),
-        (["--space", "ds_cnn", "--kernels", "1001"], "'--kernels': Input should be less than or equal to 1000"),
+        (
+            ["--space", "ds_cnn", "--kernels", "1001"],
+            "'--kernels': Input should be less than or equal to 1000",
+        ),
     ],
 )
 def test_bad_options_are_named(arguments, message, capsys):
