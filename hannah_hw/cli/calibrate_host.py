@@ -182,9 +182,9 @@ def _render(found: HostCalibration) -> None:
     )
     inside = found.inside
     write(
-        f"a run takes {format_si(found.model.run_seconds, 's')}; inside of networks take more than alone a float node "
-        f"{format_si(inside.float_node_s, 's')} and {inside.weight_byte_s * 1e12:.1f} us/MB of weights, an int8 node "
-        f"{format_si(inside.int8_node_s, 's')} and {inside.int8_share:.1%}"
+        f"a run of nothing takes {format_si(found.model.run_seconds, 's')}; in a network a node takes more than alone: "
+        f"in float {format_si(inside.float_node_s, 's')} and {inside.weight_byte_s * 1e12:.1f} µs per MB of weights, "
+        f"in int8 {format_si(inside.int8_node_s, 's')} and {inside.int8_share:.1%}"
     )
     table(
         ("law", "kernels", "left out: mean", "max"),

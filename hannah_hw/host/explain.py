@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hannah_hw.cost.report import CostReport, Figure, Flash, KernelRow, UnsupportedRow
 from hannah_hw.host.facts import processor
 from hannah_hw.host.work import executed_macs
+from hannah_hw.quantities import format_si
 
 if TYPE_CHECKING:
     from hannah_hw.host.costs import HostCosts
@@ -59,9 +60,11 @@ def explain(costs: HostCosts, index: int) -> CostReport:
 
 def _figures(costs: HostCosts, index: int) -> dict[str, Figure]:
     runtime = costs.target.runtime
+    threads = "1 thread" if runtime.threads == 1 else f"{runtime.threads} threads"
     basis = (
-        f"kernels of ONNX Runtime {runtime.version} as measured on {runtime.processor}, {runtime.threads} thread(s), "
-        f"and what was learned from them ({costs.target.model.coefficients}); 90 % interval"
+        f"kernels of ONNX Runtime {runtime.version} as measured on {runtime.processor}, {threads}, "
+        f"and what was learned from them ({costs.target.model.coefficients}), with "
+        f"{format_si(costs.model.run_seconds, 's')} of a run without any kernel; 90 % interval"
     )
     latency, stored = float(costs.latency_s[index]), float(costs.flash_bytes[index])
     return {

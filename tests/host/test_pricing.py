@@ -88,6 +88,8 @@ def test_a_report_has_a_row_for_every_kernel(space, rows, host):
     assert all(0 < row.error < 1 for row in report.kernels)
     assert (report.energy_j, report.ram_bytes, report.cycles, report.memory) == (None, None, None, None)
     assert any("energy and RAM are not known" in note for note in report.notes)
+    # What the rows lack of the latency is said.
+    assert "with 2 µs of a run without any kernel" in report.figures["latency_s"].note
     assert CostReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
     bits = {row.weight_bits for row in report.kernels if row.macs}
     assert bits == ({32} if target.model.precision == "float32" else {8})
