@@ -166,6 +166,8 @@ def _run(given: list[str]) -> int:
         message = "the working folder no longer exists; change to another" if gone else str(error)
         return _fail(message, FAILED, "RunError", given)
     except KeyboardInterrupt:
+        code = INTERRUPTED
+    if code == INTERRUPTED:  # typer, too, makes an exit of an interrupt, and says nothing
         return _fail("interrupted", INTERRUPTED, "KeyboardInterrupt", given)
     return code if isinstance(code, int) else DONE
 
