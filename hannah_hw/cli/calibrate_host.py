@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -165,8 +166,9 @@ def _document(found: HostCalibration, files: Any) -> dict[str, Any]:
         "laws": {
             name: {
                 "kernels": len(errors),
-                "mean_error": float(abs(errors).mean()),
-                "max_error": float(abs(errors).max()),
+                # Without its only kernel there is no law.
+                "mean_error": float(abs(errors).mean()) if len(errors) > 1 else None,
+                "max_error": float(abs(errors).max()) if len(errors) > 1 else None,
             }
             for name, errors in found.model.errors.items()
         },
@@ -190,6 +192,8 @@ def _render(found: HostCalibration) -> None:
         ("law", "kernels", "left out: mean", "max"),
         [
             (name, len(errors), f"{abs(errors).mean():.1%}", f"{abs(errors).max():.1%}")
+            if len(errors) > 1
+            else (name, len(errors), None, None)
             for name, errors in sorted(found.model.errors.items())
         ],
         right=(1, 2, 3),
@@ -201,8 +205,11 @@ def _render(found: HostCalibration) -> None:
                 check.name,
                 format_si(check.measured_s, "s"),
                 None if check.summed_s is None else f"{check.summed_s / check.measured_s - 1:+.1%}",
-                f"{check.predicted_s / check.measured_s - 1:+.1%}",
-                f"± {check.half_width:.1%}",
+                *(
+                    (f"{check.predicted_s / check.measured_s - 1:+.1%}", f"± {check.half_width:.1%}")
+                    if math.isfinite(check.predicted_s)
+                    else (None, None)
+                ),
             )
             for check in found.checks
         ],

@@ -175,10 +175,16 @@ def test_the_verb_writes_a_target_and_goes_on_with_what_was_measured(tmp_path, c
     assert main([*arguments, "--out", str(tmp_path / "desk.yaml")]) == 0
     first = json.loads(capsys.readouterr().out)
     assert 1 <= first["kernels"] <= 4
+    # Four kernels are of more classes: nobody knows how wrong a law of one is, and the network has others.
+    assert any(law["kernels"] == 1 for law in first["laws"].values())
+    assert all((law["mean_error"] is None) == (law["kernels"] == 1) for law in first["laws"].values())
+    assert {check["predicted_s"] for check in first["networks"]} <= {None}
     assert load_target(tmp_path / "desk.yaml").family == "host"
     assert main([*arguments, "--out", str(tmp_path / "desk.yaml")]) == 0
     second = json.loads(capsys.readouterr().out)
     assert second["reused"] == first["kernels"]
+    assert main([*arguments[:-3], *arguments[-2:]]) == 0
+    assert "nan" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
