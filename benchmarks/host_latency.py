@@ -214,6 +214,8 @@ def scores(predicted: Any, half: Any, measured: Any, chosen: Any) -> dict[str, A
     """Figures of some networks; one that is refused counts as outside of every bound."""
     p, h, m = predicted[chosen], half[chosen], measured[chosen]
     known = np.isfinite(p)
+    if not known.any():
+        return {"networks": int(chosen.sum()), "refused": int((~known).sum())}
     sizes = np.where(known, np.abs(p / m - 1), np.inf)
     return {
         "networks": int(chosen.sum()),
