@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hannah_hw.errors import UnsupportedError
 from hannah_hw.host.kernels import GRAPH, TENSOR, HostKernel, HostTensor
 from hannah_hw.host.session import InputSpec, random_inputs
+from hannah_hw.lowering.loading import PRODUCER
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -69,7 +70,7 @@ def _model(kernel: HostKernel, seed: int) -> ModelProto:
         helper.make_graph([node], "kernel", inputs, outputs, constants),
         opset_imports=[helper.make_opsetid(kernel.domain, kernel.version)],
         ir_version=_IR_VERSION,
-        producer_name="hannah_hw",
+        producer_name=PRODUCER,
     )
 
 

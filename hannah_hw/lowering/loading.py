@@ -16,6 +16,8 @@ from hannah_hw.lowering.learned_shapes import add_learned_shapes
 from hannah_hw.lowering.open_shapes import GivenShapes, closed_shapes
 from hannah_hw.lowering.run_shapes import add_run_shapes
 
+#: Producer of the files of this package.
+PRODUCER: Final = "hannah_hw"
 #: Newest format version that copies of models have: onnx may write newer ones than an ONNX Runtime beside it reads,
 #: and what they add are element types that no operator here has.
 IR_VERSION: Final = 10

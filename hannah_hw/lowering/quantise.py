@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hannah_hw.files import write_atomically
 from hannah_hw.lowering.least_ranges import widened
-from hannah_hw.lowering.loading import checked, load, name_of, refusing
+from hannah_hw.lowering.loading import PRODUCER, checked, load, name_of, refusing
 from hannah_hw.lowering.mixed import Pairs, has_own_bits, quantise_others
 from hannah_hw.lowering.opsets import at_least
 from hannah_hw.lowering.qdq import quantised
@@ -139,7 +139,7 @@ def _with_ranges(model: Any, ranges: Ranges, where: str) -> ModelProto:
             result = quantise_others(model, ranges, frozenset(_OPERATORS))
         else:
             result = _quantised(model, ranges)
-        result.producer_name = "hannah_hw"
+        result.producer_name = PRODUCER
         del result.metadata_props[:]
         onnx.checker.check_model(result)
     return result

@@ -18,6 +18,7 @@ from hannah_hw.graph.plan import Plan
 from hannah_hw.lowering.emitter import Emitter, FloatArray
 from hannah_hw.lowering.fake_quantise import VERSION, QuantisedWeight, functions
 from hannah_hw.lowering.folding import fold_affine
+from hannah_hw.lowering.loading import PRODUCER
 from hannah_hw.operators.quantise import DOMAIN
 from hannah_hw.spaces import Candidate
 
@@ -98,7 +99,7 @@ def to_onnx(
     domains = [helper.make_opsetid("", OPSET)] + ([helper.make_opsetid(DOMAIN, VERSION)] if named else [])
     model = helper.make_model(
         emitter.graph,
-        producer_name="hannah_hw",
+        producer_name=PRODUCER,
         functions=functions(named, OPSET),
         opset_imports=domains,
         ir_version=IR_VERSION,

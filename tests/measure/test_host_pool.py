@@ -46,7 +46,7 @@ def test_a_given_model_is_profiled_and_judges(tmp_path):
 
 
 def test_nothing_to_profile_is_an_error():
-    with pytest.raises(InputError, match="--space or --models"):
+    with pytest.raises(InputError, match="--space, --search or --models"):
         draw([])
     with pytest.raises(ModelError, match=r"missing\.onnx: there is no such file"):
         draw([], ["missing.onnx"])

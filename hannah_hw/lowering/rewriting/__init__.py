@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from hannah_hw.lowering.loading import with_shapes
+from hannah_hw.lowering.loading import PRODUCER, with_shapes
 from hannah_hw.lowering.nodes import is_standard
 from hannah_hw.lowering.open_shapes import GivenShapes
 from hannah_hw.lowering.rewriting import channels, layouts, parts
 from hannah_hw.lowering.rewriting.graph import Rewritten
+
+__all__ = ["readable", "rewrite"]
 
 Rule = Callable[[Rewritten, Any], list[Any] | None]
 
@@ -50,6 +52,8 @@ _CHANNELS: Final[Mapping[str, tuple[Rule, ...]]] = {
 def readable(model: Any, shapes: GivenShapes | None, where: str) -> Any:
     """A copy of a model with the shapes of its values, in the forms that operators read.
 
+    What this package has written stays as it is: its operators are those of a candidate, kernel by kernel.
+
     Args:
         model: An `onnx.ModelProto` that is `hannah_hw.lowering.loading.checked`.
         shapes: Input name -> shape, or that of the only input; see `hannah_hw.lowering.open_shapes`.
@@ -60,7 +64,8 @@ def readable(model: Any, shapes: GivenShapes | None, where: str) -> Any:
     """
     shaped = with_shapes(model, shapes, where)
     _initialise(shaped.graph)
-    rewrite(shaped)
+    if shaped.producer_name != PRODUCER:
+        rewrite(shaped)
     return shaped
 
 
