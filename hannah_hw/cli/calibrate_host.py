@@ -112,9 +112,10 @@ def calibrate_this_host(
         spaces, options.models, precisions=precisions, threads=options.threads, seed=seed, progress=say
     )
     say(f"{len(pool.table.kernels)} different kernels in {len(pool.networks)} networks")
+    kernels = KERNELS if options.kernels is None else options.kernels
     found = calibrate_host(
         pool,
-        kernels=KERNELS if options.kernels is None else options.kernels,
+        kernels=kernels,
         seconds=SECONDS if options.seconds is None else options.seconds,
         previous=[] if files is None or again else files.previous(),
         threads=options.threads,
@@ -127,6 +128,11 @@ def calibrate_this_host(
         source = ", ".join([*(name for name, _ in spaces), *(path.name for path in options.models)])
         files.save(found, threads=options.threads, precision=precisions[0], source=source)
         say(f"wrote {files.target}, {files.model} and {files.rows}")
+    wanted = min(kernels, found.pool)
+    missing = wanted - len(found.rows) - len(found.failures)
+    if missing > 0:
+        more = "give more --seconds" if files is None else "the same command goes on with them"
+        say(f"the time was over before {missing} of {wanted} kernels were chosen; {more}")
     if found.disturbed:
         say(f"these figures may be wrong together: {found.disturbed}")
     emit(_document(found, files), as_json, lambda: _render(found))

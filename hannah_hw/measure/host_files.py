@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,12 +38,16 @@ class HostFiles:
         """The files of a target: its own, and two with its name beside it.
 
         Raises:
-            InputError: It is no .yaml file, or its folder does not exist.
+            InputError: It is no .yaml file, or its folder does not exist or takes no files.
         """
         if target.suffix != ".yaml":
             raise InputError("a target is a .yaml file", where=f"--out {target}")
         if not target.parent.is_dir():
             raise InputError(f"there is no folder {str(target.parent)!r}", where=f"--out {target}")
+        if not os.access(target.parent, os.W_OK):
+            raise InputError(
+                f"the folder {str(target.parent)!r} takes no files; name another one", where=f"--out {target}"
+            )
         return cls(target, target.with_suffix(".model.yaml"), target.with_suffix(".kernels.csv"))
 
     def previous(self) -> list[HostRow]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -185,6 +186,27 @@ def test_the_verb_writes_a_target_and_goes_on_with_what_was_measured(tmp_path, c
     assert second["reused"] == first["kernels"]
     assert main([*arguments[:-3], *arguments[-2:]]) == 0
     assert "nan" not in capsys.readouterr().out
+
+
+def test_the_verb_says_that_time_was_over(tmp_path, capsys):
+    space = load_space("resnet")
+    to_onnx(space.candidate(space.sample(seed=1)), tmp_path / "mine.onnx")
+    arguments = ["calibrate", "host", "--models", str(tmp_path / "mine.onnx"), "--seconds", "0", "--json"]
+    if main([*arguments, "--kernels", "20"]) == 0:
+        said = capsys.readouterr()
+        found = json.loads(said.out)
+        missing = 20 - found["kernels"] - len(found["failures"])
+        assert 0 < missing <= 10
+        assert f"before {missing} of 20 kernels were chosen; give more --seconds" in said.err
+    else:  # nothing that was begun came to an end
+        assert "no kernel could be measured" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes everywhere")
+def test_a_folder_that_takes_no_files_is_refused_before_measuring(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="takes no files"):
+        HostFiles.of(tmp_path / "desk.yaml")
 
 
 @pytest.mark.parametrize(
