@@ -102,7 +102,7 @@ def calibrate(
     against: AgainstOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit the cycles of a kernel library to measurements of single kernels, or a chip to those of a board.
+    """Fit kernels to measurements of single ones, on an emulated core or this machine, or a chip to those of a board.
 
     Every kernel class is fitted on its own; its error is that of shapes that the fit did not see. Without
     --out the fit is only shown. A target uses the file by its path or, in a catalogue folder, by its name. Where the
