@@ -51,21 +51,13 @@ def header(design: Design) -> str:
         "   SCALE * (value - ZERO_POINT). An inference overwrites the inputs: write all of them before each run.",
         "   Outputs stay until the next run or the next write to an input. There is one arena, so one inference at a",
         "   time. */",
-        f"#ifndef {upper}_H",
-        f"#define {upper}_H",
-        "#include <stdint.h>",
-        "",
-        "#ifdef __cplusplus",
-        'extern "C" {',
-        "#endif",
-        "",
-        f"#define {upper}_ARENA_BYTES {design.memory.arena_bytes}",
     ]
+    body = [f"#define {upper}_ARENA_BYTES {design.memory.arena_bytes}"]
     for kind, indices in (("INPUT", network.inputs), ("OUTPUT", network.outputs)):
-        lines += [f"#define {upper}_{kind}S {len(indices)}"]
+        body += [f"#define {upper}_{kind}S {len(indices)}"]
         for number, index in enumerate(indices):
-            lines += ["", *_value_lines(f"{upper}_{kind}_{number}", network.values[index])]
-    lines += [
+            body += ["", *_value_lines(f"{upper}_{kind}_{number}", network.values[index])]
+    body += [
         "",
         "/* Sets every input to the value of 0. Needed once; there is nothing else to prepare. */",
         f"void {prefix}_init(void);",
@@ -87,13 +79,33 @@ def header(design: Design) -> str:
         "  }",
         "  return steps >= 127.0f ? 127 : (int8_t)((int)(steps + 128.5f) - 128);",
         "}",
+    ]
+    return text([*lines, *guarded(upper, body)])
+
+
+def guarded(upper: str, body: Sequence[str]) -> list[str]:
+    """The lines of a header that is read once, by C and by C++.
+
+    Args:
+        upper: Prefix of its macros.
+        body: What it declares.
+    """
+    return [
+        f"#ifndef {upper}_H",
+        f"#define {upper}_H",
+        "#include <stdint.h>",
+        "",
+        "#ifdef __cplusplus",
+        'extern "C" {',
+        "#endif",
+        "",
+        *body,
         "",
         "#ifdef __cplusplus",
         "}",
         "#endif",
         "#endif",
     ]
-    return text(lines)
 
 
 def _value_lines(macro: str, value: Value) -> list[str]:

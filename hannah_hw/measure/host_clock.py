@@ -43,8 +43,6 @@ FASTEST: Final = 0.02
 CALM_QUANTILE: Final = 0.3
 #: Share of undisturbed visits below which a measurement is not that of a core of its own.
 LEAST_CALM: Final = 0.1
-#: Fewest rounds that say something.
-LEAST_ROUNDS: Final = 4
 #: Fewest models that say how slow a round is.
 LEAST_KNOWN: Final = 4
 #: How long it is watched which processor is idle: some of the system's ticks of 10 ms.
@@ -227,7 +225,7 @@ class Times:
 
 
 def settle(visits: Visits, known: FloatArray | None = None, fastest: float = np.inf) -> Times:
-    """What the visits of at least `LEAST_ROUNDS` rounds say.
+    """What the visits of at least four rounds say.
 
     The time of a model is a low quantile of its visits. The rounds are halved so that both halves have as many
     undisturbed visits, and the halves are compared; what most models differ by is no model's own and does not count,

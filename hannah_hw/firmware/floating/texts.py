@@ -8,7 +8,7 @@ import numpy as np
 
 from hannah_hw.firmware.floating.network import C_TYPES, FloatLayer, FloatNetwork, FloatValue
 from hannah_hw.firmware.naming import comment
-from hannah_hw.firmware.sources import ATTRIBUTE_LINES, MADE, constant_lines, switch_lines, text
+from hannah_hw.firmware.sources import ATTRIBUTE_LINES, MADE, constant_lines, guarded, switch_lines, text
 
 
 def header(network: FloatNetwork, prefix: str, title: str) -> str:
@@ -23,28 +23,20 @@ def header(network: FloatNetwork, prefix: str, title: str) -> str:
         "",
         "   Elements are in the order of the ONNX model's tensors. An inference overwrites the inputs: write all of",
         "   them before each run. There is one arena, so one inference at a time. */",
-        f"#ifndef {upper}_H",
-        f"#define {upper}_H",
-        "#include <stdint.h>",
-        "",
-        "#ifdef __cplusplus",
-        'extern "C" {',
-        "#endif",
-        "",
-        f"#define {upper}_ARENA_BYTES {network.arena_bytes}",
     ]
+    body = [f"#define {upper}_ARENA_BYTES {network.arena_bytes}"]
     for kind, values in (("INPUT", network.inputs), ("OUTPUT", network.outputs)):
-        lines += [f"#define {upper}_{kind}S {len(values)}"]
+        body += [f"#define {upper}_{kind}S {len(values)}"]
         for number, value in enumerate(values):
             macro = f"{upper}_{kind}_{number}"
             shape = " x ".join(map(str, value.shape))
-            lines += [
+            body += [
                 "",
                 f'/* "{comment(value.name)}": {shape} {value.dtype} */',
                 f"#define {macro}_TYPE {C_TYPES[value.dtype]}",
                 f"#define {macro}_ELEMENTS {int(np.prod(value.shape))}",
             ]
-    lines += [
+    body += [
         "",
         "/* Where the elements of input i are to be written; 0 if there is no such input. */",
         f"void *{prefix}_input(int i);",
@@ -54,13 +46,8 @@ def header(network: FloatNetwork, prefix: str, title: str) -> str:
         "",
         "/* One inference. */",
         f"void {prefix}_run(void);",
-        "",
-        "#ifdef __cplusplus",
-        "}",
-        "#endif",
-        "#endif",
     ]
-    return text(lines)
+    return text([*lines, *guarded(upper, body)])
 
 
 def api(network: FloatNetwork, prefix: str) -> str:

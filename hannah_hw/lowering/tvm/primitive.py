@@ -27,7 +27,6 @@ class Remembered:
     """
 
     def __init__(self, make: Callable[[Any], Any]) -> None:
-        self.hits = 0
         self._make = make
         self._known: dict[int, list[tuple[Any, Any]]] = {}
 
@@ -38,7 +37,6 @@ class Remembered:
         alike = self._known.setdefault(structural_hash(function), [])
         for other, known in alike:
             if structural_equal(other, function):
-                self.hits += 1
                 return known
         made = self._make(function)
         alike.append((function, made))
