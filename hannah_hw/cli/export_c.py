@@ -16,6 +16,10 @@ from hannah_hw.quantities import format_bytes
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from hannah_hw.emulation.elf import Sizes
+    from hannah_hw.firmware.building import Built
+    from hannah_hw.firmware.floating.project import FloatProject
+    from hannah_hw.firmware.project import Project
     from hannah_hw.lowering.open_shapes import GivenShapes
     from hannah_hw.report import ReportData
     from hannah_hw.targets import Microcontroller
@@ -177,14 +181,27 @@ def project_of(model: Path, out: Path, options: Options) -> Exported:
     except EvaluationError as error:
         raise EvaluationError(f"{model}: {error}", kind=error.kind) from error
     sizes = write_sizes(project, built) if built is not None and project.memory is not None else None
+    design = project.design
+    return exported(model, project, built, sizes, design.memory.arena_bytes, design.constant_bytes)
+
+
+def exported(
+    model: Path,
+    project: Project | FloatProject,
+    built: Built | None,
+    sizes: Sizes | None,
+    arena_bytes: int,
+    constant_bytes: int,
+) -> Exported:
+    """What was written of a model, and what its program takes if it was built."""
     return Exported(
         model=model,
         folder=project.folder,
         files=project.files,
         prefix=project.prefix,
         chip=project.title,
-        arena_bytes=project.design.memory.arena_bytes,
-        constant_bytes=project.design.constant_bytes,
+        arena_bytes=arena_bytes,
+        constant_bytes=constant_bytes,
         elf=built.elf if built is not None else None,
         flash_bytes=sizes.flash_bytes if sizes is not None else None,
         ram_bytes=sizes.ram_bytes if sizes is not None else None,

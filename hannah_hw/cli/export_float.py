@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hannah_hw.cli.export_c import HOST, Exported, Options, project_folder
+from hannah_hw.cli.export_c import HOST, Exported, Options, exported, project_folder
 from hannah_hw.cores import core_named
 from hannah_hw.errors import EvaluationError, InputError
 
@@ -55,17 +55,4 @@ def float_project_of(model: Path, out: Path, options: Options) -> Exported:
     except EvaluationError as error:
         raise EvaluationError(f"{model}: {error}", kind=error.kind) from error
     sizes = elf_sizes(built.elf) if built is not None else None
-    return Exported(
-        model=model,
-        folder=project.folder,
-        files=project.files,
-        prefix=project.prefix,
-        chip=project.title,
-        arena_bytes=network.arena_bytes,
-        constant_bytes=network.constant_bytes,
-        elf=built.elf if built is not None else None,
-        flash_bytes=sizes.flash_bytes if sizes is not None else None,
-        ram_bytes=sizes.ram_bytes if sizes is not None else None,
-        stack_bytes=project.stack_bytes,
-        compiler=built.compiler.version if built is not None else None,
-    )
+    return exported(model, project, built, sizes, network.arena_bytes, network.constant_bytes)

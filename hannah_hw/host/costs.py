@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +13,11 @@ from hannah_hw.errors import TargetError
 from hannah_hw.host.facts import nchwc_block
 from hannah_hw.host.model import HostModel
 from hannah_hw.host.networks import HostNetwork
+from hannah_hw.host.regression import SIGMAS
 from hannah_hw.host.table import KernelTable
 from hannah_hw.targets import Host
 
 FloatArray = NDArray[np.float64]
-
-#: Standard deviations on both sides of a mean that hold 90 % of a normal distribution.
-_SIGMAS: Final = 1.645
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +99,7 @@ def price_networks(
         model=model,
         table=table,
         kernel_latency_s=_settled(prediction.seconds),
-        kernel_band=_settled(_SIGMAS * prediction.deviation),
+        kernel_band=_settled(SIGMAS * prediction.deviation),
         rules=dict(prediction.missing),
         refusals=refusals,
         macs=macs,

@@ -20,14 +20,12 @@ from hannah_hw.files import write_atomically
 from hannah_hw.host.geometry import FloatArray, block_width
 from hannah_hw.host.kernels import HostKernel
 from hannah_hw.host.model_file import HostModelFile, IntervalEntry, parse_host_model, read_host_model, text_of
-from hannah_hw.host.regression import Law
+from hannah_hw.host.regression import SIGMAS, Law
 from hannah_hw.host.rows import HostRow
 from hannah_hw.host.table import KernelTable
 
 #: Probability with which an interval holds the measured latency of a network.
 COVERAGE: Final = 0.9
-#: Standard deviations on both sides of a mean that hold `COVERAGE` of a normal distribution.
-_SIGMAS: Final = 1.645
 #: Correlation of the errors of kernels of one law in one network: what a law lacks, all its kernels lack.
 _SHARED: Final = 0.5
 #: Relative standard deviation of a network against the sum of its kernels where no network was measured: caches
@@ -204,7 +202,7 @@ class HostModel:
         own = table.sums(spread**2)
         variance = _SHARED * (shared**2).sum(1) + (1 - _SHARED) * own
         relative = np.sqrt(variance / total**2 + self.interval.additivity**2)
-        half: FloatArray = self.interval.factor * _SIGMAS * relative
+        half: FloatArray = self.interval.factor * SIGMAS * relative
         return total, half
 
     @cached_property

@@ -31,9 +31,10 @@ RANGE: Final = 8.0
 NEGLIGIBLE_SECONDS: Final = 1e-6
 #: Kinds of work that a kernel has or has not, whatever its size.
 _OPTIONAL: Final = frozenset({"add", "clip"})
-#: Share of left-out errors that intervals are to hold, and deviations on both sides that hold it of a normal one.
+#: Share of left-out errors that intervals are to hold, and standard deviations on both sides of a mean that hold as
+#: much of a normal distribution.
 _MOST: Final = 0.9
-_SIGMAS: Final = 1.645
+SIGMAS: Final = 1.645
 #: Relative standard deviation of a law that rests on one kernel.
 _LONELY: Final = 0.3
 
@@ -75,7 +76,7 @@ class Law:
         law = cls(block, found.names, rates, found.work, seconds, residual, 1.0)
         errors, deviations = law.left_out
         # One kernel at the edge of the others can be far off: what most errors ask for, not their mean square.
-        worse = float(np.quantile(np.abs(errors) / deviations, _MOST)) / _SIGMAS
+        worse = float(np.quantile(np.abs(errors) / deviations, _MOST)) / SIGMAS
         return replace(law, calibration=max(1.0, worse))
 
     @classmethod
