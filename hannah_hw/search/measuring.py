@@ -20,7 +20,7 @@ from hannah_hw.search.record_log import RecordLog
 from hannah_hw.search.tasks import Executor, Outcome, Task
 
 if TYPE_CHECKING:
-    from hannah_hw.search.config import MeasureSection
+    from hannah_hw.search.sections import MeasureSection
     from hannah_hw.spaces import SearchSpace
     from hannah_hw.targets import Target
 

@@ -16,9 +16,9 @@ from search_toys import (
 
 from hannah_hw.errors import ConfigError, RunError
 from hannah_hw.search.archive import charged, minimised
-from hannah_hw.search.config import Constraints, Objectives
 from hannah_hw.search.loop import Search, make_goals
 from hannah_hw.search.metrics import METRICS
+from hannah_hw.search.sections import Constraints, Objectives
 
 
 def toy_search(**options):

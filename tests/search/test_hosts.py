@@ -13,10 +13,10 @@ from hannah_hw.host.candidates import candidate_model
 from hannah_hw.host.graph import optimised_kernels
 from hannah_hw.report import read_run, render_page
 from hannah_hw.search import PlainLines, Search, dry_run, load_config, run_search
-from hannah_hw.search.config import MeasureSection
 from hannah_hw.search.measuring import plan
 from hannah_hw.search.pipeline import build
 from hannah_hw.search.rundir import LOG, MEASUREMENTS
+from hannah_hw.search.sections import MeasureSection
 from tests.host.learned_host import fitted, write_host
 
 CONFIG = """\

@@ -1,0 +1,139 @@
+"""The sections of a search configuration; `hannah_hw.search.config` puts them together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer, field_validator
+from pydantic_core import PydanticCustomError
+
+from hannah_hw.errors import InputError
+from hannah_hw.quantities import parse_quantity
+from hannah_hw.search.algorithms import ALGORITHMS
+from hannah_hw.search.metrics import Constraint, parse_constraint
+
+Direction = Literal["min", "max"]
+
+#: Fields of `SearchSection` that may differ between a run and its continuation: they do not change what is computed.
+FREE_TO_CHANGE: Final = ("evaluations", "workers", "timeout")
+
+
+class Strict(BaseModel):
+    """A section: unknown fields are errors, and nothing changes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Objectives(Strict):
+    """What to minimise or maximise; the order of the fields is the order of the objectives."""
+
+    error: Direction | None = None
+    latency: Direction | None = None
+    energy: Direction | None = None
+    ram: Direction | None = None
+    flash: Direction | None = None
+    area: Direction | None = None
+    macs: Direction | None = None
+    parameters: Direction | None = None
+
+
+class Constraints(Strict):
+    """Bounds, each ``<= NUMBER UNIT`` or ``>= NUMBER UNIT``."""
+
+    error: Constraint | None = None
+    latency: Constraint | None = None
+    energy: Constraint | None = None
+    ram: Constraint | None = None
+    flash: Constraint | None = None
+    area: Constraint | None = None
+    macs: Constraint | None = None
+    parameters: Constraint | None = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _parse(cls, value: object, info: Any) -> object:
+        if value is None or isinstance(value, Constraint):
+            return value
+        try:
+            return parse_constraint(str(info.field_name), value)
+        except InputError as error:
+            raise _problem(error) from error
+
+    @field_serializer("*")
+    def _write(self, value: Constraint | None) -> str | None:
+        return None if value is None else str(value)
+
+
+class SpaceChoice(Strict):
+    """A search space: a catalogue name or a path, and options for it such as ``input_shape`` and ``classes``."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = Field(min_length=1)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options, without the name."""
+        return dict(self.model_extra or {})
+
+
+class SearchSection(Strict):
+    """How to search."""
+
+    algorithm: str = "nsga2"
+    population: int = Field(default=32, ge=4, le=10_000)
+    evaluations: int = Field(default=200, ge=1, le=10_000_000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    workers: int = Field(default=1, ge=1, le=1024)
+    timeout: Annotated[float, BeforeValidator(lambda v: _quantity(v, "seconds"))] = Field(default=600.0, gt=0)
+
+    @field_validator("algorithm")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in ALGORITHMS:
+            raise ValueError(_unknown("algorithm", value, sorted(ALGORITHMS)))
+        return value
+
+
+class MeasureSection(Strict):
+    """What is measured after the search.
+
+    Attributes:
+        emulate: ``front``: the models of the front are built as firmware and run on the target's emulated core; for an
+            Ethos-U they are compiled with its vendor's compiler.
+        profile: On a host: ``front``: the models of the front run in ONNX Runtime, and those whose interval holds a
+            bound; ``contenders``: all models whose interval reaches the front. What is measured decides what is on
+            the front; see `hannah_hw.search.settling`.
+        compiler: That builds the firmware; by default zig where it is installed, else gcc.
+    """
+
+    emulate: Literal["front"] | None = None
+    profile: Literal["front", "contenders"] | None = None
+    compiler: Literal["zig", "gcc"] | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is measured."""
+        return self.emulate is not None or self.profile is not None
+
+
+def _quantity(value: object, dimension: str) -> float:
+    if not isinstance(value, int | float | str):
+        raise ValueError(f"must be a number of {dimension}")
+    try:
+        return parse_quantity(value, dimension)
+    except InputError as error:
+        raise _problem(error) from error
+
+
+def _problem(error: InputError) -> PydanticCustomError:
+    # The braces of a pydantic template are not wanted in a message that quotes the user.
+    return PydanticCustomError("hannah_hw", "{text}", {"text": str(error)})
+
+
+def _unknown(kind: str, value: str, allowed: Sequence[str]) -> str:
+    near = get_close_matches(value, allowed, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown {kind} {value!r}; allowed: {', '.join(allowed)}{hint}"
