@@ -17,7 +17,7 @@ from hannah_hw.search.algorithms import Algorithm, find_algorithm
 from hannah_hw.search.archive import Archive, Ending, Observer, Record, minimised
 from hannah_hw.search.metrics import METRICS, Goals
 from hannah_hw.search.misses import Misses
-from hannah_hw.search.protocols import BandedEstimates, BoolArray, Estimates, FloatArray, Problem
+from hannah_hw.search.protocols import BandedEstimates, BoolArray, Estimates, FloatArray, Known, Problem
 from hannah_hw.search.tasks import Executor, Outcome, Task
 
 #: Estimates without a new feasible candidate after which a run gives up.
@@ -109,7 +109,7 @@ class Engine:
         self.goals = goals
         self.archive = Archive(goals, evaluations, hardware=getattr(problem, "hardware", None))
         self.algorithm: Algorithm = find_algorithm(algorithm)(
-            problem.encoding, len(goals.objectives), population=population, seed=seed, screen=self._screen
+            problem.encoding, len(goals.objectives), population=population, seed=seed, outlook=self
         )
         self._executor = executor if goals.trained else None
         self._store = store
@@ -283,15 +283,23 @@ class Engine:
             return None
         return {"kind": "no-figure", "message": f"no finite figure for: {', '.join(missing)}"}
 
-    def _screen(self, rows: FloatArray) -> FloatArray:
-        """(P,) total violation of the constraints known before training; keeps count for the display."""
+    def known(self, rows: FloatArray) -> Known:
+        """What the estimates say of rows; keeps count for the display."""
         estimates = self.problem.estimate(rows)
         parts, total = self.goals.free_violations(estimates)
         self.archive.estimated += len(rows)
         self.archive.feasible += int((total == 0).sum())
         if not self.archive.feasible and len(rows) and self._misses.add(estimates, parts, total):
             self._last_closer = self.archive.estimated
-        return total
+        unknown = np.full(len(rows), np.nan)
+        keys = [METRICS[name].key for name in self.goals.objectives]
+        objectives = np.stack(
+            [np.asarray(estimates.columns.get(key, unknown), float) for key in keys], axis=1
+        )
+        return Known(objectives * self.goals.signs, total, np.zeros((len(rows), 0)))
+
+    def expected(self, rows: FloatArray) -> None:
+        """No predictor of what only an evaluation tells."""
 
     def _check_failures(self) -> None:
         archive = self.archive

@@ -8,6 +8,7 @@ that the tests can drive the engine with real functions instead of networks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -93,6 +94,40 @@ def half_widths(estimates: Estimates, key: str) -> FloatArray:
     """(P,) relative half widths of the interval of a metric; 0 where none is known."""
     bands = estimates.bands if isinstance(estimates, BandedEstimates) else {}
     return np.nan_to_num(bands[key]) if key in bands else np.zeros(len(estimates.supported))
+
+
+@dataclass(frozen=True)
+class Known:
+    """What costs nothing to know of P rows of an encoding.
+
+    A row with a violation may hold NaN anywhere in its objectives: there may be no figures for what a target
+    cannot run.
+
+    Attributes:
+        objectives: (P, M) minimised; NaN columns are those that only an evaluation tells.
+        violation: (P,) total violation of the constraints that are known, 0 where all are kept.
+        features: (P, F) further free figures that a model of the expensive ones may use (logarithms of metrics,
+            for example); finite.
+    """
+
+    objectives: FloatArray
+    violation: FloatArray
+    features: FloatArray
+
+
+class Outlook(Protocol):
+    """What an algorithm can learn about rows without evaluating them."""
+
+    def known(self, rows: FloatArray, /) -> Known:
+        """What costs nothing to know of (P, D) canonical rows."""
+        ...
+
+    def expected(self, rows: FloatArray, /) -> FloatArray | None:
+        """(P, M) objectives, minimised, with the expensive ones predicted by a learned predictor.
+
+        None while no predictor is good enough.
+        """
+        ...
 
 
 class Problem(Protocol):

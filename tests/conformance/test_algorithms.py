@@ -10,6 +10,7 @@ import pytest
 from hannah_hw.errors import ConfigError
 from hannah_hw.search.algorithms import ALGORITHMS, find_algorithm
 from hannah_hw.search.hypervolume import hypervolume
+from hannah_hw.search.protocols import Known
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "search"))
 from search_toys import ToyEncoding, nas_like, nas_like_values
@@ -21,9 +22,25 @@ def violation_of(rows):
     return np.maximum(nas_like_values(rows)[1], 0).sum(axis=1)
 
 
-def make(name, encoding=None, seed=0, screen=None, population=20, objectives=3):
+class Constraints:
+    """An outlook that knows the constraints but no objective."""
+
+    def __init__(self, violation, objectives):
+        self.violation, self.objectives = violation, objectives
+
+    def known(self, rows):
+        return Known(
+            np.full((len(rows), self.objectives), np.nan), self.violation(rows), np.zeros((len(rows), 0))
+        )
+
+    def expected(self, rows):
+        return None
+
+
+def make(name, encoding=None, seed=0, violation=None, population=20, objectives=3):
+    outlook = Constraints(violation, objectives) if violation else None
     return ALGORITHMS[name](
-        encoding or nas_like(conditional=True), objectives, population=population, seed=seed, screen=screen
+        encoding or nas_like(conditional=True), objectives, population=population, seed=seed, outlook=outlook
     )
 
 
@@ -136,7 +153,7 @@ def test_a_space_of_one_candidate(name):
 
 
 def test_screened_offspring_are_feasible(name):
-    algorithm = make(name, screen=violation_of)
+    algorithm = make(name, violation=violation_of)
     first = algorithm.ask(algorithm.batch)
     algorithm.tell(first, nas_like_values(first)[0], violation_of(first))
     later = advance(algorithm, 200)
@@ -151,7 +168,7 @@ def test_a_needle_of_feasible_rows_is_found_by_descent(name):
     def screen(rows):
         return np.maximum(np.abs(rows - needle).sum(axis=1) - 4, 0) / 4
 
-    algorithm = make(name, encoding, objectives=1, screen=screen, population=8)
+    algorithm = make(name, encoding, objectives=1, violation=screen, population=8)
     feasible = 0
     for _ in range(12):
         rows = algorithm.ask(8)
@@ -166,7 +183,7 @@ def test_every_feasible_row_of_a_small_space_is_found(name):
     def screen(rows):
         return np.maximum(rows.sum(axis=1) - 3, 0)
 
-    algorithm = make(name, encoding, objectives=2, screen=screen, population=4)
+    algorithm = make(name, encoding, objectives=2, violation=screen, population=4)
     found = set()
     for _ in range(30):
         rows = algorithm.ask(4)

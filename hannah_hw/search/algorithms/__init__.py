@@ -7,7 +7,7 @@ import pkgutil
 from typing import Final
 
 from hannah_hw.errors import ConfigError
-from hannah_hw.search.algorithms.base import Algorithm, Screen
+from hannah_hw.search.algorithms.base import Algorithm
 
 
 def _discover() -> dict[str, type[Algorithm]]:
@@ -37,4 +37,4 @@ def find_algorithm(name: str) -> type[Algorithm]:
     return ALGORITHMS[name]
 
 
-__all__ = ["ALGORITHMS", "Algorithm", "Screen", "find_algorithm"]
+__all__ = ["ALGORITHMS", "Algorithm", "find_algorithm"]

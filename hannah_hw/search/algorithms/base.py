@@ -10,10 +10,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from hannah_hw.search.algorithms.variation import Variation
-from hannah_hw.search.protocols import Encoding, FloatArray, IntArray
-
-#: Violation of every row by the constraints that cost nothing to check: (P, D) -> (P,), 0 where feasible.
-Screen = Callable[[FloatArray], FloatArray]
+from hannah_hw.search.protocols import Encoding, FloatArray, IntArray, Outlook
 
 #: Draws of offspring per `ask`: the first has the size asked for, the others `REDRAW` times that.
 DRAWS: Final = 6
@@ -31,8 +28,8 @@ class Algorithm(ABC):
 
     * ``ask(n)`` returns at most n canonical rows, none of which was ever returned before. Fewer than n, or
       none, means that nothing new was found: the space (or its feasible part) is exhausted.
-    * ``tell(rows, objectives, violation)`` is given every asked row exactly once, in the order of asking, in
-      pieces of any size, which make no difference. Objectives are minimised. A row with a violation above 0
+    * ``tell(rows, objectives, violation, excess=...)`` is given every asked row exactly once, in the order of
+      asking, in pieces of any size, which make no difference. Objectives are minimised. A row with a violation above 0
       is infeasible, whatever its objectives; a row without a violation whose objectives are not all finite is
       a failed evaluation, which ranks behind every other row.
     * Asking before everything is told is allowed.
@@ -40,10 +37,10 @@ class Algorithm(ABC):
     * ``state_dict()`` is JSON-able and exact: after ``load_state_dict`` on a fresh object of the same arguments
       the sequence continues as if nothing had happened.
 
-    Constraints that can be checked for nothing are given as `screen`. The first batch of a run is not screened:
+    Constraints that can be checked for nothing are those of the `outlook`. The first batch of a run is not screened:
     it shows what the space is like. Later, offspring are drawn up to `DRAWS` times until enough of them pass;
     while fewer feasible rows than a population are known, rows are found by descending on the violation
-    alone. Rows that fail the screen are returned only when nothing else is left to return, least violating
+    alone. Rows that fail them are returned only when nothing else is left to return, least violating
     first; they are then told like any other.
 
     Args:
@@ -51,7 +48,14 @@ class Algorithm(ABC):
         objectives: Number of objectives M.
         population: Size of the population.
         seed: Fixes the sequence.
-        screen: See above; None: nothing is known before the evaluation.
+        outlook: What is known before an evaluation; None: nothing.
+
+    Attributes:
+        rows: (N, D) the population.
+        objectives: (N, M) its values; inf where infeasible or failed.
+        violation: (N,) its total violation; inf where failed.
+        excess: (N, C) signed values of the constraints that only an evaluation shows, <= 0 where kept; NaN where
+            it failed. C is 0 until some are told.
     """
 
     #: The name in the registry and in a search configuration.
@@ -64,7 +68,7 @@ class Algorithm(ABC):
         *,
         population: int,
         seed: int,
-        screen: Screen | None = None,
+        outlook: Outlook | None = None,
     ) -> None:
         self.encoding = encoding
         self.population = population
@@ -74,7 +78,8 @@ class Algorithm(ABC):
         self.rows: FloatArray = np.zeros((0, width))
         self.objectives: FloatArray = np.zeros((0, objectives))
         self.violation: FloatArray = np.zeros(0)
-        self._screen = screen
+        self.excess: FloatArray = np.zeros((0, 0))
+        self.outlook = outlook
         self._seen: dict[bytes, None] = {}
         self._waiting: list[bytes] = []
         self._promising = 0
@@ -112,7 +117,7 @@ class Algorithm(ABC):
         passed = int((found[1] == 0).sum())
         if passed < n and self._enumerable():
             found = _merge(found, self._enumerate(found[0]))
-        elif passed == 0 or (initial and passed < n and self._screen is not None):
+        elif passed == 0 or (initial and passed < n and self.outlook is not None):
             found = _merge(found, self._descend(n, found[0]))
         rows, violation = found
         feasible = violation == 0
@@ -121,16 +126,25 @@ class Algorithm(ABC):
         order = np.argsort(violation, kind="stable")[:n]
         return self._hand_out(rows[order], violation[order])
 
-    def tell(self, rows: FloatArray, objectives: FloatArray, violation: FloatArray) -> None:
+    def tell(
+        self,
+        rows: FloatArray,
+        objectives: FloatArray,
+        violation: FloatArray,
+        *,
+        excess: FloatArray | None = None,
+    ) -> None:
         """Learn the values of rows that were asked for.
 
         Args:
             rows: (P, D) the next rows in the order of asking.
             objectives: (P, M) minimised; anything where there is a violation; NaN or inf where it failed.
             violation: (P,) total violation, 0 where feasible.
+            excess: (P, C) signed values of the constraints that only an evaluation shows, <= 0 where kept, for
+                algorithms that model them; NaN where unknown. Always of one width; None: there are none.
 
         Raises:
-            ValueError: These are not the rows that come next.
+            ValueError: These are not the rows that come next, or the number of constraints changed.
         """
         keys = _keys(rows)
         if keys != self._waiting[: len(keys)]:
@@ -144,6 +158,10 @@ class Algorithm(ABC):
         self.rows = np.concatenate([self.rows, rows])
         self.objectives = np.concatenate([self.objectives, values])
         self.violation = np.concatenate([self.violation, violation])
+        new = np.zeros((len(rows), 0)) if excess is None else np.asarray(excess, float)
+        if not len(self.excess):
+            self.excess = np.zeros((0, new.shape[1]))
+        self.excess = np.concatenate([self.excess, new])
         self._settled = False
 
     def state_dict(self) -> dict[str, Any]:
@@ -154,6 +172,7 @@ class Algorithm(ABC):
             "rows": self.rows.tolist(),
             "objectives": self.objectives.tolist(),
             "violation": self.violation.tolist(),
+            "excess": self.excess.tolist(),
             "seen": [np.frombuffer(key).tolist() for key in self._seen],
             "waiting": len(self._waiting),
             "promising": self._promising,
@@ -173,6 +192,7 @@ class Algorithm(ABC):
         self.rows = np.array(state["rows"], float).reshape(-1, width)
         self.objectives = np.array(state["objectives"], float).reshape(-1, objectives)
         self.violation = np.array(state["violation"], float)
+        self.excess = np.array(state["excess"], float).reshape(len(self.rows), -1 if len(self.rows) else 0)
         self._seen = dict.fromkeys(_keys(np.array(state["seen"], float).reshape(-1, width)))
         self._waiting = list(self._seen)[len(self._seen) - int(state["waiting"]) :]
         self._promising = int(state["promising"])
@@ -183,6 +203,7 @@ class Algorithm(ABC):
         self.rows = self.rows[keep]
         self.objectives = self.objectives[keep]
         self.violation = self.violation[keep]
+        self.excess = self.excess[keep]
 
     def _hand_out(self, rows: FloatArray, violation: FloatArray) -> FloatArray:
         keys = _keys(rows)
@@ -202,9 +223,9 @@ class Algorithm(ABC):
         return rows[fresh]
 
     def _violations(self, rows: FloatArray) -> FloatArray:
-        if self._screen is None or not len(rows):
+        if self.outlook is None or not len(rows):
             return np.zeros(len(rows))
-        return self._screen(rows)
+        return self.outlook.known(rows).violation
 
     def _draw(self, n: int, source: Callable[[int], FloatArray]) -> tuple[FloatArray, FloatArray]:
         """Unseen rows of a source and their violations; draws again until n of them are feasible."""
