@@ -7,7 +7,8 @@ describe. Nothing is trained twice: the score of a network does not depend on wh
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -187,6 +188,9 @@ class OncePerNetwork:
         self._executor = executor
         self._hardware = frozenset(hardware)
         self._known: dict[str, Outcome] = {}
+        self._keys: dict[int, str] = {}
+        self._waiting: dict[str, list[int]] = {}
+        self._ready: deque[tuple[int, Outcome]] = deque()
         estimated = {metric.key for metric in METRICS.values() if metric.estimated}
         for record in log:
             metrics = {k: v for k, v in record["metrics"].items() if k not in estimated}
@@ -202,29 +206,27 @@ class OncePerNetwork:
         network = {name: value for name, value in assignment.items() if name not in self._hardware}
         return json.dumps(network, sort_keys=True)
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome]]:
-        """See `hannah_hw.search.tasks.Executor.run`."""
-        waiting: dict[str, list[int]] = {}
-        fresh: list[tuple[str, Task]] = []
-        ready: list[tuple[int, Outcome]] = []
-        for position, task in enumerate(tasks):
-            key = self._key(task.assignment)
-            if key in self._known:
-                ready.append((position, self._again(key)))
-                continue
-            if key not in waiting:
-                fresh.append((key, task))
-            waiting.setdefault(key, []).append(position)
-        yield from ready
-        if not fresh:
+    def submit(self, index: int, task: Task, /) -> None:
+        """See `hannah_hw.search.tasks.Executor.submit`."""
+        key = self._key(task.assignment)
+        if key in self._known:
+            self._ready.append((index, self._again(key)))
             return
-        for which, outcome in self._executor.run([task for _, task in fresh]):
-            key = fresh[which][0]
-            self._known[key] = outcome
-            first, *others = waiting[key]
-            yield first, outcome
-            for position in others:
-                yield position, self._again(key)
+        # Of several that are asked for before the first is done, the first is evaluated.
+        if key not in self._waiting:
+            self._keys[index] = key
+            self._executor.submit(index, task)
+        self._waiting.setdefault(key, []).append(index)
+
+    def wait(self) -> tuple[int, Outcome]:
+        """See `hannah_hw.search.tasks.Executor.wait`."""
+        if self._ready:
+            return self._ready.popleft()
+        index, outcome = self._executor.wait()
+        key = self._keys.pop(index)
+        self._known[key] = outcome
+        self._ready.extend((other, self._again(key)) for other in self._waiting.pop(key) if other != index)
+        return index, outcome
 
     def _again(self, key: str) -> Outcome:
         known = self._known[key]

@@ -18,7 +18,7 @@ from hannah_hw.search.archive import Archive, Ending, Observer, Record, minimise
 from hannah_hw.search.metrics import METRICS, Goals
 from hannah_hw.search.misses import Misses
 from hannah_hw.search.protocols import BandedEstimates, BoolArray, Estimates, FloatArray, Known, Problem
-from hannah_hw.search.tasks import Executor, Outcome, Task
+from hannah_hw.search.tasks import Executor, Outcome, Task, run_all
 
 #: Estimates without a new feasible candidate after which a run gives up.
 PATIENCE: Final = 20_000
@@ -218,7 +218,7 @@ class Engine:
     def _evaluate(self, batch: _Batch, positions: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
         tasks = [Task(*batch.described[position]) for position in positions]
         if self._executor is not None:
-            return self._executor.run(tasks)
+            return run_all(self._executor, tasks)
         now = datetime.now(UTC)
         return ((which, Outcome({}, None, now, 0.0)) for which in range(len(tasks)))
 

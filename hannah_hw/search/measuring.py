@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 from hannah_hw.errors import InputError, RunError
 from hannah_hw.search.archive import Record
 from hannah_hw.search.record_log import RecordLog
-from hannah_hw.search.tasks import Executor, Outcome, Task
+from hannah_hw.search.tasks import Executor, Outcome, Task, run_all
 
 if TYPE_CHECKING:
     from hannah_hw.search.sections import MeasureSection
@@ -80,12 +80,12 @@ class MeasuringEvaluator:
 
         self._target = load_target(self.target)
 
-    def evaluate(self, identifier: str, assignment: Mapping[str, Any], /) -> dict[str, Any]:
+    def evaluate(self, task: Task, /) -> dict[str, Any]:
         """Measure one candidate."""
         if self._target is None:
             raise RuntimeError("start() was not called")
-        path = self.artifacts / f"{identifier}.onnx"
-        model = path if path.is_file() else self._loaded().candidate(assignment)
+        path = self.artifacts / f"{task.identifier}.onnx"
+        model = path if path.is_file() else self._loaded().candidate(task.assignment)
         if self._target.family == _HOST:
             from hannah_hw.measure.host_measure import measure_on_host
             from hannah_hw.targets.host import host
@@ -227,7 +227,7 @@ class Measuring:
         finished: dict[int, Outcome] = {}
         written = 0
         try:
-            for position, outcome in self._executor.run(tasks):
+            for position, outcome in run_all(self._executor, tasks):
                 finished[position] = outcome
                 while written in finished:
                     self._keep(tasks[written], finished.pop(written))

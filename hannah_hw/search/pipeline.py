@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hannah_hw.scoring import Dataset, Training
     from hannah_hw.search.config import SearchConfig
     from hannah_hw.search.measuring import MeasuringEvaluator
+    from hannah_hw.search.tasks import Task
     from hannah_hw.spaces import SearchSpace
     from hannah_hw.targets import Target
     from hannah_hw.targets.models.learned import Precision
@@ -181,20 +182,20 @@ class ScoringEvaluator:
         data = load_data(self.data, seed=self.seed)
         self._loaded = space, data, training_model()(**self.training)
 
-    def evaluate(self, identifier: str, assignment: Mapping[str, Any], /) -> dict[str, Any]:
+    def evaluate(self, task: Task, /) -> dict[str, Any]:
         """Train, quantise and test one candidate."""
         from hannah_hw.scoring import score_candidate
 
         if self._loaded is None:
             raise RuntimeError("start() was not called")
         space, data, training = self._loaded
-        network = {name: value for name, value in assignment.items() if name not in self.hardware}
+        network = {name: value for name, value in task.assignment.items() if name not in self.hardware}
         score = score_candidate(
             space, network, data, training, self.seed, self.artifacts, precision=self.precision
         )
         metrics: dict[str, Any] = dict(score.metrics())
         if metrics.get("error") is None:
-            raise EvaluationError(f"{identifier} has no accuracy", kind="diverged")
+            raise EvaluationError(f"{task.identifier} has no accuracy", kind="diverged")
         metrics["artifact"] = f"{self.artifacts.name}/{score.artifact.name}"
         return metrics
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from hannah_hw.search.tasks import Task
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -155,12 +158,11 @@ class Evaluator(Protocol):
         """Load what every evaluation shares."""
         ...
 
-    def evaluate(self, identifier: str, assignment: Mapping[str, Any], /) -> dict[str, Any]:
-        """Score one candidate; the result may depend on nothing but the evaluator and the candidate.
+    def evaluate(self, task: Task, /) -> dict[str, Any]:
+        """Score one candidate; the result may depend on nothing but the evaluator and the task.
 
         Args:
-            identifier: The candidate's id.
-            assignment: Its active parameters.
+            task: The candidate, and how much is to be done for it.
 
         Returns:
             Metric key -> number (``error`` at least, where an objective or a constraint needs it); the key

@@ -1,13 +1,18 @@
-"""Tasks, their outcomes, and running them in this process."""
+"""Tasks, their outcomes, what runs them, and running them in this process.
+
+An executor takes tasks at any time and gives back their outcomes as they finish. Executors wrap one another: one
+that knows some outcomes already, or that evaluates a candidate in steps, hands on what is left to the one inside.
+"""
 
 from __future__ import annotations
 
 import errno
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from hannah_hw.errors import (
     CatalogError,
@@ -30,10 +35,24 @@ FULL_DISK: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 @dataclass(frozen=True)
 class Task:
-    """One candidate to evaluate; see `Evaluator.evaluate`."""
+    """One candidate to evaluate; see `hannah_hw.search.protocols.Evaluator`.
+
+    Attributes:
+        identifier: The candidate's id.
+        assignment: Its active parameters, ready for JSON.
+        share: Part of the full training, in (0, 1].
+        parent: Id of the candidate whose stored weights may be inherited; None: there is none.
+        told: Records that the algorithm knew when it asked for the candidate. A wrapper that decides by past results
+            looks at no others, so that its decisions do not depend on the speed of workers.
+        known: Metric key -> estimate of what is known without an evaluation.
+    """
 
     identifier: str
     assignment: Mapping[str, Any]
+    share: float = 1.0
+    parent: str | None = None
+    told: int = 0
+    known: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,15 +74,58 @@ class Outcome:
 
 
 class Executor(Protocol):
-    """Runs tasks; the two implementations below differ in where."""
+    """Runs tasks; implementations differ in where, and in what they know beforehand."""
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome]]:
-        """Position and outcome of every task, as they finish."""
+    def submit(self, index: int, task: Task, /) -> None:
+        """Take a task; never blocks.
+
+        Args:
+            index: Number of the record that it is for; it grows from task to task.
+            task: What is to be evaluated.
+        """
+        ...
+
+    def wait(self) -> tuple[int, Outcome]:
+        """Block until some task that was submitted is done.
+
+        Returns:
+            Its index, and what became of it. Every task is given back once, in the order of finishing.
+
+        Raises:
+            RunError: Every candidate would fail for the same reason.
+            ValueError: Every submitted task was given back before.
+        """
         ...
 
     def close(self) -> None:
-        """Stop everything at once."""
+        """Stop everything at once; what was submitted and not given back is forgotten."""
         ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """An executor whose decisions depend on earlier outcomes: it is told of those that a log holds."""
+
+    def remember(self, index: int, task: Task, outcome: Outcome, /) -> None:
+        """Take in the outcome of a task that an earlier process ran; called in the order of the log."""
+        ...
+
+
+def run_all(executor: Executor, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome]]:
+    """Position and outcome of every task, as they finish.
+
+    Raises:
+        RunError: Every candidate would fail for the same reason.
+    """
+    count = 0
+    for count, task in enumerate(tasks, 1):
+        executor.submit(count - 1, task)
+    for _ in range(count):
+        yield executor.wait()
+
+
+#: What an executor says that has nothing to wait for.
+NOTHING_SUBMITTED: Final = "no task is submitted that was not given back"
 
 
 def attempt(evaluator: Evaluator, task: Task) -> dict[str, Any]:
@@ -74,7 +136,7 @@ def attempt(evaluator: Evaluator, task: Task) -> dict[str, Any]:
         error that every candidate would meet: a wrong input, a missing package.
     """
     try:
-        return {"metrics": dict(evaluator.evaluate(task.identifier, task.assignment))}
+        return {"metrics": dict(evaluator.evaluate(task))}
     except EvaluationError as error:
         return {"reason": {"kind": error.kind, "message": str(error)}}
     except FATAL as error:
@@ -98,18 +160,26 @@ class InProcess:
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
         self._started = False
+        self._todo: deque[tuple[int, Task]] = deque()
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome]]:
-        """See `Executor.run`."""
-        for position, task in enumerate(tasks):
-            if not self._started:
-                self._evaluator.start()
-                self._started = True
-            started, clock = datetime.now(UTC), time.monotonic()
-            yield position, to_outcome(attempt(self._evaluator, task), started, time.monotonic() - clock)
+    def submit(self, index: int, task: Task, /) -> None:
+        """See `Executor.submit`."""
+        self._todo.append((index, task))
+
+    def wait(self) -> tuple[int, Outcome]:
+        """Evaluate the oldest task; see `Executor.wait`."""
+        if not self._todo:
+            raise ValueError(NOTHING_SUBMITTED)
+        index, task = self._todo.popleft()
+        if not self._started:
+            self._evaluator.start()
+            self._started = True
+        started, clock = datetime.now(UTC), time.monotonic()
+        return index, to_outcome(attempt(self._evaluator, task), started, time.monotonic() - clock)
 
     def close(self) -> None:
         """See `Executor.close`."""
+        self._todo.clear()
 
 
 def to_outcome(message: Mapping[str, Any], started: datetime, wall_s: float) -> Outcome:

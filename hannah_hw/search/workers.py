@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from hannah_hw.errors import RunError
 from hannah_hw.search.protocols import Evaluator
-from hannah_hw.search.tasks import Outcome, Task, attempt, to_outcome
+from hannah_hw.search.tasks import NOTHING_SUBMITTED, Outcome, Task, attempt, to_outcome
 
 #: One thread a worker, set before it imports anything.
 ENVIRONMENT: Final = dict.fromkeys(
@@ -53,12 +53,12 @@ class _Worker:
             self.process.start()
         theirs.close()
         self.ready = False
-        self.position: int | None = None
+        self.index: int | None = None
         self.started = datetime.now(UTC)
         self.clock = time.monotonic()
 
-    def assign(self, position: int, task: Task) -> None:
-        self.position = position
+    def assign(self, index: int, task: Task) -> None:
+        self.index = index
         self.started, self.clock = datetime.now(UTC), time.monotonic()
         # A worker that died a moment ago is noticed when its answer is read.
         with contextlib.suppress(OSError):
@@ -84,7 +84,7 @@ class _Worker:
 
 
 class WorkerPool:
-    """A pool of worker processes.
+    """A pool of worker processes, started as there is work for them; see `hannah_hw.search.tasks.Executor`.
 
     Args:
         evaluator: Pickled to every worker, which starts it once.
@@ -97,39 +97,58 @@ class WorkerPool:
         self._count = workers
         self._timeout = timeout
         self._workers: list[_Worker] = []
+        self._todo: deque[tuple[int, Task]] = deque()
+        self._finished: deque[tuple[int, Outcome]] = deque()
         self._failed_starts = 0
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Outcome]]:
-        """See `Executor.run`.
+    def submit(self, index: int, task: Task, /) -> None:
+        """See `Executor.submit`."""
+        self._todo.append((index, task))
+        self._dispatch()
+
+    def wait(self) -> tuple[int, Outcome]:
+        """See `Executor.wait`.
 
         Raises:
             RunError: Workers cannot start, or every candidate would fail for the same reason.
         """
-        todo = deque(enumerate(tasks))
-        while todo or any(w.position is not None for w in self._workers):
-            busy = sum(w.position is not None for w in self._workers)
-            while len(self._workers) < min(self._count, busy + len(todo)):
-                self._workers.append(_Worker(self._evaluator))
-            for worker in [w for w in self._workers if w.ready and w.position is None]:
-                if not worker.process.is_alive():
-                    self._workers.remove(worker)
-                    worker.stop()
-                elif todo:
-                    worker.assign(*todo.popleft())
+        while not self._finished:
+            if not self._todo and not self._busy:
+                raise ValueError(NOTHING_SUBMITTED)
+            self._dispatch()
             for worker in self._wait() if self._workers else ():
                 finished = self._advance(worker)
                 if finished is not None:
-                    yield finished
+                    self._finished.append(finished)
+        self._dispatch()
+        return self._finished.popleft()
 
     def close(self) -> None:
         """See `Executor.close`."""
         for worker in self._workers:
             worker.stop()
         self._workers.clear()
+        self._todo.clear()
+        self._finished.clear()
+
+    @property
+    def _busy(self) -> int:
+        return sum(worker.index is not None for worker in self._workers)
+
+    def _dispatch(self) -> None:
+        """Give tasks to the workers that are free, and start workers that are missing."""
+        for worker in [w for w in self._workers if w.ready and w.index is None]:
+            if not worker.process.is_alive():
+                self._workers.remove(worker)
+                worker.stop()
+            elif self._todo:
+                worker.assign(*self._todo.popleft())
+        while len(self._workers) < min(self._count, self._busy + len(self._todo)):
+            self._workers.append(_Worker(self._evaluator))
 
     def _limit(self, worker: _Worker) -> float:
         """Moment at which a worker has taken too long."""
-        if worker.position is not None:
+        if worker.index is not None:
             return worker.clock + self._timeout
         return float("inf") if worker.ready else worker.clock + STARTUP_TIMEOUT
 
@@ -137,7 +156,7 @@ class WorkerPool:
         """Workers that have said something, died or exceeded their time."""
         deadline = min(map(self._limit, self._workers))
         patience = None if deadline == float("inf") else max(0.0, deadline - time.monotonic())
-        ready = wait([w.connection for w in self._workers if w.position is not None or not w.ready], patience)
+        ready = wait([w.connection for w in self._workers if w.index is not None or not w.ready], patience)
         now = time.monotonic()
         return [w for w in self._workers if w.connection in ready or self._limit(w) <= now]
 
@@ -151,19 +170,19 @@ class WorkerPool:
             worker.ready = True
             self._failed_starts = 0
             return None
-        position = worker.position
+        index = worker.index
         if message is not None and "late" not in message:
-            worker.position = None
+            worker.index = None
         else:
             self._workers.remove(worker)
             code = worker.stop(grace=5.0 if message is None else 0.0)
             message = {"reason": self._death(code) if message is None else self._late()}
-            if position is None:
+            if index is None:
                 self._failed_starts += 1
                 if self._failed_starts >= STARTUP_ATTEMPTS:
                     text = message["reason"]["message"]
                     raise RunError(f"{STARTUP_ATTEMPTS} worker processes in a row did not start: {text}")
-        return None if position is None else (position, to_outcome(message, worker.started, took))
+        return None if index is None else (index, to_outcome(message, worker.started, took))
 
     def _late(self) -> dict[str, str]:
         return {"kind": "timeout", "message": f"took longer than {self._timeout:g} s"}

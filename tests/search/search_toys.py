@@ -144,7 +144,8 @@ class StagesEvaluator:
     def start(self):
         self.encoding = nas_like()
 
-    def evaluate(self, identifier, assignment):
+    def evaluate(self, task):
+        identifier, assignment = task.identifier, task.assignment
         behaviour = dict(self.misbehaviour).get(int(assignment["op0"]))
         if behaviour == "exit":
             os._exit(7)

@@ -20,7 +20,7 @@ from hannah_hw.search import PlainLines, Search, dry_run, load_config, run_searc
 from hannah_hw.search.algorithms.variation import Variation
 from hannah_hw.search.cosearch import CoSearchProblem, OncePerNetwork, make_problem
 from hannah_hw.search.pipeline import build
-from hannah_hw.search.tasks import InProcess, Outcome, Task
+from hannah_hw.search.tasks import InProcess, Outcome, Task, run_all
 
 CONFIG = """\
 version: 1
@@ -278,9 +278,10 @@ class Counting:
     def start(self):
         pass
 
-    def evaluate(self, identifier, assignment):
-        self.asked.append(assignment["width"])
-        return {"error": 1 / assignment["width"], "artifact": f"artifacts/{assignment['width']}.onnx"}
+    def evaluate(self, task):
+        width = task.assignment["width"]
+        self.asked.append(width)
+        return {"error": 1 / width, "artifact": f"artifacts/{width}.onnx"}
 
 
 def test_a_network_is_trained_once_whatever_it_runs_on():
@@ -290,13 +291,11 @@ def test_a_network_is_trained_once_whatever_it_runs_on():
         for i, (w, pe) in enumerate([(4, 2), (8, 2), (4, 8), (8, 4)])
     ]
     executor = OncePerNetwork(InProcess(evaluator), ["target.pe"])
-    outcomes = dict(executor.run(tasks))
+    outcomes = dict(run_all(executor, tasks))
     assert evaluator.asked == [4, 8]
     assert [outcomes[i].metrics["error"] for i in range(4)] == [1 / 4, 1 / 8, 1 / 4, 1 / 8]
-    assert (
-        dict(executor.run([Task("again", {"width": 8, "target.pe": 16})]))[0].metrics["artifact"]
-        == "artifacts/8.onnx"
-    )
+    again = dict(run_all(executor, [Task("again", {"width": 8, "target.pe": 16})]))
+    assert again[0].metrics["artifact"] == "artifacts/8.onnx"
     assert evaluator.asked == [4, 8]
     # A run that goes on finds in its log what it trained before, failures too.
     log = [
@@ -317,7 +316,7 @@ def test_a_network_is_trained_once_whatever_it_runs_on():
         {"assignment": {"width": 6, "target.pe": 2}, "status": "infeasible", "reason": None, "metrics": {}},
     ]
     resumed = OncePerNetwork(InProcess(evaluator), ["target.pe"], log)
-    found = dict(resumed.run([Task("x", {"width": w, "target.pe": 4}) for w in (4, 2, 6)]))
+    found = dict(run_all(resumed, [Task("x", {"width": w, "target.pe": 4}) for w in (4, 2, 6)]))
     assert evaluator.asked == [4, 8, 6]
     assert found[0].metrics == {"error": 0.25, "artifact": "artifacts/4.onnx"}
     assert found[1].reason == {"kind": "diverged", "message": "nan"}

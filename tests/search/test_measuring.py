@@ -30,20 +30,25 @@ class Squares:
     def start(self):
         pass
 
-    def evaluate(self, identifier, assignment):
-        self.seen.append(identifier)
-        if assignment["width"] == 3:
+    def evaluate(self, task):
+        self.seen.append(task.identifier)
+        if task.assignment["width"] == 3:
             raise EvaluationError("the output differs", kind="wrong-output")
-        return {"figures": {"latency_s": {"value": assignment["width"] ** 2}}}
+        return {"figures": {"latency_s": {"value": task.assignment["width"] ** 2}}}
 
 
 class Backwards:
     """An executor whose last task finishes first."""
 
-    def run(self, tasks):
-        now = datetime.now(UTC)
-        for position, task in reversed(list(enumerate(tasks))):
-            yield position, Outcome({"width": task.assignment["width"]}, None, now, 0.0)
+    def __init__(self):
+        self.tasks = []
+
+    def submit(self, index, task):
+        self.tasks.append((index, task))
+
+    def wait(self):
+        index, task = self.tasks.pop()
+        return index, Outcome({"width": task.assignment["width"]}, None, datetime.now(UTC), 0.0)
 
     def close(self):
         pass
@@ -116,10 +121,10 @@ def test_damage_before_the_end_is_an_error_with_the_line(tmp_path):
 
 def test_an_interrupt_keeps_what_was_measured(tmp_path):
     class Interrupted(Squares):
-        def evaluate(self, identifier, assignment):
-            if identifier == "c2":
+        def evaluate(self, task):
+            if task.identifier == "c2":
                 raise KeyboardInterrupt
-            return super().evaluate(identifier, assignment)
+            return super().evaluate(task)
 
     with open_run(tmp_path / "run") as directory, pytest.raises(RunError, match="3 of 5 models to measure"):
         Measuring(directory.open_measurements(), InProcess(Interrupted())).measure(FRONT)

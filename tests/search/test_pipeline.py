@@ -17,6 +17,7 @@ from hannah_hw.estimation import estimate
 from hannah_hw.search import Search, dry_run, load_config, run_search
 from hannah_hw.search.pipeline import SpaceProblem, build, configured_space
 from hannah_hw.search.progress import PlainLines
+from hannah_hw.search.tasks import Task
 
 FREE = """\
 version: 1
@@ -215,7 +216,7 @@ def test_a_trained_run_gives_what_training_in_this_process_gives(tmp_path):
     assert len(trained) == 2
     assert run.empty is None
     for record in trained:
-        metrics = evaluator.evaluate(record["id"], record["assignment"])
+        metrics = evaluator.evaluate(Task(record["id"], record["assignment"]))
         assert {k: record["metrics"][k] for k in ("error", "test_error", "float_error")} == {
             k: metrics[k] for k in ("error", "test_error", "float_error")
         }

@@ -43,9 +43,9 @@ class Stopwatch:
     def start(self):
         pass
 
-    def evaluate(self, identifier, assignment):
-        self.seen.append(identifier)
-        latency = assignment["latency_s"]
+    def evaluate(self, task):
+        self.seen.append(task.identifier)
+        latency = task.assignment["latency_s"]
         if isinstance(latency, str):
             raise EvaluationError(latency, kind="noise" if latency == "busy" else "model")
         return {"figures": {"latency_s": {"value": latency, "unit": "s", "source": "measured"}}}

@@ -9,7 +9,7 @@ import pytest
 from search_toys import StagesEvaluator, nas_like, nas_like_values
 
 from hannah_hw.errors import MissingExtraError, RunError
-from hannah_hw.search.tasks import InProcess, Task
+from hannah_hw.search.tasks import InProcess, Task, run_all
 from hannah_hw.search.workers import ENVIRONMENT, WorkerPool
 
 
@@ -23,7 +23,7 @@ def tasks(ops):
 
 def run(pool, todo):
     try:
-        return dict(pool.run(todo))
+        return dict(run_all(pool, todo))
     finally:
         pool.close()
 
@@ -32,7 +32,7 @@ class Environment:
     def start(self):
         self.pid = os.getpid()
 
-    def evaluate(self, identifier, assignment):
+    def evaluate(self, task):
         return {"error": float(all(os.environ[k] == v for k, v in ENVIRONMENT.items())), "pid": self.pid}
 
 
@@ -45,7 +45,7 @@ class FailsToStart:
             os._exit(3)
         raise MissingExtraError("torch", "train")
 
-    def evaluate(self, identifier, assignment):
+    def evaluate(self, task):
         return {}
 
 
@@ -53,7 +53,7 @@ class FullDisk:
     def start(self):
         pass
 
-    def evaluate(self, identifier, assignment):
+    def evaluate(self, task):
         raise OSError(28, "No space left on device")
 
 
@@ -91,7 +91,7 @@ def test_workers_compute_with_one_thread_and_are_kept():
     before = dict(os.environ)
     pool = WorkerPool(Environment(), 1, 30)
     try:
-        first, second = dict(pool.run(tasks([0, 1])[0])), dict(pool.run(tasks([0])[0]))
+        first, second = dict(run_all(pool, tasks([0, 1])[0])), dict(run_all(pool, tasks([0])[0]))
     finally:
         pool.close()
     assert {o.metrics["error"] for o in first.values()} == {1.0}
@@ -102,10 +102,10 @@ def test_workers_compute_with_one_thread_and_are_kept():
 def test_an_idle_worker_that_was_killed_is_replaced_without_a_failure():
     pool = WorkerPool(Environment(), 1, 30)
     try:
-        (_, outcome), *_ = list(pool.run(tasks([0])[0]))
+        (_, outcome), *_ = list(run_all(pool, tasks([0])[0]))
         os.kill(outcome.metrics["pid"], signal.SIGKILL)
         time.sleep(0.3)
-        (_, again), *_ = list(pool.run(tasks([0])[0]))
+        (_, again), *_ = list(run_all(pool, tasks([0])[0]))
     finally:
         pool.close()
     assert again.reason is None
