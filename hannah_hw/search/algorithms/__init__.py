@@ -1,4 +1,4 @@
-"""Search algorithms. To add one, write its module here: every subclass of `Algorithm` in it is registered."""
+"""Search algorithms. To add one, write its module here: every subclass of `Algorithm` with a name is registered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _discover() -> dict[str, type[Algorithm]]:
     found: dict[str, type[Algorithm]] = {}
     for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
         for value in vars(importlib.import_module(f"{__name__}.{module}")).values():
-            if not isinstance(value, type) or not issubclass(value, Algorithm) or value is Algorithm:
+            if not isinstance(value, type) or not issubclass(value, Algorithm) or "name" not in vars(value):
                 continue
             if found.setdefault(value.name, value) is not value:
                 raise ImportError(f"{value} and {found[value.name]} are both named {value.name!r}")
