@@ -1,0 +1,1 @@
+"""Parts of ``benchmarks/search_quality.py``: problems, peers, accounting and statistics."""
