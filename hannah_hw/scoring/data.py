@@ -5,21 +5,19 @@ from __future__ import annotations
 import gzip
 import importlib
 import importlib.util
-import math
 import sys
-import tokenize
-import zipfile
 import zlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import DataError, HannahError, MissingExtraError, raised_at
 from hannah_hw.scoring.dataset import Dataset, build_dataset
+from hannah_hw.scoring.npz import read_npz
 
 #: Largest .npz that is read, uncompressed.
 MAX_BYTES: Final = 4 << 30
@@ -119,53 +117,15 @@ def _read_built_in(name: str) -> dict[str, NDArray[Any]]:
 
 
 def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz file, without ever unpickling anything."""
+    """The arrays of an .npz file that a data set may have."""
     wanted = {f"{axis}_{part}" for axis in "xy" for part in ("train", "val", "test")}
-    arrays = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            total = sum(member.file_size for member in archive.infolist())
-            if total > MAX_BYTES:
-                raise DataError(f"{total} bytes are more than the limit of {MAX_BYTES}", where=str(path))
-            for member in archive.infolist():
-                key = member.filename.removesuffix(".npy")
-                if key in wanted:
-                    with archive.open(member) as stream:
-                        arrays[key] = _read_array(stream, member.file_size, f"{path} {key}")
-    except OSError as error:
-        raise DataError(f"cannot read the file: {error.strerror or error}", where=str(path)) from error
-    except (EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise DataError(
-            f"not a complete .npz file ({error}); write it with numpy.savez_compressed", where=str(path)
-        ) from error
+    arrays = read_npz(path, MAX_BYTES, wanted)
     for key in ("x_test", "y_test"):
         if key not in arrays and {"x_train", "y_train"} <= arrays.keys():
             raise DataError(
                 f"the array {key!r} is missing (found: {', '.join(sorted(arrays))})", where=str(path)
             )
     return arrays
-
-
-def _read_array(stream: IO[bytes], size: int, where: str) -> NDArray[Any]:
-    """One member of an .npz; its header must agree with the bytes that are there."""
-    try:
-        version = np.lib.format.read_magic(stream)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if read is None:
-            raise DataError(f"array format {version} is not supported", where=where)
-        shape, fortran, dtype = read(stream)
-        if dtype.hasobject:
-            raise DataError("holds pickled Python objects, which are never loaded", where=where)
-        count = math.prod(shape)
-        if min(shape, default=0) < 0 or count * dtype.itemsize > size:
-            raise DataError(f"the header promises shape {shape}, the file is shorter", where=where)
-        values = np.frombuffer(stream.read(), dtype=dtype, count=count)
-    except (ValueError, SyntaxError, tokenize.TokenError) as error:
-        raise DataError(f"not a NumPy array: {error}", where=where) from error
-    return values.reshape(shape, order="F" if fortran else "C")
 
 
 def _call(name: str) -> object:
