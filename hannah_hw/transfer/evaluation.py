@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import DataError
+from hannah_hw.rank_correlation import spearman
 from hannah_hw.transfer.baselines import counts_of_all, macs_line, operation_counts, random_forest
 from hannah_hw.transfer.cells import Cell
 from hannah_hw.transfer.features import describe, duplicates, representatives
 from hannah_hw.transfer.fewshot import FewShot
-from hannah_hw.transfer.figures import noise_ceiling, noise_ceiling_among, share_within, spearman
+from hannah_hw.transfer.figures import noise_ceiling, noise_ceiling_among, share_within
 from hannah_hw.transfer.table import LatencyTable
 
 FloatArray = NDArray[np.float64]

@@ -1,21 +1,12 @@
-"""How good predictions are: rank correlation, shares within a tolerance, and the ceiling that noise sets."""
+"""How good predictions are: shares within a tolerance, and the ceiling that noise sets to a rank correlation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-
-
-def spearman(one: FloatArray, other: FloatArray) -> float:
-    """Spearman's rank correlation, ties with their mean rank; NaN where one is constant or has fewer than 2."""
-    first, second = _ranks(one), _ranks(other)
-    if len(first) < 2 or not (first.std() and second.std()):
-        return float("nan")
-    return float(np.corrcoef(first, second)[0, 1])
+from hannah_hw.rank_correlation import FloatArray, spearman
 
 
 def share_within(predicted: FloatArray, measured: FloatArray, tolerance: float = 0.1) -> float:
@@ -76,9 +67,3 @@ def noise_ceiling_among(
 def _attenuation(correlation: float) -> float:
     """Of a measurement with the truth, from that of two measurements."""
     return float(np.sqrt(max(0.0, correlation)))
-
-
-def _ranks(values: FloatArray) -> FloatArray:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: FloatArray = (np.cumsum(counts) - (counts - 1) / 2.0)[inverse]
-    return ranks

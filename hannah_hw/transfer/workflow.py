@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import DataError
+from hannah_hw.rank_correlation import spearman
 from hannah_hw.transfer.baselines import operation_counts
 from hannah_hw.transfer.cells import Cell
 from hannah_hw.transfer.features import describe, duplicates, representatives
 from hannah_hw.transfer.fewshot import FewShot, Predictor, first_batch
-from hannah_hw.transfer.figures import noise_ceiling, share_within, spearman
+from hannah_hw.transfer.figures import noise_ceiling, share_within
 from hannah_hw.transfer.table import LatencyTable, read_table
 
 FloatArray = NDArray[np.float64]

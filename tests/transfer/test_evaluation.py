@@ -15,9 +15,10 @@ import pytest
 from numpy.typing import NDArray
 
 from hannah_hw.errors import DataError
+from hannah_hw.rank_correlation import spearman
 from hannah_hw.transfer import Evaluation, describe, read_table, representatives
 from hannah_hw.transfer.baselines import counts_of_all, macs_line, operation_counts
-from hannah_hw.transfer.figures import noise_ceiling, noise_ceiling_among, share_within, spearman
+from hannah_hw.transfer.figures import noise_ceiling, noise_ceiling_among, share_within
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = ("none", "conv", "pool")
