@@ -194,9 +194,7 @@ def _render(summary: SpaceSummary) -> None:
     write(f"assignments  {_number(summary.assignments, 'infinitely many')}")
     write(f"candidates   {_candidates(summary.candidates)}")
     if summary.algorithm is not None:
-        write(
-            f"algorithm    {summary.algorithm}, says the file; a search takes that of its own configuration"
-        )
+        write(f"algorithm    {summary.algorithm}, unless the configuration of a search names another")
     which = f"all {summary.sampled:,}" if summary.exhaustive else f"{summary.sampled:,} random"
     write(f"\nOf {which} candidates:")
     spreads = (("MACs", summary.macs), ("trained weights", summary.weights))

@@ -80,7 +80,7 @@ class SpaceSummary:
         macs: Multiply-accumulates of one inference.
         weights: Trained values.
         conditions: Text of what must hold, or that itself -> ids of the nodes for which it must.
-        algorithm: The search algorithm that a YAML file names, ours; for information, a search has its own.
+        algorithm: The search algorithm that a YAML file asks for; a search configuration may name another.
         parameters: Its parameters.
         graph: The graph by scope, alike scopes folded.
     """
@@ -114,6 +114,7 @@ def summarise(space: SearchSpace, *, samples: int = 2000, seed: int = 0) -> Spac
         rows = space.sample_population(samples, seed)
     default = space.candidate(space.default())
     encoding = space.encoding
+    asked = None if space.document is None else space.document.asked_search
     return SpaceSummary(
         space.name,
         space.options,
@@ -125,7 +126,7 @@ def summarise(space: SearchSpace, *, samples: int = 2000, seed: int = 0) -> Spac
         _spread(default.macs, space.mac_counts(rows)),
         _spread(default.parameters, space.parameter_counts(rows)),
         _conditions(space),
-        None if space.document is None else space.document.algorithm,
+        None if asked is None else asked.algorithm,
         tuple(map(_summary, encoding.parameters)),
         outline(space),
     )

@@ -63,7 +63,7 @@ def test_warnings_are_one_line_with_one_place(document: Path, capsys: pytest.Cap
 
 def test_the_algorithm_of_a_file_is_shown(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["spaces", "show", str(document), "--allow-code"]) == 0
-    assert "algorithm    aging, says the file" in capsys.readouterr().out
+    assert "algorithm    aging, unless" in capsys.readouterr().out
 
 
 def test_conditions_without_a_text_are_shown_as_they_are(

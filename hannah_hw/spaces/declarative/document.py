@@ -9,7 +9,7 @@
       init: {type: SmallInputInitialBlock, init_plane: {choice: [16, 32]}}
       head: {type: LinearClassificationHead, num_class: 10}
     process: [{type: Quant, nbit_w_list: 8, nbit_a_list: {choice: [4, 8]}}]   # optional, on the whole network
-    search_algorithm: {type: BackboneNas}   # optional, for information: a search configuration has its own
+    search_algorithm: {type: BackboneNas}   # optional: for searches whose configuration names none
 
 See `hannah_hw.spaces.declarative.registry` for blocks and `hannah_hw.spaces.declarative.values` for values.
 """
@@ -31,8 +31,9 @@ from hannah_hw.spaces.declarative.forms import Form
 from hannah_hw.spaces.declarative.lookup import Lookup
 from hannah_hw.spaces.declarative.problems import Site, entered, problem, space_error, warn
 from hannah_hw.spaces.declarative.references import BlockChoice, BlockField, BlockSpec, ProcessField
+from hannah_hw.spaces.declarative.search_algorithm import AskedSearch, check_search, read_search
 from hannah_hw.spaces.declarative.values import Positive
-from hannah_hw.spaces.declarative.vega import ALGORITHMS, Note, find_vega, upgrade
+from hannah_hw.spaces.declarative.vega import Note, find_vega, upgrade
 from hannah_hw.wording import dotted
 
 FORMAT: Final = "hannah-space/1"
@@ -49,14 +50,6 @@ def _check_modules(modules: dict[str, Any]) -> dict[str, Any]:
     return modules
 
 
-def _check_algorithm(data: dict[str, Any]) -> dict[str, Any]:
-    name = data.get("type")
-    if name not in ALGORITHMS:
-        text = f"unknown search algorithm {name!r}" if "type" in data else "the field 'type' is missing"
-        raise problem("E_ALGORITHM", text, allowed=[*ALGORITHMS], given=str(name))
-    return data
-
-
 class SpaceModel(Form):
     """The fields of a document."""
 
@@ -69,7 +62,7 @@ class SpaceModel(Form):
         AfterValidator(_check_modules),
     ]
     process: list[ProcessField] = Field(default_factory=list)
-    search_algorithm: Annotated[dict[str, Any], AfterValidator(_check_algorithm)] | None = None
+    search_algorithm: Annotated[dict[str, Any], AfterValidator(check_search)] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,8 +76,7 @@ class SpaceDocument:
         input: Shape of a sample, channels first.
         modules: Name -> block, in order.
         process: What is done to the whole network, in order.
-        search_algorithm: What the document says about the search; its ``type`` is a key of
-            `hannah_hw.spaces.declarative.vega.ALGORITHMS`.
+        search_algorithm: What the document says about the search, as it is written; see `asked_search`.
         site: The document itself: places for messages, and the warnings so far.
         folder: Where its paths start; None for one without a file.
     """
@@ -98,13 +90,9 @@ class SpaceDocument:
     folder: Path | None = field(default=None, compare=False, repr=False)
 
     @property
-    def algorithm(self) -> str | None:
-        """Our search algorithm for the one that the document names, for information; None if it names none.
-
-        A search uses the algorithm of its own configuration: there the budget belongs to it, and one space serves
-        several searches.
-        """
-        return None if self.search_algorithm is None else ALGORITHMS[self.search_algorithm["type"]]
+    def asked_search(self) -> AskedSearch | None:
+        """How the document asks to be searched, if it does; a search configuration may name another algorithm."""
+        return None if self.search_algorithm is None else read_search(self.search_algorithm)
 
 
 def load_document(path: Path, *, allow_code: bool = False) -> SpaceDocument:

@@ -16,21 +16,10 @@ from hannah_hw.documents import Document, Path_
 from hannah_hw.errors import SpaceError
 from hannah_hw.spaces.declarative.hyper_parameters import apply_hyper_parameters
 from hannah_hw.spaces.declarative.problems import fail
+from hannah_hw.spaces.declarative.search_algorithm import ALGORITHM_ALIASES
 
 #: Type of a space of this dialect.
 SPACE_TYPE: Final = "FineGrainedSpace"
-
-#: Search algorithm in documents -> ours. Vega's keep all objectives in one front, as nsga2 does.
-ALGORITHMS: Final[dict[str, str]] = {
-    "BackboneNas": "nsga2",
-    "PruneEA": "nsga2",
-    "QuantEA": "nsga2",
-    "nsga2": "nsga2",
-    "aging": "aging",
-}
-
-#: Name that appears in guides and examples -> the name that a release had.
-ALGORITHM_ALIASES: Final = {"BackboneNasSearch": "BackboneNas", "QuantEAFine": "QuantEA"}
 
 #: Type of a block (empty: any) -> deprecated field -> field.
 FIELD_ALIASES: Final[dict[str, dict[str, str]]] = {

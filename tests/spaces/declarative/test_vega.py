@@ -9,12 +9,12 @@ import pytest
 from hannah_hw import SearchSpace
 from hannah_hw.documents import parse_document
 from hannah_hw.errors import SpaceError
-from hannah_hw.search.algorithms import ALGORITHMS as SEARCH_ALGORITHMS
 from hannah_hw.spaces.declarative.build import build
 from hannah_hw.spaces.declarative.document import load_document, parse_space
 from hannah_hw.spaces.declarative.dump import to_data
 from hannah_hw.spaces.declarative.problems import SpaceWarning
-from hannah_hw.spaces.declarative.vega import ALGORITHMS, find_vega, upgrade
+from hannah_hw.spaces.declarative.search_algorithm import AskedSearch
+from hannah_hw.spaces.declarative.vega import find_vega, upgrade
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "vega"
 
@@ -94,18 +94,18 @@ def test_several_spaces_in_one_file_are_ambiguous():
 def test_a_search_algorithm_beside_the_space_is_kept_and_is_one_of_ours():
     document = quiet(load_document, FOLDER / "searched_variant_layer.yaml")
     assert document.search_algorithm == {"type": "BackboneNas"}
-    assert document.algorithm == "nsga2"
+    assert document.asked_search == AskedSearch("BackboneNas")
     (warning,) = document.site.warnings
     assert warning.code == "W_ALIAS"
     assert (
         "searched_variant_layer.yaml:3:3 search_algorithm.type: 'BackboneNasSearch' is a deprecated"
         in str(warning)
     )
-    assert set(ALGORITHMS.values()) <= set(SEARCH_ALGORITHMS)
-    assert load_document(FOLDER / "variant_layer.yaml").algorithm is None
+    assert load_document(FOLDER / "variant_layer.yaml").asked_search is None
     nested = "nas:\n  search_algorithm: {type: QuantEA, policy: {num_generation: 50}}\n  "
     document = parse_space(nested + vega("resnet", RESNET).replace("\n", "\n  "), "f.yaml")
     assert document.search_algorithm == {"type": "QuantEA", "policy": {"num_generation": 50}}
+    assert document.asked_search == AskedSearch("QuantEA", left=("policy.num_generation",))
     with pytest.raises(SpaceError, match=r"f.yaml:2:3 .*search_algorithm: unknown.*did you mean 'QuantEA'"):
         parse_space(
             nested.replace("QuantEA", "QuantAE") + vega("resnet", RESNET).replace("\n", "\n  "), "f.yaml"
