@@ -198,3 +198,42 @@ def test_evaluate_counts():
 def test_settings_are_checked(bad):
     with pytest.raises(ValidationError):
         Training(**bad)
+
+
+def test_patience_ends_a_training_that_no_longer_improves_with_its_best_weights():
+    data = load_data("digits")
+    module = network()
+    settings = Training(
+        epochs=30, batch_size=64, learning_rate=0.05, schedule="constant", shift=0, patience=2
+    )
+    result = train(module, data, settings, seed=3)
+    accuracies = []
+    for epochs in range(1, int(result.epochs) + 1):
+        free = network()
+        step = settings.model_copy(update={"epochs": epochs, "patience": None})
+        accuracies.append(train(free, data, step, seed=3).accuracy)
+    best = int(np.argmax(accuracies))
+    # A constant rate makes a shorter training the beginning of a longer one.
+    assert result.epochs == len(result.losses) == min(best + 1 + 2, 30)
+    assert result.accuracy == max(accuracies)
+    assert all(max(accuracies[:i]) >= accuracies[i] for i in range(best + 1, len(accuracies)))
+
+
+def test_a_network_that_always_gives_the_same_answer_is_left_after_its_patience():
+    data = load_data("digits")
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    with torch.no_grad():
+        module[1].weight.zero_()
+    settings = Training(epochs=10, learning_rate=1e-9, schedule="constant", batch_size=512, patience=3)
+    assert train(module, data, settings, seed=0).epochs == 1 + 3
+    assert train(module, data, settings.model_copy(update={"patience": None}), seed=0).epochs == 10
+
+
+def test_a_loss_that_is_not_finite_ends_an_epoch_before_its_end():
+    x = np.zeros((400, 1, 4, 4), np.float32)
+    data = build_dataset("p", {"x_train": x + 1e30, "y_train": np.arange(400) % 2}, seed=0)
+    data = type(data)(**{**vars(data), "x_train": data.x_train + np.float32(3e38)})
+    module = Recorder(16, 2)
+    with pytest.raises(EvaluationError, match="in epoch 1 of 5"):
+        train(module, data, Training(epochs=5, batch_size=1, shift=0, learning_rate=10), seed=0)
+    assert len(module.seen) == 50 < len(data.y_train)
