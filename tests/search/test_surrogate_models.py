@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from hannah_hw.search.algorithms._acquisition import (
+    HypervolumeImprovement,
     budgets,
     expected_improvement,
-    hypervolume_improvement,
     normal,
 )
 from hannah_hw.search.algorithms._gaussian import (
@@ -156,14 +156,10 @@ def test_two_objectives_against_the_closed_form():
     rng = np.random.default_rng(4)
     points, reference = rng.random((12, 2)), np.array([0.9, 1.0])
     costs, means, sds = rng.random(40) * 0.9, rng.random(40), 0.05 + 0.3 * rng.random(40)
-    got = hypervolume_improvement(
-        points,
-        np.stack([costs, means], 1),
-        np.stack([np.zeros(40), sds], 1),
-        np.zeros(2),
-        reference,
-        budgets(20_000, 1, np.array([0.4])),
+    improvement = HypervolumeImprovement(
+        points, np.zeros(2), reference, np.array([False, True]), budgets(20_000, 1, np.array([0.4]))
     )
+    got = improvement.of(np.stack([costs, means], 1), np.stack([np.zeros(40), sds], 1))
     wanted = [closed_form(points, *c, reference) for c in zip(costs, means, sds, strict=True)]
     np.testing.assert_allclose(got, wanted, atol=1e-4, rtol=1e-3)
 
@@ -175,9 +171,11 @@ def test_three_objectives_against_drawn_hypervolumes(known):
     base = hypervolume(points, reference)
     mean, sd = 0.3 + 0.3 * rng.random((4, 3)), 0.1 + 0.1 * rng.random((4, 3))
     sd[:, 3 - known :] = 0
-    got = hypervolume_improvement(
-        points, mean, sd, np.zeros(3), reference, budgets(20_000, 2, np.array([0.1, 0.6]))
+    improvement = HypervolumeImprovement(
+        points[:5], np.zeros(3), reference, sd.any(axis=0), budgets(20_000, 2, np.array([0.1, 0.6]))
     )
+    improvement.add(points[5:])
+    got = improvement.of(mean, sd)
     drawn = mean + sd * rng.normal(size=(4000, 4, 3))
     drawn = np.maximum(drawn, -9)
     for i in range(4):
@@ -187,8 +185,8 @@ def test_three_objectives_against_drawn_hypervolumes(known):
 
 def test_nothing_there_yet_and_points_beyond_the_reference_are_the_same():
     mean, sd = np.array([[0.5, 0.5], [0.2, 0.9]]), np.array([[0.1, 0.0], [0.1, 0.0]])
-    arguments = mean, sd, np.zeros(2), np.ones(2), budgets(512, 1, np.array([0.5]))
-    empty = hypervolume_improvement(np.zeros((0, 2)), *arguments)
-    beyond = hypervolume_improvement(np.array([[2.0, 0.1], [0.1, 1.5]]), *arguments)
+    arguments = np.zeros(2), np.ones(2), np.array([True, False]), budgets(512, 1, np.array([0.5]))
+    empty = HypervolumeImprovement(np.zeros((0, 2)), *arguments).of(mean, sd)
+    beyond = HypervolumeImprovement(np.array([[2.0, 0.1], [0.1, 1.5]]), *arguments).of(mean, sd)
     np.testing.assert_array_equal(empty, beyond)
     np.testing.assert_allclose(empty, (1 - mean[:, 0]) * (1 - mean[:, 1]), rtol=0.01)

@@ -24,6 +24,8 @@ from hannah_hw.search.protocols import BoolArray, FloatArray
 #: absolute error below 1.5e-7.
 ERF: Final = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
 ERF_SCALE: Final = 0.3275911
+#: Rows that are worked on at a time, so that what is in the works stays in the processor's cache.
+CHUNK: Final = 128
 
 
 def normal(z: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -64,39 +66,69 @@ def budgets(count: int, dimensions: int, shift: FloatArray) -> FloatArray:
     return np.asarray((shift + np.arange(count)[:, None] * steps) % 1.0)
 
 
-def hypervolume_improvement(
-    points: FloatArray,
-    mean: FloatArray,
-    sd: FloatArray,
-    low: FloatArray,
-    reference: FloatArray,
-    shares: FloatArray,
-) -> FloatArray:
-    """(P,) expected hypervolume that each candidate alone adds.
+class HypervolumeImprovement:
+    """Expected hypervolume that candidates add to what is there already.
 
     Args:
-        points: (N, M) what is there already; N may be 0.
-        mean: (P, M) values of the candidates, expected ones where they are predicted.
-        sd: (P, M) standard deviations; a column of zeros is known. At least one column is not.
-        low: (M,) near corner of the box from which budgets are drawn; no candidate's known value is below it.
+        points: (N, M) what is there; N may be 0.
+        low: (M,) near corner of the box from which budgets are drawn; known values below it count as if on it.
         reference: (M,) far corner.
+        predicted: (M,) which objectives of candidates are predicted; one at least.
         shares: (Q, M - 1) budgets as positions in that box, of all objectives but the first predicted one.
     """
-    predicted: BoolArray = np.asarray(sd.any(axis=0))
-    target = int(predicted.argmax())
-    others = np.flatnonzero(np.arange(len(low)) != target)
-    limit = low[others] + shares * (reference - low)[others]
-    best = np.full(len(limit), reference[target])
-    if len(points):
-        kept = (points[None, :, others] <= limit[:, None]).all(axis=2)
-        best = np.minimum(best, np.where(kept, points[:, target], np.inf).min(axis=1))
-    weight = np.ones((len(mean), len(limit)))
-    for position, column in enumerate(others):
-        gap = limit[:, position] - mean[:, column : column + 1]
-        weight *= normal(gap / sd[:, column : column + 1])[0] if predicted[column] else gap >= 0
-    steps, which = np.unique(best, return_inverse=True)
-    member = np.zeros((len(limit), len(steps)))
-    member[np.arange(len(limit)), which] = 1 / len(limit)
-    gain = expected_improvement(steps, mean[:, target], sd[:, target])
-    volume = float(np.prod((reference - low)[others]))
-    return np.asarray(((weight @ member) * gain).sum(axis=1) * volume)
+
+    def __init__(
+        self,
+        points: FloatArray,
+        low: FloatArray,
+        reference: FloatArray,
+        predicted: BoolArray,
+        shares: FloatArray,
+    ) -> None:
+        self._target = int(predicted.argmax())
+        others = np.flatnonzero(np.arange(len(low)) != self._target)
+        self._known = [(at, column) for at, column in enumerate(others) if not predicted[column]]
+        self._predicted = [(at, column) for at, column in enumerate(others) if predicted[column]]
+        self._limit = low[others] + shares * (reference - low)[others]
+        self._volume = float(np.prod((reference - low)[others]))
+        self._best = np.full(len(shares), reference[self._target])
+        self._others = others
+        for start in range(0, len(points), CHUNK):
+            self.add(points[start : start + CHUNK])
+
+    def add(self, points: FloatArray) -> None:
+        """Count (N, M) points, N >= 1, as there already."""
+        kept = np.ones((len(points), len(self._limit)), bool)
+        for at, column in enumerate(self._others):
+            kept &= points[:, column : column + 1] <= self._limit[:, at]
+        beaten = np.where(kept, points[:, self._target : self._target + 1], np.inf).min(axis=0)
+        self._best = np.minimum(self._best, beaten)
+
+    def of(self, mean: FloatArray, sd: FloatArray) -> FloatArray:
+        """(P,) expected hypervolume that each candidate alone adds.
+
+        Args:
+            mean: (P, M) values of the candidates, expected ones where they are predicted.
+            sd: (P, M) standard deviations, > 0 where they are predicted.
+        """
+        steps, which = np.unique(self._best, return_inverse=True)
+        member = np.zeros((len(which), len(steps)))
+        member[np.arange(len(which)), which] = 1 / len(which)
+        total = np.zeros(len(mean))
+        for start in range(0, len(mean), CHUNK):
+            part = slice(start, start + CHUNK)
+            share = self._within(mean[part], sd[part]) @ member
+            gain = expected_improvement(steps, mean[part, self._target], sd[part, self._target])
+            total[part] = (share * gain).sum(axis=1)
+        return total * self._volume
+
+    def _within(self, mean: FloatArray, sd: FloatArray) -> FloatArray:
+        """(P, Q) probability that a candidate keeps a budget."""
+        keeps = np.ones((len(mean), len(self._limit)), bool)
+        for at, column in self._known:
+            keeps &= mean[:, column : column + 1] <= self._limit[:, at]
+        weight = keeps.astype(float)
+        for at, column in self._predicted:
+            z = (self._limit[:, at] - mean[:, column : column + 1]) / sd[:, column : column + 1]
+            weight *= normal(z)[0]
+        return weight
