@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
-from hannah_hw.errors import InputError
+from hannah_hw.errors import ConfigError, InputError
 from hannah_hw.quantities import format_bytes, format_si, parse_quantity
 from hannah_hw.search.protocols import BoolArray, Estimates, FloatArray, half_widths
 
@@ -140,10 +140,25 @@ class Goals:
     Attributes:
         objectives: Metric name -> ``min`` or ``max``, in order.
         constraints: In order; every metric at most once for each sign.
+        aspirations: Objective -> the value that a user hopes for; see `hannah_hw.search.preference`.
+
+    Raises:
+        ConfigError: A hope about something that is no objective.
     """
 
     objectives: Mapping[str, str]
     constraints: tuple[Constraint, ...]
+    aspirations: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.aspirations:
+            if name not in self.objectives:
+                raise ConfigError(
+                    f"{name!r} is no objective of this search",
+                    where="preference",
+                    allowed=list(self.objectives),
+                    given=name,
+                )
 
     def within(self, capacities: Mapping[str, float | None]) -> Goals:
         """The goals, with an upper bound on every metric of a chip's capacities that has none yet.
@@ -157,7 +172,7 @@ class Goals:
             for name, value in capacities.items()
             if value is not None and name not in bounded
         )
-        return Goals(self.objectives, (*self.constraints, *added))
+        return replace(self, constraints=(*self.constraints, *added))
 
     @property
     def trained(self) -> bool:
@@ -176,6 +191,11 @@ class Goals:
             if self.objectives.get(constraint.metric) == ("min" if constraint.sign == "<=" else "max"):
                 limits[constraint.metric] = constraint.bound
         return np.array([limits.get(name, np.nan) for name in self.objectives]) * self.signs
+
+    @property
+    def hoped(self) -> FloatArray:
+        """(M,) aspirations, minimised; NaN where there is none."""
+        return np.array([self.aspirations.get(name, np.nan) for name in self.objectives]) * self.signs
 
     @property
     def signs(self) -> FloatArray:
