@@ -23,14 +23,16 @@ from hannah_hw.host.session import open_session
 from hannah_hw.lowering.mixed import has_own_bits
 from hannah_hw.lowering.quantise import quantise_int8
 from hannah_hw.scoring.dataset import Dataset, Floats, Labels
-from hannah_hw.scoring.training import Training, train
+from hannah_hw.scoring.stages import WHOLE, Stages, train_stages
+from hannah_hw.scoring.training import Training, TrainingResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from onnx import ModelProto
 
-    from hannah_hw.spaces import SearchSpace
+    from hannah_hw.executors import BasicExecutor
+    from hannah_hw.spaces import Candidate, SearchSpace
     from hannah_hw.targets.models.learned import Precision
     from hannah_hw.workload import Workload
 
@@ -132,10 +134,11 @@ def score_candidate(
     *,
     precision: Precision = "int8",
     device: str = "cpu",
+    stages: Stages = WHOLE,
 ) -> Score:
     """Train a candidate, write its model as it is deployed and measure that model's accuracy.
 
-    The same space, assignment, data, training and seed give the same score and the same file, whichever
+    The same space, assignment, data, training, stages and seed give the same score and the same file, whichever
     worker it runs in and whatever ran before.
 
     Args:
@@ -147,22 +150,19 @@ def score_candidate(
         artifact_dir: Folder of the model, ``ID.onnx``; it is made if needed.
         precision: Of the model: ``int8``, in the QDQ form, or ``float32``.
         device: Where it is trained.
+        stages: How its training is cut.
 
     Raises:
         EvaluationError: Training diverged.
         HannahError: The candidate cannot be built, exported or quantised.
         OSError: The file cannot be written.
     """
-    from hannah_hw.executors import to_torch
     from hannah_hw.lowering import to_onnx
 
     started = time.perf_counter()
     candidate = space.candidate(assignment)
+    module, result, training = train_candidate(candidate, data, training, seed, device=device, stages=stages)
     own_seed = candidate_seed(seed, candidate.id)
-    with _seeded(own_seed):
-        module = to_torch(candidate)
-    training = within_budget(training, candidate.workload(), len(data.y_train))
-    result = train(module, data, training, own_seed, device)
     folder = Path(artifact_dir)
     folder.mkdir(parents=True, exist_ok=True)
     artifact = folder / f"{candidate.id}.onnx"
@@ -181,6 +181,48 @@ def score_candidate(
         losses=result.losses,
         artifact=artifact,
         provenance=_provenance(data, training, own_seed, result.device, _arithmetic(model, precision)),
+    )
+
+
+def train_candidate(
+    candidate: Candidate,
+    data: Dataset,
+    training: Training,
+    seed: int,
+    *,
+    share: float = 1.0,
+    device: str = "cpu",
+    stages: Stages = WHOLE,
+) -> tuple[BasicExecutor, TrainingResult, Training]:
+    """Train a candidate up to a share of its training, as `score_candidate` trains it.
+
+    Args:
+        candidate: What is trained.
+        data: See `score_candidate`.
+        training: How, before its budget cuts the epochs.
+        seed: Seed of the run.
+        share: Where to stop: the end of a stage.
+        device: Where it is trained.
+        stages: How its training is cut.
+
+    Returns:
+        The trained module, what training gave, and the whole training within its budget.
+
+    Raises:
+        EvaluationError: Training diverged.
+        HannahError: The candidate cannot be built.
+        OSError: Weights cannot be kept.
+    """
+    from hannah_hw.executors import to_torch
+
+    own_seed = candidate_seed(seed, candidate.id)
+    with _seeded(own_seed):
+        module = to_torch(candidate)
+    training = within_budget(training, candidate.workload(), len(data.y_train))
+    return (
+        module,
+        train_stages(module, candidate.id, data, training, own_seed, stages, share, device),
+        training,
     )
 
 

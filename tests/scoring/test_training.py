@@ -202,21 +202,21 @@ def test_settings_are_checked(bad):
 
 def test_patience_ends_a_training_that_no_longer_improves_with_its_best_weights():
     data = load_data("digits")
-    module = network()
-    settings = Training(
-        epochs=30, batch_size=64, learning_rate=0.05, schedule="constant", shift=0, patience=2
-    )
-    result = train(module, data, settings, seed=3)
-    accuracies = []
-    for epochs in range(1, int(result.epochs) + 1):
-        free = network()
-        step = settings.model_copy(update={"epochs": epochs, "patience": None})
-        accuracies.append(train(free, data, step, seed=3).accuracy)
-    best = int(np.argmax(accuracies))
+
+    def fresh():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+    settings = Training(epochs=12, batch_size=128, learning_rate=0.3, schedule="constant", shift=1)
     # A constant rate makes a shorter training the beginning of a longer one.
-    assert result.epochs == len(result.losses) == min(best + 1 + 2, 30)
-    assert result.accuracy == max(accuracies)
-    assert all(max(accuracies[:i]) >= accuracies[i] for i in range(best + 1, len(accuracies)))
+    accuracies = [
+        train(fresh(), data, settings.model_copy(update={"epochs": n}), seed=3).accuracy for n in range(1, 13)
+    ]
+    module = fresh()
+    result = train(module, data, settings.model_copy(update={"patience": 1}), seed=3)
+    worse = next(n for n in range(1, 12) if accuracies[n] <= max(accuracies[:n]))
+    assert result.epochs == len(result.losses) == worse + 1 < 12
+    assert result.accuracy == max(accuracies[: worse + 1]) == accuracies[worse - 1]
 
 
 def test_a_network_that_always_gives_the_same_answer_is_left_after_its_patience():
