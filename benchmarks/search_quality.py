@@ -28,8 +28,13 @@ from pathlib import Path
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.search import tables
 from benchmarks.search.problems import ConditionalNetwork, MixedDtlz, Problem, StagedNetwork
 from benchmarks.search.runs import Job, engines, execute, limit
+from benchmarks.search.statistics import compare, load
+
+#: Evaluations at which curves are drawn.
+PLOTTED = (20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000)
 
 
 def make(name: str, table: Path | None, devices: list[str]) -> Problem:
@@ -84,6 +89,23 @@ def _one(job: Job, options: argparse.Namespace) -> str:
     )
 
 
+def show(options: argparse.Namespace) -> None:
+    """Tables of what is kept."""
+    problems = {name: make(name, options.nas_bench_201, options.devices) for name in options.problems}
+    series, best = load(options.results, problems, options.budgets)
+    series = [s for s in series if s.mode in options.modes and s.engine in options.engines]
+    if not series:
+        raise SystemExit(f"{options.results} keeps no such runs")
+    tables.show(series, best, problems, options.budgets, compare(series))
+    if options.csv:
+        tables.write_csv(options.csv, series, best)
+    if options.plot:
+        fine = [b for b in PLOTTED if b <= max(options.budgets)]
+        curves, _ = load(options.results, problems, fine)
+        wanted = [s for s in curves if s.mode in options.modes and s.engine in options.engines]
+        tables.plot(options.plot, wanted, best, problems)
+
+
 def _numbers(text: str) -> list[int]:
     """``0-9`` or ``0,3,5``."""
     first, dash, last = text.partition("-")
@@ -109,11 +131,18 @@ def main() -> None:
         "--evaluations", type=int, default=2000, help="at most; some peers are run for fewer"
     )
     running.add_argument("--jobs", type=int, default=1)
+    showing = verbs.add_parser("show", parents=[shared])
+    showing.add_argument("--budgets", type=_numbers, default=[50, 100, 300, 1000, 2000])
+    showing.add_argument("--csv", type=Path)
+    showing.add_argument("--plot", type=Path)
     options = parser.parse_args()
     unknown = set(options.engines) - set(engines())
     if unknown:
         parser.error(f"unknown engines {sorted(unknown)}; there are {engines()}")
-    run(options)
+    if options.verb == "run":
+        run(options)
+    else:
+        show(options)
 
 
 if __name__ == "__main__":
