@@ -30,11 +30,12 @@ from hannah_hw.search.figures import check_figures
 from hannah_hw.search.measuring import Measuring, PlanObserver, plan
 from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
 from hannah_hw.search.misses import explain_empty, explain_left
+from hannah_hw.search.placing import make_executor
 from hannah_hw.search.protocols import Evaluator, FloatArray, Problem
 from hannah_hw.search.rundir import ARTIFACTS, CONFIG, LOG, RunDirectory
+from hannah_hw.search.sections import FREE_TO_CHANGE
 from hannah_hw.search.settling import settle
-from hannah_hw.search.tasks import Executor, InProcess
-from hannah_hw.search.workers import WorkerPool
+from hannah_hw.search.tasks import Executor
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def run_search(
         config: A configuration or its file; None with `resume`: the copy in the directory.
         out: The run directory.
         resume: Continue the run that it holds. The configuration must ask for the same results; the number of
-            evaluations, workers and the timeout may differ.
+            evaluations, workers and the limits of time and memory may differ.
         overrides: ``dotted.key=value`` strings for a configuration that is read from a file.
         observers: Called as the run goes on.
 
@@ -105,7 +106,9 @@ def run_search(
         directory.write(CONFIG, dump_config(config, setup.facts))
         executor: Executor | None = None
         if setup.evaluator is not None:
-            executor = WorkerPool(setup.evaluator, config.search.workers, config.search.timeout)
+            executor = make_executor(
+                setup.evaluator, config.search.workers, config.search.timeout, config.search.memory
+            )
             stack.callback(executor.close)
             if isinstance(setup.problem, CoSearchProblem):
                 executor = OncePerNetwork(executor, setup.problem.axes.ids, directory.records)
@@ -141,7 +144,7 @@ def run_search(
             scope = config.measure.profile
             # Models on a host would slow each other down.
             workers = config.search.workers if scope is None else 1
-            pool = WorkerPool(setup.measurer, workers, config.search.timeout)
+            pool = make_executor(setup.measurer, workers, config.search.timeout, config.search.memory)
             stack.callback(pool.close)
             log = directory.open_measurements()
             measuring = Measuring(log, pool, observers, decides=scope is not None)
@@ -163,7 +166,7 @@ def _check_same(config: SearchConfig, before: SearchConfig, out: Path) -> None:
     changed = [key for key in now if now[key] != then[key] and key != "measure"]
     raise ConfigError(
         f"the configuration differs from that of the run in {out} (in: {', '.join(changed)}); "
-        "only measure, search.evaluations, search.workers and search.timeout may change",
+        f"only measure and {', '.join(f'search.{name}' for name in FREE_TO_CHANGE)} may change",
         where="--resume",
     )
 
@@ -182,6 +185,7 @@ class Search:
         evaluator: What gives the metrics that need training; None if no goal needs one.
         workers: Processes; 0: evaluate in this process.
         timeout: Seconds that one evaluation may take in a worker.
+        memory: Bytes that a worker may hold; None: no limit.
         params: Param of the target -> its value, of those that are not searched; all others are. ``default``: none is.
         legalize: Whether the space is narrowed to what the target can run; see `hannah_hw.legalize`.
         observers: Called as the search goes on.
@@ -215,6 +219,7 @@ class Search:
         evaluator: Evaluator | None = None,
         workers: int = 0,
         timeout: float = 600.0,
+        memory: int | None = None,
         params: Mapping[str, Any] | Literal["default"] = MappingProxyType({}),
         legalize: bool = True,
         observers: Sequence[Observer] = (),
@@ -235,6 +240,7 @@ class Search:
         self.evaluator = evaluator
         self.workers = workers
         self.timeout = timeout
+        self.memory = memory
         self.observers = observers
 
     def fit(self, budget: int) -> Self:
@@ -248,11 +254,7 @@ class Search:
         """
         executor: Executor | None = None
         if self.evaluator is not None:
-            executor = (
-                WorkerPool(self.evaluator, self.workers, self.timeout)
-                if self.workers
-                else InProcess(self.evaluator)
-            )
+            executor = make_executor(self.evaluator, self.workers, self.timeout, self.memory)
         engine = Engine(
             self.problem,
             self.goals,

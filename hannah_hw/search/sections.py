@@ -17,7 +17,7 @@ from hannah_hw.search.metrics import Constraint, parse_constraint
 Direction = Literal["min", "max"]
 
 #: Fields of `SearchSection` that may differ between a run and its continuation: they do not change what is computed.
-FREE_TO_CHANGE: Final = ("evaluations", "workers", "timeout")
+FREE_TO_CHANGE: Final = ("evaluations", "workers", "timeout", "memory")
 
 
 class Strict(BaseModel):
@@ -79,6 +79,10 @@ class SpaceChoice(Strict):
         return dict(self.model_extra or {})
 
 
+def _bytes(value: object) -> int | None:
+    return None if value is None else round(_quantity(value, "bytes"))
+
+
 class SearchSection(Strict):
     """How to search."""
 
@@ -88,6 +92,7 @@ class SearchSection(Strict):
     seed: int = Field(default=0, ge=0, lt=2**63)
     workers: int = Field(default=1, ge=1, le=1024)
     timeout: Annotated[float, BeforeValidator(lambda v: _quantity(v, "seconds"))] = Field(default=600.0, gt=0)
+    memory: Annotated[int | None, BeforeValidator(_bytes)] = Field(default=None, gt=0)
 
     @field_validator("algorithm")
     @classmethod

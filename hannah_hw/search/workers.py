@@ -1,8 +1,8 @@
 """Worker processes that may crash, hang or run out of memory without taking the run with them.
 
 Every evaluation happens in a process of its own pool (spawned, never forked). A worker that dies or exceeds its
-time is replaced, and the candidate it was working on gets a recorded failure. Workers compute with one thread
-each, so that results do not depend on how many there are. A worker ends itself when its parent disappears.
+time or memory is replaced, and the candidate it was working on gets a recorded failure. Workers compute with one
+thread each, so that results do not depend on how many there are. A worker ends itself when its parent disappears.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
 from hannah_hw.errors import RunError
+from hannah_hw.search.memory import OVER_MEMORY, end_above, peak_resident, watch
 from hannah_hw.search.protocols import Evaluator
 from hannah_hw.search.tasks import NOTHING_SUBMITTED, Outcome, Task, attempt, to_outcome
 
@@ -44,11 +45,13 @@ STARTUP_ATTEMPTS: Final = 3
 class _Worker:
     """One process and the task it has."""
 
-    def __init__(self, evaluator: Evaluator) -> None:
+    def __init__(self, evaluator: Evaluator, memory: int | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection: Connection
         self.connection, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_serve, args=(theirs, evaluator), daemon=True)
+        self.process: BaseProcess = context.Process(
+            target=_serve, args=(theirs, evaluator, memory), daemon=True
+        )
         with _environment(ENVIRONMENT):
             self.process.start()
         theirs.close()
@@ -90,12 +93,21 @@ class WorkerPool:
         evaluator: Pickled to every worker, which starts it once.
         workers: Number of processes.
         timeout: Seconds that one evaluation may take.
+        memory: Bytes that a worker may hold, its libraries and what `Evaluator.start` loads included; processes that
+            it starts are not counted. None: no limit. A candidate close to the limit may pass in one run and fail in
+            another: what a worker holds depends on what it did before.
+
+    Raises:
+        ConfigError: This system has no figure for the memory of a process, and there is a limit.
     """
 
-    def __init__(self, evaluator: Evaluator, workers: int, timeout: float) -> None:
+    def __init__(self, evaluator: Evaluator, workers: int, timeout: float, memory: int | None = None) -> None:
+        if memory is not None:
+            peak_resident()
         self._evaluator = evaluator
         self._count = workers
         self._timeout = timeout
+        self._memory = memory
         self._workers: list[_Worker] = []
         self._todo: deque[tuple[int, Task]] = deque()
         self._finished: deque[tuple[int, Outcome]] = deque()
@@ -144,7 +156,7 @@ class WorkerPool:
             elif self._todo:
                 worker.assign(*self._todo.popleft())
         while len(self._workers) < min(self._count, self._busy + len(self._todo)):
-            self._workers.append(_Worker(self._evaluator))
+            self._workers.append(_Worker(self._evaluator, self._memory))
 
     def _limit(self, worker: _Worker) -> float:
         """Moment at which a worker has taken too long."""
@@ -187,8 +199,10 @@ class WorkerPool:
     def _late(self) -> dict[str, str]:
         return {"kind": "timeout", "message": f"took longer than {self._timeout:g} s"}
 
-    @staticmethod
-    def _death(code: int | None) -> dict[str, str]:
+    def _death(self, code: int | None) -> dict[str, str]:
+        if code == OVER_MEMORY and self._memory is not None:
+            limit = f"{self._memory / 2**20:.4g} MiB"
+            return {"kind": "memory", "message": f"held more than the {limit} of search.memory"}
         if code is not None and code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
             hint = " (often: out of memory)" if name == "SIGKILL" else ""
@@ -196,23 +210,30 @@ class WorkerPool:
         return {"kind": "crash", "message": f"the worker exited with status {code}"}
 
 
-def _serve(connection: Connection, evaluator: Evaluator) -> None:
+def _serve(connection: Connection, evaluator: Evaluator, memory: int | None) -> None:
     """Main function of a worker process."""
     # Ctrl-C reaches the whole process group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if memory is not None:
+        watch(memory)
     try:
         evaluator.start()
     except Exception as error:  # noqa: BLE001 - reported to the parent, which ends the run
         connection.send({"fatal": f"a worker cannot start: {type(error).__name__}: {error}"})
         return
+    if memory is not None:
+        end_above(memory)
     connection.send({"ready": True})
     while True:
         try:
             task = connection.recv()
         except EOFError:
             return
-        connection.send(attempt(evaluator, task))
+        answer = attempt(evaluator, task)
+        if memory is not None:
+            end_above(memory)
+        connection.send(answer)
 
 
 def _end_with_parent() -> None:

@@ -95,6 +95,8 @@ def test_overrides_replace_fields_and_are_named_in_errors(write):
         path, ["search.seed=7", "constraints.flash=<= 1 MiB", "space.classes=4", "training.epochs=2"]
     )
     assert config.search.seed == 7
+    assert load_config(path, ["search.memory=1.5 GiB"]).search.memory == 1610612736
+    assert config.search.memory is None
     assert config.search.algorithm == "aging"
     assert config.space.options == {"classes": 4}
     assert config.training == {"epochs": 2}
@@ -114,6 +116,7 @@ def test_hash_covers_what_changes_results_and_nothing_else(write):
         "search.workers=3",
         "search.evaluations=99",
         "search.timeout=5 s",
+        "search.memory=2 GiB",
         "constraints.ram=<= 65536",
     ):
         assert load_config(write(), [same]).hash == base.hash, same

@@ -49,6 +49,18 @@ class FailsToStart:
         return {}
 
 
+class Hungry:
+    """Holds as many bytes as an assignment says."""
+
+    def start(self):
+        pass
+
+    def evaluate(self, task):
+        block = np.ones(int(task.assignment["bytes"]), np.uint8)
+        time.sleep(task.assignment.get("seconds", 0.0))
+        return {"error": float(block[-1])}
+
+
 class FullDisk:
     def start(self):
         pass
@@ -118,6 +130,19 @@ def test_an_idle_worker_that_was_killed_is_replaced_without_a_failure():
 def test_workers_that_cannot_start_end_the_run(how, text):
     with pytest.raises(RunError, match=text):
         run(WorkerPool(FailsToStart(how), 2, 30), tasks([0, 1])[0])
+
+
+def test_what_holds_too_much_memory_is_a_failure_and_the_rest_goes_on():
+    limit = 1 << 30
+    todo = [Task("a", {"bytes": 2 * limit, "seconds": 60.0}), Task("b", {"bytes": limit // 8})]
+    result = run(WorkerPool(Hungry(), 1, 50, limit), todo)
+    assert [result[i].reason and result[i].reason["kind"] for i in range(2)] == ["memory", None]
+    assert "1024 MiB of search.memory" in result[0].reason["message"]
+
+
+def test_workers_that_hold_too_much_before_they_begin_name_the_limit():
+    with pytest.raises(RunError, match=r"did not start: held more than the 1 MiB of search\.memory"):
+        run(WorkerPool(Hungry(), 1, 30, 1 << 20), [Task("a", {"bytes": 1})])
 
 
 def test_a_full_disk_ends_the_run_with_advice():
