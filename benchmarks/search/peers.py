@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,7 +16,6 @@ import numpy as np
 
 from benchmarks.search.accounting import Ledger, violation
 from benchmarks.search.columns import Columns
-from hannah_hw.search.protocols import FloatArray
 
 POPULATION: Final = 50
 
@@ -38,24 +36,25 @@ def aging_evolution(ledger: Ledger, seed: int) -> None:
     of the range.
     """
     columns, rng = ledger.problem.columns, np.random.default_rng(seed)
-    population: deque[tuple[FloatArray, FloatArray, float]] = deque(maxlen=100)
+    rows = np.zeros((0, len(columns.ids)))
+    objectives, excess = np.zeros((0, len(ledger.problem.reference))), np.zeros(0)
     top = np.where(columns.levels == 0, 1, columns.levels - 1).astype(float)
     while True:
-        if len(population) < 100:
-            row = columns.sample(1, rng)[0]
+        if len(rows) < 100:
+            row = columns.sample(1, rng)
         else:
-            weights = rng.dirichlet(np.ones(len(ledger.problem.reference)))
-            entrants = [population[at] for at in rng.choice(100, 25, replace=False)]
-            row = min(entrants, key=lambda member: float((weights * member[1]).max()) + 10 * member[2])[
-                0
-            ].copy()
-            moved = rng.random(len(row)) < 1.5 / len(row)
-            stepped = row + rng.normal(size=len(row)) * 0.15 * top
-            drawn = np.floor(rng.random(len(row)) * (top + 1))
-            row = np.where(moved, np.where(columns.ordered, stepped, drawn), row)
-            row = columns.canonical(row[None])[0]
-        objectives, excess = ledger(row[None])
-        population.append((row, objectives[0], float(violation(excess)[0])))
+            weights = rng.dirichlet(np.ones(objectives.shape[1]))
+            entrants = rng.choice(100, 25, replace=False)
+            score = (weights * objectives[entrants]).max(axis=1) + 10 * excess[entrants]
+            row = rows[entrants[score.argmin()]][None]
+            moved = rng.random(row.shape) < 1.5 / row.shape[1]
+            stepped = row + rng.normal(size=row.shape) * 0.15 * top
+            drawn = np.floor(rng.random(row.shape) * (top + 1))
+            row = columns.canonical(np.where(moved, np.where(columns.ordered, stepped, drawn), row))
+        values, over = ledger(row)
+        rows = np.concatenate([rows, row])[-100:]
+        objectives = np.concatenate([objectives, values])[-100:]
+        excess = np.concatenate([excess, violation(over)])[-100:]
 
 
 def pymoo_nsga2(ledger: Ledger, seed: int, *, fixed: bool) -> None:
