@@ -83,8 +83,7 @@ def quantise_int8(
     model = _prepared(
         checked(load(float_model if isinstance(float_model, bytes) else Path(float_model)), where), where
     )
-    ranges = widened(model.graph, collect_ranges(model, calibration, where=where))
-    result = _with_ranges(model, ranges, where)
+    result = _with_ranges(model, _calibrated(model, calibration, where), where)
     write_atomically(Path(int8_path), result.SerializeToString())
 
 
@@ -100,12 +99,44 @@ def quantise_without_data(float_model: ModelProto) -> ModelProto:
     Raises:
         ModelError: It is not valid.
     """
-    quick = quantised(float_model, _stand_in_ranges(float_model))
+    return quantise_with_ranges(float_model, _stand_in_ranges(float_model))
+
+
+def quantise_with_ranges(float_model: ModelProto, ranges: Ranges) -> ModelProto:
+    """The int8 QDQ form of a model whose values have known ranges.
+
+    Args:
+        float_model: A float32 model; it is not changed.
+        ranges: Name of a value -> smallest and largest value; of all float32 values.
+
+    Raises:
+        ModelError: It is not valid.
+    """
+    quick = quantised(float_model, ranges)
     if quick is not None:
         return quick
     where = name_of(float_model)
+    return _with_ranges(_prepared(checked(float_model, where), where), ranges, where)
+
+
+def calibrated_ranges(float_model: ModelProto, calibration: NDArray[np.float32]) -> Ranges:
+    """The ranges with which `quantise_int8` quantises a model.
+
+    Args:
+        float_model: A float32 model with one input; it is not changed.
+        calibration: (N, ...) inputs, float32; from the training data.
+
+    Raises:
+        ModelError: The model does not run on the calibration data, or a value is not finite.
+    """
+    where = name_of(float_model)
     model = _prepared(checked(float_model, where), where)
-    return _with_ranges(model, _stand_in_ranges(model), where)
+    return _calibrated(model, calibration, where)
+
+
+def _calibrated(model: Any, calibration: NDArray[np.float32], where: str) -> Ranges:
+    """The ranges of a prepared model, as wide as integer kernels need them."""
+    return widened(model.graph, collect_ranges(model, calibration, where=where))
 
 
 def _stand_in_ranges(model: ModelProto) -> Ranges:
