@@ -7,10 +7,10 @@ same in memory, from Python.
 from __future__ import annotations
 
 from hannah_hw.search.algorithms import ALGORITHMS, Algorithm
-from hannah_hw.search.archive import Observer, Progress
 from hannah_hw.search.config import SearchConfig, load_config
 from hannah_hw.search.dryrun import DryRun, dry_run
 from hannah_hw.search.loop import RunResult, Search, run_search
+from hannah_hw.search.observers import Observer, Progress, StopSearch
 from hannah_hw.search.progress import LiveDisplay, PlainLines, display
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "RunResult",
     "Search",
     "SearchConfig",
+    "StopSearch",
     "display",
     "dry_run",
     "load_config",

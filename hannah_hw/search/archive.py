@@ -1,142 +1,108 @@
-"""The growing result of a run: records, front, hypervolume, and the numbers that a progress display shows."""
+"""The growing result of a run: front, hypervolume, and what was counted; the records themselves stay in their file."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 
 from hannah_hw.errors import RunError
 from hannah_hw.search.hypervolume import reference_point, relative_hypervolume
 from hannah_hw.search.metrics import Goals
+from hannah_hw.search.observers import Progress, Record
 from hannah_hw.search.protocols import FloatArray
 
-Record = dict[str, Any]
-#: Why a run ended.
-Ending = Literal["budget", "exhausted"]
+#: Share of a run's time that may be spent on showing the hypervolume of a front that grows.
+_SHOWING: Final = 0.1
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands.
-
-    Attributes:
-        generation: Number of the current generation, from 0.
-        evaluations: Candidates charged so far.
-        budget: Candidates that may be charged.
-        failed: Of the charged ones, those that failed.
-        infeasible: Records of infeasible candidates.
-        estimated: Candidates priced, screened offspring included.
-        feasible_share: Share of the priced ones that keep every constraint known before training.
-        hypervolume: `relative_hypervolume` of the front; None until the reference point is fixed.
-        front_size: Candidates on the front.
-        elapsed_s: Seconds since this process started the run.
-        left_s: Estimated seconds to the end; None while nothing was evaluated by this process.
-        hardware: Of a search for hardware too: param of the target -> its values on the front, as a person reads them.
-    """
-
-    generation: int
-    evaluations: int
-    budget: int
-    failed: int
-    infeasible: int
-    estimated: int
-    feasible_share: float
-    hypervolume: float | None
-    front_size: int
-    elapsed_s: float
-    left_s: float | None
-    hardware: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-class Observer(Protocol):
-    """Follows a run. Every method is called in the process that runs the search, between evaluations."""
-
-    def on_start(self, progress: Progress, /) -> None:
-        """The run begins or continues."""
-        ...
-
-    def on_record(self, record: Record, progress: Progress, /) -> None:
-        """A record was written; not called for records read back from the log."""
-        ...
-
-    def on_generation(self, progress: Progress, /) -> None:
-        """The algorithm was told a whole batch."""
-        ...
-
-    def on_end(self, progress: Progress, ending: Ending | None, /) -> None:
-        """The run is over; `ending` is None if an error or an interrupt ended it."""
-        ...
-
-
-@runtime_checkable
-class LegalizationObserver(Protocol):
-    """An observer of a run that is also told what narrowing the space to the target did, before the run begins."""
-
-    def on_legalized(self, text: str, /) -> None:
-        """The space was narrowed; the text says by what."""
-        ...
-
-
-@dataclass
 class Archive:
-    """Records of a run in order, and what follows from them.
+    """What follows from the records of a run, taken in one by one.
+
+    Args:
+        goals: Objectives and constraints.
+        budget: Candidates that may be charged.
+        records: Where records can be read again, by their index.
+        hardware: Assignment -> param of the target -> its value as a person reads it; None where none are searched.
 
     Attributes:
         goals: Objectives and constraints.
         budget: Candidates that may be charged.
-        records: All records.
-        front: Non-dominated records with status ``ok``, oldest first.
+        size: Records taken in.
+        members: Indices of the non-dominated records with status ``ok``, oldest first.
         reference: (M,) reference point in minimised objectives; None until `fix_reference` found a result.
-        hardware: Assignment -> param of the target -> its value as a person reads it; None where none are searched.
+        generation: Number of the generation that records are taken in from.
     """
 
-    goals: Goals
-    budget: int
-    records: list[Record] = field(default_factory=list)
-    front: list[Record] = field(default_factory=list)
-    reference: FloatArray | None = None
-    generation: int = 0
-    estimated: int = 0
-    feasible: int = 0
-    hardware: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None
-
-    def __post_init__(self) -> None:
-        self._points: FloatArray = np.zeros((0, len(self.goals.objectives)))
+    def __init__(
+        self,
+        goals: Goals,
+        budget: int,
+        records: Sequence[Record],
+        hardware: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None,
+    ) -> None:
+        self.goals = goals
+        self.budget = budget
+        self.size = 0
+        self.members: list[int] = []
+        self.reference: FloatArray | None = None
+        self.generation = 0
+        self._records = records
+        self._points: FloatArray = np.zeros((0, len(goals.objectives)))
+        self._early: list[FloatArray] = []
+        self._hardware = hardware
+        self._chips: dict[int, Mapping[str, str]] = {}
         self._counts: Counter[str] = Counter()
         self._charged = 0
         self._replayed = 0
-        self._hypervolume: float | None = None
         self._started = time.monotonic()
+        self._hypervolume: float | None = None
+        self._stale = False
+        self._shown, self._showing_s = self._started, 0.0
 
     @property
     def evaluations(self) -> int:
         """Candidates charged so far."""
         return self._charged
 
+    @property
+    def front(self) -> list[Record]:
+        """Non-dominated records with status ``ok``, oldest first, read again."""
+        return [self._records[index] for index in self.members]
+
     def count(self, status: str) -> int:
         """Records with a status."""
         return self._counts[status]
 
-    def add(self, record: Record, *, replayed: bool = False) -> None:
-        """Take in the next record."""
-        self.records.append(record)
+    def add(self, record: Record, *, replayed: bool = False) -> bool:
+        """Take in the next record; whether it is on the front."""
+        index = self.size
+        self.size += 1
         self._counts[record["status"]] += 1
         self._charged += charged(record)
         self._replayed += replayed and charged(record)
         if record["status"] != "ok":
-            return
+            return False
         point = minimised(record, self.goals)
+        if self.reference is None:
+            self._early.append(point)
         if ((self._points <= point).all(axis=1) & (self._points < point).any(axis=1)).any():
-            return
-        beaten = np.asarray((self._points >= point).all(axis=1) & (self._points > point).any(axis=1))
-        self._points = np.concatenate([self._points[~beaten], point[None]])
-        self.front = [r for r, gone in zip(self.front, beaten, strict=True) if not gone] + [record]
-        self._update()
+            return False
+        kept = (self._points < point).any(axis=1) | (self._points == point).all(axis=1)
+        self._points = np.concatenate([self._points[kept], point[None]])
+        if not kept.all():
+            for member, stays in zip(self.members, kept, strict=True):
+                if not stays:
+                    self._chips.pop(member, None)
+            self.members = [m for m, stays in zip(self.members, kept, strict=True) if stays]
+        self.members.append(index)
+        if self._hardware is not None:
+            self._chips[index] = self._hardware(record["assignment"])
+        self._stale = True
+        return True
 
     def fix_reference(self) -> None:
         """At the end of a generation: fix the reference point, once there is a result to fix it by.
@@ -144,44 +110,55 @@ class Archive:
         A coordinate is the worst value that the constraints allow; where they allow any, `reference_point` of
         the results so far.
         """
-        if self.reference is not None:
-            return
-        points = [minimised(record, self.goals) for record in self.records if record["status"] == "ok"]
-        if points:
+        if self.reference is None and self._early:
             corner = self.goals.corner
-            self.reference = np.where(np.isnan(corner), reference_point(np.array(points)), corner)
-            self._update()
+            worst = reference_point(np.array(self._early))
+            self.reference = np.where(np.isnan(corner), worst, corner)
+            self._early = []
 
-    def _update(self) -> None:
-        if self.reference is not None:
+    def hypervolume(self) -> float | None:
+        """`relative_hypervolume` of the front as it is now; None until the reference point is fixed."""
+        if self.reference is not None and (self._stale or self._hypervolume is None):
+            before = time.monotonic()
             self._hypervolume = relative_hypervolume(self._points, self.reference)
+            self._stale = False
+            self._shown = time.monotonic()
+            self._showing_s = self._shown - before
+        return self._hypervolume
 
-    def progress(self) -> Progress:
-        """The present numbers."""
-        elapsed = time.monotonic() - self._started
+    def progress(self, estimated: int = 0, feasible: int = 0, *, exact: bool = False) -> Progress:
+        """The present numbers.
+
+        Args:
+            estimated: Candidates priced.
+            feasible: Of them, those that keep every constraint known before an evaluation.
+            exact: Whether the hypervolume must be that of the present front; see `Progress`.
+        """
+        now = time.monotonic()
+        elapsed = now - self._started
         fresh = self._charged - self._replayed
+        if exact or self._hypervolume is None or (now - self._shown) * _SHOWING >= self._showing_s:
+            self.hypervolume()
         return Progress(
             generation=self.generation,
             evaluations=self._charged,
             budget=self.budget,
             failed=self._counts["failed"],
             infeasible=self._counts["infeasible"],
-            estimated=self.estimated,
-            feasible_share=self.feasible / self.estimated if self.estimated else 0.0,
+            estimated=estimated,
+            feasible_share=feasible / estimated if estimated else 0.0,
             hypervolume=self._hypervolume,
-            front_size=len(self.front),
+            front_size=len(self.members),
             elapsed_s=elapsed,
             left_s=elapsed / fresh * (self.budget - self._charged) if fresh else None,
-            hardware=self._hardware(),
+            hardware=self._chip_values(),
         )
 
-    def _hardware(self) -> dict[str, tuple[str, ...]]:
+    def _chip_values(self) -> dict[str, tuple[str, ...]]:
         """Param -> its values on the front, the most frequent first."""
         found: dict[str, Counter[str]] = {}
-        if self.hardware is None:
-            return {}
-        for record in self.front:
-            for name, text in self.hardware(record["assignment"]).items():
+        for chip in self._chips.values():
+            for name, text in chip.items():
                 found.setdefault(name, Counter())[text] += 1
         return {name: tuple(text for text, _ in counts.most_common()) for name, counts in found.items()}
 
@@ -195,7 +172,7 @@ def charged(record: Mapping[str, Any]) -> bool:
     return record["status"] != "infeasible" or record["metrics"].get("error") is not None
 
 
-def check_log(records: Sequence[Mapping[str, Any]], goals: Goals, where: str) -> None:
+def check_log(records: Iterable[Mapping[str, Any]], goals: Goals, where: str) -> int:
     """Check that what a run reads from the records of its log is there.
 
     Args:
@@ -203,9 +180,13 @@ def check_log(records: Sequence[Mapping[str, Any]], goals: Goals, where: str) ->
         goals: Objectives and constraints.
         where: Its file, for the message.
 
+    Returns:
+        How many of them are charged.
+
     Raises:
         RunError: A record is damaged, or was written by another version; names its line.
     """
+    spent = 0
     for number, record in enumerate(records, 1):
         try:
             if record["status"] not in ("ok", "infeasible", "failed"):
@@ -213,7 +194,7 @@ def check_log(records: Sequence[Mapping[str, Any]], goals: Goals, where: str) ->
             point = minimised(record, goals)
             if record["status"] == "ok" and not np.isfinite(point).all():
                 raise ValueError("an objective is missing")
-            charged(record)
+            spent += charged(record)
             float(sum(record["violations"].values()))
             record["id"], record["reason"], record["generation"]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -221,6 +202,7 @@ def check_log(records: Sequence[Mapping[str, Any]], goals: Goals, where: str) ->
                 f"{where}:{number} is damaged, or of another version ({type(error).__name__}: {error}); "
                 "delete this line and what follows, then --resume"
             ) from error
+    return spent
 
 
 def minimised(record: Mapping[str, Any], goals: Goals) -> FloatArray:

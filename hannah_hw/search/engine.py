@@ -1,11 +1,11 @@
-"""The loop: ask, estimate, screen, train, record, tell; and the replay that makes a run resumable."""
+"""The loop: ask, estimate, screen, evaluate, record, tell; and the replay that makes a run resumable."""
 
 from __future__ import annotations
 
 import hashlib
-import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -14,11 +14,15 @@ import numpy as np
 
 from hannah_hw.errors import RunError
 from hannah_hw.search.algorithms import Algorithm, find_algorithm
-from hannah_hw.search.archive import Archive, Ending, Observer, Record, minimised
-from hannah_hw.search.metrics import METRICS, Goals
-from hannah_hw.search.misses import Misses
-from hannah_hw.search.protocols import BandedEstimates, BoolArray, Estimates, FloatArray, Known, Problem
-from hannah_hw.search.tasks import Executor, Outcome, Task, run_all
+from hannah_hw.search.archive import Archive, charged, minimised
+from hannah_hw.search.metrics import Goals
+from hannah_hw.search.observers import Ending, Observer, Progress, Record, StopSearch
+from hannah_hw.search.outlook import EstimateOutlook, Predictor
+from hannah_hw.search.preference import preferred_violation
+from hannah_hw.search.protocols import FloatArray, Problem
+from hannah_hw.search.record_log import ScratchLog
+from hannah_hw.search.recording import Priced, make_record, outcome_of, price
+from hannah_hw.search.tasks import Executor, Outcome, Remembers, Task
 
 #: Estimates without a new feasible candidate after which a run gives up.
 PATIENCE: Final = 20_000
@@ -26,50 +30,105 @@ PATIENCE: Final = 20_000
 STAGNATION: Final = 4_000
 #: Failed evaluations, without a single success, after which a run gives up.
 FAILURES: Final = 8
+#: Seconds between two summaries of where a run stands, at least; the last one is always written.
+SUMMARY_INTERVAL: Final = 1.0
 
 
 class Store(Protocol):
     """Where records go; `hannah_hw.search.rundir.RunDirectory` is one."""
 
-    def append(self, record: Mapping[str, Any], /) -> None:
-        """Keep one record."""
+    @property
+    def records(self) -> Sequence[Record]:
+        """All records, those of the run that is continued first; it grows as records are appended."""
+        ...
+
+    def append(self, *records: Mapping[str, Any]) -> None:
+        """Keep the next records."""
+        ...
+
+    def keep(self, record: Mapping[str, Any], /) -> None:
+        """Keep a finished record that waits for an earlier one."""
+        ...
+
+    def kept(self) -> Mapping[int, Record]:
+        """Index -> record of those that were kept by the process before."""
+        ...
+
+    def release(self) -> None:
+        """No record waits any more: what was kept is in order."""
         ...
 
     def write_state(self, state: Mapping[str, Any], /) -> None:
-        """Keep the summary after a generation."""
+        """Keep the summary of where the run stands."""
         ...
+
+    def read_state(self) -> Mapping[str, Any] | None:
+        """The last summary; None where there is none."""
+        ...
+
+
+class Scratch(ScratchLog):
+    """The store of a search that nobody continues; see `Store`."""
+
+    def keep(self, record: Mapping[str, Any], /) -> None:
+        """See `Store.keep`."""
+
+    def kept(self) -> Mapping[int, Record]:
+        """See `Store.kept`."""
+        return {}
+
+    def release(self) -> None:
+        """See `Store.release`."""
+
+    def write_state(self, state: Mapping[str, Any], /) -> None:
+        """See `Store.write_state`."""
+
+    def read_state(self) -> None:
+        """See `Store.read_state`."""
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """What is known about the candidates of one generation before any is trained."""
+    """Candidates that were asked for together, until the algorithm was told of all of them.
 
-    estimates: Estimates
-    described: Sequence[tuple[str, dict[str, Any]]]
-    parts: Mapping[str, FloatArray]
-    total: FloatArray
-    uncertain: Mapping[str, BoolArray]
+    Attributes:
+        generation: Number of the batch.
+        first: Index of its first record.
+        told: Records that the algorithm knew when it was asked.
+        rows: (P, D) rows.
+        priced: What is known of them before an evaluation.
+        objectives: (P, M) minimised, filled in record by record; NaN where unknown or failed.
+        violation: (P,) total violation, filled in likewise.
+        excess: (P, C) signed values of the constraints that only an evaluation shows, likewise.
+    """
 
-    def intervals(self, position: int) -> dict[str, Any]:
-        """What a record says of the intervals of a candidate's estimates, where there are any.
+    generation: int
+    first: int
+    told: int
+    rows: FloatArray
+    priced: Priced
+    objectives: FloatArray
+    violation: FloatArray
+    excess: FloatArray
 
-        ``bands``: metric key -> relative half width; ``uncertain``: metrics whose interval holds a bound.
-        """
-        columns = self.estimates.bands if isinstance(self.estimates, BandedEstimates) else {}
-        bands = {key: width for key in columns if (width := _plain(columns[key][position])) is not None}
-        held = [name for name, column in self.uncertain.items() if column[position]]
-        return {"bands": bands, "uncertain": held} if bands else {}
+    @property
+    def end(self) -> int:
+        """Index behind its last record."""
+        return self.first + len(self.rows)
 
 
 class Engine:
     """One run of a search.
 
-    The run is a sequence of generations. In each, the algorithm is asked for a batch whose size depends on the
-    algorithm alone; the batch is priced at once; what violates a constraint known from the estimate is recorded
-    as infeasible and costs nothing; the rest is evaluated and charged. Records are written in the order of
-    asking, whatever the order in which workers finish, and the algorithm learns from the records, so that
-    replaying a log leads to the same state. When only estimated metrics matter nothing is trained, and a
-    feasible candidate is charged for being recorded.
+    The algorithm is asked for batches whose size depends on the algorithm alone. A batch is priced at once; what
+    violates a constraint known from the estimate is recorded as infeasible and costs nothing; the rest is evaluated
+    and charged. Outcomes are taken as they come, records written in the order of asking, and one that must wait for
+    an earlier one is kept beside the log. When only estimated metrics matter nothing is evaluated, and a feasible
+    candidate is charged for being recorded.
+
+    The lag makes results independent of the number of workers and of their speed, and lets them work on while
+    stragglers finish: when the batch that begins at record a is asked for, the algorithm has been told exactly the
+    records before a - lag, no fewer and no more. Replaying a log therefore leads to the same state.
 
     Args:
         problem: The space and its prices.
@@ -78,14 +137,15 @@ class Engine:
         population: Size of the population.
         evaluations: Candidates that may be charged.
         seed: Fixes the sequence of candidates.
+        lag: Records that may be unknown to the algorithm when it is asked for more.
         executor: Evaluates candidates; needed if a goal is about a trained metric.
-        store: Where records go; None: they are only kept in memory.
-        log: Records of the run to continue.
-        state: The summary beside that log, to compare with.
+        store: Where records go, and the run that is continued; None: a new one that is not kept.
         observers: Called as the run goes on.
+        predictor: What the algorithm may expect of the objectives that only an evaluation tells.
 
     Attributes:
-        archive: Records, front and hypervolume so far.
+        archive: Front, hypervolume and counts so far.
+        records: The records, each read when it is asked for.
     """
 
     def __init__(
@@ -97,32 +157,40 @@ class Engine:
         population: int = 32,
         evaluations: int = 200,
         seed: int = 0,
+        lag: int = 0,
         executor: Executor | None = None,
         store: Store | None = None,
-        log: Sequence[Record] = (),
-        state: Mapping[str, Any] | None = None,
         observers: Sequence[Observer] = (),
+        predictor: Predictor | None = None,
     ) -> None:
         if goals.trained and executor is None:
             raise ValueError("a goal is about a trained metric, but there is no executor")
         self.problem = problem
         self.goals = goals
-        self.archive = Archive(goals, evaluations, hardware=getattr(problem, "hardware", None))
+        self._store: Store = store or Scratch()
+        self.records = self._store.records
+        self.archive = Archive(goals, evaluations, self.records, getattr(problem, "hardware", None))
+        self._outlook = EstimateOutlook(problem, goals, predictor)
         self.algorithm: Algorithm = find_algorithm(algorithm)(
-            problem.encoding, len(goals.objectives), population=population, seed=seed, outlook=self
+            problem.encoding, len(goals.objectives), population=population, seed=seed, outlook=self._outlook
         )
         self._executor = executor if goals.trained else None
-        self._store = store
-        self._log = list(log)
-        self._state = state
         self._observers = observers
-        self._misses = Misses(goals)
+        self._lag = lag
+        self._old = len(self.records)
+        self._kept = dict(self._store.kept())
+        self._state = self._store.read_state()
+        self._batches: deque[_Batch] = deque()
+        self._asked = self._told = self._next = self._generations = 0
+        self._finished: dict[int, Record] = {}
+        self._underway = 0
+        self._draining = self._over = self._stopped = False
         self._last_feasible = 0
-        self._last_closer = 0
-        self._summary: dict[str, Any] = {}
+        self._reasons: Counter[str] = Counter()
+        self._written_at = float("-inf")
 
     def run(self) -> Ending:
-        """Search until the budget is spent or nothing new is found.
+        """Search until the budget is spent, nothing new is found or an observer stops it.
 
         Raises:
             RunError: Nothing feasible is found, every evaluation fails, the log is another run's, or a record
@@ -131,232 +199,288 @@ class Engine:
         """
         ending: Ending | None = None
         for observer in self._observers:
-            observer.on_start(self.archive.progress())
+            self._guard(observer.on_start, self.progress())
         try:
-            while ending is None:
-                ending = self._generation()
+            while (ending := self.advance()) is None:
+                if self._executor is None:
+                    raise RuntimeError("nothing is evaluated, and yet the run waits")
+                self.take(*self._executor.wait())
         finally:
             if self._executor is not None:
                 self._executor.close()
             for observer in self._observers:
-                observer.on_end(self.archive.progress(), ending)
-        if self._store is not None and self._summary:
-            self._store.write_state({**self._summary, "ending": ending})
+                observer.on_end(self.progress(exact=True), ending)
+        self._store.write_state({**self._summarise(), "ending": ending})
         return ending
 
-    def _generation(self) -> Ending | None:
-        """One batch, from asking to telling; why the run ends, if it does."""
-        archive = self.archive
-        if archive.evaluations >= archive.budget:
-            return "budget"
-        rows = self.algorithm.ask(self.algorithm.batch)
-        stuck = not archive.feasible and archive.estimated - self._last_closer >= STAGNATION
-        if not len(rows) or stuck or archive.estimated - self._last_feasible >= PATIENCE:
-            if not archive.feasible:
-                raise RunError(self._misses.explain(archive.estimated, exhausted=not len(rows)))
-            return "exhausted"
-        batch = self._price(rows)
-        if (batch.total == 0).any():
-            self._last_feasible = archive.estimated
-        feasible = np.flatnonzero(batch.total == 0)
-        left = archive.budget - archive.evaluations
-        # The rest of a batch is dropped when the budget ends inside it: continuing the run with a larger budget
-        # asks for the same batch again and goes on where the log ends.
-        end = len(rows) if len(feasible) <= left else int(feasible[left - 1]) + 1
-        records = list(self._records(batch, end))
-        values = np.array([minimised(record, self.goals) for record in records])
-        violation = np.array([sum(record["violations"].values()) for record in records])
-        self.algorithm.tell(rows[:end], values, violation)
-        archive.fix_reference()
-        for observer in self._observers:
-            observer.on_generation(archive.progress())
-        self._check_state()
-        archive.generation += 1
-        if len(archive.records) >= len(self._log):
-            self._summary = self._summarise()
-            if self._store is not None:
-                self._store.write_state(self._summary)
-        return None
+    def advance(self) -> Ending | None:
+        """Do all that needs no further outcome: record, submit, ask.
 
-    def _price(self, rows: FloatArray) -> _Batch:
-        estimates = self.problem.estimate(rows)
-        parts, total = self.goals.free_violations(estimates)
-        described, uncertain = self.problem.describe(rows), self.goals.uncertain(estimates)
-        return _Batch(estimates, described, parts, total, uncertain)
+        Returns:
+            Why the run ends; None: an outcome of what was submitted is needed.
 
-    def _records(self, batch: _Batch, end: int) -> Iterator[Record]:
-        """Records of the first `end` candidates, in order, written as soon as those before them are."""
-        first = len(self.archive.records)
-        waiting = [
-            position
-            for position in range(end)
-            if batch.total[position] == 0 and first + position >= len(self._log)
-        ]
-        outcomes = self._evaluate(batch, waiting)
-        done: dict[int, Outcome] = {}
-        for position in range(end):
-            index = first + position
-            if index < len(self._log):
-                record = self._log[index]
-                if record["id"] != batch.described[position][0]:
-                    raise RunError(self._other_run(index))
-                self.archive.add(record, replayed=True)
-                yield record
+        Raises:
+            RunError: See `run`.
+        """
+        while True:
+            while self._write():
+                pass
+            if self._stopped:
+                return "stopped"
+            if not self._charging:
+                return "budget"
+            if self._submit():
                 continue
-            while position in waiting and position not in done:
-                which, outcome = next(outcomes)
-                done[waiting[which]] = outcome
-            record = self._record(batch, position, index, done.pop(position, None))
-            if self._store is not None:
-                self._store.append(record)
-            self.archive.add(record)
-            self._check_failures()
-            for observer in self._observers:
-                observer.on_record(record, self.archive.progress())
-            yield record
+            settled = self.archive.size == self._asked
+            if self._draining and settled and (self._over or self._told == self._asked):
+                if not self._outlook.feasible:
+                    raise RunError(
+                        self._outlook.misses.explain(self._outlook.estimated, exhausted=not self._over)
+                    )
+                return "exhausted"
+            unknown = 0 if self._draining else self._lag
+            if self._left <= 0 or self.archive.size < self._asked - unknown:
+                return None
+            self._ask(self._asked - unknown)
 
-    def _evaluate(self, batch: _Batch, positions: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
-        tasks = [Task(*batch.described[position]) for position in positions]
-        if self._executor is not None:
-            return run_all(self._executor, tasks)
-        now = datetime.now(UTC)
-        return ((which, Outcome({}, None, now, 0.0)) for which in range(len(tasks)))
+    def take(self, index: int, outcome: Outcome) -> None:
+        """Take what became of an evaluation.
 
-    def _record(self, batch: _Batch, position: int, index: int, outcome: Outcome | None) -> Record:
-        """One line of the log; `outcome` is None for a candidate that the estimate rules out."""
-        identifier, assignment = batch.described[position]
-        metrics = {key: _plain(column[position]) for key, column in batch.estimates.columns.items()}
-        macs, parameters = metrics.pop("macs", None), metrics.pop("parameters", None)
-        violations = {name: float(part[position]) for name, part in batch.parts.items()}
-        reason: Mapping[str, str] | None = None
-        artifact = None
-        status = "infeasible"
-        if violations.get("unsupported"):
-            reason = {"kind": "unsupported", "message": batch.estimates.unsupported(position)}
-        if outcome is not None:
-            scored = dict(outcome.metrics)
-            artifact = scored.pop("artifact", None)
-            metrics |= {key: _plain(value) for key, value in scored.items()}
-            reason = outcome.reason or self._incomplete(metrics)
-            status = "failed" if reason else "ok"
-        if status == "ok":
-            violations |= self.goals.trained_violations(metrics)
-            status = "infeasible" if any(violations.values()) else "ok"
-        known = {**metrics, "macs": macs, "parameters": parameters}
-        started = outcome.started if outcome is not None else datetime.now(UTC)
-        finished = started.timestamp() + (outcome.wall_s if outcome is not None else 0.0)
-        return {
-            "index": index,
-            "id": identifier,
-            "generation": self.archive.generation,
-            "status": status,
-            "reason": dict(reason) if reason else None,
-            "assignment": assignment,
-            "objectives": {
-                name: known[METRICS[name].key]
-                for name in self.goals.objectives
-                if known.get(METRICS[name].key) is not None
-            },
-            "violations": violations,
-            "macs": _whole(macs),
-            "parameters": _whole(parameters),
-            "metrics": metrics,
-            **batch.intervals(position),
-            "cost": batch.estimates.report(position) if status == "ok" else None,
-            "artifact": artifact,
-            "timestamps": {
-                "started": started.isoformat(timespec="milliseconds"),
-                "finished": datetime.fromtimestamp(finished, UTC).isoformat(timespec="milliseconds"),
-                "wall_s": round(outcome.wall_s, 3) if outcome is not None else 0.0,
-            },
-        }
+        Args:
+            index: Of its record.
+            outcome: The outcome.
+        """
+        record = self._record(self._batch(index), index, outcome)
+        self._finished[index] = record
+        if index > self.archive.size:
+            self._store.keep(record)
 
-    def _incomplete(self, metrics: Mapping[str, Any]) -> dict[str, str] | None:
-        """The failure of an evaluation that left out a number it was made for."""
-        names = [*self.goals.objectives, *(c.metric for c in self.goals.constraints)]
-        missing = [name for name in dict.fromkeys(names) if METRICS[name].key in metrics]
-        missing = [name for name in missing if metrics[METRICS[name].key] is None]
-        missing += [
-            n for n in dict.fromkeys(names) if not METRICS[n].estimated and METRICS[n].key not in metrics
-        ]
-        if not missing:
-            return None
-        return {"kind": "no-figure", "message": f"no finite figure for: {', '.join(missing)}"}
+    def progress(self, *, exact: bool = False) -> Progress:
+        """Where the run stands; see `hannah_hw.search.archive.Archive.progress`."""
+        return self.archive.progress(self._outlook.estimated, self._outlook.feasible, exact=exact)
 
-    def known(self, rows: FloatArray) -> Known:
-        """What the estimates say of rows; keeps count for the display."""
-        estimates = self.problem.estimate(rows)
-        parts, total = self.goals.free_violations(estimates)
-        self.archive.estimated += len(rows)
-        self.archive.feasible += int((total == 0).sum())
-        if not self.archive.feasible and len(rows) and self._misses.add(estimates, parts, total):
-            self._last_closer = self.archive.estimated
-        unknown = np.full(len(rows), np.nan)
-        keys = [METRICS[name].key for name in self.goals.objectives]
-        objectives = np.stack(
-            [np.asarray(estimates.columns.get(key, unknown), float) for key in keys], axis=1
-        )
-        return Known(objectives * self.goals.signs, total, np.zeros((len(rows), 0)))
+    @property
+    def _charging(self) -> bool:
+        """Whether a further candidate may be charged."""
+        return self.archive.evaluations < self.archive.budget
 
-    def expected(self, rows: FloatArray) -> None:
-        """No predictor of what only an evaluation tells."""
+    @property
+    def _left(self) -> int:
+        """Evaluations that are neither charged nor under way."""
+        return self.archive.budget - self.archive.evaluations - self._underway
 
-    def _check_failures(self) -> None:
-        archive = self.archive
-        if archive.count("failed") < FAILURES or archive.evaluations > archive.count("failed"):
+    def _ask(self, target: int) -> None:
+        """Tell the algorithm the records before `target`, and ask it for a batch."""
+        while self._told < target:
+            self._tell(self._batch(self._told), target)
+        outlook = self._outlook
+        rows = self.algorithm.ask(self.algorithm.batch)
+        stuck = not outlook.feasible and outlook.estimated - outlook.closer >= STAGNATION
+        if stuck or outlook.estimated - self._last_feasible >= PATIENCE:
+            self._draining = self._over = True
             return
-        reasons = Counter(
-            f"{r['reason']['kind']}: {r['reason']['message']}"
-            for r in archive.records
-            if r["status"] == "failed"
+        # An algorithm that has nothing to ask for is asked once more when it knows everything.
+        self._draining = not len(rows)
+        if self._draining:
+            return
+        while self._batches and self._batches[0].end <= self._told:
+            self._batches.popleft()
+        priced = price(self.problem, self.goals, rows)
+        if (priced.total == 0).any():
+            self._last_feasible = outlook.estimated
+        shape = len(rows), len(self.goals.objectives)
+        self._batches.append(
+            _Batch(
+                generation=self._generations,
+                first=self._asked,
+                told=self._told,
+                rows=rows,
+                priced=priced,
+                objectives=np.full(shape, np.nan),
+                violation=np.zeros(len(rows)),
+                excess=np.full((len(rows), len(self.goals.trained_constraints)), np.nan),
+            )
         )
-        text, times = reasons.most_common(1)[0]
-        raise RunError(f"all of the first {archive.count('failed')} evaluations failed; {times} times {text}")
+        self._check_state()
+        self._generations += 1
+        self._asked += len(rows)
+        now = time.monotonic()
+        if self._asked > self._old and now - self._written_at >= SUMMARY_INTERVAL:
+            self._written_at = now
+            self._store.write_state(self._summarise())
+
+    def _tell(self, batch: _Batch, target: int) -> None:
+        """Tell the records of one batch before `target`."""
+        piece = slice(self._told - batch.first, min(target, batch.end) - batch.first)
+        rows, objectives, violation = batch.rows[piece], batch.objectives[piece], batch.violation[piece]
+        excess = batch.excess[piece] if batch.excess.shape[1] else None
+        seen = preferred_violation(self.goals, objectives, violation)
+        self.algorithm.tell(rows, objectives, seen, excess=excess)
+        self._outlook.learn(batch.priced, piece, rows, objectives, violation)
+        self._told = batch.first + piece.stop
+
+    def _submit(self) -> bool:
+        """Submit what the budget allows; whether a record became ready by that."""
+        ready = False
+        while self._next < self._asked:
+            batch = self._batch(self._next)
+            position, index = self._next - batch.first, self._next
+            if index >= self._old and batch.priced.total[position] == 0:
+                if self._left <= 0:
+                    break
+                self._underway += 1
+                ready |= self._evaluate(batch, position, index)
+            self._next += 1
+        return ready
+
+    def _evaluate(self, batch: _Batch, position: int, index: int) -> bool:
+        """Have a candidate evaluated; whether its outcome is there already."""
+        if self._executor is None:
+            self._finished[index] = self._record(batch, index, Outcome({}, None, datetime.now(UTC), 0.0))
+            return True
+        task = self._task(batch, position)
+        record = self._kept.pop(index, None)
+        if record is None:
+            self._executor.submit(index, task)
+            return False
+        if record["id"] != task.identifier:
+            raise RunError(self._other_run(index))
+        self._finished[index] = record
+        if isinstance(self._executor, Remembers):
+            self._executor.remember(index, task, outcome_of(record))
+        return True
+
+    def _task(self, batch: _Batch, position: int) -> Task:
+        identifier, assignment = batch.priced.described[position]
+        known = {key: value for key, value in batch.priced.metrics(position).items() if value is not None}
+        return Task(identifier, assignment, told=batch.told, known=known)
+
+    def _write(self) -> bool:
+        """Record what is ready, as far as the batch goes that the next record is in; whether anything was."""
+        if self.archive.size == self._asked or self._stopped:
+            return False
+        batch = self._batch(self.archive.size)
+        before = self.archive.size
+        fresh: list[tuple[Record, Progress | None]] = []
+        failure: RunError | None = None
+        while self.archive.size < batch.end and self._charging and failure is None:
+            index = self.archive.size
+            record = self._ready(batch, index)
+            if record is None:
+                break
+            on_front = self.archive.add(record, replayed=index < self._old)
+            self._enter(batch, index - batch.first, record)
+            if index < self._old:
+                continue
+            if on_front or (self._executor is not None and record["status"] == "ok"):
+                # A search without training records so many candidates that only those of the front have a report.
+                record["cost"] = batch.priced.estimates.report(index - batch.first)
+            fresh.append((record, self.progress() if self._observers else None))
+            failure = self._all_failed(record)
+        self._store.append(*(record for record, _ in fresh))
+        if not self._finished and not self._kept:
+            self._store.release()
+        if failure is not None:
+            raise failure
+        for record, progress in fresh:
+            for observer in self._observers:
+                self._guard(observer.on_record, record, progress)
+        if self.archive.size > before and (self.archive.size == batch.end or not self._charging):
+            self.archive.fix_reference()
+            for observer in self._observers:
+                self._guard(observer.on_generation, self.progress())
+            self.archive.generation = batch.generation + (self.archive.size == batch.end)
+        return self.archive.size > before
+
+    def _ready(self, batch: _Batch, index: int) -> Record | None:
+        """The next record, if all that belongs in it is known."""
+        position = index - batch.first
+        if index < self._old:
+            record = self.records[index]
+            if record["id"] != batch.priced.described[position][0]:
+                raise RunError(self._other_run(index))
+            if charged(record) and isinstance(self._executor, Remembers):
+                self._executor.remember(index, self._task(batch, position), outcome_of(record))
+            return record
+        if batch.priced.total[position] > 0:
+            return self._record(batch, index, None)
+        finished = self._finished.pop(index, None)
+        self._underway -= finished is not None
+        return finished
+
+    def _record(self, batch: _Batch, index: int, outcome: Outcome | None) -> Record:
+        return make_record(
+            batch.priced,
+            index - batch.first,
+            self.goals,
+            index=index,
+            generation=batch.generation,
+            outcome=outcome,
+        )
+
+    def _enter(self, batch: _Batch, position: int, record: Record) -> None:
+        """What the algorithm will be told of a record."""
+        batch.objectives[position] = minimised(record, self.goals)
+        batch.violation[position] = sum(record["violations"].values())
+        batch.excess[position] = self.goals.trained_excess(record["metrics"])
+
+    def _batch(self, index: int) -> _Batch:
+        """The batch that a record is in."""
+        return next(batch for batch in self._batches if index < batch.end)
+
+    def _guard(self, call: Callable[..., None], *arguments: object) -> None:
+        """Call an observer, which may ask for the end."""
+        try:
+            call(*arguments)
+        except StopSearch:
+            self._stopped = True
+
+    def _all_failed(self, record: Record) -> RunError | None:
+        """The error that ends a run in which nothing but failures was evaluated."""
+        failed = self.archive.count("failed")
+        if record["status"] != "failed" or failed < self.archive.evaluations:
+            return None
+        self._reasons[f"{record['reason']['kind']}: {record['reason']['message']}"] += 1
+        if failed < FAILURES:
+            return None
+        text, times = self._reasons.most_common(1)[0]
+        return RunError(f"all of the first {failed} evaluations failed; {times} times {text}")
 
     def _summarise(self) -> dict[str, Any]:
-        """``state.json``: where the run stands, and a digest of what the algorithm knows."""
+        """``state.json``: where the run stands, and a digest of what the algorithm knew when it was last asked."""
         reference = self.archive.reference
-        population = self.algorithm
-        digest = hashlib.blake2b(digest_size=16)
-        for array in (population.rows, population.objectives, population.violation):
-            digest.update(np.ascontiguousarray(array + 0.0).tobytes())
         return {
             "generation": self.archive.generation,
-            "records": len(self.archive.records),
+            "records": self.archive.size,
             "evaluations": self.archive.evaluations,
-            "estimated": self.archive.estimated,
-            "feasible": self.archive.feasible,
+            "estimated": self._outlook.estimated,
+            "feasible": self._outlook.feasible,
             "reference": None if reference is None else (reference * self.goals.signs).tolist(),
-            "hypervolume": self.archive.progress().hypervolume,
-            "algorithm": population.name,
-            "generator": population.rng.bit_generator.state,
-            "population": digest.hexdigest(),
+            "hypervolume": self.archive.hypervolume(),
+            "algorithm": self.algorithm.name,
+            "asked": self._asked,
+            **self._digest(),
             "ending": None,
         }
 
+    def _digest(self) -> dict[str, Any]:
+        digest = hashlib.blake2b(digest_size=16)
+        for array in (self.algorithm.rows, self.algorithm.objectives, self.algorithm.violation):
+            digest.update(np.ascontiguousarray(array + 0.0).tobytes())
+        state = self.algorithm.rng.bit_generator.state
+        return {"told": self._told, "generator": state, "population": digest.hexdigest()}
+
     def _check_state(self) -> None:
-        """When the replay passes the point of the old summary, both must agree."""
-        records = len(self.archive.records)
-        if self._state is None or self._state.get("records") != records or records > len(self._log):
+        """When the replay asks as the old run last did, both must be in the same state."""
+        batch, state = self._batches[-1], self._state
+        if state is None or state.get("asked") != batch.end or state.get("told") != batch.told:
             return
-        now = self._summarise()
-        if any(self._state.get(key) != now[key] for key in ("population", "generator")):
-            raise RunError(self._other_run(records - 1))
+        now = self._digest()
+        if any(state.get(key) != now[key] for key in ("population", "generator")):
+            raise RunError(self._other_run(batch.told - 1))
 
     def _other_run(self, index: int) -> str:
         return (
             f"the log does not continue at record {index}: the same seed now leads elsewhere, so the space, the "
             "target, the data or the installed versions are not those of the run; start a new one"
         )
-
-
-def _plain(value: object) -> float | None:
-    """A finite float for JSON, or None."""
-    if not isinstance(value, int | float | np.number):
-        return None
-    number = float(value)
-    return number if math.isfinite(number) else None
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else round(value)

@@ -13,16 +13,7 @@ import numpy as np
 
 from hannah_hw.errors import ConfigError, RunError
 from hannah_hw.search import pipeline
-from hannah_hw.search.archive import (
-    Archive,
-    Ending,
-    LegalizationObserver,
-    Observer,
-    Progress,
-    Record,
-    charged,
-    check_log,
-)
+from hannah_hw.search.archive import check_log
 from hannah_hw.search.config import SearchConfig, dump_config, load_config
 from hannah_hw.search.cosearch import CoSearchProblem, OncePerNetwork, make_problem
 from hannah_hw.search.engine import Engine
@@ -30,6 +21,7 @@ from hannah_hw.search.figures import check_figures
 from hannah_hw.search.measuring import Measuring, PlanObserver, plan
 from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
 from hannah_hw.search.misses import explain_empty, explain_left
+from hannah_hw.search.observers import Ending, LegalizationObserver, Observer, Progress, Record
 from hannah_hw.search.placing import make_executor
 from hannah_hw.search.protocols import Evaluator, FloatArray, Problem
 from hannah_hw.search.rundir import ARTIFACTS, CONFIG, LOG, RunDirectory
@@ -44,16 +36,16 @@ class RunResult:
 
     Attributes:
         path: The run directory.
-        records: All records, in order.
+        records: All records, in order, each read from the log when it is asked for.
         front: Non-dominated feasible records; where measurements decide, as `hannah_hw.search.settling.decided` says.
-        ending: ``budget`` or ``exhausted``.
+        ending: ``budget``, ``exhausted``, or ``stopped`` where an observer asked for it.
         progress: The final numbers.
         empty: Why the front is empty; None where it is not.
         measured: Records of measurements, in the order of the candidates; see `hannah_hw.search.measuring`.
     """
 
     path: Path
-    records: list[Record]
+    records: Sequence[Record]
     front: list[Record]
     ending: Ending
     progress: Progress
@@ -96,8 +88,7 @@ def run_search(
     with ExitStack() as stack:
         directory = stack.enter_context(RunDirectory(out, resume=resume))
         goals = config.goals.within(setup.problem.capacities)
-        check_log(directory.records, goals, str(out / LOG))
-        spent = sum(map(charged, directory.records))
+        spent = check_log(directory.records, goals, str(out / LOG))
         if spent > config.search.evaluations:
             raise ConfigError(
                 f"the run already holds {spent} evaluations, more than {config.search.evaluations}",
@@ -121,8 +112,6 @@ def run_search(
             seed=config.search.seed,
             executor=executor,
             store=directory,
-            log=directory.records,
-            state=directory.read_state(),
             observers=observers,
         )
         for observer in observers:
@@ -138,7 +127,7 @@ def run_search(
             raise RunError(
                 f"interrupted after {done} of {config.search.evaluations} evaluations; continue with --resume"
             ) from interrupt
-        archive = engine.archive
+        archive, records = engine.archive, directory.records
         front, measured, empty = archive.front, list[Record](), None
         if setup.measurer is not None:
             scope = config.measure.profile
@@ -151,12 +140,12 @@ def run_search(
             if scope is None:
                 measured = measuring.measure(front)
             else:
-                settled = settle(archive.records, goals, measuring, scope)
+                settled = settle(records, goals, measuring, scope)
                 front, empty = settled.front, None if settled.front else explain_left(settled.left)
-                measured = [measuring.known[r["id"]] for r in archive.records if r["id"] in measuring.known]
-    if not archive.front:
-        empty = explain_empty(archive.records, goals)
-    return RunResult(out, archive.records, front, ending, archive.progress(), empty, measured)
+                measured = [measuring.known[r["id"]] for r in records if r["id"] in measuring.known]
+    if not archive.members:
+        empty = explain_empty(records, goals)
+    return RunResult(out, records, front, ending, engine.progress(exact=True), empty, measured)
 
 
 def _check_same(config: SearchConfig, before: SearchConfig, out: Path) -> None:
@@ -195,13 +184,13 @@ class Search:
             for a goal, or an evaluator or a target is missing.
 
     Attributes:
-        history_: All records, in order.
+        history_: All records, in order, each read when it is asked for.
         front_: Non-dominated feasible records.
         hypervolume_: Relative hypervolume of the front; None if nothing feasible was found.
-        ending_: ``budget`` or ``exhausted``.
+        ending_: ``budget``, ``exhausted`` or ``stopped``.
     """
 
-    history_: list[Record]
+    history_: Sequence[Record]
     front_: list[Record]
     hypervolume_: float | None
     ending_: Ending
@@ -266,9 +255,8 @@ class Search:
             observers=self.observers,
         )
         self.ending_ = engine.run()
-        archive: Archive = engine.archive
-        self.history_, self.front_ = archive.records, archive.front
-        self.hypervolume_ = archive.progress().hypervolume
+        self.history_, self.front_ = engine.records, engine.archive.front
+        self.hypervolume_ = engine.archive.hypervolume()
         return self
 
     @property

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from hannah_hw.errors import InputError, RunError
-from hannah_hw.search.archive import Record
+from hannah_hw.search.observers import Record
 from hannah_hw.search.record_log import RecordLog
 from hannah_hw.search.tasks import Executor, Outcome, Task, run_all
 

@@ -82,9 +82,14 @@ class Constraint:
             values: (P,) values.
             width: (P,) relative half widths of their intervals: the end that is nearer to meeting the bound counts.
         """
+        result: FloatArray = np.maximum(self.excess(values, width), 0.0)
+        return result
+
+    def excess(self, values: FloatArray, width: FloatArray | float = 0.0) -> FloatArray:
+        """The same with its sign: below 0 where values meet the bound with room to spare. See `violation`."""
         least = self.sign == "<="
-        excess = values * (1.0 - width) - self.bound if least else self.bound - values * (1.0 + width)
-        result: FloatArray = np.maximum(excess, 0.0) / (abs(self.bound) or 1.0)
+        beyond = values * (1.0 - width) - self.bound if least else self.bound - values * (1.0 + width)
+        result: FloatArray = beyond / (abs(self.bound) or 1.0)
         return result
 
     def within(self, values: FloatArray, width: FloatArray | float) -> BoolArray:
@@ -241,13 +246,24 @@ class Goals:
                 found[constraint.metric] = found.get(constraint.metric, np.False_) | held
         return found
 
+    @property
+    def trained_constraints(self) -> tuple[Constraint, ...]:
+        """The constraints on metrics that only training shows, in order."""
+        return tuple(c for c in self.constraints if not METRICS[c.metric].estimated)
+
     def trained_violations(self, metrics: Mapping[str, object]) -> dict[str, float]:
         """Violation of each constraint on a metric that only training shows."""
+        excess = self.trained_excess(metrics)
         return {
-            c.metric: float(c.violation(np.array(_number(metrics.get(METRICS[c.metric].key)))))
-            for c in self.constraints
-            if not METRICS[c.metric].estimated
+            c.metric: float(np.maximum(value, 0.0))
+            for c, value in zip(self.trained_constraints, excess, strict=True)
         }
+
+    def trained_excess(self, metrics: Mapping[str, object]) -> FloatArray:
+        """(C,) signed violation of each of `trained_constraints`, NaN where the metric is not known."""
+        values = [_number(metrics.get(METRICS[c.metric].key)) for c in self.trained_constraints]
+        found = [float(c.excess(np.array(v))) for c, v in zip(self.trained_constraints, values, strict=True)]
+        return np.array(found, float)
 
 
 def _number(value: object) -> float:

@@ -3,38 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from hannah_hw.search.metrics import METRICS, Goals
+from hannah_hw.search.metrics import METRICS, Constraint, Goals
 from hannah_hw.search.protocols import Estimates, FloatArray, half_widths
 
 
-def explain_empty(records: Sequence[Mapping[str, Any]], goals: Goals) -> str:
+def explain_empty(records: Iterable[Mapping[str, Any]], goals: Goals) -> str:
     """Why a run that trained candidates has an empty front.
 
     Args:
         records: All its records.
         goals: The constraints.
     """
-    failed = [r["reason"] for r in records if r["status"] == "failed"]
-    lines = [
-        f"no candidate was trained within the constraints ({len(records)} candidates, {len(failed)} failed)"
-    ]
+    count = failed = 0
+    last: Mapping[str, str] = {}
+    best: dict[Constraint, float] = {}
+    trained = [c for c in goals.constraints if not METRICS[c.metric].estimated]
+    for record in records:
+        count += 1
+        if record["status"] == "failed":
+            failed, last = failed + 1, record["reason"]
+        for c in trained:
+            value = record["metrics"].get(METRICS[c.metric].key)
+            if value is not None:
+                choose = min if c.sign == "<=" else max
+                best[c] = choose(best.get(c, value), value)
+    lines = [f"no candidate was trained within the constraints ({count} candidates, {failed} failed)"]
     if failed:
-        lines.append(f"the last failure: {failed[-1]['kind']}: {failed[-1]['message']}")
-    for constraint in goals.constraints:
+        lines.append(f"the last failure: {last['kind']}: {last['message']}")
+    for constraint, value in best.items():
         metric = METRICS[constraint.metric]
-        known = [r["metrics"].get(metric.key) for r in records]
-        values = [value for value in known if value is not None]
-        if metric.estimated or not values:
-            continue
-        best = min(values) if constraint.sign == "<=" else max(values)
         lines.append(
             f"{metric.name} {constraint.sign} {metric.format(constraint.bound)}: "
-            f"best value seen {metric.format(best)}"
+            f"best value seen {metric.format(value)}"
         )
     lines.append("relax the constraint that binds, train for longer, or allow more evaluations with --resume")
     return "; ".join(lines)

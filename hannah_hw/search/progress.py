@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import IO, TYPE_CHECKING, Final
 
-from hannah_hw.search.archive import Ending, Observer, Progress, Record
+from hannah_hw.search.observers import Ending, Observer, Progress, Record
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,7 +83,7 @@ class PlainLines:
         self._last = float("-inf")
 
     def on_legalized(self, text: str, /) -> None:
-        """See `hannah_hw.search.archive.LegalizationObserver`."""
+        """See `hannah_hw.search.observers.LegalizationObserver`."""
         self._stream.write(f"space: {text}\n")
 
     def on_plan(self, text: str, /) -> None:
@@ -124,6 +124,7 @@ class PlainLines:
 _ENDINGS: Final[dict[Ending | None, str]] = {
     "budget": "done",
     "exhausted": "done early: the space holds no further candidate within the constraints",
+    "stopped": "stopped as asked; it goes on with --resume",
     None: "stopped",
 }
 
@@ -140,7 +141,7 @@ class LiveDisplay:
         self._live: Live | None = None
 
     def on_legalized(self, text: str, /) -> None:
-        """See `hannah_hw.search.archive.LegalizationObserver`."""
+        """See `hannah_hw.search.observers.LegalizationObserver`."""
         from rich.text import Text
 
         self._console.print(Text(f"space: {text}"))

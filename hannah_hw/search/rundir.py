@@ -1,8 +1,10 @@
 """The run directory: ``config.yaml``, ``candidates.jsonl``, ``state.json``, ``artifacts/``; ``measurements.jsonl``.
 
 ``candidates.jsonl`` is the truth, a `hannah_hw.search.record_log.RecordLog`. ``state.json`` is a summary that is
-replaced atomically after every generation. A run resumes by replaying the log: the algorithm is asked again from
+replaced atomically as the run goes on. A run resumes by replaying the log: the algorithm is asked again from
 the same seed and told what the log says, so the state never has to be trusted, only compared.
+``finished.jsonl`` holds records that wait for an earlier one, so that a kill loses nothing that was evaluated; it is
+there only while there are some.
 ``measurements.jsonl`` holds what the upper rung measured, if it was asked for; the search does not read it.
 """
 
@@ -21,6 +23,7 @@ from hannah_hw.search.record_log import RecordLog
 CONFIG: Final = "config.yaml"
 LOG: Final = "candidates.jsonl"
 MEASUREMENTS: Final = "measurements.jsonl"
+FINISHED: Final = "finished.jsonl"
 STATE: Final = "state.json"
 ARTIFACTS: Final = "artifacts"
 LOCK: Final = ".lock"
@@ -35,7 +38,7 @@ class RunDirectory:
 
     Attributes:
         path: The folder.
-        records: What the log held when it was opened; not kept up to date.
+        records: What the log holds, each record read when it is asked for.
 
     Raises:
         RunError: It holds a run (without `resume`) or none (with it), another process uses it, it cannot be
@@ -46,6 +49,7 @@ class RunDirectory:
         self.path = Path(path)
         self._log: RecordLog | None = None
         self._measurements: RecordLog | None = None
+        self._finished: RecordLog | None = None
         holds_run = (self.path / CONFIG).exists() or _size(self.path / LOG) > 0
         if holds_run and not resume:
             raise RunError(
@@ -68,11 +72,36 @@ class RunDirectory:
             self.close()
             raise
 
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Write one record of a candidate; see `RecordLog.append`."""
+    def append(self, *records: Mapping[str, Any]) -> None:
+        """Write the next records of candidates; see `RecordLog.append`."""
         if self._log is None:
             raise RunError(f"{self.path} is closed")
-        self._log.append(record)
+        self._log.append(*records)
+
+    def keep(self, record: Mapping[str, Any]) -> None:
+        """Keep a finished record that waits for an earlier one; see `RecordLog.append`."""
+        if self._finished is None:
+            self._finished = RecordLog(self.path / FINISHED, _numbered)
+        self._finished.append(record)
+
+    def kept(self) -> dict[int, dict[str, Any]]:
+        """Index -> finished record of those that wait for an earlier one.
+
+        Raises:
+            RunError: Their file is damaged before its last line.
+        """
+        if not (self.path / FINISHED).is_file():
+            return {}
+        if self._finished is None:
+            self._finished = RecordLog(self.path / FINISHED, _numbered)
+        return {r["index"]: r for r in self._finished.records if r["index"] >= len(self.records)}
+
+    def release(self) -> None:
+        """No record waits any more: all that were kept are in the log."""
+        if self._finished is not None:
+            self._finished.close()
+            self._finished = None
+            (self.path / FINISHED).unlink(missing_ok=True)
 
     def open_measurements(self) -> RecordLog:
         """The records of measured candidates, open until the directory is closed; see `RecordLog`.
@@ -119,12 +148,12 @@ class RunDirectory:
 
     def close(self) -> None:
         """Close the files and release the lock."""
-        for log in (self._log, self._measurements):
+        for log in (self._log, self._measurements, self._finished):
             if log is not None:
                 log.close()
         if self._lock is not None:
             os.close(self._lock)
-        self._log = self._measurements = self._lock = None
+        self._log = self._measurements = self._finished = self._lock = None
 
     def __enter__(self) -> Self:
         return self
@@ -140,6 +169,15 @@ def _in_order(index: int, record: Mapping[str, Any]) -> str | None:
     if "index" not in record:
         return "'index'"
     return None if record["index"] == index else f"expected the record of index {index}"
+
+
+def _numbered(_index: int, record: Mapping[str, Any]) -> str | None:
+    """Records that wait carry the number that they will have."""
+    return (
+        None
+        if isinstance(record.get("index"), int) and isinstance(record.get("id"), str)
+        else "no 'index' and 'id'"
+    )
 
 
 def _named(_index: int, record: Mapping[str, Any]) -> str | None:

@@ -14,10 +14,11 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from hannah_hw.errors import RunError
-from hannah_hw.search.archive import Record, minimised
+from hannah_hw.search.archive import minimised
 from hannah_hw.search.dominance import pareto_mask
 from hannah_hw.search.measuring import Measuring
 from hannah_hw.search.metrics import METRICS, Constraint, Goals
+from hannah_hw.search.observers import Record
 from hannah_hw.search.protocols import BoolArray, FloatArray
 
 #: What is measured beside the front: candidates whose interval holds a bound, or all whose interval reaches the front.

@@ -197,7 +197,9 @@ def without_times(records):
     return [{k: v for k, v in record.items() if k != "timestamps"} for record in records]
 
 
-def toy_run(path, *, resume=False, workers=1, evaluations=40, delay=0.0, algorithm="nsga2", misbehaviour=()):
+def toy_run(
+    path, *, resume=False, workers=1, evaluations=40, delay=0.0, algorithm="nsga2", misbehaviour=(), lag=0
+):
     """Search `nas_like` for error and latency within two memories, in a run directory."""
     goals = make_goals(["error", "latency"], {"ram": "<= 200000", "flash": "<= 500000"})
     with RunDirectory(path, resume=resume) as directory:
@@ -211,10 +213,9 @@ def toy_run(path, *, resume=False, workers=1, evaluations=40, delay=0.0, algorit
             population=10,
             evaluations=evaluations,
             seed=5,
+            lag=lag,
             executor=WorkerPool(evaluator, workers, 30.0) if workers else InProcess(evaluator),
             store=directory,
-            log=directory.records,
-            state=directory.read_state(),
         )
         engine.run()
     return engine.archive
