@@ -111,7 +111,7 @@ def train(
         MissingExtraError: torch is not installed.
     """
     started = time.perf_counter()
-    with _reproducible(seed, device):
+    with reproducible(seed, device):
         _place(module, data, device)
         losses, epochs = _fit(module, data, training, seed, device)
         accuracy = evaluate(module, data.x_val, data.y_val, device=device)
@@ -128,7 +128,7 @@ def validate(module: nn.Module, data: Dataset, device: str = "cpu") -> float:
         data: What it is evaluated on.
         device: A torch device.
     """
-    with _reproducible(0, device):
+    with reproducible(0, device):
         _place(module, data, device)
         accuracy = evaluate(module, data.x_val, data.y_val, device=device)
     module.to("cpu")
@@ -168,7 +168,7 @@ def _fit(
 ) -> tuple[tuple[float, ...], float]:
     """The training loop; the mean loss of each epoch, and the number of epochs."""
     torch = require("torch", "train")
-    batches = _Batches(data, training, seed, device)
+    batches = Batches(data, training, seed, device)
     steps = max(1, round(training.epochs * batches.steps))
     optimizer, schedule = _optimizer(module, training, steps)
     criterion = torch.nn.CrossEntropyLoss(label_smoothing=training.label_smoothing)
@@ -229,8 +229,18 @@ class _Plateau:
         self._module.load_state_dict(self._weights)
 
 
-class _Batches:
-    """Shuffled, shifted batches of the training part; each iteration is one epoch."""
+class Batches:
+    """Shuffled, shifted batches of the training part; each iteration is one epoch.
+
+    Args:
+        data: Whose training part.
+        training: Its batch size and shift.
+        seed: Decides the order and the shifts.
+        device: A torch device.
+
+    Attributes:
+        steps: Batches an epoch.
+    """
 
     def __init__(self, data: Dataset, training: Training, seed: int, device: str) -> None:
         torch = require("torch", "train")
@@ -246,7 +256,6 @@ class _Batches:
         self._samples = samples.movedim(1, -1).contiguous().to(device)
         self._labels = torch.from_numpy(data.y_train).to(device)
         self._device = device
-        #: Batches an epoch.
         self.steps = len(data.y_train) // self._size
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -302,8 +311,13 @@ def _optimizer(
 
 
 @contextmanager
-def _reproducible(seed: int, device: str) -> Iterator[None]:
-    """One CPU thread, deterministic algorithms and seeded generators, all restored afterwards."""
+def reproducible(seed: int, device: str) -> Iterator[None]:
+    """One CPU thread, deterministic algorithms and seeded generators, all restored afterwards.
+
+    Args:
+        seed: Of torch's global generators.
+        device: A torch device.
+    """
     torch = require("torch", "train")
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
