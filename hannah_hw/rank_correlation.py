@@ -31,10 +31,49 @@ def kendall(one: FloatArray, other: FloatArray) -> float:
     Returns:
         NaN where one is constant or has fewer than 2 values.
     """
-    first, second = ranks(one), ranks(other)
-    above = np.triu_indices(len(first), 1)
-    signs = [np.sign(r[above[0]] - r[above[1]]) for r in (first, second)]
-    pairs = [np.count_nonzero(sign) for sign in signs]
-    if not all(pairs):
-        return float("nan")
-    return float((signs[0] * signs[1]).sum() / np.sqrt(float(pairs[0]) * float(pairs[1])))
+    return float(repeated_kendall(one, other, np.ones((1, len(one))))[0])
+
+
+def repeated_spearman(one: FloatArray, other: FloatArray, counts: FloatArray) -> FloatArray:
+    """(B,) Spearman's correlations of samples with repetitions.
+
+    Args:
+        one: (N,).
+        other: (N,).
+        counts: (B, N) how often each value is in a sample.
+    """
+    total = counts.sum(axis=1, keepdims=True)
+    first, second = (counts @ _below(values).T for values in (one, other))
+    first, second = (r - (counts * r).sum(axis=1, keepdims=True) / total for r in (first, second))
+    spread = (counts * first**2).sum(axis=1) * (counts * second**2).sum(axis=1)
+    return _ratio((counts * first * second).sum(axis=1), spread)
+
+
+def repeated_kendall(one: FloatArray, other: FloatArray, counts: FloatArray) -> FloatArray:
+    """(B,) Kendall's tau-b of samples with repetitions; see `repeated_spearman`."""
+    first, second = (_signs(values) for values in (one, other))
+
+    def pairs(signs: FloatArray) -> FloatArray:
+        """Sum over the pairs of each sample."""
+        result: FloatArray = (counts * (counts @ signs)).sum(axis=1)
+        return result
+
+    return _ratio(pairs(first * second), pairs(np.abs(first)) * pairs(np.abs(second)))
+
+
+def _signs(values: FloatArray) -> FloatArray:
+    """(N, N) 1 where the value of the row is larger than that of the column, -1 where it is smaller."""
+    order = ranks(values)
+    return np.sign(order[:, None] - order)
+
+
+def _below(values: FloatArray) -> FloatArray:
+    """(N, N) 1 where the value of the column is smaller than that of the row, a half where it is the same."""
+    return (_signs(values) + 1.0) / 2.0
+
+
+def _ratio(agreement: FloatArray, spread: FloatArray) -> FloatArray:
+    """Agreement over the root of the spread; NaN where there is none, up to rounding."""
+    known = spread > 1e-9
+    result: FloatArray = np.where(known, agreement / np.sqrt(np.where(known, spread, 1.0)), np.nan)
+    return result

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hannah_hw.rank_correlation import kendall, ranks, spearman
+from hannah_hw.rank_correlation import kendall, ranks, repeated_kendall, repeated_spearman, spearman
 
 stats = pytest.importorskip("scipy.stats")
 
@@ -40,3 +40,17 @@ def test_the_order_of_five_by_hand():
 def test_too_few_values_have_no_order(function):
     assert math.isnan(function(np.array([1.0]), np.array([2.0])))
     assert math.isnan(function(np.zeros(0), np.zeros(0)))
+
+
+@given(PAIRS, st.data())
+def test_repetitions_are_those_of_values_written_out(pairs, data):
+    counts = data.draw(st.lists(st.integers(0, 3), min_size=len(pairs), max_size=len(pairs)))
+    if sum(counts) < 2:
+        return
+    one, other = np.array(pairs, float).T
+    written = [np.repeat(values, counts) for values in (one, other)]
+    given_counts = np.array([counts, np.ones(len(pairs))], float)
+    for repeated, plain in ((repeated_spearman, spearman), (repeated_kendall, kendall)):
+        found = repeated(one, other, given_counts)
+        assert found[0] == pytest.approx(plain(*written), abs=1e-9, nan_ok=True)
+        assert found[1] == pytest.approx(plain(one, other), abs=1e-9, nan_ok=True)
