@@ -192,13 +192,51 @@ class TableProblem:
         return Priced(columns, np.ones(len(rows), bool))
 
 
+class Shuffled(InProcess):
+    """Finishes tasks in a random order, and keeps some back until nothing else is left.
+
+    Attributes:
+        told: Index -> records that the algorithm knew when it asked.
+        held: Indices that are kept back.
+        most: The largest index that was submitted before the first of those was given back.
+    """
+
+    def __init__(self, evaluator, seed=0, held=()):
+        super().__init__(evaluator)
+        self.rng = np.random.default_rng(seed)
+        self.told, self.held, self.most = {}, set(held), None
+
+    def submit(self, index, task):
+        self.told[index] = task.told
+        super().submit(index, task)
+
+    def wait(self):
+        free = [item for item in self._todo if item[0] not in self.held]
+        if not free:
+            self.most = self.most or max(self.told)
+            free = list(self._todo)
+        chosen = free[self.rng.integers(len(free))]
+        self._todo.remove(chosen)
+        self._todo.appendleft(chosen)
+        return super().wait()
+
+
 def without_times(records):
     """Records without what may differ between two equal runs."""
     return [{k: v for k, v in record.items() if k != "timestamps"} for record in records]
 
 
 def toy_run(
-    path, *, resume=False, workers=1, evaluations=40, delay=0.0, algorithm="nsga2", misbehaviour=(), lag=0
+    path,
+    *,
+    resume=False,
+    workers=1,
+    evaluations=40,
+    delay=0.0,
+    algorithm="nsga2",
+    misbehaviour=(),
+    lag=0,
+    executor=None,
 ):
     """Search `nas_like` for error and latency within two memories, in a run directory."""
     goals = make_goals(["error", "latency"], {"ram": "<= 200000", "flash": "<= 500000"})
@@ -206,6 +244,8 @@ def toy_run(
         if not resume:
             directory.write("config.yaml", "toy: true\n")
         evaluator = StagesEvaluator(misbehaviour, delay)
+        if executor is None:
+            executor = WorkerPool(evaluator, workers, 30.0) if workers else InProcess(evaluator)
         engine = Engine(
             StagesProblem(),
             goals,
@@ -214,7 +254,7 @@ def toy_run(
             evaluations=evaluations,
             seed=5,
             lag=lag,
-            executor=WorkerPool(evaluator, workers, 30.0) if workers else InProcess(evaluator),
+            executor=executor,
             store=directory,
         )
         engine.run()
