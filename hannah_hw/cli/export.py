@@ -22,7 +22,7 @@ from hannah_hw.errors import InputError, RunError
 if TYPE_CHECKING:
     from hannah_hw.report import Candidate, ReportData
 
-FORMATS: Final = ("onnx", "csv", "c", "tflite")
+FORMATS: Final = ("onnx", "csv", "c", "tflite", "optuna", "mlflow")
 #: Those that a single model is written as.
 _OF_MODELS: Final = ("c", "tflite")
 
@@ -40,14 +40,14 @@ def export(
         typer.Option(
             "--pick",
             "-p",
-            help="Of a run: knee, front, best (lowest first objective), ids, or conditions on the front.",
+            help="Of a run: knee, preferred, front, best (lowest first objective), ids, or conditions on the front.",
         ),
     ] = "knee",
     to: Annotated[
         str | None,
         typer.Option(
             "--to",
-            help="onnx, csv, c, tflite, or several separated by commas; by default onnx, of a model c.",
+            help="onnx, csv, c, tflite, optuna, mlflow, or several separated by commas; by default onnx, of a model c.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write to.")] = Path("export"),
@@ -90,6 +90,13 @@ def export(
             help="For C: tvm makes the kernels of a float32 MODEL.onnx (extra `tvm`); by default int8 kernels of ours.",
         ),
     ] = None,
+    uri: Annotated[
+        str | None,
+        typer.Option(
+            "--uri",
+            help="For mlflow: where it tracks; by default $MLFLOW_TRACKING_URI, or a database in the --out folder.",
+        ),
+    ] = None,
     shape: ShapeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -102,19 +109,25 @@ def export(
     - `hannah-hw export runs/mnist --to c --build` a C project for the run's target, with its README
     - `hannah-hw export model.onnx --target nrf5340 --name keywords` the same of any int8 model
     - `hannah-hw export float.onnx --target stm32l4r5zi --runtime tvm` a float32 model
+    - `hannah-hw export runs/mnist --to optuna` the whole run for optuna-dashboard
+    - `hannah-hw export runs/mnist --to mlflow --pick front` the search and chosen candidates as MLflow runs
     - `hannah-hw export model.onnx --to tflite` int8 inputs and outputs, channels last
     """
     whole_run = source.suffix != ".onnx"
     formats = _formats(to if to is not None else "onnx" if whole_run else "c")
     if not whole_run and not set(formats) <= set(_OF_MODELS):
         raise InputError(
-            "a model is written as C or TFLite; onnx and csv are for runs", where="--to", allowed=_OF_MODELS
+            "a model is written as C or TFLite; the other formats are for runs",
+            where="--to",
+            allowed=_OF_MODELS,
         )
     shapes = parse_shapes(shape)
     options = Options(target, core, name, calibration, build, compiler, shapes, runtime)
     options.check(formats, whole_run)
+    if uri is not None and "mlflow" not in formats:
+        raise InputError("--uri is for --to mlflow", where="--uri", given=uri)
     if whole_run:
-        _export_run(source, pick, formats, out, options, as_json)
+        _export_run(source, pick, formats, out, options, uri, as_json)
         return
     files = {}
     if "tflite" in formats:
@@ -134,9 +147,16 @@ def _formats(text: str) -> list[str]:
 
 
 def _export_run(
-    run: Path, pick: str, formats: Sequence[str], out: Path, options: Options, as_json: bool
+    run: Path,
+    pick: str,
+    formats: Sequence[str],
+    out: Path,
+    options: Options,
+    uri: str | None,
+    as_json: bool,
 ) -> None:
     from hannah_hw.report import pick_candidates, read_run
+    from hannah_hw.report.optuna_journal import optuna_journal
 
     data = read_run(run)
     chosen = pick_candidates(data, pick)
@@ -145,6 +165,8 @@ def _export_run(
         files.update(_models(data, chosen))
     if "csv" in formats:
         files["candidates.csv"] = _csv(data, chosen).encode()
+    if "optuna" in formats:
+        files["optuna.journal"] = optuna_journal(data)
     if "tflite" in formats:
         files.update((f"{c.id}.tflite", tflite_of(_artifact(data, c), None)) for c in chosen)
     projects = []
@@ -152,9 +174,20 @@ def _export_run(
         options = run_target(data, options)
         projects = [project_of(_artifact(data, candidate), out, options) for candidate in chosen]
     written = _write(out, files)
+    if "mlflow" in formats:
+        _track(data, chosen, uri, out)
     for warning in data.warnings:
         say(f"warning: {warning}")
     _show([candidate.id for candidate in chosen], written, projects, formats, as_json)
+
+
+def _track(data: ReportData, chosen: Sequence[Candidate], uri: str | None, out: Path) -> None:
+    """Write a run to MLflow, by default to a database of its own."""
+    from hannah_hw.report.mlflow_runs import to_mlflow
+
+    address = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(out / 'mlflow.db').resolve()}"
+    parent = to_mlflow(data, chosen, address, "hannah-hw")
+    say(f"MLflow at {address}: run {parent} and {len(chosen)} nested ones")
 
 
 def _show(
