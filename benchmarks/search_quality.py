@@ -19,6 +19,7 @@ Peers need the extra `peers` and `pip install optuna nevergrad`; `--plot` needs 
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import resource
 import sys
@@ -37,7 +38,8 @@ from benchmarks.search.statistics import compare, load
 PLOTTED = (20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000)
 
 
-def make(name: str, table: Path | None, devices: list[str]) -> Problem:
+@functools.cache
+def make(name: str, table: Path | None, devices: tuple[str, ...]) -> Problem:
     """The problem of a letter.
 
     Args:
@@ -122,7 +124,9 @@ def main() -> None:
     shared.add_argument("results", type=Path)
     shared.add_argument("--problems", type=list, default=list("ABC"))
     shared.add_argument("--nas-bench-201", type=Path, help="table with one row a cell, CSV or CSV.gz")
-    shared.add_argument("--devices", type=lambda text: text.split(","), default=["raspi4", "2080ti_32"])
+    shared.add_argument(
+        "--devices", type=lambda text: tuple(text.split(",")), default=("raspi4", "2080ti_32")
+    )
     shared.add_argument("--modes", type=lambda text: text.split(","), default=["all", "free"])
     shared.add_argument("--engines", type=lambda text: text.split(","), default=engines())
     running = verbs.add_parser("run", parents=[shared])

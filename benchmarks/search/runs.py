@@ -20,6 +20,8 @@ from hannah_hw.search.protocols import BoolArray, FloatArray
 
 #: Engines are asked for no more than this many candidates an evaluation, where they name no limit of their own.
 REQUESTS: Final = 30
+#: The same in mode ``all``, where only repeats are free.
+REPEATS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ def execute(job: Job, problem: Problem, folder: Path) -> Run:
     """Run a job and keep what it leaves."""
     own = job.engine in OWN
     patience = REQUESTS if own else PEERS[job.engine][2]
+    if job.mode == "all":
+        patience = min(patience, REPEATS)
     ledger = Ledger(problem, job.mode, job.budget, patience)
     engine: Callable[[Ledger, int], None] = (
         (lambda book, seed: run_own(job.engine, book, seed)) if own else PEERS[job.engine][0]
