@@ -31,6 +31,7 @@ from hannah_hw.cli import (
     targets,
     transfer,
     validate,
+    worker,
 )
 from hannah_hw.cli.output import say, write
 from hannah_hw.errors import HannahError, InputError
@@ -52,6 +53,7 @@ app = typer.Typer(
 _JOB, _MODELS, _CATALOGUES = "The main job", "Models and cost models", "Catalogues and health"
 app.command("search", rich_help_panel=_JOB)(search.search)
 app.command("report", rich_help_panel=_JOB)(report.report)
+app.command("worker", rich_help_panel=_JOB)(worker.worker)
 app.command("export", rich_help_panel=_JOB)(export.export)
 app.command("estimate", rich_help_panel=_MODELS)(estimate.estimate)
 app.command("profile", rich_help_panel=_MODELS)(profile.profile)

@@ -36,6 +36,7 @@ OPTIONAL: Final = {
     "tflite": ("tflite", "TFLite files: export --to tflite"),
     "flatbuffers": ("tflite", "TFLite files"),
     "ethos-u-vela": ("vela", "measure and validate on Ethos-U"),
+    "distributed": ("distributed", "workers on many machines: worker, search --workers tcp://HOST:PORT"),
     "apache-tvm": ("tvm", "estimate --lowering tvm, measure and export --runtime tvm"),
     "apache-tvm-ffi": ("tvm", "apache-tvm"),
     "pymoo": ("peers", "comparing algorithms in benchmarks/"),

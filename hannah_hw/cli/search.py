@@ -38,6 +38,14 @@ def search(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a field of the configuration; repeatable."),
     ] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            "--workers",
+            metavar="N|ADDRESS",
+            help="Worker processes, or the scheduler of workers on many machines: tcp://HOST:PORT.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search for models that fit a chip, train them, and write a folder of int8 ONNX files and a page.
@@ -50,22 +58,24 @@ def search(
     - `hannah-hw search my.yaml --out runs/b --set search.seed=1 --set constraints.ram="<= 32 KiB"`
     - `hannah-hw search --resume --out runs/mnist`
     - `hannah-hw search --resume --out runs/mnist --set measure.emulate=front` measures a finished run's front
+    - `hannah-hw search my.yaml --workers tcp://192.168.0.10:8786` trains on many machines; see `hannah-hw worker`
     - `hannah-hw search my.yaml --set target=my_host.yaml:int8 --set measure.profile=front` searches for this machine
     """
     from hannah_hw.search import load_config
 
+    settings = [*(settings or []), *([f"search.workers={workers}"] if workers is not None else [])]
     if config is None and not (resume and out is not None):
         raise InputError("give a configuration, or --resume and the --out of a run", where="search CONFIG")
     path = _find(config) if config is not None else None
     if dry_run:
         if path is None:
             raise InputError("--dry-run needs a configuration", where="search CONFIG")
-        _dry_run(load_config(path, settings or []), as_json)
+        _dry_run(load_config(path, settings), as_json)
         return
     if resume and out is None:
         raise InputError("--resume needs --out, the folder of the run", where="--resume")
     folder = out if out is not None else _fresh(path.stem if path is not None else "run")
-    _run(path, folder, resume, settings or [], as_json)
+    _run(path, folder, resume, settings, as_json)
 
 
 def _find(config: Path) -> Path:

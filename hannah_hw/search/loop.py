@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -131,8 +132,8 @@ def run_search(
         front, measured, empty = archive.front, list[Record](), None
         if setup.measurer is not None:
             scope = config.measure.profile
-            # Models on a host would slow each other down.
-            workers = config.search.workers if scope is None else 1
+            # Models on a host would slow each other down; and measuring needs the tools of this machine.
+            workers = config.search.workers if scope is None and isinstance(config.search.workers, int) else 1
             pool = make_executor(setup.measurer, workers, config.search.timeout, config.search.memory)
             stack.callback(pool.close)
             log = directory.open_measurements()
@@ -172,7 +173,8 @@ class Search:
         population: Size of the population.
         seed: Fixes everything.
         evaluator: What gives the metrics that need training; None if no goal needs one.
-        workers: Processes; 0: evaluate in this process.
+        workers: Processes; 0: evaluate in this process. Or the address of a dask scheduler, ``tcp://HOST:PORT``, or
+            any executor of `concurrent.futures`; see `hannah_hw.search.placing`.
         timeout: Seconds that one evaluation may take in a worker.
         memory: Bytes that a worker may hold; None: no limit.
         params: Param of the target -> its value, of those that are not searched; all others are. ``default``: none is.
@@ -206,7 +208,7 @@ class Search:
         population: int = 32,
         seed: int = 0,
         evaluator: Evaluator | None = None,
-        workers: int = 0,
+        workers: int | str | concurrent.futures.Executor = 0,
         timeout: float = 600.0,
         memory: int | None = None,
         params: Mapping[str, Any] | Literal["default"] = MappingProxyType({}),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
@@ -79,6 +79,14 @@ class MeasuringEvaluator:
         from hannah_hw.targets import load_target
 
         self._target = load_target(self.target)
+
+    def moved(self, artifacts: Path, /) -> MeasuringEvaluator:
+        """The same with the models in another folder."""
+        return replace(self, artifacts=artifacts, _target=None, _space=None)
+
+    def reads(self, task: Task, /) -> tuple[str, ...]:
+        """The candidate's model."""
+        return (f"{task.identifier}.onnx",)
 
     def evaluate(self, task: Task, /) -> dict[str, Any]:
         """Measure one candidate."""

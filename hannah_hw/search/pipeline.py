@@ -182,6 +182,14 @@ class ScoringEvaluator:
         data = load_data(self.data, seed=self.seed)
         self._loaded = space, data, training_model()(**self.training)
 
+    def moved(self, artifacts: Path, /) -> ScoringEvaluator:
+        """The same with its models in another folder."""
+        return replace(self, artifacts=artifacts, _loaded=None)
+
+    def reads(self, task: Task, /) -> tuple[str, ...]:
+        """Nothing: a model is trained from nothing."""
+        return ()
+
     def evaluate(self, task: Task, /) -> dict[str, Any]:
         """Train, quantise and test one candidate."""
         from hannah_hw.scoring import score_candidate

@@ -7,8 +7,9 @@ that the tests can drive the engine with real functions instead of networks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -171,4 +172,26 @@ class Evaluator(Protocol):
         Raises:
             EvaluationError: The candidate failed; recorded with its ``kind``.
         """
+        ...
+
+
+@runtime_checkable
+class Portable(Protocol):
+    """An evaluator with files in the folder of the run, which a worker on another machine does not have.
+
+    There it works in a folder that has what the task reads, and what it writes or changes is sent back.
+
+    Attributes:
+        artifacts: Folder of its files; `evaluate` reads and writes nothing of the run outside of it.
+    """
+
+    @property
+    def artifacts(self) -> Path: ...  # noqa: D102
+
+    def moved(self, artifacts: Path, /) -> Evaluator:
+        """The same evaluator, not started, with its files in another folder."""
+        ...
+
+    def reads(self, task: Task, /) -> Iterable[str]:
+        """Paths in `artifacts`, with ``/``, that the task reads where they exist."""
         ...

@@ -19,6 +19,9 @@ Direction = Literal["min", "max"]
 #: Fields of `SearchSection` that may differ between a run and its continuation: they do not change what is computed.
 FREE_TO_CHANGE: Final = ("evaluations", "workers", "timeout", "memory")
 
+#: Worker processes of one machine.
+MOST_WORKERS: Final = 1024
+
 
 class Strict(BaseModel):
     """A section: unknown fields are errors, and nothing changes it."""
@@ -83,6 +86,22 @@ def _bytes(value: object) -> int | None:
     return None if value is None else round(_quantity(value, "bytes"))
 
 
+def _workers(value: object) -> object:
+    """A number of processes, or the address of a scheduler."""
+    from hannah_hw.search.distributed import check_address
+
+    if isinstance(value, str):
+        try:
+            return check_address(value)
+        except InputError as error:
+            raise _problem(error) from error
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_WORKERS:
+        raise ValueError(
+            f"must be a number of processes from 1 to {MOST_WORKERS}, or tcp://HOST:PORT of a scheduler"
+        )
+    return value
+
+
 class SearchSection(Strict):
     """How to search."""
 
@@ -90,7 +109,7 @@ class SearchSection(Strict):
     population: int = Field(default=32, ge=4, le=10_000)
     evaluations: int = Field(default=200, ge=1, le=10_000_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
-    workers: int = Field(default=1, ge=1, le=1024)
+    workers: Annotated[int | str, BeforeValidator(_workers)] = 1
     timeout: Annotated[float, BeforeValidator(lambda v: _quantity(v, "seconds"))] = Field(default=600.0, gt=0)
     memory: Annotated[int | None, BeforeValidator(_bytes)] = Field(default=None, gt=0)
 

@@ -66,6 +66,14 @@ def test_units_become_base_units_and_defaults_are_filled_in(write):
             ("evaluations: 50", "evaluations: 0"),
             ["config.yaml:9", "search.evaluations", "must be at least 1"],
         ),
+        (
+            ("evaluations: 50", "workers: 0"),
+            ["config.yaml:9", "search.workers", "from 1 to 1024, or tcp://HOST:PORT"],
+        ),
+        (
+            ("evaluations: 50", "workers: host:80"),
+            ["config.yaml:9", "search.workers", "'host:80' is no address"],
+        ),
         (("version: 1", "version: 2"), ["config.yaml:1", "version"]),
         (("data: mnist5k\n", ""), ["'data'", "error"]),
         (("{latency: min, error: min}", "{}"), ["config.yaml:5", "at least one objective"]),
@@ -97,6 +105,7 @@ def test_overrides_replace_fields_and_are_named_in_errors(write):
     assert config.search.seed == 7
     assert load_config(path, ["search.memory=1.5 GiB"]).search.memory == 1610612736
     assert config.search.memory is None
+    assert load_config(path, ["search.workers=tls://[::1]:8786"]).search.workers == "tls://[::1]:8786"
     assert config.search.algorithm == "aging"
     assert config.space.options == {"classes": 4}
     assert config.training == {"epochs": 2}
@@ -114,6 +123,7 @@ def test_hash_covers_what_changes_results_and_nothing_else(write):
     base = load_config(write())
     for same in (
         "search.workers=3",
+        "search.workers=tcp://10.0.0.1:8786",
         "search.evaluations=99",
         "search.timeout=5 s",
         "search.memory=2 GiB",
