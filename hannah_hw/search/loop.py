@@ -139,7 +139,7 @@ def run_search(
             log = directory.open_measurements()
             measuring = Measuring(log, pool, observers, decides=scope is not None)
             if scope is None:
-                measured = measuring.measure(front)
+                measured = measuring.run(front)
             else:
                 settled = settle(records, goals, measuring, scope)
                 front, empty = settled.front, None if settled.front else explain_left(settled.left)

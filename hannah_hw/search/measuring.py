@@ -1,9 +1,8 @@
 """The upper rung of a search: models on an emulated core, through an accelerator's own compiler, or on this machine.
 
-The search is over when the front is measured, and does not learn from it: what is measured can be asked for later,
-by resuming a finished run. Records are appended in the order of asking, whatever the order in which workers finish,
-and one that exists is kept, so that a run that was killed here ends with the same file. A candidate that cannot be
-measured gets a record with the reason; delete its line to try again. Only a machine that was too busy is asked anew.
+The search is over when the front is measured, and does not learn from it; see `hannah_hw.search.follow_up`. A candidate
+that cannot be measured gets a record with the reason; delete its line to try again. Only a machine that was too busy is
+asked anew.
 """
 
 from __future__ import annotations
@@ -14,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
-from hannah_hw.errors import InputError, RunError
+from hannah_hw.errors import InputError
+from hannah_hw.search.follow_up import FollowUp
 from hannah_hw.search.observers import Record
 from hannah_hw.search.record_log import RecordLog
-from hannah_hw.search.tasks import Executor, Outcome, Task, run_all
+from hannah_hw.search.tasks import Executor, Task
 
 if TYPE_CHECKING:
     from hannah_hw.search.sections import MeasureSection
@@ -80,13 +80,18 @@ class MeasuringEvaluator:
 
         self._target = load_target(self.target)
 
-    def moved(self, artifacts: Path, /) -> MeasuringEvaluator:
+    @property
+    def folder(self) -> Path:
+        """The run's; see `hannah_hw.search.protocols.Portable`."""
+        return self.artifacts.parent
+
+    def moved(self, folder: Path, /) -> MeasuringEvaluator:
         """The same with the models in another folder."""
-        return replace(self, artifacts=artifacts, _target=None, _space=None)
+        return replace(self, artifacts=folder / self.artifacts.name, _target=None, _space=None)
 
     def reads(self, task: Task, /) -> tuple[str, ...]:
         """The candidate's model."""
-        return (f"{task.identifier}.onnx",)
+        return (f"{self.artifacts.name}/{task.identifier}.onnx",)
 
     def evaluate(self, task: Task, /) -> dict[str, Any]:
         """Measure one candidate."""
@@ -190,80 +195,37 @@ def plan(section: MeasureSection, stated: Mapping[str, str]) -> str:
     return f"{models} are {'measured' if section.profile is None else 'profiled'}: {how}"
 
 
-class Measuring:
-    """Measures candidates that have no record yet, and keeps the records.
+class Measuring(FollowUp):
+    """Measures candidates that have no record yet, and keeps the records; see `FollowUp`.
+
+    A record has ``measurement`` (None after a failure), and ``decides`` where it does.
 
     Args:
         log: Where they are kept.
         executor: Runs a `MeasuringEvaluator`.
         observers: Of the run; those that are a `MeasurementObserver` are told.
         decides: Whether a measurement decides what is on the front; see `hannah_hw.search.settling`.
-
-    Attributes:
-        known: Candidate id -> its record: ``id``, ``status`` (``ok`` or ``failed``), ``reason`` (``kind`` and
-            ``message``, or None), ``measurement`` (None after a failure), and ``decides`` where it does.
-        path: File of the records.
     """
+
+    left = "models to measure"
 
     def __init__(
         self, log: RecordLog, executor: Executor, observers: Sequence[object] = (), *, decides: bool = False
     ) -> None:
-        self.known: dict[str, Record] = {r["id"]: r for r in log.records if not _disturbed(r)}
-        self.path = log.path
-        self._log = log
-        self._executor = executor
+        super().__init__(log, executor)
         self._following = [observer for observer in observers if isinstance(observer, MeasurementObserver)]
         self._decides = decides
-        self._asked: set[str] = set()
 
-    def measure(self, records: Sequence[Record]) -> list[Record]:
-        """Measure those of some candidates that have no record yet.
+    def _counts(self, record: Record) -> bool:
+        return not _disturbed(record)
 
-        Args:
-            records: Of the search.
+    def _given(self, metrics: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        found = None if metrics is None else dict(metrics)
+        return {"measurement": found, **({"decides": True} if self._decides else {})}
 
-        Returns:
-            Their records.
-
-        Raises:
-            RunError: It was interrupted, no candidate could be measured for the same reason, or a record cannot be
-                written.
-        """
-        tasks = [Task(r["id"], r["assignment"]) for r in records if r["id"] not in self.known]
-        self._asked |= {record["id"] for record in records}
-        self._tell()
-        finished: dict[int, Outcome] = {}
-        written = 0
-        try:
-            for position, outcome in run_all(self._executor, tasks):
-                finished[position] = outcome
-                while written in finished:
-                    self._keep(tasks[written], finished.pop(written))
-                    written += 1
-                    self._tell()
-        except KeyboardInterrupt as interrupt:
-            left = len(tasks) - written
-            raise RunError(
-                f"the search is done; interrupted with {left} of {len(self._asked)} models to measure; "
-                "continue with --resume"
-            ) from interrupt
-        return [self.known[record["id"]] for record in records]
-
-    def _tell(self) -> None:
-        """Tell how many of the models that were asked for have a record."""
+    def _told(self, done: int, total: int) -> None:
         for observer in self._following:
-            observer.on_measurement(len(self._asked & self.known.keys()), len(self._asked))
-
-    def _keep(self, task: Task, outcome: Outcome) -> None:
-        record: Record = {
-            "id": task.identifier,
-            "status": "ok" if outcome.reason is None else "failed",
-            "reason": None if outcome.reason is None else dict(outcome.reason),
-            "measurement": dict(outcome.metrics) if outcome.reason is None else None,
-            **({"decides": True} if self._decides else {}),
-        }
-        self._log.append(record)
-        self.known[record["id"]] = record
+            observer.on_measurement(done, total)
 
 
 def _disturbed(record: Record) -> bool:

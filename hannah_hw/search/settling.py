@@ -101,7 +101,7 @@ def settle(records: Sequence[Record], goals: Goals, measuring: Measuring, scope:
         scope: What is measured beside the front.
 
     Raises:
-        RunError: The first measurements all fail; or see `Measuring.measure`.
+        RunError: The first measurements all fail; or see `hannah_hw.search.follow_up.FollowUp.run`.
     """
     running = {record["id"]: record for record in records if record["status"] == "ok"}
     # What an earlier run measured counts when it is asked for, so that all runs ask in the same order; and at the end.
@@ -114,7 +114,7 @@ def settle(records: Sequence[Record], goals: Goals, measuring: Measuring, scope:
         wanted = wanted or [n for n in measuring.known if n in running and n not in known]
         if not wanted:
             return Settled(front, [record for record in now if record["status"] != "ok"])
-        measured = measuring.measure([running[name] for name in wanted])
+        measured = measuring.run([running[name] for name in wanted])
         known |= zip(wanted, measured, strict=True)
         _check_failures(measuring)
 

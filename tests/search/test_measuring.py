@@ -74,7 +74,7 @@ def lines(path):
 
 def test_records_are_in_the_order_of_the_front_however_workers_finish(tmp_path):
     with open_run(tmp_path / "run") as directory:
-        records = Measuring(directory.open_measurements(), Backwards()).measure(FRONT)
+        records = Measuring(directory.open_measurements(), Backwards()).run(FRONT)
     assert [record["measurement"]["width"] for record in records] == [0, 1, 2, 3, 4]
     assert [json.loads(line) for line in lines(tmp_path / "run")] == records
 
@@ -82,9 +82,9 @@ def test_records_are_in_the_order_of_the_front_however_workers_finish(tmp_path):
 def test_a_failure_is_recorded_with_its_name_and_the_rest_is_measured(tmp_path):
     follower = Follower()
     with open_run(tmp_path / "run") as directory:
-        records = Measuring(
-            directory.open_measurements(), InProcess(Squares()), [follower, object()]
-        ).measure(FRONT)
+        records = Measuring(directory.open_measurements(), InProcess(Squares()), [follower, object()]).run(
+            FRONT
+        )
     assert [record["status"] for record in records] == ["ok", "ok", "ok", "failed", "ok"]
     assert records[3]["reason"] == {"kind": "wrong-output", "message": "the output differs"}
     assert records[3]["measurement"] is None
@@ -96,14 +96,14 @@ def test_a_failure_is_recorded_with_its_name_and_the_rest_is_measured(tmp_path):
 @pytest.mark.parametrize("torn", [False, True])
 def test_any_prefix_of_the_file_leads_to_the_same_file(tmp_path, kept, torn):
     with open_run(tmp_path / "whole") as directory:
-        whole = Measuring(directory.open_measurements(), InProcess(Squares())).measure(FRONT)
+        whole = Measuring(directory.open_measurements(), InProcess(Squares())).run(FRONT)
     all_lines = lines(tmp_path / "whole")
     open_run(tmp_path / "run").close()
     rest = all_lines[kept][:20] if torn and kept < 5 else b""
     (tmp_path / "run" / MEASUREMENTS).write_bytes(b"".join(all_lines[:kept]) + rest)
     squares = Squares()
     with open_run(tmp_path / "run", resume=True) as directory:
-        records = Measuring(directory.open_measurements(), InProcess(squares)).measure(FRONT)
+        records = Measuring(directory.open_measurements(), InProcess(squares)).run(FRONT)
     assert records == whole
     assert lines(tmp_path / "run") == all_lines
     assert squares.seen == [f"c{index}" for index in range(kept, 5)]
@@ -127,7 +127,7 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path):
             return super().evaluate(task)
 
     with open_run(tmp_path / "run") as directory, pytest.raises(RunError, match="3 of 5 models to measure"):
-        Measuring(directory.open_measurements(), InProcess(Interrupted())).measure(FRONT)
+        Measuring(directory.open_measurements(), InProcess(Interrupted())).run(FRONT)
     assert [json.loads(line)["id"] for line in lines(tmp_path / "run")] == ["c0", "c1"]
 
 
