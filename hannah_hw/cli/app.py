@@ -23,6 +23,7 @@ from hannah_hw.cli import (
     export,
     measure,
     profile,
+    proxies,
     report,
     search,
     spaces,
@@ -52,6 +53,7 @@ app = typer.Typer(
 
 _JOB, _MODELS, _CATALOGUES = "The main job", "Models and cost models", "Catalogues and health"
 app.command("search", rich_help_panel=_JOB)(search.search)
+app.command("proxies", rich_help_panel=_JOB)(proxies.proxies)
 app.command("report", rich_help_panel=_JOB)(report.report)
 app.command("worker", rich_help_panel=_JOB)(worker.worker)
 app.command("export", rich_help_panel=_JOB)(export.export)

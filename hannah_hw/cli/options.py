@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from hannah_hw import catalog
 from hannah_hw.errors import InputError
 
 #: Input shapes of a model that leaves them open.
@@ -79,3 +81,21 @@ def refuse_options(unused: Mapping[str, object], reason: str) -> None:
     for option, value in unused.items():
         if value:
             raise InputError(reason, where=option)
+
+
+def find_config(config: Path) -> Path:
+    """The file of a search configuration: a path, or the name of an example.
+
+    Raises:
+        CatalogError: There is neither.
+    """
+    return config if config.is_file() else catalog.find("examples", str(config))
+
+
+def fresh_folder(name: str) -> Path:
+    """The first of runs/NAME, runs/NAME-2, ... that does not exist."""
+    folder, number = Path("runs") / name, 1
+    while folder.exists():
+        number += 1
+        folder = Path("runs") / f"{name}-{number}"
+    return folder

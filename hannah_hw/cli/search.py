@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hannah_hw import catalog
+from hannah_hw.cli.options import find_config, fresh_folder
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.cli.report import describe
 from hannah_hw.errors import InputError, RunError
@@ -66,7 +66,7 @@ def search(
     settings = [*(settings or []), *([f"search.workers={workers}"] if workers is not None else [])]
     if config is None and not (resume and out is not None):
         raise InputError("give a configuration, or --resume and the --out of a run", where="search CONFIG")
-    path = _find(config) if config is not None else None
+    path = find_config(config) if config is not None else None
     if dry_run:
         if path is None:
             raise InputError("--dry-run needs a configuration", where="search CONFIG")
@@ -74,21 +74,8 @@ def search(
         return
     if resume and out is None:
         raise InputError("--resume needs --out, the folder of the run", where="--resume")
-    folder = out if out is not None else _fresh(path.stem if path is not None else "run")
+    folder = out if out is not None else fresh_folder(path.stem if path is not None else "run")
     _run(path, folder, resume, settings, as_json)
-
-
-def _find(config: Path) -> Path:
-    return config if config.is_file() else catalog.find("examples", str(config))
-
-
-def _fresh(name: str) -> Path:
-    """The first of runs/NAME, runs/NAME-2, ... that does not exist."""
-    folder, number = Path("runs") / name, 1
-    while folder.exists():
-        number += 1
-        folder = Path("runs") / f"{name}-{number}"
-    return folder
 
 
 def _run(config: Path | None, folder: Path, resume: bool, settings: list[str], as_json: bool) -> None:

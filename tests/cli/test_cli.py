@@ -23,6 +23,7 @@ from tests.report.synthetic import write_run
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = [
     ["search"],
+    ["proxies"],
     ["report"],
     ["export"],
     ["estimate"],

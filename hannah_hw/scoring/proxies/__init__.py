@@ -5,11 +5,13 @@ more than the number of parameters depends on the space and the data: `hannah_hw
 """
 
 from hannah_hw.scoring.proxies.batches import ProbeBatch, draw_batch, noise_batch
+from hannah_hw.scoring.proxies.scorer import ProxyScorer
 from hannah_hw.scoring.proxies.scores import PROXIES, ProxyScores, ranked_last, score_proxies
 
 __all__ = [
     "PROXIES",
     "ProbeBatch",
+    "ProxyScorer",
     "ProxyScores",
     "draw_batch",
     "noise_batch",
