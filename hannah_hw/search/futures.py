@@ -92,7 +92,7 @@ class FuturesExecutor:
                 self._hand_in(index, task, left - 1)
                 continue
             if isinstance(self._evaluator, Portable):
-                receive(self._evaluator.artifacts, files)
+                receive(self._evaluator.folder, files)
             return index, outcome
         raise ValueError(NOTHING_SUBMITTED)
 
@@ -105,9 +105,10 @@ class FuturesExecutor:
     def _hand_in(self, index: int, task: Task, left: int) -> None:
         files: Files = {}
         if isinstance(self._evaluator, Portable):
-            names = sorted(set(self._evaluator.reads(task)))
-            found = {name: self._evaluator.artifacts / name for name in names}
-            files = {name: path.read_bytes() for name, path in found.items() if path.is_file()}
+            folder = self._evaluator.folder
+            found = [path for pattern in self._evaluator.reads(task) for path in folder.glob(pattern)]
+            wanted = {file for path in found for file in (_files(path) if path.is_dir() else [path])}
+            files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(wanted)}
         try:
             future = self._executor.submit(perform, self._work, task, files, self._versions)
         except RuntimeError as failure:
@@ -129,8 +130,7 @@ class _Place:
         self._folder: Path | None = None
         if isinstance(evaluator, Portable):
             self._scratch = tempfile.TemporaryDirectory(prefix="hannah-hw-")
-            # Records name files by the folder's own name.
-            self._folder = Path(self._scratch.name) / evaluator.artifacts.name
+            self._folder = Path(self._scratch.name)
             evaluator = evaluator.moved(self._folder)
         self.pool = WorkerPool(evaluator, 1, timeout, memory)
         # The process ends with the thread that it works for.
@@ -140,7 +140,6 @@ class _Place:
         """Evaluate a task; what became of it, and the files that it wrote."""
         if self._folder is not None:
             receive(self._folder, files)
-            self._folder.mkdir(exist_ok=True)
         self.pool.submit(0, task)
         _, outcome = self.pool.wait()
         if self._folder is None:
@@ -161,11 +160,11 @@ def perform(work: bytes, task: Task, files: Files, expected: Mapping[str, str]) 
     Args:
         work: The evaluator and its limits, pickled.
         task: The task.
-        files: Path in the evaluator's folder -> content, of what the task reads.
+        files: Path in the folder of the run -> content, of what the task reads.
         expected: Package -> version that the run has.
 
     Returns:
-        What became of the task; path in the evaluator's folder -> content of what it wrote or changed.
+        What became of the task; path in the folder of the run -> content of what it wrote or changed.
 
     Raises:
         RunError: Every candidate would fail here: the versions differ, or the evaluator cannot be loaded.

@@ -182,9 +182,14 @@ class ScoringEvaluator:
         data = load_data(self.data, seed=self.seed)
         self._loaded = space, data, training_model()(**self.training)
 
-    def moved(self, artifacts: Path, /) -> ScoringEvaluator:
+    @property
+    def folder(self) -> Path:
+        """The run's; see `hannah_hw.search.protocols.Portable`."""
+        return self.artifacts.parent
+
+    def moved(self, folder: Path, /) -> ScoringEvaluator:
         """The same with its models in another folder."""
-        return replace(self, artifacts=artifacts, _loaded=None)
+        return replace(self, artifacts=folder / self.artifacts.name, _loaded=None)
 
     def reads(self, task: Task, /) -> tuple[str, ...]:
         """Nothing: a model is trained from nothing."""

@@ -182,16 +182,16 @@ class Portable(Protocol):
     There it works in a folder that has what the task reads, and what it writes or changes is sent back.
 
     Attributes:
-        artifacts: Folder of its files; `evaluate` reads and writes nothing of the run outside of it.
+        folder: That of the run; `evaluate` reads and writes no files of the run outside of it.
     """
 
     @property
-    def artifacts(self) -> Path: ...  # noqa: D102
+    def folder(self) -> Path: ...  # noqa: D102
 
-    def moved(self, artifacts: Path, /) -> Evaluator:
-        """The same evaluator, not started, with its files in another folder."""
+    def moved(self, folder: Path, /) -> Evaluator:
+        """The same evaluator, not started, for another folder, which exists and is empty."""
         ...
 
     def reads(self, task: Task, /) -> Iterable[str]:
-        """Paths in `artifacts`, with ``/``, that the task reads where they exist."""
+        """What the task reads where it exists: glob patterns of files in `folder`, or of folders with all in them."""
         ...

@@ -11,7 +11,10 @@ from search_toys import StagesEvaluator, StagesProblem
 
 from hannah_hw.errors import RunError
 from hannah_hw.search import Search
+from hannah_hw.search.config import SearchConfig
 from hannah_hw.search.futures import RETRIES, FuturesExecutor, receive
+from hannah_hw.search.pipeline import build, configured_space
+from hannah_hw.search.sections import Objectives, SpaceChoice
 from hannah_hw.search.tasks import InProcess, Outcome, Task, run_all
 
 
@@ -19,22 +22,22 @@ from hannah_hw.search.tasks import InProcess, Outcome, Task, run_all
 class Writer:
     """Appends a candidate's text to the file of its parent, as a file of its own."""
 
-    artifacts: Path
+    folder: Path
     megabytes: int = 0
 
     def start(self):
         pass
 
-    def moved(self, artifacts):
-        return replace(self, artifacts=artifacts)
+    def moved(self, folder):
+        return replace(self, folder=folder)
 
     def reads(self, task):
-        return [f"texts/{task.parent}.txt"] if task.parent else []
+        return [f"texts/{task.parent}.*", "common", "missing"] if task.parent else []
 
     def evaluate(self, task):
-        folder = self.artifacts / "texts"
+        folder = self.folder / "texts"
         folder.mkdir(exist_ok=True)
-        there = sorted(path.name for path in folder.iterdir())
+        there = sorted(path.name for path in self.folder.rglob("*") if path.is_file())
         before = (folder / f"{task.parent}.txt").read_text() if task.parent else ""
         (folder / f"{task.identifier}.txt").write_text(before + task.assignment["text"])
         if self.megabytes:
@@ -43,7 +46,7 @@ class Writer:
         return {
             "error": 0.5,
             "there": there,
-            "artifact": f"{self.artifacts.name}/texts/{task.identifier}.txt",
+            "artifact": f"texts/{task.identifier}.txt",
         }
 
 
@@ -78,7 +81,9 @@ def test_crashes_and_time_limits_are_those_of_a_pool():
 
 
 def test_files_travel_as_bytes_and_a_worker_sees_only_what_a_task_reads(tmp_path):
-    folder = tmp_path / "artifacts"
+    folder = tmp_path
+    (folder / "common" / "deep").mkdir(parents=True)
+    (folder / "common" / "deep" / "all.bin").write_bytes(b"all")
     with ThreadPoolExecutor(1) as pool:
         first = evaluated(Writer(folder), [Task("a", {"text": "A"}), Task("b", {"text": "B"})], pool)
         (second,) = evaluated(Writer(folder), [Task("c", {"text": "C"}, parent="a")], pool).values()
@@ -88,8 +93,31 @@ def test_files_travel_as_bytes_and_a_worker_sees_only_what_a_task_reads(tmp_path
         "c.txt": "AC",
     }
     assert [first[i].metrics["there"] for i in range(2)] == [[], []]
-    assert second.metrics["there"] == ["a.txt"]
+    assert second.metrics["there"] == ["a.txt", "all.bin"]
     assert (tmp_path / second.metrics["artifact"]).is_file()
+
+
+def test_a_network_that_is_trained_elsewhere_leaves_the_same_model(tmp_path):
+    pytest.importorskip("torch")
+    config = SearchConfig(
+        version=1,
+        space=SpaceChoice(name="ds_cnn"),
+        target="stm32l4r5zi",
+        data="digits",
+        objectives=Objectives(error="min"),
+        training={"epochs": 1},
+    )
+    here, there = (build(config, tmp_path / name / "artifacts").evaluator for name in ("here", "there"))
+    space = configured_space(config)
+    candidate = space.candidate(space.sample(seed=1))
+    task = Task(candidate.id, candidate.assignment.to_dict())
+    (ours,) = dict(run_all(InProcess(here), [task])).values()
+    with ThreadPoolExecutor(1) as pool:
+        (theirs,) = evaluated(there, [task], pool).values()
+    assert ours.reason is None
+    assert theirs.metrics == ours.metrics
+    model = ours.metrics["artifact"]
+    assert (tmp_path / "there" / model).read_bytes() == (tmp_path / "here" / model).read_bytes()
 
 
 def test_too_many_bytes_are_a_failure(tmp_path):
