@@ -9,7 +9,8 @@ hypervolume / best known hypervolume, and whether ours differ from the best peer
 Mann-Whitney test, Holm's correction over all tests shown for one of our engines).
 
 Problems: A, B, C (`benchmarks.search.problems`); with --nas-bench-201 TABLE also D and E, one for each of the two
-devices of --devices (`benchmarks.search.nas_bench_201`). What is charged: `benchmarks.search.accounting`. "Best
+devices of --devices (`benchmarks.search.nas_bench_201`); M trains (`benchmarks.search.mnist`), one to two CPU seconds
+a candidate, which are kept under RESULTS/trained. What is charged: `benchmarks.search.accounting`. "Best
 known" is the true front of B, D and E; of A and C the union of the fronts of all runs that are kept, which is less
 than the true front's, so that ratios there are optimistic for all alike.
 
@@ -39,13 +40,14 @@ PLOTTED = (20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000)
 
 
 @functools.cache
-def make(name: str, table: Path | None, devices: tuple[str, ...]) -> Problem:
+def make(name: str, table: Path | None, devices: tuple[str, ...], cache: Path) -> Problem:
     """The problem of a letter.
 
     Args:
-        name: A, B, C, D or E.
+        name: A, B, C, D, E or M.
         table: NAS-Bench-201; needed by D and E.
         devices: Columns of the table for D and E.
+        cache: Where M keeps the errors of what it trained.
 
     Raises:
         SystemExit: There is no such problem, or its table is missing.
@@ -53,8 +55,12 @@ def make(name: str, table: Path | None, devices: tuple[str, ...]) -> Problem:
     formulas = {"A": StagedNetwork, "B": MixedDtlz, "C": ConditionalNetwork}
     if name in formulas:
         return formulas[name]()
+    if name == "M":
+        from benchmarks.search.mnist import TrainedDigits
+
+        return TrainedDigits(cache)
     if name not in "DE":
-        raise SystemExit(f"there is no problem {name}: A, B, C, D, E")
+        raise SystemExit(f"there is no problem {name}: A, B, C, D, E, M")
     if table is None:
         raise SystemExit(f"problem {name} needs --nas-bench-201 TABLE")
     from benchmarks.search.nas_bench_201 import NasBench201
@@ -64,7 +70,9 @@ def make(name: str, table: Path | None, devices: tuple[str, ...]) -> Problem:
 
 def run(options: argparse.Namespace) -> None:
     """Do what is not kept yet."""
-    problems = [make(name, options.nas_bench_201, options.devices) for name in options.problems]
+    problems = [
+        make(name, options.nas_bench_201, options.devices, _cache(options)) for name in options.problems
+    ]
     jobs = [
         Job(problem.name, mode, engine, seed, min(limit(engine), options.evaluations))
         for seed in options.seeds
@@ -82,7 +90,9 @@ def run(options: argparse.Namespace) -> None:
 
 def _one(job: Job, options: argparse.Namespace) -> str:
     """Run one job and say how it went."""
-    done = execute(job, make(job.problem, options.nas_bench_201, options.devices), options.results)
+    done = execute(
+        job, make(job.problem, options.nas_bench_201, options.devices, _cache(options)), options.results
+    )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     charged = len(done.objectives)
     return (
@@ -93,7 +103,9 @@ def _one(job: Job, options: argparse.Namespace) -> str:
 
 def show(options: argparse.Namespace) -> None:
     """Tables of what is kept."""
-    problems = {name: make(name, options.nas_bench_201, options.devices) for name in options.problems}
+    problems = {
+        name: make(name, options.nas_bench_201, options.devices, _cache(options)) for name in options.problems
+    }
     series, best = load(options.results, problems, options.budgets)
     series = [s for s in series if s.mode in options.modes and s.engine in options.engines]
     if not series:
@@ -106,6 +118,10 @@ def show(options: argparse.Namespace) -> None:
         curves, _ = load(options.results, problems, fine)
         wanted = [s for s in curves if s.mode in options.modes and s.engine in options.engines]
         tables.plot(options.plot, wanted, best, problems)
+
+
+def _cache(options: argparse.Namespace) -> Path:
+    return options.results / "trained"
 
 
 def _numbers(text: str) -> list[int]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.search.accounting import Ledger, violation
-from benchmarks.search.columns import Columns
+from hannah_hw.search.protocols import Encoding
 
 POPULATION: Final = 50
 
@@ -178,7 +178,7 @@ def nevergrad_search(ledger: Ledger, seed: int) -> None:
         optimizer.tell(asked, objectives[0].tolist(), constraint_violation=np.maximum(excess[0], 0).tolist())
 
 
-def _columns(columns: Columns) -> list[tuple[str, int, bool]]:
+def _columns(columns: Encoding) -> list[tuple[str, int, bool]]:
     return [
         (name, int(levels), bool(ordered))
         for name, levels, ordered in zip(columns.ids, columns.levels, columns.ordered, strict=True)

@@ -14,7 +14,7 @@ from typing import ClassVar, Final, Protocol
 import numpy as np
 
 from benchmarks.search.columns import Choice, Columns, Domain, Real, Whole
-from hannah_hw.search.protocols import FloatArray
+from hannah_hw.search.protocols import Encoding, FloatArray
 
 STAGES: Final = 6
 
@@ -35,7 +35,7 @@ class Problem(Protocol):
 
     name: str
     title: str
-    columns: Columns
+    columns: Encoding
     reference: FloatArray
     free: tuple[int, ...]
     screened: bool
@@ -64,7 +64,7 @@ class Formula:
 
     name: str
     title: str
-    columns: Columns
+    columns: Encoding
     reference: FloatArray
     free: tuple[int, ...] = ()
     screened: bool = True
