@@ -12,14 +12,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from hannah_hw.documents import read_document
 from hannah_hw.errors import ConfigError, InputError
 from hannah_hw.quantities import parse_quantity
 from hannah_hw.report.axes import Axis, axis, metric_key
-from hannah_hw.report.fronts import History, front_indices, history, knee_index
+from hannah_hw.report.fronts import History, front_indices, history
 from hannah_hw.report.measurements import Measured, decided_record, read_measurements
 from hannah_hw.report.records import Json, finite_numbers, read_records
-from hannah_hw.search.metrics import METRICS, Constraint
+from hannah_hw.search.metrics import METRICS, Constraint, Goals
+from hannah_hw.search.preference import achievement, knee_index
 from hannah_hw.targets.amounts import Amount
 
 #: Files of a run directory.
@@ -152,6 +155,7 @@ class ReportData:
         candidates: In the order of evaluation.
         front: Positions in `candidates`, sorted by the first objective.
         knee: Position in `candidates` of the knee of the front; None when the front is empty.
+        preferred: The same of what is nearest to the configuration's preference; None without one.
         history: Hypervolume and front size over the evaluations.
         failures: Failed candidates grouped by kind, most frequent first.
         warnings: What could not be read.
@@ -171,6 +175,7 @@ class ReportData:
     history: History
     failures: tuple[FailureGroup, ...]
     warnings: tuple[str, ...] = field(default=())
+    preferred: int | None = None
     measured: Mapping[str, Measured] = field(default_factory=dict)
     hardware: tuple[HardwareAxis, ...] = ()
 
@@ -231,7 +236,9 @@ def read_run(folder: str | Path) -> ReportData:
         for i in usable
     ]
     front = [usable[i] for i in front_indices(points)]
-    knee = knee_index([points[usable.index(i)] for i in front])
+    chosen = [points[usable.index(i)] for i in front]
+    knee = knee_index(chosen)
+    preferred = _preferred(objectives, _mapping(config.get("preference")), chosen)
     for i in front:
         candidates[i] = replace(candidates[i], on_front=True)
     leading = [o.key for o in objectives if o.key in keys]
@@ -250,12 +257,23 @@ def read_run(folder: str | Path) -> ReportData:
         history=history(points, usable, len(candidates), _reference(folder / STATE, signs)),
         failures=_failures(candidates),
         warnings=(*warnings, *unread),
+        preferred=front[preferred] if preferred is not None else None,
         measured=measured,
         hardware=tuple(
             HardwareAxis(key, key.removeprefix("target."), str(_mapping(value).get("dimension")))
             for key, value in _mapping(resolved.get("hardware")).items()
         ),
     )
+
+
+def _preferred(
+    objectives: Sequence[Objective], preference: Mapping[str, Any], front: Sequence[Sequence[float]]
+) -> int | None:
+    """Position on the front of what is nearest to a preference, if there is one."""
+    if not preference or not front:
+        return None
+    goals = Goals({o.name: o.direction for o in objectives}, (), finite_numbers(preference))
+    return int(achievement(goals, np.array(front)).argmin())
 
 
 def _reference(path: Path, signs: Sequence[float]) -> list[float] | None:

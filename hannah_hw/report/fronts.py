@@ -41,21 +41,6 @@ def front_indices(points: Sequence[Sequence[float]]) -> list[int]:
     return sorted(np.flatnonzero(mask).tolist(), key=lambda i: (tuple(points[i]), i))
 
 
-def knee_index(front: Sequence[Sequence[float]]) -> int | None:
-    """Position of the knee: the point of the front farthest from the plane through its extremes.
-
-    Every objective is scaled to [0, 1] over the front; the plane through the extremes is then the one on
-    which the coordinates have a constant sum, and the farthest point towards the ideal is the one with the
-    smallest sum (Das, "On characterizing the 'knee' of the Pareto curve based on normal-boundary
-    intersection", Structural Optimization 18, 1999).
-    """
-    if not front:
-        return None
-    points = np.asarray(front, dtype=np.float64)
-    low, span = points.min(axis=0), np.ptp(points, axis=0)
-    return int(np.argmin(((points - low) / np.where(span > 0, span, 1.0)).sum(axis=1)))
-
-
 def history(
     points: Sequence[Sequence[float]],
     positions: Sequence[int],

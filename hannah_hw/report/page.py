@@ -120,7 +120,7 @@ def _front_table(run: ReportData, links: Mapping[str, str]) -> str:
         for label in (*(a.label for a in run.axes), *(h.name for h in run.hardware))
     )
     rows = "".join(
-        _front_row(run, run.candidates[i], knee=i == run.knee, link=links.get(run.candidates[i].id))
+        _front_row(run, run.candidates[i], _badges(run, i), links.get(run.candidates[i].id))
         for i in run.front
     )
     return (
@@ -130,7 +130,13 @@ def _front_table(run: ReportData, links: Mapping[str, str]) -> str:
     )
 
 
-def _front_row(run: ReportData, candidate: Candidate, *, knee: bool, link: str | None) -> str:
+def _badges(run: ReportData, position: int) -> str:
+    """What stands out about a candidate."""
+    names = [name for name, which in (("knee", run.knee), ("preferred", run.preferred)) if which == position]
+    return "".join(f' <span class="badge">{name}</span>' for name in names)
+
+
+def _front_row(run: ReportData, candidate: Candidate, badges: str, link: str | None) -> str:
     cells = "".join(
         f'<td class="number" data-value="{candidate.values.get(a.key, "")}">'
         f"{_escape(a.format(candidate.values.get(a.key)))}{_escape(_band(candidate, a.key))}</td>"
@@ -141,13 +147,13 @@ def _front_row(run: ReportData, candidate: Candidate, *, knee: bool, link: str |
         f"{_escape(h.text(candidate))}</td>"
         for h in run.hardware
     )
-    badge = ' <span class="badge">knee</span>' if knee else ""
-    badge += ' <span class="badge open">uncertain</span>' if candidate.open else ""
+    if candidate.open:
+        badges += ' <span class="badge open">uncertain</span>'
     model = f'<a href="{_escape(link)}">ONNX</a>' if link is not None else "-"
     name = _escape(candidate.id)
     return (
         f'<tr data-id="{name}"><td data-value="{candidate.index}">'
-        f'<button type="button" class="pick">{name}</button>{badge}</td>{cells}<td>{model}</td></tr>'
+        f'<button type="button" class="pick">{name}</button>{badges}</td>{cells}<td>{model}</td></tr>'
     )
 
 

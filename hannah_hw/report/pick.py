@@ -1,4 +1,4 @@
-"""Choosing candidates of a run: the knee, the front, an id, or an expression such as ``latency<5ms``."""
+"""Choosing candidates of a run: the knee, the preferred one, the front, an id, or conditions as ``latency<5ms``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from hannah_hw.quantities import parse_quantity
 from hannah_hw.report.axes import axis, metric_key
 from hannah_hw.report.data import Candidate, ReportData
 
+#: Names that choose.
+_NAMES: Final = ("knee", "preferred", "front", "best")
 _OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -26,21 +28,27 @@ def pick_candidates(run: ReportData, pick: str) -> list[Candidate]:
 
     Args:
         run: The run.
-        pick: ``knee``; ``front``; ``best`` (the lowest first objective); an id or the beginning of one;
-            several ids separated by commas; or conditions joined by ``and``, as in
-            ``latency < 5 ms and ram <= 32 KiB``, which choose from the front.
+        pick: ``knee``; ``preferred`` (nearest to the run's preference); ``front``; ``best`` (the lowest first
+            objective); an id or the beginning of one; several ids separated by commas; or conditions joined by
+            ``and``, as in ``latency < 5 ms and ram <= 32 KiB``, which choose from the front.
 
     Raises:
         InputError: Nothing matches, or the text is none of these.
     """
     text = pick.strip()
     front = [run.candidates[i] for i in run.front]
-    if text in ("knee", "front", "best") and not front:
+    if text in _NAMES and not front:
         raise InputError(
             "the front is empty: no candidate was trained within the constraints", where=str(run.folder)
         )
     if text == "knee" and run.knee is not None:
         return [run.candidates[run.knee]]
+    if text == "preferred":
+        if run.preferred is None:
+            raise InputError(
+                "the run has no preference; a search has one by its section 'preference'", where="--pick"
+            )
+        return [run.candidates[run.preferred]]
     if text == "front":
         return front
     if text == "best":
@@ -62,7 +70,14 @@ def _by_id(run: ReportData, text: str) -> Candidate:
     raise InputError(
         f"{text!r} is no trained candidate of this run",
         where="--pick",
-        allowed=["knee", "front", "best", "'latency < 5 ms'", *(run.candidates[i].id for i in run.front[:8])],
+        allowed=[
+            "knee",
+            "preferred",
+            "front",
+            "best",
+            "'latency < 5 ms'",
+            *(run.candidates[i].id for i in run.front[:8]),
+        ],
         given=text,
     )
 

@@ -21,6 +21,7 @@ from hannah_hw.search.sections import (
     Constraints,
     MeasureSection,
     Objectives,
+    PreferenceSection,
     SearchSection,
     SpaceChoice,
     Strict,
@@ -42,6 +43,7 @@ class SearchConfig(Strict):
         data: A data set; needed when an objective or a constraint is about the error.
         objectives: At least one.
         constraints: Any number.
+        preference: Objective -> what is hoped for; see `hannah_hw.search.preference`.
         params: Param of the target -> its value, of those that are not searched; all others are part of the search.
             ``default``: none is.
         legalize: Whether the space is narrowed to what the target can run before anything is sampled; see
@@ -58,6 +60,7 @@ class SearchConfig(Strict):
     data: str | None = None
     objectives: Objectives
     constraints: Constraints = Constraints()
+    preference: PreferenceSection = Field(default_factory=dict)
     params: Literal["default"] | dict[str, int | float | str] = Field(default_factory=dict)
     legalize: bool = True
     training: dict[str, Any] = Field(default_factory=dict)
@@ -74,6 +77,9 @@ class SearchConfig(Strict):
 
     @model_validator(mode="after")
     def _has_data(self) -> Self:
+        for name in self.preference:
+            if getattr(self.objectives, name) is None:
+                raise ValueError(f"preference: {name!r} is no objective of this search")
         if self.goals.trained and self.data is None:
             raise ValueError("a goal about the error needs the field 'data', for example 'data: mnist5k'")
         return self
@@ -82,7 +88,7 @@ class SearchConfig(Strict):
     def goals(self) -> Goals:
         """Objectives and constraints, ready to use."""
         objectives = {k: v for k, v in self.objectives if v is not None}
-        return Goals(objectives, tuple(v for _, v in self.constraints if v is not None))
+        return Goals(objectives, tuple(v for _, v in self.constraints if v is not None), self.preference)
 
     def to_dict(self) -> dict[str, Any]:
         """Every field with its value, units turned into base units; ready for YAML and JSON."""

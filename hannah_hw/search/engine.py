@@ -8,12 +8,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 import numpy as np
 
 from hannah_hw.errors import RunError
-from hannah_hw.search.algorithms import Algorithm, find_algorithm
+from hannah_hw.search.algorithms import Algorithm, make_algorithm
 from hannah_hw.search.archive import Archive, charged, minimised
 from hannah_hw.search.metrics import Goals
 from hannah_hw.search.observers import Ending, Observer, Progress, Record, StopSearch
@@ -133,7 +134,8 @@ class Engine:
     Args:
         problem: The space and its prices.
         goals: Objectives and constraints.
-        algorithm: A name in `hannah_hw.search.algorithms.ALGORITHMS`.
+        algorithm: See `hannah_hw.search.algorithms.find_algorithm`.
+        options: Of the algorithm.
         population: Size of the population.
         evaluations: Candidates that may be charged.
         seed: Fixes the sequence of candidates.
@@ -153,7 +155,8 @@ class Engine:
         problem: Problem,
         goals: Goals,
         *,
-        algorithm: str = "nsga2",
+        algorithm: str | type[Algorithm] = "nsga2",
+        options: Mapping[str, Any] = MappingProxyType({}),
         population: int = 32,
         evaluations: int = 200,
         seed: int = 0,
@@ -171,8 +174,14 @@ class Engine:
         self.records = self._store.records
         self.archive = Archive(goals, evaluations, self.records, getattr(problem, "hardware", None))
         self._outlook = EstimateOutlook(problem, goals, predictor)
-        self.algorithm: Algorithm = find_algorithm(algorithm)(
-            problem.encoding, len(goals.objectives), population=population, seed=seed, outlook=self._outlook
+        self.algorithm = make_algorithm(
+            algorithm,
+            problem.encoding,
+            len(goals.objectives),
+            options,
+            population=population,
+            seed=seed,
+            outlook=self._outlook,
         )
         self._executor = executor if goals.trained else None
         self._observers = observers

@@ -13,7 +13,9 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from hannah_hw.errors import ConfigError, RunError
+from hannah_hw.quantities import parse_quantity
 from hannah_hw.search import pipeline
+from hannah_hw.search.algorithms import Algorithm, check_options
 from hannah_hw.search.archive import check_log
 from hannah_hw.search.config import SearchConfig, dump_config, load_config
 from hannah_hw.search.cosearch import CoSearchProblem, OncePerNetwork, make_problem
@@ -24,6 +26,7 @@ from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
 from hannah_hw.search.misses import explain_empty, explain_left
 from hannah_hw.search.observers import Ending, LegalizationObserver, Observer, Progress, Record
 from hannah_hw.search.placing import make_executor
+from hannah_hw.search.preference import achievement, knee_index
 from hannah_hw.search.protocols import Evaluator, FloatArray, Problem
 from hannah_hw.search.rundir import ARTIFACTS, CONFIG, LOG, RunDirectory
 from hannah_hw.search.sections import FREE_TO_CHANGE
@@ -108,6 +111,7 @@ def run_search(
             setup.problem,
             goals,
             algorithm=config.search.algorithm,
+            options=config.search.options,
             population=config.search.population,
             evaluations=config.search.evaluations,
             seed=config.search.seed,
@@ -169,7 +173,9 @@ class Search:
         target: A target, its name or path; None if `space` is a problem, which has its own prices.
         objectives: Metric name -> ``min`` or ``max``, or names to minimise; see `METRICS`.
         constraints: Metric name -> ``"<= 64 KiB"``.
-        algorithm: ``nsga2`` or ``aging``.
+        preference: Objective -> what is hoped for, such as ``"5 ms"``; see `hannah_hw.search.preference`.
+        algorithm: Name, ``package.module:Class`` or class; see `hannah_hw.search.algorithms.find_algorithm`.
+        options: Of the algorithm.
         population: Size of the population.
         seed: Fixes everything.
         evaluator: What gives the metrics that need training; None if no goal needs one.
@@ -204,7 +210,9 @@ class Search:
         objectives: Mapping[str, str] | Iterable[str] = ("latency",),
         constraints: Mapping[str, str] | None = None,
         *,
-        algorithm: str = "nsga2",
+        preference: Mapping[str, str | float] = MappingProxyType({}),
+        algorithm: str | type[Algorithm] = "nsga2",
+        options: Mapping[str, Any] = MappingProxyType({}),
         population: int = 32,
         seed: int = 0,
         evaluator: Evaluator | None = None,
@@ -218,7 +226,8 @@ class Search:
         if target is None and not hasattr(space, "estimate"):
             raise ConfigError("a space has no prices of its own; give a target, for example 'stm32l4r5zi'")
         self.problem: Problem = space if target is None else _problem(space, target, params, legal=legalize)
-        goals = make_goals(objectives, constraints or {})
+        goals = make_goals(objectives, constraints or {}, preference)
+        check_options(algorithm, options)
         if isinstance(self.problem, pipeline.SpaceProblem):
             check_figures(self.problem, goals)
             goals = goals.within(self.problem.capacities)
@@ -226,6 +235,7 @@ class Search:
         if self.goals.trained and evaluator is None:
             raise ConfigError("a goal about the error needs an evaluator")
         self.algorithm = algorithm
+        self.options = options
         self.population = population
         self.seed = seed
         self.evaluator = evaluator
@@ -250,6 +260,7 @@ class Search:
             self.problem,
             self.goals,
             algorithm=self.algorithm,
+            options=self.options,
             population=self.population,
             evaluations=budget,
             seed=self.seed,
@@ -260,6 +271,24 @@ class Search:
         self.history_, self.front_ = engine.records, engine.archive.front
         self.hypervolume_ = engine.archive.hypervolume()
         return self
+
+    @property
+    def knee_(self) -> Record | None:
+        """The record of the front's knee; see `hannah_hw.search.preference.knee_index`. None: the front is empty."""
+        index = knee_index(self._points)
+        return None if index is None else self.front_[index]
+
+    @property
+    def preferred_(self) -> Record | None:
+        """The record of the front that is nearest to the preference; see `hannah_hw.search.preference.achievement`.
+
+        None: the front is empty.
+        """
+        return self.front_[int(achievement(self.goals, self._points).argmin())] if self.front_ else None
+
+    @property
+    def _points(self) -> FloatArray:
+        return self.front_objectives_ * self.goals.signs
 
     @property
     def front_objectives_(self) -> FloatArray:
@@ -280,14 +309,18 @@ def _problem(
     return make_problem(space, target, params, legal=legal)[0]
 
 
-def make_goals(objectives: Mapping[str, str] | Iterable[str], constraints: Mapping[str, str]) -> Goals:
-    """Objectives and constraints from what a caller writes.
+def make_goals(
+    objectives: Mapping[str, str] | Iterable[str],
+    constraints: Mapping[str, str],
+    preference: Mapping[str, str | float] = MappingProxyType({}),
+) -> Goals:
+    """Objectives, constraints and preference from what a caller writes.
 
     Raises:
         ConfigError: An unknown metric, no objective, or a direction other than ``min`` and ``max``.
     """
     directions = dict(objectives) if isinstance(objectives, Mapping) else dict.fromkeys(objectives, "min")
-    for name in (*directions, *constraints):
+    for name in (*directions, *constraints, *preference):
         if name not in METRICS:
             raise ConfigError(f"unknown metric {name!r}", allowed=sorted(METRICS), given=name)
     if not directions:
@@ -295,4 +328,5 @@ def make_goals(objectives: Mapping[str, str] | Iterable[str], constraints: Mappi
     for name, direction in directions.items():
         if direction not in ("min", "max"):
             raise ConfigError(f"{name}: {direction!r} is no direction", allowed=["min", "max"])
-    return Goals(directions, tuple(parse_constraint(name, text) for name, text in constraints.items()))
+    hopes = {name: parse_quantity(hope, METRICS[name].dimension) for name, hope in preference.items()}
+    return Goals(directions, tuple(parse_constraint(name, text) for name, text in constraints.items()), hopes)

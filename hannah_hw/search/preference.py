@@ -1,4 +1,4 @@
-"""Preference by a reference point: the values that a user hopes for, in some of the objectives.
+"""Preferences: the values that a user hopes for in some of the objectives, and the knee for those who hope for none.
 
 A search that has one looks for candidates that reach all of them, and for the front among these; while none does, for
 those that fall short least. The algorithm sees that as violations smaller than those of any constraint, so it works
@@ -9,13 +9,16 @@ the run, do not depend on it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 import numpy as np
 
 from hannah_hw.search.metrics import Goals
 from hannah_hw.search.protocols import FloatArray
 
 #: Weight of the sum in the achievement function, which tells apart points of one largest shortfall.
-AUGMENTATION = 0.05
+AUGMENTATION: Final = 0.05
 
 
 def shortfalls(goals: Goals, objectives: FloatArray) -> FloatArray:
@@ -60,3 +63,21 @@ def achievement(goals: Goals, objectives: FloatArray) -> FloatArray:
     distance = (objectives - hoped) / np.where(extent > 0, extent, 1.0)
     result: FloatArray = distance.max(axis=1) + AUGMENTATION * distance.sum(axis=1)
     return result
+
+
+def knee_index(front: Sequence[Sequence[float]] | FloatArray) -> int | None:
+    """Position of the knee: the point of the front farthest from the plane through its extremes.
+
+    Every objective is scaled to [0, 1] over the front; the plane through the extremes is then the one on
+    which the coordinates have a constant sum, and the farthest point towards the ideal is the one with the
+    smallest sum (Das, "On characterizing the 'knee' of the Pareto curve based on normal-boundary
+    intersection", Structural Optimization 18, 1999).
+
+    Args:
+        front: P points of M coordinates, minimised.
+    """
+    if not len(front):
+        return None
+    points = np.asarray(front, dtype=np.float64)
+    low, span = points.min(axis=0), np.ptp(points, axis=0)
+    return int(np.argmin(((points - low) / np.where(span > 0, span, 1.0)).sum(axis=1)))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from hannah_hw.errors import InputError
 from hannah_hw.quantities import parse_quantity
-from hannah_hw.search.algorithms import ALGORITHMS
-from hannah_hw.search.metrics import Constraint, parse_constraint
+from hannah_hw.search.algorithms import check_options, find_algorithm
+from hannah_hw.search.metrics import METRICS, Constraint, parse_constraint
 
 Direction = Literal["min", "max"]
 
@@ -103,9 +109,21 @@ def _workers(value: object) -> object:
 
 
 class SearchSection(Strict):
-    """How to search."""
+    """How to search.
+
+    Attributes:
+        algorithm: See `hannah_hw.search.algorithms.find_algorithm`.
+        options: Of the algorithm.
+        population: Size of the population.
+        evaluations: Candidates that may be charged.
+        seed: Fixes everything.
+        workers: Processes.
+        timeout: Seconds that one evaluation may take.
+        memory: Bytes that a worker may hold.
+    """
 
     algorithm: str = "nsga2"
+    options: dict[str, int | float | str] = Field(default_factory=dict)
     population: int = Field(default=32, ge=4, le=10_000)
     evaluations: int = Field(default=200, ge=1, le=10_000_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -116,8 +134,20 @@ class SearchSection(Strict):
     @field_validator("algorithm")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in ALGORITHMS:
-            raise ValueError(_unknown("algorithm", value, sorted(ALGORITHMS)))
+        try:
+            find_algorithm(value)
+        except InputError as error:
+            raise _problem(error) from error
+        return value
+
+    @field_validator("options")
+    @classmethod
+    def _has(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if "algorithm" in info.data:
+            try:
+                check_options(info.data["algorithm"], value)
+            except InputError as error:
+                raise _problem(error) from error
         return value
 
 
@@ -143,6 +173,20 @@ class MeasureSection(Strict):
         return self.emulate is not None or self.profile is not None
 
 
+def _hopes(value: object) -> object:
+    """Metric name -> what is hoped for, in base units."""
+    if not isinstance(value, dict):
+        return value
+    for name in value:
+        if name not in METRICS:
+            raise _problem(InputError(f"unknown metric {name!r}", allowed=sorted(METRICS), given=str(name)))
+    return {name: _quantity(hope, METRICS[name].dimension) for name, hope in value.items()}
+
+
+#: The section ``preference``: objective -> what a user hopes for; see `hannah_hw.search.preference`.
+PreferenceSection = Annotated[dict[str, float], BeforeValidator(_hopes)]
+
+
 def _quantity(value: object, dimension: str) -> float:
     if not isinstance(value, int | float | str):
         raise ValueError(f"must be a number of {dimension}")
@@ -155,9 +199,3 @@ def _quantity(value: object, dimension: str) -> float:
 def _problem(error: InputError) -> PydanticCustomError:
     # The braces of a pydantic template are not wanted in a message that quotes the user.
     return PydanticCustomError("hannah_hw", "{text}", {"text": str(error)})
-
-
-def _unknown(kind: str, value: str, allowed: Sequence[str]) -> str:
-    near = get_close_matches(value, allowed, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown {kind} {value!r}; allowed: {', '.join(allowed)}{hint}"

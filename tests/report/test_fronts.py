@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hannah_hw.report.fronts import front_indices, history, knee_index
+from hannah_hw.report.fronts import front_indices, history
 
 POINTS = st.integers(1, 3).flatmap(
     lambda m: st.lists(
@@ -23,19 +23,6 @@ def test_front_is_what_nothing_dominates(points: list[list[float]]) -> None:
     found = front_indices(points)
     assert set(found) == expected
     assert [points[i] for i in found] == sorted(points[i] for i in found)
-
-
-def test_knee_of_a_hand_made_front() -> None:
-    # Scaled to the unit square: (0, 1), (.1, .2), (.5, .15), (1, 0); the sums are 1, .3, .65, 1.
-    front = [[0.0, 10.0], [1.0, 2.0], [5.0, 1.5], [10.0, 0.0]]
-    assert knee_index(front) == 1
-    assert knee_index([]) is None
-    assert knee_index([[3.0, 3.0]]) == 0
-
-
-def test_knee_does_not_depend_on_units() -> None:
-    front = np.array([[0.0, 10.0], [1.0, 2.0], [5.0, 1.5], [10.0, 0.0]])
-    assert knee_index((front * [1e-6, 1e6]).tolist()) == knee_index(front.tolist())
 
 
 def test_history_by_hand() -> None:

@@ -56,6 +56,19 @@ def test_units_become_base_units_and_defaults_are_filled_in(write):
             ["config.yaml:5", "objectives.latncy", "did you mean 'latency'"],
         ),
         (("latency: min", "latency: minimum"), ["config.yaml:5", "objectives.latency", "'min' or 'max'"]),
+        (
+            ("algorithm: aging", "algorithm: agin"),
+            ["config.yaml:8", "search.algorithm", "did you mean 'aging'", "package.module:Class"],
+        ),
+        (("algorithm: aging", "algorithm: no.such:Thing"), ["search.algorithm", "cannot be imported"]),
+        (("algorithm: aging", "algorithm: collections:Counter"), ["search.algorithm", "is no algorithm"]),
+        (
+            ("algorithm: aging", "algorithm: BackboneNas\n  options: {num_mutat: 4}"),
+            ["search.options", "no option 'num_mutat'", "did you mean 'num_mutate'"],
+        ),
+        (("search:", "preference: {eror: 5 %}\nsearch:"), ["preference", "did you mean 'error'"]),
+        (("search:", "preference: {ram: 5 KiB}\nsearch:"), ["preference: 'ram' is no objective"]),
+        (("search:", "preference: {error: 5 ms}\nsearch:"), ["preference", "ms"]),
         (('"<= 64 KiB"', '"<= 64 KiBs"'), ["config.yaml:6", "constraints.ram", "did you mean 'KiB'"]),
         (('"<= 64 KiB"', '"64 KiB"'), ["constraints.ram", "no comparison", "<= 64 KiB"]),
         (('"<= 64 KiB"', '"< 64 KiB"'), ["constraints.ram", "'<' is not allowed"]),
@@ -164,3 +177,18 @@ def test_violation_is_relative_to_the_bound():
     assert constraint.violation(np.array([50.0, 100.0, 150.0])).tolist() == [0.0, 0.0, 0.5]
     floor = parse_constraint("macs", ">= 2 k")
     assert floor.violation(np.array([1000.0, 2000.0, 5000.0])).tolist() == [0.5, 0.0, 0.0]
+
+
+def test_hopes_are_read_in_base_units_and_kept(write, tmp_path):
+    config = load_config(write(GOOD.replace("search:", 'preference: {error: "5 %", latency: 2 ms}\nsearch:')))
+    assert config.goals.aspirations == {"error": 0.05, "latency": 0.002}
+    assert config.hash != load_config(write()).hash
+    again = tmp_path / "again.yaml"
+    again.write_text(dump_config(config, {}), encoding="utf-8")
+    assert load_config(again).hash == config.hash
+
+
+def test_an_algorithm_of_an_installed_package_is_named_by_its_module(write):
+    text = GOOD.replace("aging", "hannah_hw.search.algorithms.vega:BackboneNas\n  options: {num_mutate: 4}")
+    config = load_config(write(text))
+    assert config.search.options == {"num_mutate": 4}
