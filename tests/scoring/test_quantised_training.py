@@ -4,27 +4,21 @@ import numpy as np
 import pytest
 import torch
 
-from hannah_hw import load_space
 from hannah_hw.executors import to_torch
 from hannah_hw.host.session import open_session
-from hannah_hw.scoring import Training, build_dataset, train
+from hannah_hw.scoring import Training, train
 from hannah_hw.scoring.quantised_training import train_quantised, with_rounding
+from tests.scoring.blobs import make_blobs, small_space
 
 
 @pytest.fixture(scope="module")
 def blobs():
-    """Four classes: a bright quarter of a noisy image."""
-    rng = np.random.default_rng(0)
-    y = np.arange(480) % 4
-    x = rng.normal(size=(480, 1, 8, 8)).astype(np.float32)
-    for label, (row, column) in enumerate(((0, 0), (0, 4), (4, 0), (4, 4))):
-        x[y == label, :, row : row + 4, column : column + 4] += 1.0
-    return build_dataset("blobs", {"x_train": x, "y_train": y}, seed=0, where="blobs")
+    return make_blobs()
 
 
 @pytest.fixture(scope="module")
 def trained(blobs):
-    space = load_space("ds_cnn", input_shape=(1, 8, 8), classes=4, max_blocks=2)
+    space = small_space()
     torch.manual_seed(0)
     module = to_torch(space.candidate(space.sample(seed=4)))
     train(module, blobs, Training(epochs=3), seed=1)

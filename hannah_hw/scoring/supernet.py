@@ -1,0 +1,309 @@
+"""A supernet: all networks of a space with one set of weights, trained once before a search.
+
+Each step trains the largest network, the smallest and some random ones on the same batch (the sandwich rule: Yu and
+Huang, Universally Slimmable Networks, ICCV 2019). The largest learns from the labels, the others from what it answers
+(in-place distillation, same source). A network is then evaluated in milliseconds: its parts of the weights, with the
+running statistics of its normalisations computed anew on training samples.
+
+Largest and smallest are those of a pool: where a space has bounds, networks beyond them would take most of the time and
+are never asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from hannah_hw.errors import DataError, EvaluationError, require
+from hannah_hw.scoring.dataset import Dataset
+from hannah_hw.scoring.npz import read_npz, write_npz
+from hannah_hw.scoring.training import Batches, Training, evaluate, reproducible
+
+if TYPE_CHECKING:
+    import torch
+    from torch.optim import Optimizer
+
+    from hannah_hw.executors import WeightSharingExecutor
+    from hannah_hw.spaces import Candidate, SearchSpace
+
+#: Most bytes of a supernet's file: weights and momenta.
+MAX_BYTES: Final = 4 << 30
+#: Samples of a batch from which running statistics are computed.
+_STATISTICS_BATCH: Final = 128
+#: What names of momenta begin with in a file, and the name of the losses; ids of weights hold no slash.
+_MOMENTUM, _LOSSES = "momentum/", "state/losses"
+#: Share of the momentum that is kept, and the share of the steps in which the learning rate rises.
+_KEPT, _RISING = 0.9, 0.1
+
+
+class Supernet(BaseModel):
+    """How a supernet is trained; the defaults were measured by ``benchmarks/supernet.py``.
+
+    Attributes:
+        epochs: Passes over the training part.
+        random: Random networks of each step, beside the largest and the smallest.
+        distill: Whether all but the largest learn from its answers instead of the labels.
+        batch_size: Samples a step; the last incomplete batch of an epoch is left out.
+        learning_rate: Peak of the schedule: a linear rise over a tenth of the steps, then a cosine.
+        weight_decay: L2; not applied to vectors (biases, normalisation).
+        label_smoothing: Share of the target spread over all classes.
+        shift: Training samples are moved by up to this many positions along each spatial axis. 0 is off.
+        pool: Networks from which those of a step are taken, all within the bounds of the search.
+        statistics: Training samples from which the running statistics of a network are computed.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
+    random: Annotated[int, Field(ge=0, le=64)] = 2
+    distill: bool = True
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
+    learning_rate: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 0.1
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    shift: Annotated[int, Field(ge=0, le=64)] = 1
+    pool: Annotated[int, Field(ge=2, le=100_000)] = 512
+    statistics: Annotated[int, Field(ge=2, le=1_000_000)] = 512
+
+    @property
+    def batches(self) -> Training:
+        """The part of it that says what batches are."""
+        return Training(batch_size=self.batch_size, shift=self.shift)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The networks that a supernet is trained with.
+
+    Attributes:
+        assignments: At least two, the smallest first and the largest last.
+    """
+
+    assignments: Sequence[Mapping[str, Any]]
+
+    def drawn(self, count: int, rng: np.random.Generator) -> list[Mapping[str, Any]]:
+        """The networks of one step: the largest, the smallest, and random ones."""
+        others = rng.integers(len(self.assignments), size=count)
+        return [self.assignments[-1], self.assignments[0], *(self.assignments[i] for i in others)]
+
+
+def train_supernet(
+    space: SearchSpace,
+    pool: Pool,
+    data: Dataset,
+    options: Supernet,
+    seed: int,
+    path: Path,
+    progress: Callable[[int, float], object] = lambda _epoch, _loss: None,
+) -> WeightSharingExecutor:
+    """Train a supernet, or go on from its file, which is written after every epoch.
+
+    An interruption changes nothing: each epoch depends on the file before it alone.
+
+    Args:
+        space: Whose networks.
+        pool: Those that are trained.
+        data: Trained on its training part.
+        options: How.
+        seed: Fixes the first weights, the batches and the networks of each step.
+        path: The file.
+        progress: Called after every epoch, also of those that the file holds, with their number and the mean loss of
+            the largest network.
+
+    Raises:
+        DataError: The file is damaged.
+        EvaluationError: Training diverged.
+        SpaceError: A weight of the space has no largest shape.
+        OSError: The file cannot be written.
+    """
+    torch = require("torch", "train")
+    from hannah_hw.executors import WeightSharingExecutor
+
+    module = WeightSharingExecutor(space, pool.assignments[0], cache=len(pool.assignments) + 1)
+    module.initialize(torch.Generator().manual_seed(_own_seed(seed, 0)))
+    optimizer = _optimizer(module, options)
+    losses = _restore(module, optimizer, path) if path.is_file() else []
+    for epoch, loss in enumerate(losses, start=1):
+        progress(epoch, loss)
+    for epoch in range(len(losses), options.epochs):
+        losses.append(_epoch(module, optimizer, pool, data, options, _own_seed(seed, epoch + 1), epoch))
+        _keep(module, optimizer, losses, path)
+        progress(epoch + 1, losses[-1])
+    return module.eval()
+
+
+def load_supernet(space: SearchSpace, path: Path) -> WeightSharingExecutor:
+    """A supernet that was trained before.
+
+    Raises:
+        DataError: The file cannot be read, or is of another space.
+        SpaceError: A weight of the space has no largest shape.
+    """
+    require("torch", "train")
+    from hannah_hw.executors import WeightSharingExecutor
+
+    module = WeightSharingExecutor(space, cache=8)
+    _load(module, read_npz(path, MAX_BYTES), path)
+    return module.eval()
+
+
+def statistics_batches(data: Dataset, count: int) -> list[torch.Tensor]:
+    """Training samples from which running statistics are computed; they are in random order already.
+
+    Args:
+        data: Whose training part.
+        count: Number of samples.
+    """
+    torch = require("torch", "train")
+    samples = torch.from_numpy(np.ascontiguousarray(data.x_train[:count]))
+    if samples.ndim == 4:
+        samples = samples.contiguous(memory_format=torch.channels_last)
+    return list(samples.split(_STATISTICS_BATCH))
+
+
+def shared_error(
+    module: WeightSharingExecutor,
+    candidate: Candidate | Mapping[str, Any],
+    data: Dataset,
+    batches: Sequence[torch.Tensor],
+) -> float:
+    """Share of the validation part that a network gets wrong with its parts of the supernet's weights.
+
+    Args:
+        module: The supernet.
+        candidate: The network.
+        data: Whose validation part.
+        batches: Of `statistics_batches`.
+    """
+    with reproducible(0, "cpu"):
+        module.assign(candidate).calibrate(batches)
+        return 1.0 - evaluate(module, data.x_val, data.y_val)
+
+
+def _epoch(
+    module: WeightSharingExecutor,
+    optimizer: Optimizer,
+    pool: Pool,
+    data: Dataset,
+    options: Supernet,
+    seed: int,
+    epoch: int,
+) -> float:
+    """One pass over the training part; the mean loss of the largest network."""
+    rng = np.random.default_rng(seed)
+    with reproducible(seed, "cpu"):
+        batches = Batches(data, options.batches, seed, "cpu")
+        module.train()
+        total = 0.0
+        for step, (samples, labels) in enumerate(batches):
+            rate = _rate(options, (epoch + step / batches.steps) / options.epochs)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.zero_grad(set_to_none=True)
+            networks = pool.drawn(options.random, rng)
+            total += _sandwich(module, networks, samples, labels, options)
+            optimizer.step()
+            if not math.isfinite(total):
+                raise EvaluationError(
+                    f"the supernet's loss is {total} in epoch {epoch + 1} of {options.epochs}; "
+                    f"lower supernet.learning_rate ({options.learning_rate:g})",
+                    kind="diverged",
+                )
+    return total / batches.steps
+
+
+def _sandwich(
+    module: WeightSharingExecutor,
+    networks: Sequence[Mapping[str, Any]],
+    samples: torch.Tensor,
+    labels: torch.Tensor,
+    options: Supernet,
+) -> float:
+    """Gradients of the mean loss of some networks, the largest first; its loss."""
+    torch = require("torch", "train")
+    entropy = torch.nn.functional.cross_entropy
+    share = 1.0 / len(networks)
+    first, answers = 0.0, None
+    for network in networks:
+        logits = module.assign(network)(samples)
+        if answers is None:
+            loss = entropy(logits, labels, label_smoothing=options.label_smoothing)
+            first = float(loss.detach())
+            if options.distill:
+                answers = logits.detach().softmax(1)
+        elif options.distill:
+            loss = entropy(logits, answers)
+        else:
+            loss = entropy(logits, labels, label_smoothing=options.label_smoothing)
+        (share * loss).backward()
+        answers = labels if answers is None else answers
+    return first
+
+
+def _rate(options: Supernet, done: float) -> float:
+    """Learning rate after a share of the training."""
+    if done < _RISING:
+        return options.learning_rate * (0.1 + 0.9 * done / _RISING)
+    return options.learning_rate * (1e-3 + 0.5 * (1 + math.cos(math.pi * (done - _RISING) / (1 - _RISING))))
+
+
+def _optimizer(module: WeightSharingExecutor, options: Supernet) -> Optimizer:
+    """SGD with Nesterov momentum; the fused one fails where a step leaves weights without a gradient."""
+    torch = require("torch", "train")
+    parameters = list(module.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer: Optimizer = torch.optim.SGD(
+        groups, lr=options.learning_rate, momentum=_KEPT, nesterov=True, foreach=True
+    )
+    return optimizer
+
+
+def _own_seed(seed: int, epoch: int) -> int:
+    """63 bits for the first weights (0) and for every epoch (from 1)."""
+    return int(np.random.SeedSequence([seed, epoch, 0x50E7]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _keep(module: WeightSharingExecutor, optimizer: Optimizer, losses: Sequence[float], path: Path) -> None:
+    arrays = {name: value.numpy(force=True) for name, value in module.state_dict().items()}
+    for name, parameter in module.named_parameters():
+        if "momentum_buffer" in optimizer.state[parameter]:
+            arrays[_MOMENTUM + name] = optimizer.state[parameter]["momentum_buffer"].numpy(force=True)
+    arrays[_LOSSES] = np.array(losses)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_npz(path, arrays)
+
+
+def _restore(module: WeightSharingExecutor, optimizer: Optimizer, path: Path) -> list[float]:
+    """Go on from a file; the losses of the epochs that it has seen."""
+    torch = require("torch", "train")
+    arrays = read_npz(path, MAX_BYTES)
+    _load(module, arrays, path)
+    for name, parameter in module.named_parameters():
+        if _MOMENTUM + name in arrays:
+            momentum = torch.from_numpy(arrays[_MOMENTUM + name].copy())
+            optimizer.state[parameter]["momentum_buffer"] = momentum
+    return [float(loss) for loss in arrays[_LOSSES]]
+
+
+def _load(module: WeightSharingExecutor, arrays: Mapping[str, Any], path: Path) -> None:
+    torch = require("torch", "train")
+    own = module.state_dict()
+    missing = [name for name, v in own.items() if name not in arrays or arrays[name].shape != v.shape]
+    if missing or _LOSSES not in arrays:
+        raise DataError(
+            f"not a supernet of this space: {', '.join(missing[:3]) or _LOSSES} is not there or of another shape; "
+            "delete the file to train it again",
+            where=str(path),
+        )
+    with torch.no_grad():
+        for name, values in own.items():
+            values.copy_(torch.from_numpy(arrays[name].copy()))
