@@ -47,6 +47,9 @@ class Op(Node):
         output_axis: Dimension of the weight (operand 1) that runs over the output channels, if a batch
             normalisation behind the operator can be folded into it.
         onnx_types: ONNX operator types that `from_onnx` reads.
+        is_identity: Whether the result is its one operand.
+        associates: Whether a chain of such operators is one combination of all of its operands, in any order.
+        is_random: Whether it computes another value each time, while training.
     """
 
     inputs: ClassVar[int | None] = None
@@ -54,6 +57,9 @@ class Op(Node):
     takes: ClassVar[str] = "one operand"
     output_axis: ClassVar[int | None] = None
     onnx_types: ClassVar[tuple[str, ...]] = ()
+    is_identity: ClassVar[bool] = False
+    associates: ClassVar[bool] = False
+    is_random: ClassVar[bool] = False
     #: Set by executors on their resolved copies while they train.
     _training: bool = False
     _structural: ClassVar[frozenset[str]] = frozenset({"id", "operands", "users", "conditions"})
@@ -234,6 +240,11 @@ class Op(Node):
     def row(self) -> Row:
         """What the Workload holds for this operator; may be symbolic."""
         return Row("kernel", type(self).__name__)
+
+    @property
+    def commutes(self) -> bool:
+        """Whether the order of the operands does not count."""
+        return self.associates
 
     @property
     def is_affine(self) -> bool:

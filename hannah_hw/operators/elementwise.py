@@ -27,6 +27,7 @@ class Add(Op):
     inputs = 2
     arity = (2, 2)
     onnx_types = ("Add",)
+    associates = True
 
     def __call__(self, *operands: Node) -> Any:
         """A sum.
@@ -104,6 +105,12 @@ class Mul(Op):
     def shape_fun(self) -> Shape:
         """The shape of the data."""
         return self.operands[0].shape()
+
+    @property
+    def commutes(self) -> bool:
+        """Of values of one shape, it does."""
+        first, second = (operand.shape() for operand in self.operands)
+        return first == second
 
     def _a_channel(self) -> tuple[Scalar, Scalar]:
         """Whether the second operand has the shape of the data, and whether it has one number a channel."""

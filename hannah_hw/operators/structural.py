@@ -33,6 +33,7 @@ class Identity(_View):
     """The value itself."""
 
     onnx_types = ("Identity",)
+    is_identity = True
 
     def _forward_implementation(self, *args: TorchTensor) -> TorchTensor:
         return args[0]
@@ -56,6 +57,7 @@ class Dropout(_View):
     """
 
     onnx_types = ("Dropout",)
+    is_random = True
 
     def __init__(self, p: Scalar = 0.5) -> None:
         super().__init__()

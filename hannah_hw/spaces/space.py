@@ -15,6 +15,7 @@ from hannah_hw.errors import SpaceError
 from hannah_hw.expressions import If, Program, Scalar
 from hannah_hw.graph import Node, Plan, Tensor, execution_order, parameters_by_node, resolve
 from hannah_hw.graph.activity import graph_steps, node_activity, parameter_activity
+from hannah_hw.graph.canonical import graph_key
 from hannah_hw.parameters import Parameter
 from hannah_hw.spaces.assignment import Assignment
 from hannah_hw.spaces.constraints import Rule, rules_of
@@ -244,6 +245,16 @@ class Candidate:
         """12 hexadecimal digits of a hash of the active parameters: equal for equal networks of a space."""
         text = json.dumps(self.assignment.to_dict(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @functools.cached_property
+    def graph_key(self) -> str:
+        """32 hexadecimal digits that isomorphic networks share, of one space or of several.
+
+        Raises:
+            SpaceError: Its parameters describe no network, or networks cannot be compared; see
+                `hannah_hw.graph.canonical.graph_key`.
+        """
+        return graph_key(self.plan)
 
     @functools.cached_property
     def plan(self) -> Plan:
