@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,8 +26,6 @@ from hannah_hw.scoring.stages import WHOLE, Stages, train_stages
 from hannah_hw.scoring.training import Training, TrainingResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from onnx import ModelProto
 
     from hannah_hw.executors import BasicExecutor
@@ -213,17 +210,28 @@ def train_candidate(
         HannahError: The candidate cannot be built.
         OSError: Weights cannot be kept.
     """
-    from hannah_hw.executors import to_torch
-
     own_seed = candidate_seed(seed, candidate.id)
-    with _seeded(own_seed):
-        module = to_torch(candidate)
+    module = fresh_module(candidate, own_seed)
     training = within_budget(training, candidate.workload(), len(data.y_train))
     return (
         module,
         train_stages(module, candidate.id, data, training, own_seed, stages, share, device),
         training,
     )
+
+
+def fresh_module(candidate: Candidate, seed: int) -> BasicExecutor:
+    """A candidate as a torch module whose first weights the seed alone decides.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+    """
+    torch = require("torch", "train")
+    from hannah_hw.executors import to_torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return to_torch(candidate)
 
 
 def model_errors(path: str | Path, *parts: tuple[Floats, Labels]) -> tuple[float, ...]:
@@ -275,12 +283,3 @@ def _provenance(data: Dataset, training: Training, seed: int, device: str, arith
         "test_error": f"{arithmetic}, {len(data.y_test)} test samples that the search does not see",
         "float_error": f"{trained}, seed {seed}, {len(data.y_val)} validation samples",
     }
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Torch's generator at a seed, restored afterwards: initial weights come from it."""
-    torch = require("torch", "train")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield

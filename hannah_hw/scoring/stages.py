@@ -29,11 +29,13 @@ class Stages:
 
     Attributes:
         shares: Of the whole training that is done after each stage: growing, the last is 1.
-        folder: Where the weights are kept after every stage; None: nowhere.
+        folder: Where the weights are kept between stages; None: nowhere.
+        keep: Whether those of the whole training are kept there, too.
     """
 
     shares: tuple[float, ...] = (1.0,)
     folder: Path | None = None
+    keep: bool = False
 
     def __post_init__(self) -> None:
         if not self.shares or self.shares[-1] != 1.0 or self.shares[0] <= 0:
@@ -50,10 +52,11 @@ class Stages:
         return self.shares.index(share) + 1
 
     def file(self, identifier: str, stage: int) -> Path | None:
-        """Where the weights are kept after a number of stages."""
-        if self.folder is None:
+        """Where the weights are kept after a number of stages; None where they are not."""
+        last = stage == len(self.shares)
+        if self.folder is None or (last and not self.keep):
             return None
-        return weights_file(self.folder, identifier, None if stage == len(self.shares) else stage)
+        return weights_file(self.folder, identifier, None if last else stage)
 
 
 #: A training in one go.

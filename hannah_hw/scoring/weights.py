@@ -19,8 +19,6 @@ from hannah_hw.scoring.npz import read_npz, write_npz
 if TYPE_CHECKING:
     from torch import nn
 
-#: Name of the folder in a run.
-WEIGHTS: Final = "weights"
 #: Most bytes of one candidate's weights: 64 million values in float32.
 MAX_BYTES: Final = 256 << 20
 

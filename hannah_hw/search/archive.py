@@ -189,7 +189,7 @@ def check_log(records: Iterable[Mapping[str, Any]], goals: Goals, where: str) ->
     spent = 0
     for number, record in enumerate(records, 1):
         try:
-            if record["status"] not in ("ok", "infeasible", "failed"):
+            if record["status"] not in ("ok", "infeasible", "failed", "stopped"):
                 raise ValueError(f"unknown status {record['status']!r}")
             point = minimised(record, goals)
             if record["status"] == "ok" and not np.isfinite(point).all():

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -14,6 +14,8 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from hannah_hw import catalog
 from hannah_hw.documents import Document, read_document
 from hannah_hw.errors import CatalogError, ConfigError, TargetError
+from hannah_hw.search.evaluators import ScoreSection, training_model
+from hannah_hw.search.fidelity import FidelitySection
 from hannah_hw.search.metrics import METRICS, Goals
 from hannah_hw.search.overrides import Section, override
 from hannah_hw.search.sections import (
@@ -27,6 +29,13 @@ from hannah_hw.search.sections import (
     Strict,
 )
 from hannah_hw.targets import load_target, split_runtime
+
+#: Sections that are left out of the copy and of the hash where a configuration has none.
+_OPTIONAL: Final = ("score", "fidelity")
+
+
+def _called(value: object) -> object:
+    return {"function": value} if isinstance(value, str) else value
 
 
 def _named(value: object) -> object:
@@ -49,6 +58,8 @@ class SearchConfig(Strict):
         legalize: Whether the space is narrowed to what the target can run before anything is sampled; see
             `hannah_hw.legalization`.
         training: Options of `hannah_hw.scoring.Training`.
+        score: The user's own trainer, instead of that; see `hannah_hw.scoring.own`.
+        fidelity: Candidates are trained in stages, only the better ones to the end; see `hannah_hw.search.fidelity`.
         search: How to search.
         measure: What is measured after it.
         resolved: Facts that a run adds to its copy; ignored when it is read back.
@@ -64,6 +75,8 @@ class SearchConfig(Strict):
     params: Literal["default"] | dict[str, int | float | str] = Field(default_factory=dict)
     legalize: bool = True
     training: dict[str, Any] = Field(default_factory=dict)
+    score: Annotated[ScoreSection | None, BeforeValidator(_called)] = None
+    fidelity: FidelitySection | None = None
     search: SearchSection = SearchSection()
     measure: MeasureSection = MeasureSection()
     resolved: dict[str, Any] | None = None
@@ -80,8 +93,10 @@ class SearchConfig(Strict):
         for name in self.preference:
             if getattr(self.objectives, name) is None:
                 raise ValueError(f"preference: {name!r} is no objective of this search")
-        if self.goals.trained and self.data is None:
+        if self.goals.trained and self.data is None and self.score is None:
             raise ValueError("a goal about the error needs the field 'data', for example 'data: mnist5k'")
+        if self.fidelity is not None and not self.goals.trained:
+            raise ValueError("fidelity cuts a training into stages, but no goal is about the error")
         return self
 
     @property
@@ -95,7 +110,7 @@ class SearchConfig(Strict):
         plain = self.model_dump(exclude={"resolved"})
         for section in ("objectives", "constraints"):
             plain[section] = {k: v for k, v in plain[section].items() if v is not None}
-        return plain
+        return {k: v for k, v in plain.items() if v is not None or k not in _OPTIONAL}
 
     @property
     def hash(self) -> str:
@@ -147,6 +162,9 @@ def validate_config(document: Document, folder: Path | None = None) -> SearchCon
     changes["space"] = config.space.model_copy(update={"name": _absolute(config.space.name, folder)})
     if config.data is not None:
         changes["data"] = _absolute(config.data, folder)
+    if config.score is not None:
+        function = _absolute(config.score.function, folder)
+        changes["score"] = config.score.model_copy(update={"function": function})
     return config.model_copy(update=changes)
 
 
@@ -171,8 +189,6 @@ def _check_target(target: str, where: str, folder: Path) -> None:
 
 def _check_training(training: Mapping[str, Any], document: Document) -> None:
     """Validate the nested section with the scorer's own model, so that an error names its line."""
-    from hannah_hw.search.pipeline import training_model
-
     nested = Section(document, "training", dict(training))
     nested.validate(training_model(), ConfigError)
 

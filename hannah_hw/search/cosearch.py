@@ -18,7 +18,7 @@ from hannah_hw.errors import TargetError
 from hannah_hw.search.metrics import METRICS
 from hannah_hw.search.pipeline import METRIC_KEYS, SpaceProblem, TargetEstimates
 from hannah_hw.search.protocols import BoolArray, FloatArray, IntArray
-from hannah_hw.search.tasks import Executor, Outcome, Task
+from hannah_hw.search.tasks import Executor, Outcome, Remembers, Task
 
 if TYPE_CHECKING:
     from hannah_hw.hardware import HardwareAxes
@@ -190,6 +190,7 @@ class OncePerNetwork:
         self._known: dict[str, Outcome] = {}
         self._keys: dict[int, str] = {}
         self._waiting: dict[str, list[int]] = {}
+        self._remembered: set[str] = set()
         self._ready: deque[tuple[int, Outcome]] = deque()
         estimated = {metric.key for metric in METRICS.values() if metric.estimated}
         for record in log:
@@ -231,6 +232,13 @@ class OncePerNetwork:
     def _again(self, key: str) -> Outcome:
         known = self._known[key]
         return Outcome(known.metrics, known.reason, datetime.now(UTC), 0.0)
+
+    def remember(self, index: int, task: Task, outcome: Outcome, /) -> None:
+        """See `hannah_hw.search.tasks.Remembers.remember`; what was evaluated once is remembered once."""
+        key = self._key(task.assignment)
+        if key not in self._remembered and isinstance(self._executor, Remembers):
+            self._executor.remember(index, task, outcome)
+        self._remembered.add(key)
 
     def close(self) -> None:
         """See `hannah_hw.search.tasks.Executor.close`."""

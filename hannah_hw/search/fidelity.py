@@ -15,9 +15,11 @@ training it had, ``error_stage_1`` and so on what was measured after each stage.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -195,3 +197,11 @@ class Halving:
 def _stage_key(stage: int) -> str:
     """Metric of the error after a stage that was not the last."""
     return f"error_stage_{stage + 1}"
+
+
+def discard(file: Path) -> None:
+    """Remove weights that are no longer needed, and their folder with the last of them."""
+    file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        # Others are in it, or a worker is about to write there.
+        file.parent.rmdir()

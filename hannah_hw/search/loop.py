@@ -20,6 +20,7 @@ from hannah_hw.search.archive import check_log
 from hannah_hw.search.config import SearchConfig, dump_config, load_config
 from hannah_hw.search.cosearch import CoSearchProblem, OncePerNetwork, make_problem
 from hannah_hw.search.engine import Engine
+from hannah_hw.search.fidelity import Halving, discard
 from hannah_hw.search.figures import check_figures
 from hannah_hw.search.measuring import Measuring, PlanObserver, plan
 from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
@@ -28,7 +29,7 @@ from hannah_hw.search.observers import Ending, LegalizationObserver, Observer, P
 from hannah_hw.search.placing import make_executor
 from hannah_hw.search.preference import achievement, knee_index
 from hannah_hw.search.protocols import Evaluator, FloatArray, Problem
-from hannah_hw.search.rundir import ARTIFACTS, CONFIG, LOG, RunDirectory
+from hannah_hw.search.rundir import ARTIFACTS, CONFIG, LOG, WEIGHTS, RunDirectory
 from hannah_hw.search.sections import FREE_TO_CHANGE
 from hannah_hw.search.settling import settle
 from hannah_hw.search.tasks import Executor
@@ -105,6 +106,9 @@ def run_search(
                 setup.evaluator, config.search.workers, config.search.timeout, config.search.memory
             )
             stack.callback(executor.close)
+            if config.fidelity is not None:
+                weights = directory.path / WEIGHTS
+                executor = Halving(executor, goals, config.fidelity, lambda name: discard(weights / name))
             if isinstance(setup.problem, CoSearchProblem):
                 executor = OncePerNetwork(executor, setup.problem.axes.ids, directory.records)
         engine = Engine(

@@ -6,27 +6,27 @@ Nothing else in `hannah_hw.search` but `measuring` imports them; the engine sees
 
 from __future__ import annotations
 
-import warnings
+import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from hannah_hw.errors import ConfigError, EvaluationError, MissingExtraError, SpaceError, TargetError
+from hannah_hw.errors import ConfigError, MissingExtraError, SpaceError, TargetError
+from hannah_hw.search.evaluators import OwnEvaluator, ScoringEvaluator
 from hannah_hw.search.protocols import BoolArray, Encoding, Estimates, FloatArray
+from hannah_hw.search.rundir import WEIGHTS
 
 if TYPE_CHECKING:
     from hannah_hw.cost import Costs
     from hannah_hw.legalization import Legalized
-    from hannah_hw.scoring import Dataset, Training
+    from hannah_hw.scoring import Dataset
     from hannah_hw.search.config import SearchConfig
     from hannah_hw.search.measuring import MeasuringEvaluator
-    from hannah_hw.search.tasks import Task
     from hannah_hw.spaces import SearchSpace
     from hannah_hw.targets import Target
-    from hannah_hw.targets.models.learned import Precision
 
 #: Metrics that a target's prices hold, that of the chip, and those of the network alone.
 _PRICES: Final = ("latency_s", "energy_j", "ram_bytes", "flash_bytes")
@@ -140,86 +140,6 @@ class SpaceProblem:
         return TargetEstimates(estimate_population(self.space, rows, target), self.space, rows)
 
 
-@dataclass
-class ScoringEvaluator:
-    """Trains a candidate and measures the accuracy of its model; see `hannah_hw.search.protocols.Evaluator`.
-
-    Attributes:
-        space: Name or path of the space.
-        options: Options of the space.
-        offered: Options that are passed if the space has them.
-        data: Name or path of the data set.
-        seed: Seed of the run: of the split of the data, and with a candidate's id of its training.
-        training: Options of `hannah_hw.scoring.Training`.
-        artifacts: Folder of the trained models.
-        hardware: Ids of parameters that are no part of a network; its model is named by the network alone.
-        precision: Of the models, as the target runs them.
-    """
-
-    space: str
-    options: Mapping[str, Any]
-    offered: Mapping[str, Any]
-    data: str
-    seed: int
-    training: Mapping[str, Any]
-    artifacts: Path
-    hardware: tuple[str, ...] = ()
-    precision: Precision = "int8"
-    _loaded: tuple[SearchSpace, Dataset, Training] | None = field(default=None, repr=False)
-
-    def start(self) -> None:
-        """Load the space and the data, and train on one thread."""
-        import torch
-
-        from hannah_hw.scoring import load_data
-        from hannah_hw.spaces.declarative.problems import SpaceWarning
-
-        torch.set_num_threads(1)
-        with warnings.catch_warnings():
-            # The search has loaded it before, and warned of what is odd.
-            warnings.simplefilter("ignore", SpaceWarning)
-            space = load_space(self.space, self.options, self.offered)
-        data = load_data(self.data, seed=self.seed)
-        self._loaded = space, data, training_model()(**self.training)
-
-    @property
-    def folder(self) -> Path:
-        """The run's; see `hannah_hw.search.protocols.Portable`."""
-        return self.artifacts.parent
-
-    def moved(self, folder: Path, /) -> ScoringEvaluator:
-        """The same with its models in another folder."""
-        return replace(self, artifacts=folder / self.artifacts.name, _loaded=None)
-
-    def reads(self, task: Task, /) -> tuple[str, ...]:
-        """Nothing: a model is trained from nothing."""
-        return ()
-
-    def evaluate(self, task: Task, /) -> dict[str, Any]:
-        """Train, quantise and test one candidate."""
-        from hannah_hw.scoring import score_candidate
-
-        if self._loaded is None:
-            raise RuntimeError("start() was not called")
-        space, data, training = self._loaded
-        network = {name: value for name, value in task.assignment.items() if name not in self.hardware}
-        score = score_candidate(
-            space, network, data, training, self.seed, self.artifacts, precision=self.precision
-        )
-        metrics: dict[str, Any] = dict(score.metrics())
-        if metrics.get("error") is None:
-            raise EvaluationError(f"{task.identifier} has no accuracy", kind="diverged")
-        metrics["artifact"] = f"{self.artifacts.name}/{score.artifact.name}"
-        return metrics
-
-
-def training_model() -> type[Training]:
-    """The model of the configuration's section ``training``."""
-    from hannah_hw.scoring import Training
-
-    return Training
-
-
 def load_space(
     name: str, options: Mapping[str, Any] | None = None, offered: Mapping[str, Any] | None = None
 ) -> SearchSpace:
@@ -249,7 +169,7 @@ class Setup:
     """
 
     problem: SpaceProblem
-    evaluator: ScoringEvaluator | None
+    evaluator: ScoringEvaluator | OwnEvaluator | None
     facts: dict[str, Any]
     measurer: MeasuringEvaluator | None = None
     legalized: Legalized | None = None
@@ -272,27 +192,21 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
     options = config.space.options
     offered: dict[str, Any] = {}
     facts: dict[str, Any] = {"hash": config.hash, "versions": versions()}
-    evaluator = None
+    data = None
     if config.data is not None and config.goals.trained:
-        import importlib.util
-
         from hannah_hw.scoring import load_data
 
-        if importlib.util.find_spec("torch") is None:
-            raise MissingExtraError("torch", "train")
         data = load_data(config.data, seed=config.search.seed)
         offered = _offer(data)
         facts["data"] = data.summary()
-        evaluator = ScoringEvaluator(
-            config.space.name, options, offered, config.data, config.search.seed, config.training, artifacts
-        )
+    evaluator = _make_evaluator(config, offered, artifacts) if config.goals.trained else None
     space = load_space(config.space.name, options, offered)
-    if evaluator is not None:
+    if data is not None:
         _check_fit(space, data)
     target = load_target(config.target)
     if isinstance(target, Host):
         facts["precision"] = target.model.precision
-        if evaluator is not None:
+        if isinstance(evaluator, ScoringEvaluator):
             evaluator = replace(evaluator, precision=target.model.precision)
     facts["target"] = {key: value for key, value in describe_target(target).items() if key != "operators"}
     try:
@@ -318,6 +232,44 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
             config.space.name, options, offered, config.target, config.measure.compiler, artifacts
         )
     return Setup(problem, evaluator, facts, measurer, legalized)
+
+
+def _make_evaluator(
+    config: SearchConfig, offered: Mapping[str, Any], artifacts: Path
+) -> ScoringEvaluator | OwnEvaluator:
+    """What trains the candidates of a configuration.
+
+    Raises:
+        ConfigError: The user's trainer cannot be used.
+        MissingExtraError: torch is not installed.
+    """
+    seed, space = config.search.seed, config.space
+    if config.score is not None:
+        from hannah_hw.scoring.own import find_score
+
+        find_score(config.score.function, allow_code=config.score.allow_code)
+        return OwnEvaluator(
+            space=space.name,
+            options=space.options,
+            offered=offered,
+            seed=seed,
+            artifacts=artifacts,
+            function=config.score.function,
+        )
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtraError("torch", "train")
+    staged = config.fidelity is not None
+    return ScoringEvaluator(
+        space=space.name,
+        options=space.options,
+        offered=offered,
+        seed=seed,
+        artifacts=artifacts,
+        data=str(config.data),
+        training=config.training,
+        shares=config.fidelity.shares if config.fidelity is not None else (1.0,),
+        weights=artifacts.with_name(WEIGHTS) if staged else None,
+    )
 
 
 def configured_space(config: SearchConfig) -> SearchSpace:

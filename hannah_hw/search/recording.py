@@ -90,6 +90,8 @@ def make_record(
     if status == "ok":
         violations |= goals.trained_violations(metrics)
         status = "infeasible" if any(violations.values()) else "ok"
+        if status == "ok" and (metrics.get("share") or 1.0) < 1.0:
+            status = "stopped"
     known = {**metrics, "macs": macs, "parameters": parameters}
     started = outcome.started if outcome is not None else datetime.now(UTC)
     took = outcome.wall_s if outcome is not None else 0.0

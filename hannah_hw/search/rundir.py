@@ -26,6 +26,7 @@ MEASUREMENTS: Final = "measurements.jsonl"
 FINISHED: Final = "finished.jsonl"
 STATE: Final = "state.json"
 ARTIFACTS: Final = "artifacts"
+WEIGHTS: Final = "weights"
 LOCK: Final = ".lock"
 
 

@@ -219,6 +219,11 @@ class SearchSpace:
         return f"SearchSpace({self.name}: {len(self.order)} nodes, {len(self.parameters)} parameters)"
 
 
+def assignment_id(active: Mapping[str, Any]) -> str:
+    """12 hexadecimal digits of a hash of active parameters and their values, ready for JSON."""
+    return hashlib.sha256(json.dumps(active, sort_keys=True).encode()).hexdigest()[:12]
+
+
 class Candidate:
     """One network of a space.
 
@@ -243,8 +248,7 @@ class Candidate:
     @functools.cached_property
     def id(self) -> str:
         """12 hexadecimal digits of a hash of the active parameters: equal for equal networks of a space."""
-        text = json.dumps(self.assignment.to_dict(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return assignment_id(self.assignment.to_dict())
 
     @functools.cached_property
     def graph_key(self) -> str:

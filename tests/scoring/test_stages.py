@@ -46,7 +46,7 @@ def test_one_stage_is_the_training_as_it_was(setup):
 def test_stages_one_by_one_are_the_same_as_in_one_go_and_whatever_is_lost(setup, tmp_path):
     candidate, data = setup
     whole, _, _ = train_candidate(candidate, data, TRAINING, 0, stages=Stages(SHARES))
-    kept = Stages(SHARES, tmp_path / "weights")
+    kept = Stages(SHARES, tmp_path / "weights", keep=True)
     epochs = 0.0
     for count, share in enumerate(SHARES, start=1):
         module, result, _ = train_candidate(candidate, data, TRAINING, 0, share=share, stages=kept)
@@ -68,11 +68,13 @@ def test_stages_one_by_one_are_the_same_as_in_one_go_and_whatever_is_lost(setup,
     file.write_bytes(file.read_bytes()[:100])
     module, _, _ = train_candidate(candidate, data, TRAINING, 0, stages=lost)
     assert same(state(module), state(whole))
+    # Those of the whole training are kept only where that is wanted.
+    assert list(lost.folder.iterdir()) == []
 
 
 def test_the_score_of_a_training_in_stages_is_that_of_its_weights(setup, tmp_path):
     candidate, data = setup
-    stages = Stages(SHARES, tmp_path / "weights")
+    stages = Stages(SHARES, tmp_path / "weights", keep=True)
     arguments = (candidate.space, candidate.assignment, data, TRAINING, 0)
     one = score_candidate(*arguments, tmp_path / "a", stages=stages)
     module, _, _ = train_candidate(candidate, data, TRAINING, 0, stages=stages)
