@@ -10,13 +10,16 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from hannah_hw.search.algorithms.variation import Variation
-from hannah_hw.search.protocols import Encoding, FloatArray, IntArray, Outlook
+from hannah_hw.search.dominance import crowding, sort_fronts
+from hannah_hw.search.protocols import BoolArray, Encoding, FloatArray, IntArray, Outlook
 
-#: Draws of offspring per `ask`: the first has the size asked for, the others `REDRAW` times that.
+#: Draws of offspring per `ask`: the first has the size asked for, the others `REDRAW` times what is missing.
 DRAWS: Final = 6
 REDRAW: Final = 4
 #: Rounds of descent on the violation alone, when too few feasible rows are known to breed from.
 DESCENT_ROUNDS: Final = 20
+#: With a predictor: offspring bred for each one that is handed out.
+CHOICE: Final = 8
 #: A space of at most this many discrete combinations is enumerated when drawing finds nothing new.
 ENUMERABLE: Final = 1 << 16
 
@@ -56,6 +59,7 @@ class Algorithm(ABC):
         violation: (N,) its total violation; inf where failed.
         excess: (N, C) signed values of the constraints that only an evaluation shows, <= 0 where kept; NaN where
             it failed. C is 0 until some are told.
+        free: (M,) objectives that the outlook knows.
     """
 
     #: The name in the registry and in a search configuration.
@@ -83,12 +87,18 @@ class Algorithm(ABC):
         self._seen: dict[bytes, None] = {}
         self._waiting: list[bytes] = []
         self._promising = 0
-        self._settled = True
+        self._fresh = 0
+        self.free: BoolArray = np.zeros(objectives, bool)
         self._listed: tuple[FloatArray, FloatArray] | None = None
 
     @property
     def batch(self) -> int:
         """Rows that a run asks for at a time; it may not depend on the number of workers."""
+        return self.population
+
+    @property
+    def starting(self) -> int:
+        """Rows that no free constraint rules out, drawn at random before breeding begins."""
         return self.population
 
     @abstractmethod
@@ -97,23 +107,23 @@ class Algorithm(ABC):
 
     @abstractmethod
     def _survive(self) -> None:
-        """Reduce the population, to whose end what was told since the last `ask` is appended."""
+        """Reduce the population, to whose end the `_fresh` rows that were told since the last `ask` are appended."""
 
     def ask(self, n: int) -> FloatArray:
         """(m, D) new canonical rows, m <= n; see the contract above."""
-        if not self._settled:
+        if self._fresh:
             self._survive()
-            self._settled = True
+            self._fresh = 0
         if not self._seen:
             start = self.encoding.canonical(self.encoding.default[None])
             rows = self._unseen(np.concatenate([start, self.encoding.sample(n, self.rng)]))[:n]
             return self._hand_out(rows, self._violations(rows))
-        initial = len(self.rows) < 2 or self._promising < self.population
+        initial = len(self.rows) < 2 or self._promising < self.starting
         if initial:
-            n = min(n, max(1, self.population - self._promising))
+            n = min(n, max(1, self.starting - self._promising))
             found = self._draw(n, lambda count: self.encoding.sample(count, self.rng))
         else:
-            found = self._draw(n, self._offspring)
+            found = self._draw(n, self._bred)
         passed = int((found[1] == 0).sum())
         if passed < n and self._enumerable():
             found = _merge(found, self._enumerate(found[0]))
@@ -146,7 +156,7 @@ class Algorithm(ABC):
         Raises:
             ValueError: These are not the rows that come next, or the number of constraints changed.
         """
-        keys = _keys(rows)
+        keys = row_keys(rows)
         if keys != self._waiting[: len(keys)]:
             raise ValueError("tell() must be given the asked rows in the order of asking")
         del self._waiting[: len(keys)]
@@ -162,7 +172,7 @@ class Algorithm(ABC):
         if not len(self.excess):
             self.excess = np.zeros((0, new.shape[1]))
         self.excess = np.concatenate([self.excess, new])
-        self._settled = False
+        self._fresh += len(rows)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the future depends on, ready for JSON."""
@@ -176,7 +186,8 @@ class Algorithm(ABC):
             "seen": [np.frombuffer(key).tolist() for key in self._seen],
             "waiting": len(self._waiting),
             "promising": self._promising,
-            "settled": self._settled,
+            "fresh": self._fresh,
+            "free": self.free.tolist(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -193,10 +204,11 @@ class Algorithm(ABC):
         self.objectives = np.array(state["objectives"], float).reshape(-1, objectives)
         self.violation = np.array(state["violation"], float)
         self.excess = np.array(state["excess"], float).reshape(len(self.rows), -1 if len(self.rows) else 0)
-        self._seen = dict.fromkeys(_keys(np.array(state["seen"], float).reshape(-1, width)))
+        self._seen = dict.fromkeys(row_keys(np.array(state["seen"], float).reshape(-1, width)))
         self._waiting = list(self._seen)[len(self._seen) - int(state["waiting"]) :]
         self._promising = int(state["promising"])
-        self._settled = bool(state["settled"])
+        self._fresh = int(state["fresh"])
+        self.free = np.array(state["free"], bool)
 
     def select(self, keep: IntArray | slice) -> None:
         """Keep the given members of the population."""
@@ -206,7 +218,7 @@ class Algorithm(ABC):
         self.excess = self.excess[keep]
 
     def _hand_out(self, rows: FloatArray, violation: FloatArray) -> FloatArray:
-        keys = _keys(rows)
+        keys = row_keys(rows)
         self._seen.update(dict.fromkeys(keys))
         self._waiting.extend(keys)
         self._promising += int((violation == 0).sum())
@@ -214,27 +226,55 @@ class Algorithm(ABC):
 
     def _unseen(self, rows: FloatArray, besides: FloatArray | None = None) -> FloatArray:
         """Rows that were never handed out, without repetitions, in their order."""
-        known = set(_keys(besides)) if besides is not None else set()
+        return rows[self._places(rows, besides)]
+
+    def _places(self, rows: FloatArray, besides: FloatArray | None = None) -> list[int]:
+        """Where the rows are that `_unseen` gives."""
+        known = set(row_keys(besides)) if besides is not None else set()
         fresh = []
-        for index, key in enumerate(_keys(rows)):
+        for index, key in enumerate(row_keys(rows)):
             if key not in known and key not in self._seen:
                 known.add(key)
                 fresh.append(index)
-        return rows[fresh]
+        return fresh
 
     def _violations(self, rows: FloatArray) -> FloatArray:
         if self.outlook is None or not len(rows):
             return np.zeros(len(rows))
-        return self.outlook.known(rows).violation
+        known = self.outlook.known(rows)
+        feasible = known.violation == 0
+        if feasible.any():
+            self.free = ~np.isnan(known.objectives[feasible]).any(axis=0)
+        return known.violation
+
+    def _bred(self, n: int) -> FloatArray:
+        """(n, D) offspring; with a predictor the most promising of `CHOICE` times as many.
+
+        These are the best by constrained rank, then crowding, of what is expected of them.
+        """
+        rows = self._offspring(n)
+        expected = self.outlook.expected(rows) if self.outlook is not None else None
+        if self.outlook is None or expected is None:
+            return rows
+        more = self._offspring((CHOICE - 1) * n)
+        expected_of_more = self.outlook.expected(more)
+        if expected_of_more is None:
+            return rows
+        rows = np.concatenate([rows, more])
+        new = self._places(rows)
+        rows, objectives = rows[new], np.concatenate([expected, expected_of_more])[new]
+        rank = sort_fronts(objectives, self.outlook.known(rows).violation)
+        return rows[np.lexsort((-crowding(objectives, rank), rank))[:n]]
 
     def _draw(self, n: int, source: Callable[[int], FloatArray]) -> tuple[FloatArray, FloatArray]:
         """Unseen rows of a source and their violations; draws again until n of them are feasible."""
         rows, violation = self.rows[:0], np.zeros(0)
         for attempt in range(DRAWS):
-            new = self._unseen(source(n if attempt == 0 else REDRAW * n), rows)
-            rows, violation = _merge((rows, violation), (new, self._violations(new)))
-            if (violation == 0).sum() >= n:
+            missing = n - int((violation == 0).sum())
+            if missing <= 0:
                 break
+            new = self._unseen(source(n if attempt == 0 else REDRAW * missing), rows)
+            rows, violation = _merge((rows, violation), (new, self._violations(new)))
         return rows, violation
 
     def _descend(self, n: int, besides: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -267,13 +307,13 @@ class Algorithm(ABC):
             rows = np.unique(self.encoding.canonical(grid.astype(float)), axis=0)
             self._listed = rows, self._violations(rows)
         rows, violation = self._listed
-        known = {*self._seen, *_keys(besides)}
-        left = np.array([key not in known for key in _keys(rows)], bool)
+        known = {*self._seen, *row_keys(besides)}
+        left = np.array([key not in known for key in row_keys(rows)], bool)
         order = self.rng.permutation(int(left.sum()))
         return rows[left][order], violation[left][order]
 
 
-def _keys(rows: FloatArray) -> list[bytes]:
+def row_keys(rows: FloatArray) -> list[bytes]:
     """One hashable key a row; equal rows have equal keys (-0.0 counts as 0.0)."""
     data = np.ascontiguousarray(rows + 0.0)
     width = data.shape[1] * data.itemsize

@@ -20,6 +20,9 @@ from hannah_hw.search.protocols import BoolArray, Encoding, FloatArray, IntArray
 #: Width of a numeric mutation as a share of the parameter's range: 10 ** U(log10 NARROWEST, log10 WIDEST).
 NARROWEST: Final = 0.02
 WIDEST: Final = 0.5
+#: Width of the steps where the number of mutated parameters is given: most of them stay near, and one that rounds to
+#: nothing leaves a coarse parameter as it is.
+STEP: Final = 0.15
 #: Number of mutated parameters of a child and how often.
 MUTATIONS: Final = ((1, 2, 4), (0.45, 0.35, 0.20))
 #: Share of children that exchange whole sub-trees, of those that cross at all.
@@ -63,7 +66,9 @@ class Variation:
         fathers: IntArray,
         rng: np.random.Generator,
         *,
-        crossover: float,
+        crossover: float | FloatArray,
+        by_group: float | FloatArray = BY_GROUP,
+        genes: FloatArray | None = None,
     ) -> FloatArray:
         """One child of each pair of parents.
 
@@ -72,16 +77,19 @@ class Variation:
             mothers: (P,) rows of the pool.
             fathers: (P,) rows of the pool.
             rng: Source of randomness.
-            crossover: Probability that a child mixes its parents; otherwise it is a mutated mother.
+            crossover: Probability that a child mixes its parents, one or (P,); otherwise it is a mutated mother.
+            by_group: Probability that a child that mixes exchanges whole sub-trees, one or (P,).
+            genes: (P,) expected number of mutated parameters, each taken with equal probability and moved by
+                `STEP`; None: numbers and widths of `MUTATIONS`, `NARROWEST` and `WIDEST`.
 
         Returns:
             (P, D) canonical rows.
         """
         count, width = len(mothers), pool.shape[1]
-        by_group = rng.random((count, self.group_count))[:, self.group] < 0.5
-        by_column = rng.random((count, width)) < 0.5
-        swap = np.where(rng.random((count, 1)) < BY_GROUP, by_group, by_column)
-        swap &= rng.random((count, 1)) < crossover
+        whole = rng.random((count, self.group_count))[:, self.group] < 0.5
+        single = rng.random((count, width)) < 0.5
+        swap = np.where((rng.random(count) < by_group)[:, None], whole, single)
+        swap &= (rng.random(count) < crossover)[:, None]
         rows = np.where(swap, pool[fathers], pool[mothers])
         if self.conditional:
             active = self.encoding.active(pool)
@@ -89,7 +97,10 @@ class Variation:
             rows = np.where(alive, rows, self._genes(pool, active, count, rng))
         else:
             alive = np.ones(rows.shape, bool)
-        self._mutate(rows, alive, rng)
+        if genes is None:
+            self._mutate(rows, alive, rng)
+        else:
+            self._jitter(rows, alive, genes, rng)
         return self.encoding.canonical(rows)
 
     def _genes(
@@ -112,11 +123,27 @@ class Variation:
         key = np.where(alive & self.movable, rng.random(rows.shape), 2.0)
         limit = np.sort(key, axis=1)[np.arange(count), wanted - 1]
         row, column = np.nonzero((key <= limit[:, None]) & (key < 2.0))
-        old, top = rows[row, column], self.top[column]
         exponent = rng.uniform(np.log10(NARROWEST), np.log10(WIDEST), len(row))
+        old, top = rows[row, column], self.top[column]
         step = rng.normal(size=len(row)) * 10.0**exponent * top
         whole = np.sign(step) * np.maximum(np.abs(step), 1.0)
         moved = old + np.where(self.continuous[column], step, whole)
         moved = np.where(moved < 0, -moved, np.where(moved > top, 2 * top - moved, moved))
-        other = (old + 1 + np.floor(rng.random(len(row)) * np.maximum(top, 1))) % (top + 1)
-        rows[row, column] = np.where(self.category[column], other, moved)
+        rows[row, column] = np.where(self.category[column], self._other(old, top, rng), moved)
+
+    def _jitter(
+        self, rows: FloatArray, alive: BoolArray, genes: FloatArray, rng: np.random.Generator
+    ) -> None:
+        """Change `genes` active columns of each row on average, in place."""
+        free = alive & self.movable
+        share = genes / np.maximum(free.sum(axis=1), 1)
+        row, column = np.nonzero((rng.random(rows.shape) < share[:, None]) & free)
+        old, top = rows[row, column], self.top[column]
+        moved = np.clip(old + rng.normal(size=len(row)) * STEP * top, 0.0, top)
+        rows[row, column] = np.where(self.category[column], self._other(old, top, rng), moved)
+
+    @staticmethod
+    def _other(old: FloatArray, top: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """(K,) another level of each category."""
+        other: FloatArray = (old + 1 + np.floor(rng.random(len(old)) * np.maximum(top, 1))) % (top + 1)
+        return other

@@ -1,0 +1,55 @@
+"""Rows of an encoding as inputs of a model: what a parameter is worth, seen linearly.
+
+A category is one 0/1 column a choice; a number is its position u in [-1/2, 1/2] and 2 u^2, so that a linear model can
+bend; a parameter that is inactive contributes nothing, and whether it is active is a column of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from hannah_hw.search.protocols import Encoding, FloatArray, IntArray
+
+#: Random rows that show which parameters can be inactive, and which always are so together.
+PROBES: Final = 256
+
+
+class Features:
+    """The map from rows to features of one encoding.
+
+    Args:
+        encoding: The parameter space.
+
+    Attributes:
+        count: Number of features F.
+    """
+
+    def __init__(self, encoding: Encoding) -> None:
+        self._encoding = encoding
+        levels, movable = encoding.levels, encoding.levels != 1
+        category = ~encoding.ordered & (levels > 0)
+        choices = [(c, level) for c in np.flatnonzero(category & movable) for level in range(levels[c])]
+        self._choice_column: IntArray = np.array([column for column, _ in choices], np.int64)
+        self._choice_level = np.array([level for _, level in choices], float)
+        self._number: IntArray = np.flatnonzero(~category & movable)
+        self._top = np.where(levels == 0, 1, np.maximum(levels - 1, 1))[self._number].astype(float)
+        active = encoding.active(encoding.sample(PROBES, np.random.default_rng(0)))
+        switched = np.flatnonzero(~active.all(axis=0))
+        # Parameters that are switched together share one column.
+        _, first = np.unique(active[:, switched], axis=1, return_index=True)
+        self._switched: IntArray = switched[np.sort(first)]
+        self.count = len(choices) + 2 * len(self._number) + len(self._switched)
+
+    def __call__(self, rows: FloatArray) -> FloatArray:
+        """(P, F) features of (P, D) canonical rows, between -1/2 and 1."""
+        chosen = rows[:, self._choice_column] == self._choice_level
+        position = rows[:, self._number] / self._top - 0.5
+        bent = 2.0 * position * position
+        if not len(self._switched):
+            return np.concatenate([chosen, position, bent], axis=1)
+        active = self._encoding.active(rows)
+        chosen &= active[:, self._choice_column]
+        alive = active[:, self._number]
+        return np.concatenate([chosen, position * alive, bent * alive, active[:, self._switched]], axis=1)
