@@ -5,7 +5,8 @@ replaced atomically as the run goes on. A run resumes by replaying the log: the 
 the same seed and told what the log says, so the state never has to be trusted, only compared.
 ``finished.jsonl`` holds records that wait for an earlier one, so that a kill loses nothing that was evaluated; it is
 there only while there are some.
-``measurements.jsonl`` holds what the upper rung measured, if it was asked for; the search does not read it.
+``measurements.jsonl`` holds what the upper rung measured, ``finalists.jsonl`` what fine-tuning made of the front, where
+they were asked for; the search does not read them.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from hannah_hw.search.record_log import RecordLog
 CONFIG: Final = "config.yaml"
 LOG: Final = "candidates.jsonl"
 MEASUREMENTS: Final = "measurements.jsonl"
+FINALISTS: Final = "finalists.jsonl"
 FINISHED: Final = "finished.jsonl"
 STATE: Final = "state.json"
 ARTIFACTS: Final = "artifacts"
-WEIGHTS: Final = "weights"
 LOCK: Final = ".lock"
 
 
@@ -49,7 +50,7 @@ class RunDirectory:
     def __init__(self, path: str | Path, *, resume: bool = False) -> None:
         self.path = Path(path)
         self._log: RecordLog | None = None
-        self._measurements: RecordLog | None = None
+        self._others: dict[str, RecordLog] = {}
         self._finished: RecordLog | None = None
         holds_run = (self.path / CONFIG).exists() or _size(self.path / LOG) > 0
         if holds_run and not resume:
@@ -110,9 +111,16 @@ class RunDirectory:
         Raises:
             RunError: The file cannot be opened, or is damaged before its last line.
         """
-        if self._measurements is None:
-            self._measurements = RecordLog(self.path / MEASUREMENTS, _named)
-        return self._measurements
+        return self._opened(MEASUREMENTS)
+
+    def open_finalists(self) -> RecordLog:
+        """The records of fine-tuned candidates; see `open_measurements`."""
+        return self._opened(FINALISTS)
+
+    def _opened(self, name: str) -> RecordLog:
+        if name not in self._others:
+            self._others[name] = RecordLog(self.path / name, _named)
+        return self._others[name]
 
     def write(self, name: str, text: str) -> None:
         """Replace a file of the directory atomically.
@@ -149,12 +157,13 @@ class RunDirectory:
 
     def close(self) -> None:
         """Close the files and release the lock."""
-        for log in (self._log, self._measurements, self._finished):
+        for log in (self._log, *self._others.values(), self._finished):
             if log is not None:
                 log.close()
         if self._lock is not None:
             os.close(self._lock)
-        self._log = self._measurements = self._finished = self._lock = None
+        self._others.clear()
+        self._log = self._finished = self._lock = None
 
     def __enter__(self) -> Self:
         return self
