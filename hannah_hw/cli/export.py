@@ -40,7 +40,8 @@ def export(
         typer.Option(
             "--pick",
             "-p",
-            help="Of a run: knee, preferred, front, best (lowest first objective), ids, or conditions on the front.",
+            help="Of a run: knee, preferred, front, best (lowest first objective), all that were trained, ids, "
+            "or conditions on the front.",
         ),
     ] = "knee",
     to: Annotated[
@@ -225,7 +226,7 @@ def _csv(data: ReportData, chosen: Sequence[Candidate]) -> str:
     for candidate in chosen:
         figures = [candidate.values.get(axis.key, "") for axis in data.axes]
         row = [candidate.id, candidate.index, int(candidate.on_front), int(candidate.id == knee), *figures]
-        writer.writerow([*row, json.dumps(candidate.assignment)])
+        writer.writerow([*row, json.dumps(dict(candidate.assignment.items()))])
     return stream.getvalue()
 
 

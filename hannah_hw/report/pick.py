@@ -29,8 +29,8 @@ def pick_candidates(run: ReportData, pick: str) -> list[Candidate]:
     Args:
         run: The run.
         pick: ``knee``; ``preferred`` (nearest to the run's preference); ``front``; ``best`` (the lowest first
-            objective); an id or the beginning of one; several ids separated by commas; or conditions joined by
-            ``and``, as in ``latency < 5 ms and ram <= 32 KiB``, which choose from the front.
+            objective); ``all`` (that were trained); an id or the beginning of one; several ids separated by commas; or
+            conditions joined by ``and``, as in ``latency < 5 ms and ram <= 32 KiB``, which choose from the front.
 
     Raises:
         InputError: Nothing matches, or the text is none of these.
@@ -53,6 +53,8 @@ def pick_candidates(run: ReportData, pick: str) -> list[Candidate]:
         return front
     if text == "best":
         return front[:1]
+    if text == "all":
+        return [candidate for candidate in run.candidates if candidate.status == "ok"]
     if any(sign in text for sign in "<>"):
         return _by_conditions(run, front, text)
     return [_by_id(run, part.strip()) for part in text.split(",") if part.strip()] or [_by_id(run, text)]
@@ -75,6 +77,7 @@ def _by_id(run: ReportData, text: str) -> Candidate:
             "preferred",
             "front",
             "best",
+            "all",
             "'latency < 5 ms'",
             *(run.candidates[i].id for i in run.front[:8]),
         ],
