@@ -20,7 +20,7 @@ from hannah_hw.quantities import parse_quantity
 from hannah_hw.report.axes import Axis, axis, metric_key
 from hannah_hw.report.fronts import History, front_indices, history
 from hannah_hw.report.measurements import Measured, decided_record, read_measurements
-from hannah_hw.report.records import Json, finite_numbers, read_records
+from hannah_hw.report.records import LARGE, Json, finite_numbers, read_records
 from hannah_hw.search.metrics import METRICS, Constraint, Goals
 from hannah_hw.search.preference import achievement, knee_index
 from hannah_hw.targets.amounts import Amount
@@ -214,7 +214,7 @@ def read_run(folder: str | Path) -> ReportData:
         )
     config = read_document(folder / CONFIG, ConfigError).data
     resolved = _mapping(config.pop("resolved", None))
-    records, warnings = read_records(folder / RECORDS)
+    records, warnings = read_records(folder / RECORDS, leave=LARGE)
     measured, unread = read_measurements(folder)
     keys = _metric_keys(records)
     objectives = tuple(
@@ -235,8 +235,8 @@ def read_run(folder: str | Path) -> ReportData:
         [candidates[i].objectives[o.name] * sign for o, sign in zip(objectives, signs, strict=True)]
         for i in usable
     ]
-    front = [usable[i] for i in front_indices(points)]
-    chosen = [points[usable.index(i)] for i in front]
+    best = front_indices(points)
+    front, chosen = [usable[i] for i in best], [points[i] for i in best]
     knee = knee_index(chosen)
     preferred = _preferred(objectives, _mapping(config.get("preference")), chosen)
     for i in front:
@@ -290,6 +290,11 @@ def _mapping(value: Any) -> Json:
     return value if isinstance(value, dict) else {}
 
 
+def _part(value: Any) -> Mapping[str, Any]:
+    """A mapping in a record, which may still be on the disk."""
+    return value if isinstance(value, Mapping) else {}
+
+
 def _values(record: Json) -> dict[str, float]:
     values = finite_numbers(record.get("metrics"))
     values.update(finite_numbers({key: record.get(key) for key in ("macs", "parameters")}))
@@ -336,8 +341,8 @@ def _candidate(record: Json, objectives: Sequence[Objective], folder: Path) -> C
         else None,
         values=values,
         objectives={o.name: numbers[o.name] for o in objectives if o.name in numbers},
-        assignment=_mapping(record.get("assignment")),
-        cost=_mapping(record.get("cost")),
+        assignment=_part(record.get("assignment")),
+        cost=_part(record.get("cost")),
         artifact=artifact if inside else None,
         estimated=finite_numbers(record.get("estimated")),
         bands=finite_numbers(record.get("bands")),

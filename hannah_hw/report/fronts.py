@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from hannah_hw.search.dominance import pareto_mask
 from hannah_hw.search.hypervolume import reference_point, relative_hypervolume
+
+#: Changes of a front that are kept of its growth; a drawing shows no more, and each costs a hypervolume.
+MAX_ENTRIES: Final = 400
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,8 @@ class History:
     """How the front grew.
 
     Attributes:
-        evaluations: Number of candidates evaluated when the front changed, and at the end.
+        evaluations: Number of candidates evaluated when the front changed, and at the end; of very many changes, every
+            second, fourth, ...
         hypervolume: Volume the front dominates, in units of the reference point; see
             `hannah_hw.search.hypervolume.relative_hypervolume`.
         front_size: Candidates on the front; of equal ones, all.
@@ -59,16 +64,22 @@ def history(
         return History((), (), (), ())
     array = np.asarray(points, dtype=np.float64)
     corner = reference_point(array) if reference is None else np.asarray(reference, dtype=np.float64)
-    evaluations, volumes, sizes = [], [], []
+    entries: list[tuple[int, float, int]] = []
     front = np.empty((0, array.shape[1]))
+    changes, step, last = 0, 1, 0
     for point, position in zip(array, positions, strict=True):
         if ((front <= point).all(axis=1) & (front < point).any(axis=1)).any():
             continue
         beaten = (front >= point).all(axis=1) & (front > point).any(axis=1)
         front = np.vstack([front[~beaten], point])
-        evaluations.append(position + 1)
-        volumes.append(relative_hypervolume(front, corner))
-        sizes.append(len(front))
+        changes, last = changes + 1, position + 1
+        if changes % step == 0:
+            entries.append((last, relative_hypervolume(front, corner), len(front)))
+        if len(entries) > MAX_ENTRIES:
+            entries, step = entries[1::2], 2 * step
+    if entries[-1][0] != last:
+        entries.append((last, relative_hypervolume(front, corner), len(front)))
+    evaluations, volumes, sizes = (list(column) for column in zip(*entries, strict=True))
     if evaluations[-1] != total:
         evaluations.append(total)
         volumes.append(volumes[-1])

@@ -20,13 +20,15 @@ from hannah_hw.files import write_atomically
 from hannah_hw.report.axes import axis
 from hannah_hw.report.data import Candidate, HardwareAxis, ReportData
 from hannah_hw.report.measurements import measured_section
-from hannah_hw.report.payload import embed, payload
+from hannah_hw.report.payload import drawn, embed, payload
 from hannah_hw.report.profiled import is_profiled, profiled_section
 from hannah_hw.targets.amounts import Amount
 
 #: Name of the page inside a run directory.
 PAGE = "report.html"
 
+#: Members of a front that the table has, about.
+MAX_ROWS = 500
 #: Most values of a searched param that are listed one by one.
 _LISTED = 8
 
@@ -109,7 +111,9 @@ def _subtitle(run: ReportData) -> str:
         parts.append(f"{run.count('failed')} failed")
     if any(candidate.open for candidate in run.candidates):
         parts.append(f"{sum(c.open for c in run.candidates)} uncertain")
-    return f"{', '.join(parts)}. {len(run.front)} on the front."
+    left = len(run.candidates) - len(drawn(run))
+    more = f" {left} of the others are not drawn; candidates.jsonl holds them." if left else ""
+    return f"{', '.join(parts)}. {len(run.front)} on the front.{more}"
 
 
 def _front_table(run: ReportData, links: Mapping[str, str]) -> str:
@@ -119,15 +123,27 @@ def _front_table(run: ReportData, links: Mapping[str, str]) -> str:
         f'<th scope="col" aria-sort="none"><button type="button">{_escape(label)}</button></th>'
         for label in (*(a.label for a in run.axes), *(h.name for h in run.hardware))
     )
+    listed = _listed(run)
     rows = "".join(
-        _front_row(run, run.candidates[i], _badges(run, i), links.get(run.candidates[i].id))
-        for i in run.front
+        _front_row(run, run.candidates[i], _badges(run, i), links.get(run.candidates[i].id)) for i in listed
+    )
+    left = len(run.front) - len(listed)
+    note = (
+        f"<p>{left} of the front are not in the table; hannah-hw export --to csv writes all.</p>"
+        if left
+        else ""
     )
     return (
         '<table id="front"><thead><tr>'
         '<th scope="col" aria-sort="none"><button type="button">Candidate</button></th>'
-        f'{head}<th scope="col">Model</th></tr></thead><tbody>{rows}</tbody></table>'
+        f'{head}<th scope="col">Model</th></tr></thead><tbody>{rows}</tbody></table>{note}'
     )
+
+
+def _listed(run: ReportData) -> list[int]:
+    """The members of the front that the table has: of many an even share, and always those that stand out."""
+    step = -(-len(run.front) // MAX_ROWS)
+    return [i for place, i in enumerate(run.front) if place % step == 0 or i in (run.knee, run.preferred)]
 
 
 def _badges(run: ReportData, position: int) -> str:

@@ -12,6 +12,8 @@ from hannah_hw.report.measurements import Measured
 
 #: Candidates whose kernels and buffers travel in the page. The front comes first, then the newest.
 MAX_DETAILED: Final = 400
+#: Candidates besides the front and the measured ones that are drawn at all: more make a page slow and show no more.
+MAX_DRAWN: Final = 5000
 
 _KERNEL_FIELDS: Final = (
     "name",
@@ -47,6 +49,7 @@ def payload(run: ReportData, links: Mapping[str, str]) -> dict[str, Any]:
     """
     trained = [i for i, candidate in enumerate(run.candidates) if candidate.status == "ok"]
     detailed = set(sorted(trained, key=lambda i: (not run.candidates[i].on_front, -i))[:MAX_DETAILED])
+    shown = sorted(detailed.union(drawn(run)))
     keys = [o.key for o in run.objectives]
     return {
         "axes": [{"key": a.key, "label": a.label, "unit": a.unit} for a in run.axes],
@@ -59,9 +62,11 @@ def payload(run: ReportData, links: Mapping[str, str]) -> dict[str, Any]:
             for b in run.budgets
         ],
         "candidates": [
-            _candidate(candidate, links.get(candidate.id), knee=i == run.knee, detailed=i in detailed)
-            | _measurement(run.measured.get(candidate.id))
-            for i, candidate in enumerate(run.candidates)
+            _candidate(
+                run.candidates[i], links.get(run.candidates[i].id), knee=i == run.knee, detailed=i in detailed
+            )
+            | _measurement(run.measured.get(run.candidates[i].id))
+            for i in shown
         ],
         "history": {
             "evaluations": run.history.evaluations,
@@ -70,6 +75,14 @@ def payload(run: ReportData, links: Mapping[str, str]) -> dict[str, Any]:
         },
         "total": len(run.candidates),
     }
+
+
+def drawn(run: ReportData) -> list[int]:
+    """Positions of the candidates that are drawn: the front, what was measured, and of the others an even share."""
+    must = set(run.front) | {i for i, c in enumerate(run.candidates) if c.id in run.measured}
+    others = [i for i in range(len(run.candidates)) if i not in must]
+    step = max(1, -(-len(others) // MAX_DRAWN))
+    return sorted(must.union(others[::step]))
 
 
 def embed(document: Any) -> str:

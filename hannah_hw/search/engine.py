@@ -6,24 +6,24 @@ import hashlib
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 
 from hannah_hw.errors import RunError
 from hannah_hw.search.algorithms import Algorithm, make_algorithm
-from hannah_hw.search.archive import Archive, charged, minimised
+from hannah_hw.search.archive import Archive, charged
+from hannah_hw.search.batches import Batch
 from hannah_hw.search.metrics import Goals
 from hannah_hw.search.observers import Ending, Observer, Progress, Record, StopSearch
 from hannah_hw.search.outlook import EstimateOutlook, Predictor
 from hannah_hw.search.preference import preferred_violation
-from hannah_hw.search.protocols import FloatArray, Problem
-from hannah_hw.search.record_log import ScratchLog
-from hannah_hw.search.recording import Priced, make_record, outcome_of, price
-from hannah_hw.search.tasks import Executor, Outcome, Remembers, Task
+from hannah_hw.search.protocols import Problem
+from hannah_hw.search.recording import outcome_of, price
+from hannah_hw.search.store import Scratch, Store
+from hannah_hw.search.tasks import Executor, Outcome, Remembers
 
 #: Estimates without a new feasible candidate after which a run gives up.
 PATIENCE: Final = 20_000
@@ -31,91 +31,11 @@ PATIENCE: Final = 20_000
 STAGNATION: Final = 4_000
 #: Failed evaluations, without a single success, after which a run gives up.
 FAILURES: Final = 8
+#: Records of a search without training that have a cost report each; of later ones only those that reach the front,
+#: as a report takes as long as the prices of many candidates.
+REPORTED: Final = 1_000
 #: Seconds between two summaries of where a run stands, at least; the last one is always written.
 SUMMARY_INTERVAL: Final = 1.0
-
-
-class Store(Protocol):
-    """Where records go; `hannah_hw.search.rundir.RunDirectory` is one."""
-
-    @property
-    def records(self) -> Sequence[Record]:
-        """All records, those of the run that is continued first; it grows as records are appended."""
-        ...
-
-    def append(self, *records: Mapping[str, Any]) -> None:
-        """Keep the next records."""
-        ...
-
-    def keep(self, record: Mapping[str, Any], /) -> None:
-        """Keep a finished record that waits for an earlier one."""
-        ...
-
-    def kept(self) -> Mapping[int, Record]:
-        """Index -> record of those that were kept by the process before."""
-        ...
-
-    def release(self) -> None:
-        """No record waits any more: what was kept is in order."""
-        ...
-
-    def write_state(self, state: Mapping[str, Any], /) -> None:
-        """Keep the summary of where the run stands."""
-        ...
-
-    def read_state(self) -> Mapping[str, Any] | None:
-        """The last summary; None where there is none."""
-        ...
-
-
-class Scratch(ScratchLog):
-    """The store of a search that nobody continues; see `Store`."""
-
-    def keep(self, record: Mapping[str, Any], /) -> None:
-        """See `Store.keep`."""
-
-    def kept(self) -> Mapping[int, Record]:
-        """See `Store.kept`."""
-        return {}
-
-    def release(self) -> None:
-        """See `Store.release`."""
-
-    def write_state(self, state: Mapping[str, Any], /) -> None:
-        """See `Store.write_state`."""
-
-    def read_state(self) -> None:
-        """See `Store.read_state`."""
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Candidates that were asked for together, until the algorithm was told of all of them.
-
-    Attributes:
-        generation: Number of the batch.
-        first: Index of its first record.
-        told: Records that the algorithm knew when it was asked.
-        rows: (P, D) rows.
-        priced: What is known of them before an evaluation.
-        objectives: (P, M) minimised, filled in record by record; NaN where unknown or failed.
-        violation: (P,) total violation, filled in likewise.
-        excess: (P, C) signed values of the constraints that only an evaluation shows, likewise.
-    """
-
-    generation: int
-    first: int
-    told: int
-    rows: FloatArray
-    priced: Priced
-    objectives: FloatArray
-    violation: FloatArray
-    excess: FloatArray
-
-    @property
-    def end(self) -> int:
-        """Index behind its last record."""
-        return self.first + len(self.rows)
 
 
 class Engine:
@@ -189,7 +109,7 @@ class Engine:
         self._old = len(self.records)
         self._kept = dict(self._store.kept())
         self._state = self._store.read_state()
-        self._batches: deque[_Batch] = deque()
+        self._batches: deque[Batch] = deque()
         self._asked = self._told = self._next = self._generations = 0
         self._finished: dict[int, Record] = {}
         self._underway = 0
@@ -259,7 +179,7 @@ class Engine:
             index: Of its record.
             outcome: The outcome.
         """
-        record = self._record(self._batch(index), index, outcome)
+        record = self._batch(index).record(index, self.goals, outcome)
         self._finished[index] = record
         if index > self.archive.size:
             self._store.keep(record)
@@ -297,17 +217,14 @@ class Engine:
         priced = price(self.problem, self.goals, rows)
         if (priced.total == 0).any():
             self._last_feasible = outlook.estimated
-        shape = len(rows), len(self.goals.objectives)
         self._batches.append(
-            _Batch(
+            Batch.fresh(
+                rows,
+                priced,
+                self.goals,
                 generation=self._generations,
                 first=self._asked,
                 told=self._told,
-                rows=rows,
-                priced=priced,
-                objectives=np.full(shape, np.nan),
-                violation=np.zeros(len(rows)),
-                excess=np.full((len(rows), len(self.goals.trained_constraints)), np.nan),
             )
         )
         self._check_state()
@@ -318,7 +235,7 @@ class Engine:
             self._written_at = now
             self._store.write_state(self._summarise())
 
-    def _tell(self, batch: _Batch, target: int) -> None:
+    def _tell(self, batch: Batch, target: int) -> None:
         """Tell the records of one batch before `target`."""
         piece = slice(self._told - batch.first, min(target, batch.end) - batch.first)
         rows, objectives, violation = batch.rows[piece], batch.objectives[piece], batch.violation[piece]
@@ -333,21 +250,21 @@ class Engine:
         ready = False
         while self._next < self._asked:
             batch = self._batch(self._next)
-            position, index = self._next - batch.first, self._next
-            if index >= self._old and batch.priced.total[position] == 0:
+            if self._next >= self._old and batch.worthy(self._next):
                 if self._left <= 0:
                     break
                 self._underway += 1
-                ready |= self._evaluate(batch, position, index)
+                ready |= self._evaluate(batch, self._next)
             self._next += 1
         return ready
 
-    def _evaluate(self, batch: _Batch, position: int, index: int) -> bool:
+    def _evaluate(self, batch: Batch, index: int) -> bool:
         """Have a candidate evaluated; whether its outcome is there already."""
         if self._executor is None:
-            self._finished[index] = self._record(batch, index, Outcome({}, None, datetime.now(UTC), 0.0))
+            outcome = Outcome({}, None, datetime.now(UTC), 0.0)
+            self._finished[index] = batch.record(index, self.goals, outcome)
             return True
-        task = self._task(batch, position)
+        task = batch.task(index)
         record = self._kept.pop(index, None)
         if record is None:
             self._executor.submit(index, task)
@@ -358,11 +275,6 @@ class Engine:
         if isinstance(self._executor, Remembers):
             self._executor.remember(index, task, outcome_of(record))
         return True
-
-    def _task(self, batch: _Batch, position: int) -> Task:
-        identifier, assignment = batch.priced.described[position]
-        known = {key: value for key, value in batch.priced.metrics(position).items() if value is not None}
-        return Task(identifier, assignment, told=batch.told, known=known)
 
     def _write(self) -> bool:
         """Record what is ready, as far as the batch goes that the next record is in; whether anything was."""
@@ -378,12 +290,11 @@ class Engine:
             if record is None:
                 break
             on_front = self.archive.add(record, replayed=index < self._old)
-            self._enter(batch, index - batch.first, record)
+            batch.enter(index, self.goals, record)
             if index < self._old:
                 continue
-            if on_front or (self._executor is not None and record["status"] == "ok"):
-                # A search without training records so many candidates that only those of the front have a report.
-                record["cost"] = batch.priced.estimates.report(index - batch.first)
+            if record["status"] == "ok" and (on_front or self._executor is not None or index < REPORTED):
+                record["cost"] = batch.report(index)
             fresh.append((record, self.progress() if self._observers else None))
             failure = self._all_failed(record)
         self._store.append(*(record for record, _ in fresh))
@@ -401,39 +312,22 @@ class Engine:
             self.archive.generation = batch.generation + (self.archive.size == batch.end)
         return self.archive.size > before
 
-    def _ready(self, batch: _Batch, index: int) -> Record | None:
+    def _ready(self, batch: Batch, index: int) -> Record | None:
         """The next record, if all that belongs in it is known."""
-        position = index - batch.first
         if index < self._old:
             record = self.records[index]
-            if record["id"] != batch.priced.described[position][0]:
+            if record["id"] != batch.identifier(index):
                 raise RunError(self._other_run(index))
             if charged(record) and isinstance(self._executor, Remembers):
-                self._executor.remember(index, self._task(batch, position), outcome_of(record))
+                self._executor.remember(index, batch.task(index), outcome_of(record))
             return record
-        if batch.priced.total[position] > 0:
-            return self._record(batch, index, None)
+        if not batch.worthy(index):
+            return batch.record(index, self.goals, None)
         finished = self._finished.pop(index, None)
         self._underway -= finished is not None
         return finished
 
-    def _record(self, batch: _Batch, index: int, outcome: Outcome | None) -> Record:
-        return make_record(
-            batch.priced,
-            index - batch.first,
-            self.goals,
-            index=index,
-            generation=batch.generation,
-            outcome=outcome,
-        )
-
-    def _enter(self, batch: _Batch, position: int, record: Record) -> None:
-        """What the algorithm will be told of a record."""
-        batch.objectives[position] = minimised(record, self.goals)
-        batch.violation[position] = sum(record["violations"].values())
-        batch.excess[position] = self.goals.trained_excess(record["metrics"])
-
-    def _batch(self, index: int) -> _Batch:
+    def _batch(self, index: int) -> Batch:
         """The batch that a record is in."""
         return next(batch for batch in self._batches if index < batch.end)
 

@@ -8,16 +8,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 
-from hannah_hw.errors import ConfigError, RunError
+from hannah_hw.errors import ConfigError, InputError, RunError
 from hannah_hw.quantities import parse_quantity
 from hannah_hw.search import pipeline
 from hannah_hw.search.algorithms import Algorithm, check_options
 from hannah_hw.search.archive import check_log
-from hannah_hw.search.config import SearchConfig, dump_config, load_config
+from hannah_hw.search.asking import Asked, Conversation, Inbox
+from hannah_hw.search.choosing import AUTO, Choice, ChoiceObserver, choose, choose_lag
+from hannah_hw.search.config import AFTERWARDS, SearchConfig, dump_config, load_config
 from hannah_hw.search.cosearch import CoSearchProblem, OncePerNetwork, make_problem
 from hannah_hw.search.engine import Engine
 from hannah_hw.search.fidelity import Halving, discard
@@ -25,14 +27,25 @@ from hannah_hw.search.figures import check_figures
 from hannah_hw.search.measuring import Measuring, PlanObserver, plan
 from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
 from hannah_hw.search.misses import explain_empty, explain_left
-from hannah_hw.search.observers import Ending, LegalizationObserver, Observer, Progress, Record
+from hannah_hw.search.observers import (
+    Callback,
+    Ending,
+    LegalizationObserver,
+    Observer,
+    Progress,
+    Record,
+    as_observers,
+)
 from hannah_hw.search.placing import make_executor
 from hannah_hw.search.preference import achievement, knee_index
-from hannah_hw.search.protocols import Evaluator, FloatArray, Problem
+from hannah_hw.search.protocols import Encoding, Evaluator, FloatArray, Problem
 from hannah_hw.search.rundir import ARTIFACTS, CONFIG, LOG, WEIGHTS, RunDirectory
 from hannah_hw.search.sections import FREE_TO_CHANGE
 from hannah_hw.search.settling import settle
 from hannah_hw.search.tasks import Executor
+
+#: Budget of a search in a loop of the caller's own, who ends it by asking for no more.
+MOST_EVALUATIONS: Final = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,7 @@ def run_search(
     *,
     resume: bool = False,
     overrides: Sequence[str] = (),
-    observers: Sequence[Observer] = (),
+    observers: Sequence[Observer | Callback] = (),
 ) -> RunResult:
     """Run a configured search in a run directory.
 
@@ -74,22 +87,26 @@ def run_search(
         resume: Continue the run that it holds. The configuration must ask for the same results; the number of
             evaluations, workers and the limits of time and memory may differ.
         overrides: ``dotted.key=value`` strings for a configuration that is read from a file.
-        observers: Called as the run goes on.
+        observers: Called as the run goes on; see `Search`.
 
     Raises:
         InputError: The configuration, or anything it names, cannot be used; nothing is written.
         RunError: The run failed or was interrupted; what it recorded is kept.
     """
     out = Path(out)
+    observers = as_observers(observers)
     if config is None:
         if not resume or not (out / CONFIG).is_file():
             raise RunError(f"{out} holds no run to resume; give a configuration")
         config = out / CONFIG
     if not isinstance(config, SearchConfig):
         config = load_config(config, overrides)
-    if resume and (out / CONFIG).is_file():
-        _check_same(config, load_config(out / CONFIG), out)
+    before = load_config(out / CONFIG) if resume and (out / CONFIG).is_file() else None
     setup = pipeline.build(config, out.absolute() / ARTIFACTS)
+    choice, lag = _chosen(config, before, setup.problem.encoding)
+    facts = {**setup.facts, "algorithm": str(choice.algorithm), "lag": lag}
+    if before is not None:
+        _check_same(config, before, out)
     with ExitStack() as stack:
         directory = stack.enter_context(RunDirectory(out, resume=resume))
         goals = config.goals.within(setup.problem.capacities)
@@ -99,11 +116,12 @@ def run_search(
                 f"the run already holds {spent} evaluations, more than {config.search.evaluations}",
                 where="search.evaluations",
             )
-        directory.write(CONFIG, dump_config(config, setup.facts))
+        directory.write(CONFIG, dump_config(config, facts))
+        training = following(config, setup.evaluator, setup.problem, goals, observers)
         executor: Executor | None = None
-        if setup.evaluator is not None:
+        if training.evaluator is not None:
             executor = make_executor(
-                setup.evaluator, config.search.workers, config.search.timeout, config.search.memory
+                training.evaluator, config.search.workers, config.search.timeout, config.search.memory
             )
             stack.callback(executor.close)
             if config.fidelity is not None:
@@ -114,11 +132,12 @@ def run_search(
         engine = Engine(
             setup.problem,
             goals,
-            algorithm=config.search.algorithm,
+            algorithm=choice.algorithm,
             options=config.search.options,
             population=config.search.population,
             evaluations=config.search.evaluations,
             seed=config.search.seed,
+            lag=lag,
             executor=executor,
             store=directory,
             observers=observers,
@@ -127,6 +146,8 @@ def run_search(
             changed = setup.legalized is not None and setup.legalized.changed
             if changed and isinstance(observer, LegalizationObserver):
                 observer.on_legalized(str(setup.legalized))
+            if choice.reason and isinstance(observer, ChoiceObserver):
+                observer.on_choice(str(choice))
             if setup.measurer is not None and isinstance(observer, PlanObserver):
                 observer.on_plan(plan(config.measure, setup.facts["measure"]))
         try:
@@ -149,7 +170,7 @@ def run_search(
             if scope is None:
                 measured = measuring.run(front)
             else:
-                settled = settle(records, goals, measuring, scope)
+                settled = settle(final.applied(records, goals), goals, measuring, scope)
                 front, empty = settled.front, None if settled.front else explain_left(settled.left)
                 measured = [measuring.known[r["id"]] for r in records if r["id"] in measuring.known]
     if not archive.members:
@@ -161,10 +182,10 @@ def _check_same(config: SearchConfig, before: SearchConfig, out: Path) -> None:
     if config.hash == before.hash:
         return
     now, then = config.to_dict(), before.to_dict()
-    changed = [key for key in now if now[key] != then[key] and key != "measure"]
+    changed = [key for key in {**now, **then} if now.get(key) != then.get(key) and key not in AFTERWARDS]
     raise ConfigError(
         f"the configuration differs from that of the run in {out} (in: {', '.join(changed)}); "
-        f"only measure and {', '.join(f'search.{name}' for name in FREE_TO_CHANGE)} may change",
+        f"only {', '.join(AFTERWARDS)} and {', '.join(f'search.{name}' for name in FREE_TO_CHANGE)} may change",
         where="--resume",
     )
 
@@ -178,22 +199,27 @@ class Search:
         objectives: Metric name -> ``min`` or ``max``, or names to minimise; see `METRICS`.
         constraints: Metric name -> ``"<= 64 KiB"``.
         preference: Objective -> what is hoped for, such as ``"5 ms"``; see `hannah_hw.search.preference`.
-        algorithm: Name, ``package.module:Class`` or class; see `hannah_hw.search.algorithms.find_algorithm`.
+        algorithm: Name, ``package.module:Class`` or class, see `hannah_hw.search.algorithms.find_algorithm`; ``auto``:
+            `hannah_hw.search.choosing.choose`.
         options: Of the algorithm.
         population: Size of the population.
         seed: Fixes everything.
-        evaluator: What gives the metrics that need training; None if no goal needs one.
+        evaluator: What gives the metrics that need training; None if no goal needs one, or for `ask` and `tell`.
         workers: Processes; 0: evaluate in this process. Or the address of a dask scheduler, ``tcp://HOST:PORT``, or
             any executor of `concurrent.futures`; see `hannah_hw.search.placing`.
         timeout: Seconds that one evaluation may take in a worker.
         memory: Bytes that a worker may hold; None: no limit.
         params: Param of the target -> its value, of those that are not searched; all others are. ``default``: none is.
         legalize: Whether the space is narrowed to what the target can run; see `hannah_hw.legalize`.
-        observers: Called as the search goes on.
+        lag: Results that may be unknown when more candidates are asked for, so that nobody waits for a straggler;
+            None: `hannah_hw.search.choosing.choose_lag`.
+        observers: Called as the search goes on: objects (`hannah_hw.search.Observer`), or functions of a record and
+            the progress. A function that returns True, or anything that raises `hannah_hw.search.StopSearch`, ends
+            the search early.
 
     Raises:
         InputError: The space or the target cannot be used, a metric or a bound is unknown, the target has no figures
-            for a goal, or an evaluator or a target is missing.
+            for a goal, or a target is missing.
 
     Attributes:
         history_: All records, in order, each read when it is asked for.
@@ -225,19 +251,19 @@ class Search:
         memory: int | None = None,
         params: Mapping[str, Any] | Literal["default"] = MappingProxyType({}),
         legalize: bool = True,
-        observers: Sequence[Observer] = (),
+        lag: int | None = None,
+        observers: Sequence[Observer | Callback] = (),
     ) -> None:
         if target is None and not hasattr(space, "estimate"):
             raise ConfigError("a space has no prices of its own; give a target, for example 'stm32l4r5zi'")
         self.problem: Problem = space if target is None else _problem(space, target, params, legal=legalize)
         goals = make_goals(objectives, constraints or {}, preference)
-        check_options(algorithm, options)
+        if algorithm != AUTO:
+            check_options(algorithm, options)
         if isinstance(self.problem, pipeline.SpaceProblem):
             check_figures(self.problem, goals)
             goals = goals.within(self.problem.capacities)
         self.goals = goals
-        if self.goals.trained and evaluator is None:
-            raise ConfigError("a goal about the error needs an evaluator")
         self.algorithm = algorithm
         self.options = options
         self.population = population
@@ -247,6 +273,8 @@ class Search:
         self.timeout = timeout
         self.memory = memory
         self.observers = observers
+        self.lag = lag
+        self._conversation: Conversation | None = None
 
     def fit(self, budget: int) -> Self:
         """Search.
@@ -255,26 +283,82 @@ class Search:
             budget: Evaluations: trained candidates, or recorded ones where nothing is trained.
 
         Raises:
+            ConfigError: A goal needs an evaluator.
             RunError: Nothing feasible is found, or every evaluation fails.
         """
+        if self.goals.trained and self.evaluator is None:
+            raise ConfigError("a goal about the error needs an evaluator, or a loop of ask() and tell()")
         executor: Executor | None = None
         if self.evaluator is not None:
             executor = make_executor(self.evaluator, self.workers, self.timeout, self.memory)
-        engine = Engine(
+        engine = self._engine(budget, executor)
+        self.ending_ = engine.run()
+        self._found(engine)
+        return self
+
+    def ask(self, n: int = 1) -> list[Asked]:
+        """Candidates to evaluate in a loop of the caller's own; `tell` what became of each.
+
+        The first call begins a search, which goes on as long as there is something to ask for. All of it follows from
+        the seed and from what is told, in whatever order; only those that are asked for depend on the lag.
+
+        Args:
+            n: At most so many. Fewer, or none, means that the search has to be told of others first or, if there are
+                no others, that it found nothing new.
+
+        Raises:
+            ConfigError: No goal needs an evaluation: `fit` finds the front.
+            RunError: Nothing keeps the constraints.
+        """
+        if self._conversation is None:
+            if not self.goals.trained:
+                raise ConfigError("no goal needs an evaluation, so there is nothing to tell; use fit()")
+            inbox = Inbox()
+            self._conversation = Conversation(self._engine(MOST_EVALUATIONS, inbox), inbox)
+        return self._conversation.ask(n)
+
+    def tell(
+        self, asked: Asked | int, metrics: Mapping[str, Any] | None = None, *, failure: str | None = None
+    ) -> None:
+        """What became of a candidate that was asked for; `history_` and `front_` are brought up to date.
+
+        Args:
+            asked: The candidate, or its index.
+            metrics: Metric key -> number, all that a goal needs, such as ``{"error": 0.1}``.
+            failure: Instead: why it could not be evaluated.
+
+        Raises:
+            InputError: It does not wait for its evaluation, or neither metrics nor a failure are given.
+            RunError: All evaluations fail.
+        """
+        if self._conversation is None:
+            raise InputError("nothing was asked for", where="Search.tell")
+        self._conversation.tell(asked, metrics, failure)
+        self._found(self._conversation.engine)
+
+    def _engine(self, budget: int, executor: Executor | None) -> Engine:
+        choice = choose(self.algorithm, self.goals, self.problem.encoding)
+        observers = as_observers(self.observers)
+        for observer in observers:
+            if choice.reason and isinstance(observer, ChoiceObserver):
+                observer.on_choice(str(choice))
+        return Engine(
             self.problem,
             self.goals,
-            algorithm=self.algorithm,
+            algorithm=choice.algorithm,
             options=self.options,
             population=self.population,
             evaluations=budget,
             seed=self.seed,
+            lag=choose_lag(self.lag, self.goals),
             executor=executor,
-            observers=self.observers,
+            observers=observers,
         )
-        self.ending_ = engine.run()
+
+    def _found(self, engine: Engine) -> None:
+        """The results so far."""
         self.history_, self.front_ = engine.records, engine.archive.front
         self.hypervolume_ = engine.archive.hypervolume()
-        return self
 
     @property
     def knee_(self) -> Record | None:

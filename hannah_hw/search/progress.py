@@ -69,6 +69,11 @@ def afterwards(text: str) -> str:
     return f"after the search {text}"
 
 
+def chosen(text: str) -> str:
+    """Which algorithm searches, and why."""
+    return f"algorithm: {text}"
+
+
 class PlainLines:
     """One line every `LINE_INTERVAL` seconds, and one at the end.
 
@@ -85,6 +90,10 @@ class PlainLines:
     def on_legalized(self, text: str, /) -> None:
         """See `hannah_hw.search.observers.LegalizationObserver`."""
         self._stream.write(f"space: {text}\n")
+
+    def on_choice(self, text: str, /) -> None:
+        """See `hannah_hw.search.choosing.ChoiceObserver`."""
+        self._stream.write(chosen(text) + "\n")
 
     def on_plan(self, text: str, /) -> None:
         """See `hannah_hw.search.measuring.PlanObserver`."""
@@ -145,6 +154,12 @@ class LiveDisplay:
         from rich.text import Text
 
         self._console.print(Text(f"space: {text}"))
+
+    def on_choice(self, text: str, /) -> None:
+        """See `hannah_hw.search.choosing.ChoiceObserver`."""
+        from rich.text import Text
+
+        self._console.print(Text(chosen(text)))
 
     def on_plan(self, text: str, /) -> None:
         """See `hannah_hw.search.measuring.PlanObserver`."""

@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from hannah_hw.errors import InputError
 from hannah_hw.quantities import parse_quantity
 from hannah_hw.search.algorithms import check_options, find_algorithm
+from hannah_hw.search.choosing import AUTO
 from hannah_hw.search.metrics import METRICS, Constraint, parse_constraint
 
 Direction = Literal["min", "max"]
@@ -112,7 +113,7 @@ class SearchSection(Strict):
     """How to search.
 
     Attributes:
-        algorithm: See `hannah_hw.search.algorithms.find_algorithm`.
+        algorithm: See `hannah_hw.search.algorithms.find_algorithm`; ``auto``: `hannah_hw.search.choosing.choose`.
         options: Of the algorithm.
         population: Size of the population.
         evaluations: Candidates that may be charged.
@@ -120,6 +121,8 @@ class SearchSection(Strict):
         workers: Processes.
         timeout: Seconds that one evaluation may take.
         memory: Bytes that a worker may hold.
+        lag: Records that the algorithm may not know yet when it is asked for more, so that nobody waits for a
+            straggler; None: `hannah_hw.search.choosing.choose_lag`.
     """
 
     algorithm: str = "nsga2"
@@ -130,10 +133,13 @@ class SearchSection(Strict):
     workers: Annotated[int | str, BeforeValidator(_workers)] = 1
     timeout: Annotated[float, BeforeValidator(lambda v: _quantity(v, "seconds"))] = Field(default=600.0, gt=0)
     memory: Annotated[int | None, BeforeValidator(_bytes)] = Field(default=None, gt=0)
+    lag: int | None = Field(default=None, ge=0, le=10_000)
 
     @field_validator("algorithm")
     @classmethod
     def _known(cls, value: str) -> str:
+        if value == AUTO:
+            return value
         try:
             find_algorithm(value)
         except InputError as error:
@@ -143,7 +149,9 @@ class SearchSection(Strict):
     @field_validator("options")
     @classmethod
     def _has(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        if "algorithm" in info.data:
+        if info.data.get("algorithm") == AUTO and value:
+            raise ValueError("options are of one algorithm; name it in search.algorithm")
+        if info.data.get("algorithm", AUTO) != AUTO:
             try:
                 check_options(info.data["algorithm"], value)
             except InputError as error:

@@ -237,6 +237,7 @@ def toy_run(
     misbehaviour=(),
     lag=0,
     executor=None,
+    observers=(),
 ):
     """Search `nas_like` for error and latency within two memories, in a run directory."""
     goals = make_goals(["error", "latency"], {"ram": "<= 200000", "flash": "<= 500000"})
@@ -256,6 +257,7 @@ def toy_run(
             lag=lag,
             executor=executor,
             store=directory,
+            observers=observers,
         )
         engine.run()
     return engine.archive

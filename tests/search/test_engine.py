@@ -163,7 +163,7 @@ def test_wrong_arguments_from_python():
     with pytest.raises(ConfigError, match="min, max"):
         make_goals({"latency": "up"}, {})
     with pytest.raises(ConfigError, match="needs an evaluator"):
-        Search(TableProblem(), None, ["error"])
+        Search(TableProblem(), None, ["error"]).fit(5)
     with pytest.raises(ConfigError, match="give a target"):
         Search("ds_cnn")
 
