@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,11 +81,16 @@ def _render(found: ProxyFindings) -> None:
     write(f"{found.trained} networks were trained ({found.training}), {found.failed} failed; {found.batch}")
     if found.dropped:
         write(f"no better than the number of parameters, so dropped: {', '.join(found.dropped)}")
-    if found.kept:
+    if math.isfinite(found.aided):
         write(
-            f"to use the others in a search: proxies: {{names: [{', '.join(found.kept)}]}}, predictor: {{}}"
+            f"a learned predictor orders networks it was not given with a rank correlation of {found.unaided:.2f}; "
+            f"with all proxies, {found.aided:.2f}"
+        )
+    if found.aided > found.unaided:
+        write("to use it in a search: predictor: {}, and proxies: {} for the proxies as well")
+    elif found.kept:
+        write(
+            f"to use the others in a search: predictor: {{}}, proxies: {{names: [{', '.join(found.kept)}]}}"
         )
     else:
-        write(
-            "the number of parameters is the best of them and costs nothing; no proxy is worth its time here"
-        )
+        write("no proxy is worth its time here")

@@ -102,12 +102,12 @@ class EstimateOutlook:
         keys = [METRICS[name].key for name in self._goals.objectives]
         columns = [np.asarray(estimates.columns.get(key, unknown), float) for key in keys]
         # Without an objective that has to be learned nobody needs features, and counts of a network take time.
-        features = _features(estimates) if self._goals.trained else np.zeros((len(total), 0))
+        features = log_metrics(estimates) if self._goals.trained else np.zeros((len(total), 0))
         objectives = np.stack(columns, axis=1) * self._goals.signs
         return Known(objectives, preferred_violation(self._goals, objectives, total), features)
 
 
-def _features(estimates: Estimates) -> FloatArray:
+def log_metrics(estimates: Estimates) -> FloatArray:
     """(P, F) logarithms of every free metric, in the order of `METRICS`; 0 where the target has no figure."""
     columns = []
     for metric in METRICS.values():

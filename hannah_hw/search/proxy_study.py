@@ -6,6 +6,8 @@ artifacts/. A study that was stopped goes on where it was; with a larger count i
 
 from __future__ import annotations
 
+import importlib.util
+import math
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,21 +17,23 @@ from typing import Any, Final
 import numpy as np
 
 from hannah_hw.errors import ConfigError, RunError
+from hannah_hw.scoring.predictor import FEWEST as PREDICTABLE
+from hannah_hw.scoring.predictor import LearnedPredictor
 from hannah_hw.scoring.proxies import PROXIES, ProxyScorer, draw_batch
-from hannah_hw.scoring.proxies.scorer import check_record
+from hannah_hw.scoring.proxies.scorer import as_inputs, check_record
 from hannah_hw.scoring.ranking import BASELINE, Standing, compare
 from hannah_hw.search import pipeline
 from hannah_hw.search.config import SearchConfig, dump_config, load_config
 from hannah_hw.search.cosearch import CoSearchProblem
+from hannah_hw.search.foresight import PROXY_LOG, row_features
 from hannah_hw.search.metrics import Goals
+from hannah_hw.search.outlook import log_metrics
 from hannah_hw.search.placing import make_executor
-from hannah_hw.search.protocols import FloatArray
+from hannah_hw.search.protocols import Estimates, FloatArray
 from hannah_hw.search.record_log import RecordLog
 from hannah_hw.search.rundir import ARTIFACTS, CONFIG
 from hannah_hw.search.tasks import Executor, Outcome, Task, run_all
 
-#: Scores of networks by proxies, in the folder of a study or a run; see `ProxyScorer`.
-PROXY_LOG: Final = "proxies.jsonl"
 TRAINED_LOG: Final = "trained.jsonl"
 #: Fewest networks that a rank correlation is computed of.
 FEWEST: Final = 8
@@ -46,6 +50,9 @@ class ProxyFindings:
         standings: How well every figure orders the networks by their accuracy.
         trained: Networks that were trained.
         failed: Of the candidates that were tried, those without an accuracy.
+        unaided: Rank correlation of a learned predictor's held-out predictions, from the parameters of the networks
+            and their free metrics; NaN where there are too few networks.
+        aided: The same with all proxies as further inputs.
         training: How they were trained.
         batch: What the proxies were shown.
     """
@@ -53,6 +60,8 @@ class ProxyFindings:
     standings: list[Standing]
     trained: int
     failed: int
+    unaided: float
+    aided: float
     training: str
     batch: str
 
@@ -73,6 +82,10 @@ class ProxyFindings:
             "failed": self.failed,
             "training": self.training,
             "batch": self.batch,
+            "predictor": {
+                "without_proxies": self.unaided if math.isfinite(self.unaided) else None,
+                "with_proxies": self.aided if math.isfinite(self.aided) else None,
+            },
             "standings": [standing.to_dict() for standing in self.standings],
             "kept": self.kept,
             "dropped": self.dropped,
@@ -171,16 +184,32 @@ class ProxyStudy:
                 keep=kept.append,
             )
             scores = scorer.scores(rows[known])
-        columns = problem.estimate(rows[known]).columns
+        estimates = problem.estimate(rows[known])
+        columns = estimates.columns
         figures = {name: np.asarray(columns[name], float) for name in (BASELINE, "macs")}
         figures |= dict(zip(scorer.names, scores.T, strict=True))
         return ProxyFindings(
             compare(figures, accuracy, ms=scorer.ms, seed=config.search.seed),
             len(accuracy),
             count - len(accuracy),
+            *self._predicted(rows[known], estimates, scores, accuracy),
             ", ".join(f"{name} {value}" for name, value in self._config.training.items()) or "as by default",
             batch.source,
         )
+
+    def _predicted(
+        self, rows: FloatArray, estimates: Estimates, scores: FloatArray, accuracy: FloatArray
+    ) -> tuple[float, float]:
+        """Rank correlations of held-out predictions without proxies and with them."""
+        if len(accuracy) < PREDICTABLE or importlib.util.find_spec("sklearn") is None:
+            return math.nan, math.nan
+        inputs = [row_features(self._setup.problem.encoding, rows), log_metrics(estimates)]
+        found = []
+        for more in ([], [as_inputs(scores)]):
+            predictor = LearnedPredictor(self._config.search.seed % 2**32)
+            predictor.fit(np.concatenate([*inputs, *more], axis=1), 1.0 - accuracy)
+            found.append(predictor.rank_correlation_)
+        return found[0], found[1]
 
     def _executor(self) -> Executor:
         evaluator = self._setup.evaluator

@@ -94,6 +94,13 @@ class ProxyScorer:
             self._seconds.append(seconds)
 
 
+def as_inputs(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(P, N) scores as inputs of a regression: on a logarithmic scale, finite where a network is useless."""
+    finite = np.where(np.isfinite(scores), scores, -1e6)
+    result: NDArray[np.float64] = np.sign(finite) * np.log1p(np.abs(finite))
+    return result
+
+
 def check_record(_index: int, record: Mapping[str, Any]) -> str | None:
     """What is wrong with a record of a `ProxyScorer` that was read from a file; None: nothing."""
     parts = record.get("values"), record.get("seconds")
