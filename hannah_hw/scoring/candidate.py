@@ -22,8 +22,10 @@ from hannah_hw.host.session import open_session
 from hannah_hw.lowering.mixed import has_own_bits
 from hannah_hw.lowering.quantise import quantise_int8
 from hannah_hw.scoring.dataset import Dataset, Floats, Labels
+from hannah_hw.scoring.inheritance import inherit
 from hannah_hw.scoring.stages import WHOLE, Stages, train_stages
 from hannah_hw.scoring.training import Training, TrainingResult
+from hannah_hw.scoring.weights import State
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -132,6 +134,7 @@ def score_candidate(
     precision: Precision = "int8",
     device: str = "cpu",
     stages: Stages = WHOLE,
+    parent: State | None = None,
 ) -> Score:
     """Train a candidate, write its model as it is deployed and measure that model's accuracy.
 
@@ -148,6 +151,7 @@ def score_candidate(
         precision: Of the model: ``int8``, in the QDQ form, or ``float32``.
         device: Where it is trained.
         stages: How its training is cut.
+        parent: Weights of another candidate that it begins with; see `train_candidate`.
 
     Raises:
         EvaluationError: Training diverged.
@@ -158,7 +162,9 @@ def score_candidate(
 
     started = time.perf_counter()
     candidate = space.candidate(assignment)
-    module, result, training = train_candidate(candidate, data, training, seed, device=device, stages=stages)
+    module, result, training = train_candidate(
+        candidate, data, training, seed, device=device, stages=stages, parent=parent
+    )
     own_seed = candidate_seed(seed, candidate.id)
     folder = Path(artifact_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -190,6 +196,7 @@ def train_candidate(
     share: float = 1.0,
     device: str = "cpu",
     stages: Stages = WHOLE,
+    parent: State | None = None,
 ) -> tuple[BasicExecutor, TrainingResult, Training]:
     """Train a candidate up to a share of its training, as `score_candidate` trains it.
 
@@ -201,6 +208,8 @@ def train_candidate(
         share: Where to stop: the end of a stage.
         device: Where it is trained.
         stages: How its training is cut.
+        parent: Weights of another candidate that it begins with as far as they fit; see
+            `hannah_hw.scoring.inheritance`. None: random weights.
 
     Returns:
         The trained module, what training gave, and the whole training within its budget.
@@ -212,6 +221,8 @@ def train_candidate(
     """
     own_seed = candidate_seed(seed, candidate.id)
     module = fresh_module(candidate, own_seed)
+    if parent is not None:
+        inherit(module, parent)
     training = within_budget(training, candidate.workload(), len(data.y_train))
     return (
         module,
