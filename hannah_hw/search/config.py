@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from hannah_hw import catalog
 from hannah_hw.documents import Document, read_document
 from hannah_hw.errors import CatalogError, ConfigError, TargetError
-from hannah_hw.search.evaluators import ScoreSection, training_model
+from hannah_hw.search.evaluators import ScoreSection, training_models
 from hannah_hw.search.fidelity import FidelitySection
 from hannah_hw.search.metrics import METRICS, Goals
 from hannah_hw.search.overrides import Section, override
@@ -30,8 +30,10 @@ from hannah_hw.search.sections import (
 )
 from hannah_hw.targets import load_target, split_runtime
 
+#: Sections about what is done after the search, which does not see it: a finished run may be continued with others.
+AFTERWARDS: Final = ("finalists", "measure")
 #: Sections that are left out of the copy and of the hash where a configuration has none.
-_OPTIONAL: Final = ("score", "fidelity")
+_OPTIONAL: Final = ("score", "fidelity", "supernet", "finalists")
 
 
 def _called(value: object) -> object:
@@ -60,8 +62,10 @@ class SearchConfig(Strict):
         training: Options of `hannah_hw.scoring.Training`.
         score: The user's own trainer, instead of that; see `hannah_hw.scoring.own`.
         fidelity: Candidates are trained in stages, only the better ones to the end; see `hannah_hw.search.fidelity`.
+        supernet: The error is that of a supernet's networks; options of `hannah_hw.scoring.supernet.Supernet`.
         search: How to search.
-        measure: What is measured after it.
+        finalists: The front is fine-tuned after it; options of `hannah_hw.scoring.finetune.Finalists`.
+        measure: What is measured then.
         resolved: Facts that a run adds to its copy; ignored when it is read back.
     """
 
@@ -77,7 +81,9 @@ class SearchConfig(Strict):
     training: dict[str, Any] = Field(default_factory=dict)
     score: Annotated[ScoreSection | None, BeforeValidator(_called)] = None
     fidelity: FidelitySection | None = None
+    supernet: dict[str, Any] | None = None
     search: SearchSection = SearchSection()
+    finalists: dict[str, Any] | None = None
     measure: MeasureSection = MeasureSection()
     resolved: dict[str, Any] | None = None
 
@@ -97,6 +103,12 @@ class SearchConfig(Strict):
             raise ValueError("a goal about the error needs the field 'data', for example 'data: mnist5k'")
         if self.fidelity is not None and not self.goals.trained:
             raise ValueError("fidelity cuts a training into stages, but no goal is about the error")
+        for name in ("supernet", "finalists"):
+            if getattr(self, name) is not None and (not self.goals.trained or self.score is not None):
+                why = "no goal is about the error" if self.score is None else "score has a trainer of its own"
+                raise ValueError(f"{name} trains networks, but {why}")
+        if self.supernet is not None and self.fidelity is not None:
+            raise ValueError("with a supernet no candidate is trained, so that fidelity has nothing to cut")
         return self
 
     @property
@@ -117,10 +129,9 @@ class SearchConfig(Strict):
         """16 hex digits that two configurations share if and only if they ask for the same results.
 
         The fields of `FREE_TO_CHANGE` do not count: a run may be continued with more evaluations or workers. Nor
-        does what is measured after the search, which does not see it.
+        do the sections of `AFTERWARDS`.
         """
-        plain = self.to_dict()
-        del plain["measure"]
+        plain = {name: value for name, value in self.to_dict().items() if name not in AFTERWARDS}
         plain["search"] = {k: v for k, v in plain["search"].items() if k not in FREE_TO_CHANGE}
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
@@ -150,8 +161,7 @@ def validate_config(document: Document, folder: Path | None = None) -> SearchCon
         ConfigError: With file, line and field.
     """
     config = document.validate(SearchConfig, ConfigError)
-    if config.training:
-        _check_training(config.training, document)
+    _check_training(config, document)
     if folder is None:
         return config
     _check_target(config.target, document.where(("target",)), folder)
@@ -187,10 +197,11 @@ def _check_target(target: str, where: str, folder: Path) -> None:
             raise ConfigError(str(error), where=where) from error
 
 
-def _check_training(training: Mapping[str, Any], document: Document) -> None:
-    """Validate the nested section with the scorer's own model, so that an error names its line."""
-    nested = Section(document, "training", dict(training))
-    nested.validate(training_model(), ConfigError)
+def _check_training(config: SearchConfig, document: Document) -> None:
+    """Validate the nested sections with the scorer's own models, so that an error names its line."""
+    for name, model in training_models().items():
+        if given := getattr(config, name):
+            Section(document, name, dict(given)).validate(model, ConfigError)
 
 
 def _absolute(name: str, folder: Path) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from hannah_hw.errors import EvaluationError
 from hannah_hw.search.sections import Strict
 from hannah_hw.spaces.space import assignment_id
@@ -196,3 +198,11 @@ def training_model() -> type[Training]:
     from hannah_hw.scoring import Training
 
     return Training
+
+
+def training_models() -> dict[str, type[BaseModel]]:
+    """Sections of the configuration that `hannah_hw.scoring` has models of."""
+    from hannah_hw.scoring.finetune import Finalists
+    from hannah_hw.scoring.supernet import Supernet
+
+    return {"training": training_model(), "supernet": Supernet, "finalists": Finalists}

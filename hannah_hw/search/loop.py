@@ -24,6 +24,7 @@ from hannah_hw.search.cosearch import CoSearchProblem, OncePerNetwork, make_prob
 from hannah_hw.search.engine import Engine
 from hannah_hw.search.fidelity import Halving, discard
 from hannah_hw.search.figures import check_figures
+from hannah_hw.search.finalists import Finals, Tuning, following, tune_front
 from hannah_hw.search.measuring import Measuring, PlanObserver, plan
 from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
 from hannah_hw.search.misses import explain_empty, explain_left
@@ -60,6 +61,7 @@ class RunResult:
         progress: The final numbers.
         empty: Why the front is empty; None where it is not.
         measured: Records of measurements, in the order of the candidates; see `hannah_hw.search.measuring`.
+        finalists: Records of fine-tuning; see `hannah_hw.search.finalists`.
     """
 
     path: Path
@@ -69,6 +71,7 @@ class RunResult:
     progress: Progress
     empty: str | None = None
     measured: list[Record] = field(default_factory=list)
+    finalists: list[Record] = field(default_factory=list)
 
 
 def run_search(
@@ -159,6 +162,15 @@ def run_search(
             ) from interrupt
         archive, records = engine.archive, directory.records
         front, measured, empty = archive.front, list[Record](), None
+        final = Finals(front)
+        if training.tuner is not None:
+            pool = make_executor(
+                training.tuner, config.search.workers, config.search.timeout, config.search.memory
+            )
+            stack.callback(pool.close)
+            tuning = Tuning(directory.open_finalists(), pool, training.tuner.finalists, observers)
+            final = tune_front(front, goals, tuning, alone=config.supernet is not None)
+            front = final.front
         if setup.measurer is not None:
             scope = config.measure.profile
             # Models on a host would slow each other down; and measuring needs the tools of this machine.
@@ -175,7 +187,9 @@ def run_search(
                 measured = [measuring.known[r["id"]] for r in records if r["id"] in measuring.known]
     if not archive.members:
         empty = explain_empty(records, goals)
-    return RunResult(out, records, front, ending, engine.progress(exact=True), empty, measured)
+    return RunResult(
+        out, records, front, ending, engine.progress(exact=True), empty, measured, final.finalists
+    )
 
 
 def _check_same(config: SearchConfig, before: SearchConfig, out: Path) -> None:

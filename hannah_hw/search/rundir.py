@@ -28,6 +28,7 @@ FINALISTS: Final = "finalists.jsonl"
 FINISHED: Final = "finished.jsonl"
 STATE: Final = "state.json"
 ARTIFACTS: Final = "artifacts"
+WEIGHTS: Final = "weights"
 LOCK: Final = ".lock"
 
 
