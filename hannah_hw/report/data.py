@@ -161,6 +161,7 @@ class ReportData:
         warnings: What could not be read.
         measured: Candidate id -> what was measured after the search.
         hardware: Params of the target that were searched too.
+        predictor: Where a learned predictor stood at the end; empty where there was none.
     """
 
     folder: Path
@@ -178,6 +179,7 @@ class ReportData:
     preferred: int | None = None
     measured: Mapping[str, Measured] = field(default_factory=dict)
     hardware: tuple[HardwareAxis, ...] = ()
+    predictor: Json = field(default_factory=dict)
 
     def name(self, part: str) -> str:
         """The name of the run's ``space``, ``target`` or ``data``, without a path and without options."""
@@ -231,6 +233,7 @@ def read_run(folder: str | Path) -> ReportData:
     usable = [
         i for i, c in enumerate(candidates) if c.status == "ok" and len(c.objectives) == len(objectives)
     ]
+    state = _state(folder / STATE)
     points = [
         [candidates[i].objectives[o.name] * sign for o, sign in zip(objectives, signs, strict=True)]
         for i in usable
@@ -254,7 +257,7 @@ def read_run(folder: str | Path) -> ReportData:
         candidates=tuple(candidates),
         front=tuple(front),
         knee=front[knee] if knee is not None else None,
-        history=history(points, usable, len(candidates), _reference(folder / STATE, signs)),
+        history=history(points, usable, len(candidates), _reference(state, signs)),
         failures=_failures(candidates),
         warnings=(*warnings, *unread),
         preferred=front[preferred] if preferred is not None else None,
@@ -263,6 +266,7 @@ def read_run(folder: str | Path) -> ReportData:
             HardwareAxis(key, key.removeprefix("target."), str(_mapping(value).get("dimension")))
             for key, value in _mapping(resolved.get("hardware")).items()
         ),
+        predictor=_mapping(state.get("predictor")),
     )
 
 
@@ -276,12 +280,19 @@ def _preferred(
     return int(achievement(goals, np.array(front)).argmin())
 
 
-def _reference(path: Path, signs: Sequence[float]) -> list[float] | None:
+def _state(path: Path) -> Json:
+    """The summary beside the log; empty where there is none that can be read."""
+    try:
+        return _mapping(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def _reference(state: Json, signs: Sequence[float]) -> list[float] | None:
     """The run's own reference point, minimised, so that the page and the terminal show one hypervolume."""
     try:
-        stated = json.loads(path.read_text(encoding="utf-8"))["reference"]
-        reference = [float(value) * sign for value, sign in zip(stated, signs, strict=True)]
-    except (OSError, ValueError, TypeError, KeyError):
+        reference = [float(value) * sign for value, sign in zip(state["reference"], signs, strict=True)]
+    except (ValueError, TypeError, KeyError):
         return None
     return reference if all(map(math.isfinite, reference)) else None
 

@@ -208,6 +208,7 @@ def _run_facts(run: ReportData) -> list[tuple[str, str]]:
         facts.append(("narrowed to the target", str(legalized["summary"])))
     own = ("target", "data", "legalized", "hardware")
     facts += _flat({key: value for key, value in run.resolved.items() if key not in own})
+    facts += _flat(run.predictor, "predictor.")
     facts += [
         (f"searched {h.name}", _levels(run.resolved["hardware"][h.id].get("values"), h)) for h in run.hardware
     ]

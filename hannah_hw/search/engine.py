@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -186,7 +187,9 @@ class Engine:
 
     def progress(self, *, exact: bool = False) -> Progress:
         """Where the run stands; see `hannah_hw.search.archive.Archive.progress`."""
-        return self.archive.progress(self._outlook.estimated, self._outlook.feasible, exact=exact)
+        progress = self.archive.progress(self._outlook.estimated, self._outlook.feasible, exact=exact)
+        standing = self._outlook.standing()
+        return progress if standing is None else replace(progress, predictor=standing)
 
     @property
     def _charging(self) -> bool:
@@ -363,6 +366,7 @@ class Engine:
             "algorithm": self.algorithm.name,
             "asked": self._asked,
             **self._digest(),
+            "predictor": self._outlook.standing(),
             "ending": None,
         }
 

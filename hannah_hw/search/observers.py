@@ -29,6 +29,7 @@ class Progress:
         elapsed_s: Seconds since this process started the run.
         left_s: Estimated seconds to the end; None while nothing was evaluated by this process.
         hardware: Of a search for hardware too: param of the target -> its values on the front, as a person reads them.
+        predictor: Where a learned predictor stands; see `hannah_hw.search.foresight.Foresight.summary`.
     """
 
     generation: int
@@ -43,6 +44,7 @@ class Progress:
     elapsed_s: float
     left_s: float | None
     hardware: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    predictor: Mapping[str, Any] | None = None
 
 
 class StopSearch(Exception):  # noqa: N818 - a request, as StopIteration is

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -33,6 +33,10 @@ class Predictor(Protocol):
 
     def expected(self, rows: FloatArray, known: Known, /) -> FloatArray | None:
         """(P, M) objectives, minimised, the expensive ones predicted; None while the predictor is not good enough."""
+        ...
+
+    def summary(self) -> dict[str, Any] | None:
+        """Where it stands, ready for JSON; None before it has learned enough."""
         ...
 
 
@@ -77,6 +81,10 @@ class EstimateOutlook:
             return None
         estimates = self._problem.estimate(rows)
         return self._predictor.expected(rows, self.of(estimates, self._goals.free_violations(estimates)[1]))
+
+    def standing(self) -> dict[str, Any] | None:
+        """Where the predictor stands; None where there is none, or it has not learned enough."""
+        return None if self._predictor is None else self._predictor.summary()
 
     def learn(
         self, priced: Priced, piece: slice, rows: FloatArray, objectives: FloatArray, violation: FloatArray

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import IO, TYPE_CHECKING, Final
 
+from hannah_hw.search.foresight import describe
 from hannah_hw.search.observers import Ending, Observer, Progress, Record
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
             (f"front {name}", "/".join(values[:_SHOWN]) + ("/..." if len(values) > _SHOWN else ""))
             for name, values in progress.hardware.items()
         ),
+        *([("predictor", describe(progress.predictor))] if progress.predictor is not None else []),
     ]
 
 
