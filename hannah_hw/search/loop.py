@@ -192,6 +192,18 @@ def run_search(
     )
 
 
+def _chosen(config: SearchConfig, before: SearchConfig | None, encoding: Encoding) -> tuple[Choice, int]:
+    """Algorithm and lag of a run; what a configuration leaves open stays as it was when the run began."""
+    choice = choose(config.search.algorithm, config.goals, encoding)
+    lag = choose_lag(config.search.lag, config.goals)
+    begun = (before.resolved if before is not None else None) or {}
+    if config.search.algorithm == AUTO and isinstance(begun.get("algorithm"), str):
+        choice = Choice(begun["algorithm"], "as when the run began")
+    if config.search.lag is None and isinstance(begun.get("lag"), int):
+        lag = begun["lag"]
+    return choice, lag
+
+
 def _check_same(config: SearchConfig, before: SearchConfig, out: Path) -> None:
     if config.hash == before.hash:
         return
