@@ -205,6 +205,39 @@ def make_subject(
     return Subject(name, dict(assignment), folder / name, candidate_seed(seed, name), candidate)
 
 
+def score_assignment(
+    function: Score,
+    identifier: str,
+    assignment: Mapping[str, Any],
+    candidate: Candidate | None,
+    *,
+    seed: int,
+    folder: Path,
+    budget: float,
+) -> dict[str, Any]:
+    """What a score function says of a candidate, as a run records it: ``artifact`` is relative to the run.
+
+    Args:
+        function: The function.
+        identifier: See `make_subject`.
+        assignment: See `make_subject`.
+        candidate: See `make_subject`.
+        seed: Of the run.
+        folder: Of the run's artifacts.
+        budget: Share of the full effort, in (0, 1].
+
+    Raises:
+        EvaluationError: See `score_own`.
+        ConfigError: See `score_own`.
+        OSError: The folder cannot be made.
+    """
+    metrics = score_own(function, make_subject(identifier, assignment, candidate, seed, folder), budget)
+    if "artifact" in metrics:
+        file = metrics["artifact"].resolve().relative_to(folder.resolve())
+        metrics["artifact"] = f"{folder.name}/{file.as_posix()}"
+    return metrics
+
+
 def _model(value: object, subject: Subject) -> Path:
     path = Path(str(value))
     if not path.resolve().is_relative_to(subject.folder.resolve()) or not path.is_file():

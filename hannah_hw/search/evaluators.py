@@ -171,18 +171,20 @@ class OwnEvaluator(SpaceEvaluator):
 
     def evaluate(self, task: Task, /) -> dict[str, Any]:
         """Score one candidate with the share of the effort that the task asks for."""
-        from hannah_hw.scoring.own import make_subject, score_own
+        from hannah_hw.scoring.own import score_assignment
 
         if self._loaded is None:
             raise RuntimeError("start() was not called")
         space, function = self._loaded
-        candidate = space.candidate(self._network(task))
-        subject = make_subject(task.identifier, task.assignment, candidate, self.seed, self.artifacts)
-        metrics = score_own(function, subject, task.share)
-        if "artifact" in metrics:
-            file = metrics["artifact"].resolve().relative_to(self.artifacts.resolve())
-            metrics["artifact"] = f"{self.artifacts.name}/{file.as_posix()}"
-        return metrics
+        return score_assignment(
+            function,
+            task.identifier,
+            task.assignment,
+            space.candidate(self._network(task)),
+            seed=self.seed,
+            folder=self.artifacts,
+            budget=task.share,
+        )
 
     def moved(self, folder: Path, /) -> OwnEvaluator:
         """The same with its files in another folder."""

@@ -22,9 +22,10 @@ from hannah_hw.search.choosing import AUTO, Choice, ChoiceObserver, choose, choo
 from hannah_hw.search.config import AFTERWARDS, SearchConfig, dump_config, load_config
 from hannah_hw.search.cosearch import CoSearchProblem, OncePerNetwork, make_problem
 from hannah_hw.search.engine import Engine
-from hannah_hw.search.fidelity import Halving, discard
+from hannah_hw.search.fidelity import FidelitySection, Halving, discard
 from hannah_hw.search.figures import check_figures
 from hannah_hw.search.finalists import Finals, Tuning, following, tune_front
+from hannah_hw.search.functions import ScoreFunction, as_evaluator
 from hannah_hw.search.measuring import Measuring, PlanObserver, plan
 from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
 from hannah_hw.search.misses import explain_empty, explain_left
@@ -230,7 +231,11 @@ class Search:
         options: Of the algorithm.
         population: Size of the population.
         seed: Fixes everything.
-        evaluator: What gives the metrics that need training; None if no goal needs one, or for `ask` and `tell`.
+        evaluator: What gives the metrics that need training: an evaluator, or a function ``score(candidate, budget)``
+            that returns them, see `hannah_hw.scoring.own`; None if no goal needs one, or for `ask` and `tell`.
+        fidelity: Whether candidates are evaluated in stages, and only the better ones to the end; see
+            `hannah_hw.search.fidelity`. None: at once.
+        folder: Where a function's candidates have folders of their own; None: a new folder for temporary files.
         workers: Processes; 0: evaluate in this process. Or the address of a dask scheduler, ``tcp://HOST:PORT``, or
             any executor of `concurrent.futures`; see `hannah_hw.search.placing`.
         timeout: Seconds that one evaluation may take in a worker.
@@ -271,7 +276,9 @@ class Search:
         options: Mapping[str, Any] = MappingProxyType({}),
         population: int = 32,
         seed: int = 0,
-        evaluator: Evaluator | None = None,
+        evaluator: Evaluator | ScoreFunction | None = None,
+        fidelity: FidelitySection | None = None,
+        folder: str | Path | None = None,
         workers: int | str | concurrent.futures.Executor = 0,
         timeout: float = 600.0,
         memory: int | None = None,
@@ -295,6 +302,8 @@ class Search:
         self.population = population
         self.seed = seed
         self.evaluator = evaluator
+        self.fidelity = fidelity
+        self.folder = folder
         self.workers = workers
         self.timeout = timeout
         self.memory = memory
@@ -316,7 +325,11 @@ class Search:
             raise ConfigError("a goal about the error needs an evaluator, or a loop of ask() and tell()")
         executor: Executor | None = None
         if self.evaluator is not None:
-            executor = make_executor(self.evaluator, self.workers, self.timeout, self.memory)
+            folder = None if self.folder is None else Path(self.folder).absolute()
+            evaluator = as_evaluator(self.evaluator, self.problem, self.seed, folder)
+            executor = make_executor(evaluator, self.workers, self.timeout, self.memory)
+            if self.fidelity is not None:
+                executor = Halving(executor, self.goals, self.fidelity)
         engine = self._engine(budget, executor)
         self.ending_ = engine.run()
         self._found(engine)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from search_toys import StagesEvaluator, StagesProblem
 
 from hannah_hw.errors import ConfigError
-from hannah_hw.search import load_config, run_search
+from hannah_hw.search import Search, load_config, run_search
+from hannah_hw.search.fidelity import FidelitySection
+from hannah_hw.search.tasks import Task
 
 TRAINER = """\
 import json
@@ -110,3 +113,40 @@ def test_training_in_stages_leaves_no_weights_behind(tmp_path):
     for record in whole:
         assert 0 <= record["metrics"]["test_error"] <= 1
         assert record["metrics"]["share"] == 1
+
+
+def sized(candidate, budget):
+    """An error that falls with the size of the network."""
+    (candidate.folder / f"{budget:.2f}").touch()
+    return {"error": 0.9 / (1 + candidate.candidate.parameters / 5000) + 0.3 * (1 - budget), "macs_seen": 1}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_function_is_an_evaluator_here_and_in_a_worker(tmp_path, workers):
+    search = Search(
+        "ds_cnn", "stm32l4r5zi", ["error", "latency"], population=4, evaluator=sized, folder=tmp_path / "x",
+        workers=workers, fidelity=FidelitySection(stages=2, factor=4, least=2), algorithm="nsga2",
+    ).fit(6)  # fmt: skip
+    records = [r for r in search.history_ if r["status"] in ("ok", "stopped")]
+    assert len(records) == 6
+    for record in records:
+        seen = sorted(path.name for path in (tmp_path / "x" / record["id"]).iterdir())
+        assert seen == (["0.25", "1.00"] if record["status"] == "ok" else ["0.25"])
+        if record["status"] == "ok":
+            assert record["metrics"]["error"] == pytest.approx(0.9 / (1 + record["parameters"] / 5000))
+
+
+def test_a_function_scores_what_is_no_space_of_networks(tmp_path):
+    toy = StagesEvaluator()
+    toy.start()
+
+    def score(candidate, budget):
+        assert candidate.candidate is None
+        assert budget == 1.0
+        return {"error": toy.evaluate(Task(candidate.id, candidate.assignment))["error"]}
+
+    arguments = (StagesProblem(), None, ["error", "latency"])
+    settings = {"population": 6, "seed": 2, "algorithm": "nsga2"}
+    one = Search(*arguments, **settings, evaluator=score, folder=tmp_path).fit(20)
+    two = Search(*arguments, **settings, evaluator=StagesEvaluator()).fit(20)
+    assert [r["objectives"] for r in one.history_] == [r["objectives"] for r in two.history_]
