@@ -167,8 +167,11 @@ def charged(record: Mapping[str, Any]) -> bool:
     """Whether a record counts against the budget.
 
     Everything does but the candidates that the estimate alone ruled out; one whose training showed that it
-    breaks a bound on the error has an error, and was paid for.
+    breaks a bound on the error has an error, and was paid for. What is said of one that is the same network as another
+    was paid for with that.
     """
+    if record.get("same_as") is not None:
+        return False
     return record["status"] != "infeasible" or record["metrics"].get("error") is not None
 
 

@@ -1,15 +1,13 @@
 """Networks and hardware searched together: a candidate is a network and a value of each of a target's params.
 
 The rows of a batch are grouped by their hardware and priced group by group, each on the target that its values
-describe. Nothing is trained twice: the score of a network does not depend on what it runs on.
+describe. Nothing is trained twice: the score of a network does not depend on what it runs on; see
+`hannah_hw.search.repeats`.
 """
 
 from __future__ import annotations
 
-import json
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -18,7 +16,6 @@ from hannah_hw.errors import TargetError
 from hannah_hw.search.metrics import METRICS
 from hannah_hw.search.pipeline import METRIC_KEYS, SpaceProblem, TargetEstimates
 from hannah_hw.search.protocols import BoolArray, FloatArray, IntArray
-from hannah_hw.search.tasks import Executor, Outcome, Remembers, Task
 
 if TYPE_CHECKING:
     from hannah_hw.hardware import HardwareAxes
@@ -171,75 +168,3 @@ class GroupedEstimates:
             if index in self._over and priced.supported[place]
             else priced.unsupported(place)
         )
-
-
-class OncePerNetwork:
-    """Runs a task unless its network was evaluated before, in this run or in the log that it continues.
-
-    Args:
-        executor: What runs the others.
-        hardware: Ids of the parameters that are no part of a network.
-        log: Records of the run so far.
-    """
-
-    def __init__(
-        self, executor: Executor, hardware: Iterable[str], log: Sequence[Mapping[str, Any]] = ()
-    ) -> None:
-        self._executor = executor
-        self._hardware = frozenset(hardware)
-        self._known: dict[str, Outcome] = {}
-        self._keys: dict[int, str] = {}
-        self._waiting: dict[str, list[int]] = {}
-        self._remembered: set[str] = set()
-        self._ready: deque[tuple[int, Outcome]] = deque()
-        estimated = {metric.key for metric in METRICS.values() if metric.estimated}
-        for record in log:
-            metrics = {k: v for k, v in record["metrics"].items() if k not in estimated}
-            if record.get("artifact") is not None:
-                metrics["artifact"] = record["artifact"]
-            reason = record["reason"] if record["status"] == "failed" else None
-            if metrics or reason:
-                self._known[self._key(record["assignment"])] = Outcome(
-                    metrics, reason, datetime.now(UTC), 0.0
-                )
-
-    def _key(self, assignment: Mapping[str, Any]) -> str:
-        network = {name: value for name, value in assignment.items() if name not in self._hardware}
-        return json.dumps(network, sort_keys=True)
-
-    def submit(self, index: int, task: Task, /) -> None:
-        """See `hannah_hw.search.tasks.Executor.submit`."""
-        key = self._key(task.assignment)
-        if key in self._known:
-            self._ready.append((index, self._again(key)))
-            return
-        # Of several that are asked for before the first is done, the first is evaluated.
-        if key not in self._waiting:
-            self._keys[index] = key
-            self._executor.submit(index, task)
-        self._waiting.setdefault(key, []).append(index)
-
-    def wait(self) -> tuple[int, Outcome]:
-        """See `hannah_hw.search.tasks.Executor.wait`."""
-        if self._ready:
-            return self._ready.popleft()
-        index, outcome = self._executor.wait()
-        key = self._keys.pop(index)
-        self._known[key] = outcome
-        self._ready.extend((other, self._again(key)) for other in self._waiting.pop(key) if other != index)
-        return index, outcome
-
-    def _again(self, key: str) -> Outcome:
-        known = self._known[key]
-        return Outcome(known.metrics, known.reason, datetime.now(UTC), 0.0)
-
-    def remember(self, index: int, task: Task, outcome: Outcome, /) -> None:
-        """See `hannah_hw.search.tasks.Remembers.remember`; what was evaluated once is remembered once."""
-        key = self._key(task.assignment)
-        if key not in self._remembered and isinstance(self._executor, Remembers):
-            self._executor.remember(index, task, outcome)
-        self._remembered.add(key)
-
-    def close(self) -> None:
-        """See `hannah_hw.search.tasks.Executor.close`."""
-        self._executor.close()

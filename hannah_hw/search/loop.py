@@ -20,7 +20,7 @@ from hannah_hw.search.archive import check_log
 from hannah_hw.search.asking import Asked, Conversation, Inbox
 from hannah_hw.search.choosing import AUTO, Choice, ChoiceObserver, choose, choose_lag
 from hannah_hw.search.config import AFTERWARDS, SearchConfig, dump_config, load_config
-from hannah_hw.search.cosearch import CoSearchProblem, OncePerNetwork, make_problem
+from hannah_hw.search.cosearch import CoSearchProblem, make_problem
 from hannah_hw.search.engine import Engine
 from hannah_hw.search.fidelity import FidelitySection, Halving, discard
 from hannah_hw.search.figures import check_figures
@@ -41,6 +41,7 @@ from hannah_hw.search.observers import (
 from hannah_hw.search.placing import make_executor
 from hannah_hw.search.preference import achievement, knee_index
 from hannah_hw.search.protocols import Encoding, Evaluator, FloatArray, Problem
+from hannah_hw.search.repeats import OncePerNetwork, network_key
 from hannah_hw.search.rundir import ARTIFACTS, CONFIG, LOG, WEIGHTS, RunDirectory
 from hannah_hw.search.sections import FREE_TO_CHANGE
 from hannah_hw.search.settling import settle
@@ -131,8 +132,8 @@ def run_search(
             if config.fidelity is not None:
                 weights = directory.path / WEIGHTS
                 executor = Halving(executor, goals, config.fidelity, lambda name: discard(weights / name))
-            if isinstance(setup.problem, CoSearchProblem):
-                executor = OncePerNetwork(executor, setup.problem.axes.ids, directory.records)
+            hardware = setup.problem.axes.ids if isinstance(setup.problem, CoSearchProblem) else ()
+            executor = OncePerNetwork(executor, network_key(setup.problem.space, hardware))
         engine = Engine(
             setup.problem,
             goals,

@@ -115,6 +115,7 @@ def make_record(
         **priced.intervals(position),
         "cost": None,
         "artifact": artifact,
+        **({"same_as": outcome.same_as} if outcome is not None and outcome.same_as is not None else {}),
         "timestamps": {
             "started": started.isoformat(timespec="milliseconds"),
             "finished": finished.isoformat(timespec="milliseconds"),
@@ -130,7 +131,8 @@ def outcome_of(record: Mapping[str, Any]) -> Outcome:
         metrics["artifact"] = record["artifact"]
     times = record["timestamps"]
     reason = record["reason"] if record["status"] == "failed" else None
-    return Outcome(metrics, reason, datetime.fromisoformat(times["started"]), float(times["wall_s"]))
+    started = datetime.fromisoformat(times["started"])
+    return Outcome(metrics, reason, started, float(times["wall_s"]), record.get("same_as"))
 
 
 def plain(value: object) -> float | None:

@@ -65,12 +65,15 @@ class Outcome:
             `EvaluationError`) and ``message`` of the failure.
         started: When it began, UTC.
         wall_s: Seconds it took.
+        same_as: Id of the candidate whose evaluation it was, where that was another one; see
+            `hannah_hw.search.repeats`.
     """
 
     metrics: Mapping[str, Any]
     reason: Mapping[str, str] | None
     started: datetime
     wall_s: float
+    same_as: str | None = None
 
 
 class Executor(Protocol):

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,8 @@ from hannah_hw.report.page import render_page
 from hannah_hw.report.payload import payload
 from hannah_hw.search import PlainLines, Search, dry_run, load_config, run_search
 from hannah_hw.search.algorithms.variation import Variation
-from hannah_hw.search.cosearch import CoSearchProblem, OncePerNetwork, make_problem
+from hannah_hw.search.cosearch import CoSearchProblem, make_problem
 from hannah_hw.search.pipeline import build
-from hannah_hw.search.tasks import InProcess, Outcome, Task, run_all
 
 CONFIG = """\
 version: 1
@@ -267,61 +265,6 @@ def test_search_from_python_takes_the_params_too():
         set(chip) >= {"target.pe", "target.wmem"} for chip in (record["assignment"] for record in front)
     )
     assert not any("target.fmem" in record["assignment"] for record in front)
-
-
-class Counting:
-    """Scores a network by its width, and counts how often it is asked."""
-
-    def __init__(self):
-        self.asked = []
-
-    def start(self):
-        pass
-
-    def evaluate(self, task):
-        width = task.assignment["width"]
-        self.asked.append(width)
-        return {"error": 1 / width, "artifact": f"artifacts/{width}.onnx"}
-
-
-def test_a_network_is_trained_once_whatever_it_runs_on():
-    evaluator = Counting()
-    tasks = [
-        Task(f"id{i}", {"width": w, "target.pe": pe})
-        for i, (w, pe) in enumerate([(4, 2), (8, 2), (4, 8), (8, 4)])
-    ]
-    executor = OncePerNetwork(InProcess(evaluator), ["target.pe"])
-    outcomes = dict(run_all(executor, tasks))
-    assert evaluator.asked == [4, 8]
-    assert [outcomes[i].metrics["error"] for i in range(4)] == [1 / 4, 1 / 8, 1 / 4, 1 / 8]
-    again = dict(run_all(executor, [Task("again", {"width": 8, "target.pe": 16})]))
-    assert again[0].metrics["artifact"] == "artifacts/8.onnx"
-    assert evaluator.asked == [4, 8]
-    # A run that goes on finds in its log what it trained before, failures too.
-    log = [
-        {
-            "assignment": {"width": 4, "target.pe": 2},
-            "status": "ok",
-            "reason": None,
-            "metrics": {"error": 0.25, "latency_s": 1.0},
-            "artifact": "artifacts/4.onnx",
-        },
-        {
-            "assignment": {"width": 2, "target.pe": 2},
-            "status": "failed",
-            "reason": {"kind": "diverged", "message": "nan"},
-            "metrics": {"latency_s": 1.0},
-            "artifact": None,
-        },
-        {"assignment": {"width": 6, "target.pe": 2}, "status": "infeasible", "reason": None, "metrics": {}},
-    ]
-    resumed = OncePerNetwork(InProcess(evaluator), ["target.pe"], log)
-    found = dict(run_all(resumed, [Task("x", {"width": w, "target.pe": 4}) for w in (4, 2, 6)]))
-    assert evaluator.asked == [4, 8, 6]
-    assert found[0].metrics == {"error": 0.25, "artifact": "artifacts/4.onnx"}
-    assert found[1].reason == {"kind": "diverged", "message": "nan"}
-    assert isinstance(found[2], Outcome)
-    assert found[0].started <= datetime.now(UTC)
 
 
 def test_a_space_with_a_parameter_of_the_same_name_is_refused(problem):
