@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hannah_hw.search.pipeline import SpaceProblem, load_space
 from hannah_hw.search.protocols import Evaluator, Problem
@@ -74,10 +74,10 @@ def as_evaluator(
         folder: Where candidates have their folders; None: a new one for temporary files, which remains.
     """
     if hasattr(given, "evaluate"):
-        evaluator: Evaluator = given
-        return evaluator
+        return cast(Evaluator, given)
+    function = cast(ScoreFunction, given)
     where = Path(tempfile.mkdtemp(prefix="hannah_hw_")) if folder is None else folder
     if type(problem) is not SpaceProblem:
-        return FunctionEvaluator(given, None, seed, where)
+        return FunctionEvaluator(function, None, seed, where)
     space = problem.space
-    return FunctionEvaluator(given, (space.name, dict(space.options)), seed, where, space)
+    return FunctionEvaluator(function, (space.name, dict(space.options)), seed, where, space)
