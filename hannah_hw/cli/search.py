@@ -101,6 +101,8 @@ def _run(config: Path | None, folder: Path, resume: bool, settings: list[str], a
 
 def _summary(data: ReportData, page: Path) -> None:
     """The front: what was asked for and the error on the test part, so that it fits a terminal."""
+    from hannah_hw.report.finalists import summary
+
     asked = {o.key for o in data.objectives} | {b.key for b in data.budgets} | {"test_error"}
     axes = [axis for axis in data.axes if axis.key in asked]
     rows = [
@@ -115,6 +117,8 @@ def _summary(data: ReportData, page: Path) -> None:
     headers = ("", "candidate", *(axis.label for axis in axes), *(h.name for h in data.hardware))
     table(headers, rows, right=range(2, len(headers)))
     write("")
+    if data.finalists:
+        write(summary(data))
     if data.measured:
         write(_measured(data))
     write(f"{len(data.front)} models on the front; the page to choose from: {page}")

@@ -18,6 +18,7 @@ from hannah_hw.documents import read_document
 from hannah_hw.errors import ConfigError, InputError
 from hannah_hw.quantities import parse_quantity
 from hannah_hw.report.axes import Axis, axis, metric_key
+from hannah_hw.report.finalists import Finalist, read_finalists, tuned_record
 from hannah_hw.report.fronts import History, front_indices, history
 from hannah_hw.report.measurements import Measured, decided_record, read_measurements
 from hannah_hw.report.records import LARGE, Json, finite_numbers, read_records
@@ -160,6 +161,7 @@ class ReportData:
         failures: Failed candidates grouped by kind, most frequent first.
         warnings: What could not be read.
         measured: Candidate id -> what was measured after the search.
+        finalists: Candidate id -> what fine-tuning made of it.
         hardware: Params of the target that were searched too.
         predictor: Where a learned predictor stood at the end; empty where there was none.
     """
@@ -178,6 +180,7 @@ class ReportData:
     warnings: tuple[str, ...] = field(default=())
     preferred: int | None = None
     measured: Mapping[str, Measured] = field(default_factory=dict)
+    finalists: Mapping[str, Finalist] = field(default_factory=dict)
     hardware: tuple[HardwareAxis, ...] = ()
     predictor: Json = field(default_factory=dict)
 
@@ -218,6 +221,8 @@ def read_run(folder: str | Path) -> ReportData:
     resolved = _mapping(config.pop("resolved", None))
     records, warnings = read_records(folder / RECORDS, leave=LARGE)
     measured, unread = read_measurements(folder)
+    finalists, left_out = read_finalists(folder)
+    unread += left_out
     keys = _metric_keys(records)
     objectives = tuple(
         Objective(str(name), metric_key(str(name), keys), str(direction))
@@ -227,12 +232,17 @@ def read_run(folder: str | Path) -> ReportData:
         _budget(str(name), str(text), keys) for name, text in _mapping(config.get("constraints")).items()
     )
     constraints = [c for budget in budgets if (c := budget.constraint) is not None]
-    settled = [decided_record(record, measured.get(record["id"]), constraints) for record in records]
+    goals = Goals({o.name: o.direction for o in objectives if o.name in METRICS}, tuple(constraints))
+    tuned = [tuned_record(record, finalists.get(record["id"]), goals) for record in records]
+    settled = [decided_record(record, measured.get(record["id"]), constraints) for record in tuned]
     candidates = [_candidate(record, objectives, folder) for record in settled]
     signs = [-1.0 if o.direction == "max" else 1.0 for o in objectives]
     usable = [
         i for i, c in enumerate(candidates) if c.status == "ok" and len(c.objectives) == len(objectives)
     ]
+    if finalists and config.get("supernet") is not None:
+        # Of a supernet nothing but finalists has a model of its own, and an error of that.
+        usable = [i for i in usable if candidates[i].artifact is not None]
     state = _state(folder / STATE)
     points = [
         [candidates[i].objectives[o.name] * sign for o, sign in zip(objectives, signs, strict=True)]
@@ -262,6 +272,7 @@ def read_run(folder: str | Path) -> ReportData:
         warnings=(*warnings, *unread),
         preferred=front[preferred] if preferred is not None else None,
         measured=measured,
+        finalists=finalists,
         hardware=tuple(
             HardwareAxis(key, key.removeprefix("target."), str(_mapping(value).get("dimension")))
             for key, value in _mapping(resolved.get("hardware")).items()

@@ -19,6 +19,7 @@ from hannah_hw.errors import RunError
 from hannah_hw.files import write_atomically
 from hannah_hw.report.axes import axis
 from hannah_hw.report.data import Candidate, HardwareAxis, ReportData
+from hannah_hw.report.finalists import finalists_section
 from hannah_hw.report.measurements import measured_section
 from hannah_hw.report.payload import drawn, embed, payload
 from hannah_hw.report.profiled import is_profiled, profiled_section
@@ -76,7 +77,8 @@ def render_page(run: ReportData, *, near: Path | None = None) -> str:
         subtitle=_escape(_subtitle(run)),
         warnings="".join(f'<p class="warning">{_escape(warning)}</p>' for warning in run.warnings),
         front=_front_table(run, links),
-        measured=profiled_section(run) if is_profiled(run) else measured_section(run),
+        measured=finalists_section(run)
+        + (profiled_section(run) if is_profiled(run) else measured_section(run)),
         failures=_failures(run),
         memory="Activations" if run.accelerator else "RAM",
         facts=_facts(_run_facts(run)),

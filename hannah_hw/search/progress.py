@@ -66,6 +66,16 @@ def measured(done: int, total: int) -> str:
     return f"measuring: {done} of {total} models are done"
 
 
+def fine_tuned(done: int, total: int) -> str:
+    """How far the fine-tuning after a search is."""
+    return f"fine-tuning: {done} of {total} finalists are done"
+
+
+def trained(epoch: int, epochs: int, loss: float) -> str:
+    """How far the training of a supernet is."""
+    return f"supernet: {epoch} of {epochs} epochs are done, loss {loss:.3f}"
+
+
 def afterwards(text: str) -> str:
     """What is measured after a search."""
     return f"after the search {text}"
@@ -122,9 +132,20 @@ class PlainLines:
 
     def on_measurement(self, done: int, total: int, /) -> None:
         """See `hannah_hw.search.measuring.MeasurementObserver`."""
-        if done == total or time.monotonic() - self._last >= self._interval:
+        self._after(measured(done, total), done == total)
+
+    def on_finalist(self, done: int, total: int, /) -> None:
+        """See `hannah_hw.search.finalists.FinalistObserver`."""
+        self._after(fine_tuned(done, total), done == total)
+
+    def on_supernet(self, epoch: int, epochs: int, loss: float, /) -> None:
+        """See `hannah_hw.search.one_shot.SupernetObserver`."""
+        self._after(trained(epoch, epochs, loss), epoch == epochs)
+
+    def _after(self, text: str, last: bool) -> None:
+        if last or time.monotonic() - self._last >= self._interval:
             self._last = time.monotonic()
-            self._stream.write(measured(done, total) + "\n")
+            self._stream.write(text + "\n")
             self._stream.flush()
 
     def _line(self, progress: Progress) -> None:
@@ -194,6 +215,14 @@ class LiveDisplay:
     def on_measurement(self, done: int, total: int, /) -> None:
         """See `hannah_hw.search.measuring.MeasurementObserver`."""
         self._console.print(measured(done, total), end="\n" if done == total else "\r")
+
+    def on_finalist(self, done: int, total: int, /) -> None:
+        """See `hannah_hw.search.finalists.FinalistObserver`."""
+        self._console.print(fine_tuned(done, total), end="\n" if done == total else "\r")
+
+    def on_supernet(self, epoch: int, epochs: int, loss: float, /) -> None:
+        """See `hannah_hw.search.one_shot.SupernetObserver`."""
+        self._console.print(trained(epoch, epochs, loss), end="\n" if epoch == epochs else "\r")
 
     def _show(self, progress: Progress) -> None:
         if self._live is not None:
