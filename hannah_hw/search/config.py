@@ -16,6 +16,7 @@ from hannah_hw.documents import Document, read_document
 from hannah_hw.errors import CatalogError, ConfigError, TargetError
 from hannah_hw.search.evaluators import ScoreSection, training_models
 from hannah_hw.search.fidelity import FidelitySection
+from hannah_hw.search.foresight import PredictorSection, ProxiesSection
 from hannah_hw.search.metrics import METRICS, Goals
 from hannah_hw.search.overrides import Section, override
 from hannah_hw.search.sections import (
@@ -33,7 +34,7 @@ from hannah_hw.targets import load_target, split_runtime
 #: Sections about what is done after the search, which does not see it: a finished run may be continued with others.
 AFTERWARDS: Final = ("finalists", "measure")
 #: Sections that are left out of the copy and of the hash where a configuration has none.
-_OPTIONAL: Final = ("score", "fidelity", "supernet", "finalists")
+_OPTIONAL: Final = ("score", "fidelity", "predictor", "proxies", "supernet", "finalists")
 
 
 def _called(value: object) -> object:
@@ -63,6 +64,8 @@ class SearchConfig(Strict):
         score: The user's own trainer, instead of that; see `hannah_hw.scoring.own`.
         fidelity: Candidates are trained in stages, only the better ones to the end; see `hannah_hw.search.fidelity`.
         supernet: The error is that of a supernet's networks; options of `hannah_hw.scoring.supernet.Supernet`.
+        predictor: What only training shows is predicted; see `hannah_hw.search.foresight`.
+        proxies: Zero-cost proxies are inputs of the predictor.
         search: How to search.
         finalists: The front is fine-tuned after it; options of `hannah_hw.scoring.finetune.Finalists`.
         measure: What is measured then.
@@ -82,6 +85,8 @@ class SearchConfig(Strict):
     score: Annotated[ScoreSection | None, BeforeValidator(_called)] = None
     fidelity: FidelitySection | None = None
     supernet: dict[str, Any] | None = None
+    predictor: PredictorSection | None = None
+    proxies: ProxiesSection | None = None
     search: SearchSection = SearchSection()
     finalists: dict[str, Any] | None = None
     measure: MeasureSection = MeasureSection()
@@ -103,6 +108,12 @@ class SearchConfig(Strict):
             raise ValueError("a goal about the error needs the field 'data', for example 'data: mnist5k'")
         if self.fidelity is not None and not self.goals.trained:
             raise ValueError("fidelity cuts a training into stages, but no goal is about the error")
+        if self.predictor is not None and not self.goals.trained:
+            raise ValueError("predictor predicts what only training shows, but no goal is about the error")
+        if self.proxies is not None and (self.predictor is None or self.data is None):
+            raise ValueError(
+                "proxies are inputs of a predictor, from samples: give 'predictor: {}' and 'data' too"
+            )
         for name in ("supernet", "finalists"):
             if getattr(self, name) is not None and (not self.goals.trained or self.score is not None):
                 why = "no goal is about the error" if self.score is None else "score has a trainer of its own"

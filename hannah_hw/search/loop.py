@@ -25,6 +25,7 @@ from hannah_hw.search.engine import Engine
 from hannah_hw.search.fidelity import FidelitySection, Halving, discard
 from hannah_hw.search.figures import check_figures
 from hannah_hw.search.finalists import Finals, Tuning, following, tune_front
+from hannah_hw.search.foresight import Foresight, open_foresight
 from hannah_hw.search.functions import ScoreFunction, as_evaluator
 from hannah_hw.search.measuring import Measuring, PlanObserver, plan
 from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
@@ -134,6 +135,18 @@ def run_search(
                 executor = Halving(executor, goals, config.fidelity, lambda name: discard(weights / name))
             hardware = setup.problem.axes.ids if isinstance(setup.problem, CoSearchProblem) else ()
             executor = OncePerNetwork(executor, network_key(setup.problem.space, hardware))
+        foresight: Foresight | None = None
+        if config.predictor is not None:
+            foresight = open_foresight(
+                config.predictor,
+                config.proxies,
+                setup.problem,
+                goals,
+                data=config.data,
+                seed=config.search.seed,
+                folder=directory.path,
+                stack=stack,
+            )
         engine = Engine(
             setup.problem,
             goals,
@@ -146,6 +159,7 @@ def run_search(
             executor=executor,
             store=directory,
             observers=observers,
+            predictor=foresight,
         )
         for observer in observers:
             changed = setup.legalized is not None and setup.legalized.changed

@@ -5,7 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from hannah_hw.errors import ConfigError
 from hannah_hw.scoring.proxies import ProxyScorer, draw_batch
+from hannah_hw.search.config import load_config
+from hannah_hw.search.engine import Engine
 from hannah_hw.search.foresight import (
     Foresight,
     PredictorSection,
@@ -13,8 +16,19 @@ from hannah_hw.search.foresight import (
     describe,
     row_features,
 )
+from hannah_hw.search.loop import make_goals
+from hannah_hw.search.observers import FunctionObserver
+from hannah_hw.search.progress import rows as rows_shown
 from hannah_hw.search.protocols import Known
-from tests.search.search_toys import ToyEncoding, nas_like, nas_like_values
+from hannah_hw.search.rundir import RunDirectory
+from hannah_hw.search.tasks import InProcess
+from tests.search.search_toys import (
+    StagesEvaluator,
+    StagesProblem,
+    ToyEncoding,
+    nas_like,
+    nas_like_values,
+)
 
 pytest.importorskip("sklearn")
 
@@ -172,3 +186,75 @@ def test_what_was_scored_before_is_not_scored_again(space):
     assert np.array_equal(later.scores(rows)[:, 0], first[:, 1])
     assert again == []
     assert later.ms["naswot"] > 0
+
+
+def searched(path, *, evaluations=40, resume=False, section=None, seen=None):
+    """A search of `nas_like` with a predictor, in a run directory."""
+    goals = make_goals(["error", "latency"], {"ram": "<= 200000", "flash": "<= 500000"})
+    problem = StagesProblem()
+    section = section or PredictorSection(candidates=10, threshold=0.3)
+    with RunDirectory(path, resume=resume) as directory:
+        if not resume:
+            directory.write("config.yaml", "toy: true\n")
+        engine = Engine(
+            problem,
+            goals,
+            population=8,
+            evaluations=evaluations,
+            seed=3,
+            lag=4,
+            executor=InProcess(StagesEvaluator()),
+            store=directory,
+            observers=[] if seen is None else [FunctionObserver(lambda _, progress: seen.append(progress))],
+            predictor=Foresight(problem.encoding, EXPENSIVE, section),
+        )
+        engine.run()
+        return [record["id"] for record in engine.records], directory.read_state()
+
+
+def test_a_run_that_was_continued_expects_the_same_and_says_how_well(tmp_path):
+    seen = []
+    whole, state = searched(tmp_path / "whole", seen=seen)
+    searched(tmp_path / "parts", evaluations=23)
+    parts, later = searched(tmp_path / "parts", resume=True)
+    assert parts == whole
+    assert later["predictor"] == state["predictor"]
+    assert state["predictor"]["used"]
+    assert ("predictor", describe(state["predictor"])) in rows_shown(seen[-1])
+    assert seen[0].predictor is None
+    # A threshold that nothing reaches leaves the search as it would be without a predictor.
+    never, unused = searched(tmp_path / "never", section=PredictorSection(candidates=10, threshold=1))
+    assert not unused["predictor"]["used"]
+    assert never[:16] == whole[:16]
+    assert never != whole
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("proxies: {}", "proxies are inputs of a predictor"),
+        ("predictor: {threshold: 2}", "predictor.threshold.*at most 1"),
+        ("predictor: {candidates: 3}", "predictor.candidates.*at least 10"),
+        ("predictor: {}\nproxies: {names: [zne]}", "did you mean 'zen'"),
+    ],
+)
+def test_a_configuration_says_what_is_wrong_with_it(tmp_path, text, message):
+    path = tmp_path / "config.yaml"
+    common = "version: 1\nspace: ds_cnn\ntarget: stm32l4r5zi\ndata: mnist5k\nobjectives: {error: min}\n"
+    path.write_text(common + text)
+    with pytest.raises(ConfigError, match=message):
+        load_config(path)
+    path.write_text(common.replace("error", "latency") + "predictor: {}")
+    with pytest.raises(ConfigError, match="no goal is about the error"):
+        load_config(path)
+
+
+def test_a_section_that_is_not_given_does_not_change_what_a_configuration_is(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "version: 1\nspace: ds_cnn\ntarget: stm32l4r5zi\ndata: mnist5k\nobjectives: {error: min}\n"
+    )
+    plain = load_config(path)
+    assert "predictor" not in plain.to_dict()
+    path.write_text(path.read_text() + "predictor: {}\n")
+    assert load_config(path).hash != plain.hash
