@@ -110,3 +110,8 @@ def version(engine: str) -> str:
         imports = (node for node in ast.walk(ast.parse(sources[name])) if isinstance(node, ast.ImportFrom))
         waiting += [str(node.module) for node in imports if str(node.module).startswith(PACKAGE)]
     return hashlib.sha256(b"".join(sources[name] for name in sorted(sources))).hexdigest()[:12]
+
+
+# Taken when the source is imported: it may be another one when a run ends.
+for _engine in OWN:
+    version(_engine)
