@@ -16,7 +16,7 @@ from hannah_hw.search.protocols import FloatArray
 #: Share of the population that takes part in a tournament (25 of 100 in the paper).
 TOURNAMENT: Final = 0.25
 #: Probability that a child mixes the winners of two tournaments under the same weights. The paper only mutates;
-#: on the problem of ``benchmarks/search_overhead.py`` mixing always is worth a fifth of the hypervolume.
+#: on problem A of ``benchmarks/search_quality.py`` mixing always is worth a fifth of the hypervolume.
 CROSSOVER: Final = 1.0
 #: Added to the score of an infeasible member, beyond any feasible one's.
 PENALTY: Final = 10.0
