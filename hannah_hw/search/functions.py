@@ -75,7 +75,7 @@ def as_evaluator(
     """
     if hasattr(given, "evaluate"):
         return cast(Evaluator, given)
-    function = cast(ScoreFunction, given)
+    function: ScoreFunction = given
     where = Path(tempfile.mkdtemp(prefix="hannah_hw_")) if folder is None else folder
     if type(problem) is not SpaceProblem:
         return FunctionEvaluator(function, None, seed, where)
