@@ -140,7 +140,7 @@ class Engine:
                 self._executor.close()
             for observer in self._observers:
                 observer.on_end(self.progress(exact=True), ending)
-        self._store.write_state({**self._summarise(), "ending": ending})
+        self._store.write_state({**self._summarise(exact=True), "ending": ending})
         return ending
 
     def advance(self) -> Ending | None:
@@ -207,19 +207,19 @@ class Engine:
             self._tell(self._batch(self._told), target)
         outlook = self._outlook
         rows = self.algorithm.ask(self.algorithm.batch)
+        priced = price(self.problem, self.goals, rows) if len(rows) else None
+        if priced is not None and (priced.total == 0).any():
+            self._last_feasible = outlook.estimated
         stuck = not outlook.feasible and outlook.estimated - outlook.closer >= STAGNATION
         if stuck or outlook.estimated - self._last_feasible >= PATIENCE:
             self._draining = self._over = True
             return
         # An algorithm that has nothing to ask for is asked once more when it knows everything.
-        self._draining = not len(rows)
-        if self._draining:
+        self._draining = priced is None
+        if priced is None:
             return
         while self._batches and self._batches[0].end <= self._told:
             self._batches.popleft()
-        priced = price(self.problem, self.goals, rows)
-        if (priced.total == 0).any():
-            self._last_feasible = outlook.estimated
         self._batches.append(
             Batch.fresh(
                 rows,
@@ -352,7 +352,7 @@ class Engine:
         text, times = self._reasons.most_common(1)[0]
         return RunError(f"all of the first {failed} evaluations failed; {times} times {text}")
 
-    def _summarise(self) -> dict[str, Any]:
+    def _summarise(self, *, exact: bool = False) -> dict[str, Any]:
         """``state.json``: where the run stands, and a digest of what the algorithm knew when it was last asked."""
         reference = self.archive.reference
         return {
@@ -362,7 +362,7 @@ class Engine:
             "estimated": self._outlook.estimated,
             "feasible": self._outlook.feasible,
             "reference": None if reference is None else (reference * self.goals.signs).tolist(),
-            "hypervolume": self.archive.hypervolume(),
+            "hypervolume": self.progress(exact=exact).hypervolume,
             "algorithm": self.algorithm.name,
             "asked": self._asked,
             **self._digest(),

@@ -52,9 +52,10 @@ class LinearModel:
 
     def predict(self, features: FloatArray) -> FloatArray:
         """(P, O) expected outputs of (P, F) features."""
-        if self._weights is None:
-            self._weights = np.linalg.solve(self._gram, self._moment)
-        result: FloatArray = features @ self._weights[1:] + self._weights[0]
+        weights = self._weights
+        if weights is None:
+            weights = self._weights = np.linalg.solve(self._gram, self._moment).astype(float)
+        result: FloatArray = features @ weights[1:] + weights[0]
         return result
 
     def state_dict(self) -> dict[str, Any]:

@@ -22,14 +22,14 @@ from hannah_hw.search.protocols import FloatArray, IntArray
 
 #: Rows drawn before breeding begins, or the population if that is smaller.
 STARTING: Final = 16
-#: Rows asked for at a time: few, so that selection acts on what was just learnt.
-BATCH: Final = 8
+#: Rows asked for at a time: a twentieth of what was asked before, so that selection acts on what was just learnt.
+BATCH: Final = (8, 32)
 #: Least number of members that breed, where as many are known.
-POOL: Final = 100
-#: Probability that a member takes part in a tournament.
-TOURNAMENT: Final = 0.9
-#: Children bred for each one that is handed out, once the model has seen `LEARNT` rows.
-CHOICE: Final = 16
+POOL: Final = 80
+#: Range of the probability that a member takes part in a tournament, drawn for each weight vector.
+TOURNAMENT: Final = (0.2, 0.95)
+#: Children bred for a batch where the model foresees well, once it has seen `LEARNT` rows.
+CHOICE: Final = 512
 LEARNT: Final = 20
 #: How far the ideal point of the weighted norm lies below the front, in units of the front's extent.
 IDEAL: Final = 0.5
@@ -43,7 +43,7 @@ TOLERANCE: Final = 0.02
 #: whether the model chooses.
 MIXING: Final = np.array([0.0, 1.0, 1.0])
 BY_GROUP: Final = np.array([0.0, 0.0, 1.0])
-GENES: Final = np.array([1.5, 3.0, 6.0])
+GENES: Final = np.array([1.0, 2.0, 4.0])
 CHOOSING: Final = np.array([False, True])
 #: Share of operators drawn evenly, whatever their success.
 EVEN: Final = 0.2
@@ -72,14 +72,18 @@ class Adaptive(Algorithm):
         # Kinds of operators: successes and uses of each of their settings.
         self._success = [np.ones(len(kind)) for kind in (MIXING, GENES, CHOOSING)]
         self._use = [np.full(len(kind), 2.0) for kind in (MIXING, GENES, CHOOSING)]
+        self._low: FloatArray = np.zeros(self.objectives.shape[1])
+        self._extent: FloatArray = np.ones(self.objectives.shape[1])
+        # What the model said of the members before it learnt them.
+        self._guessed: FloatArray = np.zeros((0, self.objectives.shape[1]))
         # Row -> its operators: of what was bred since the last `ask`, and of what was handed out and is not told yet.
         self._bred_by: dict[bytes, tuple[int, ...]] = {}
         self._made: dict[bytes, tuple[int, ...]] = {}
 
     @property
     def batch(self) -> int:
-        """`BATCH`, or the population if that is smaller."""
-        return min(BATCH, self.population)
+        """A twentieth of what was asked before, within `BATCH`; at most the population."""
+        return min(max(BATCH[0], min(BATCH[1], len(self._seen) // 20)), self.population)
 
     @property
     def starting(self) -> int:
@@ -92,6 +96,7 @@ class Adaptive(Algorithm):
             "model": self._model.state_dict(),
             "limits": self._limits.state_dict(),
             "violated": self._violated,
+            "guessed": self._guessed.tolist(),
             "success": [kind.tolist() for kind in self._success],
             "use": [kind.tolist() for kind in self._use],
             "made": [[np.frombuffer(key).tolist(), list(how)] for key, how in self._made.items()],
@@ -103,8 +108,10 @@ class Adaptive(Algorithm):
         self._model.load_state_dict(state["model"])
         self._limits.load_state_dict(state["limits"])
         self._violated = bool(state["violated"])
+        self._guessed = np.array(state["guessed"], float).reshape(-1, self.objectives.shape[1])
         self._success = [np.array(kind) for kind in state["success"]]
         self._use = [np.array(kind) for kind in state["use"]]
+        self._measure()
         self._made = {np.array(key, float).tobytes(): tuple(how) for key, how in state["made"]}
 
     def _hand_out(self, rows: FloatArray, violation: FloatArray) -> FloatArray:
@@ -118,11 +125,17 @@ class Adaptive(Algorithm):
         self._learn()
         self._credit()
         self.select(slice(-max(POOL, self.population), None))
+        self._guessed = self._guessed[-len(self.rows) :]
+        self._measure()
 
     def _learn(self) -> None:
         """Show the models what was told since the last `ask`."""
         new = slice(-self._fresh, None)
         features, good = self._features(self.rows[new]), self.violation[new] == 0
+        foreseen = (
+            self._model.predict(features) if self._model.seen else np.full(self.objectives[new].shape, np.inf)
+        )
+        self._guessed = np.concatenate([self._guessed, foreseen])[-len(self.rows) :]
         self._model.learn(features[good], self.objectives[new][good])
         limits = self.excess[new].max(axis=1) if self.excess.shape[1] else self.violation[new]
         sure = np.isfinite(limits)
@@ -154,15 +167,16 @@ class Adaptive(Algorithm):
         return chosen
 
     def _offspring(self, n: int) -> FloatArray:
-        draws = CHOICE if self._model.seen + self._limits.seen >= 2 * LEARNT else 1
-        weights = np.repeat(self.rng.dirichlet(np.ones(self.objectives.shape[1]), n), draws, axis=0)
-        parents = [self._parents(weights) for _ in range(2)]
+        draws = self._draws(n)
+        weights = self.rng.dirichlet(np.ones(self.objectives.shape[1]), n)
+        parents = self._parents(weights, 2 * draws).reshape(n, 2, draws)
+        weights = np.repeat(weights, draws, axis=0)
         mixing, genes = self._operators(0, n * draws), self._operators(1, n * draws)
         choosing = self._operators(2, n)
         children = self.variation.children(
             self.rows,
-            parents[0],
-            parents[1],
+            parents[:, 0].ravel(),
+            parents[:, 1].ravel(),
             self.rng,
             crossover=MIXING[mixing],
             by_group=BY_GROUP[mixing],
@@ -179,30 +193,54 @@ class Adaptive(Algorithm):
         self._bred_by.update(zip(row_keys(children), made, strict=True))
         return children
 
-    def _parents(self, weights: FloatArray) -> IntArray:
-        """(n,) winners of tournaments under (n, M) weights."""
+    def _draws(self, n: int) -> int:
+        """Children bred for each of n that are handed out: those of `CHOICE` times how well the model foresaw members.
+
+        That is the mean squared correlation of what it said of them before it learnt them with what they are.
+        """
+        if self._model.seen + self._limits.seen < 2 * LEARNT:
+            return 1
+        most = max(1, CHOICE // n)
+        judged = np.isfinite(self._guessed).all(axis=1) & (self.violation == 0)
+        if judged.sum() < LEARNT:
+            return most
+        guessed, real = self._guessed[judged], self.objectives[judged]
+        unknown = ~self.free if not self.free.all() else np.ones(len(self.free), bool)
+        guessed, real = (part[:, unknown] - part[:, unknown].mean(axis=0) for part in (guessed, real))
+        norm = np.sqrt((guessed**2).sum(axis=0) * (real**2).sum(axis=0))
+        skill = np.maximum((guessed * real).sum(axis=0) / np.maximum(norm, 1e-300), 0.0)
+        return max(1, round(most * float((skill**2).mean())))
+
+    def _parents(self, weights: FloatArray, times: int) -> IntArray:
+        """(n * times,) winners of `times` tournaments under each of (n, M) weights.
+
+        Of the members in order of their score the first that takes part wins, so the place of the winner is
+        geometrically distributed.
+        """
         violation = np.where(self.violation > 0, PENALTY + np.minimum(self.violation, 1e9), 0.0)
-        score = self._scores(weights, self.objectives) + violation
-        entered = self.rng.random(score.shape) < TOURNAMENT
-        winner: IntArray = np.where(entered, score, 1e12).argmin(axis=1)
+        order = (self._scores(weights, self.objectives) + violation).argsort(axis=1, kind="stable")
+        share = self.rng.uniform(*TOURNAMENT, (len(weights), 1))
+        place = np.minimum(self.rng.geometric(share, (len(weights), times)) - 1, len(self.rows) - 1)
+        winner: IntArray = np.take_along_axis(order, place, axis=1).ravel()
         return winner
 
     def _scores(self, weights: FloatArray, objectives: FloatArray) -> FloatArray:
         """(n, N) weighted norms of (N, M) or (n, N, M) objectives under (n, M) weights; 0 where not finite."""
-        low, extent = self._scale()
-        scaled = np.where(np.isfinite(objectives), (objectives - low) / extent + IDEAL, 0.0)
-        result: FloatArray = (weights[:, None, :] * scaled).max(axis=2)
+        scaled = (objectives - self._low) / self._extent + IDEAL
+        scaled[~np.isfinite(scaled)] = 0.0
+        result: FloatArray = weights[:, :1] * scaled[..., 0]
+        for column in range(1, weights.shape[1]):
+            np.maximum(result, weights[:, column : column + 1] * scaled[..., column], out=result)
         return result
 
-    def _scale(self) -> tuple[FloatArray, FloatArray]:
-        """(M,) lowest values and extents of the front of the feasible members; 0 and 1 where there are none."""
+    def _measure(self) -> None:
+        """Find where the norms are counted from, and their unit: the front of the feasible members."""
         known = self.objectives[self.violation == 0]
-        if not len(known):
-            return np.zeros(self.objectives.shape[1]), np.ones(self.objectives.shape[1])
-        front = known[pareto_mask(known)]
-        low = front.min(axis=0)
-        extent = front.max(axis=0) - low
-        return low, np.where(extent > 0, extent, 1.0)
+        if len(known):
+            front = known[pareto_mask(known)]
+            self._low = front.min(axis=0)
+            extent = front.max(axis=0) - self._low
+            self._extent = np.where(extent > 0, extent, 1.0)
 
     def _foreseen(self, children: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(P,) scores that the models foresee of children under (P, M) weights, and what speaks against each.

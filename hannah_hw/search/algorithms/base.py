@@ -27,7 +27,8 @@ ENUMERABLE: Final = 1 << 16
 class Algorithm(ABC):
     """Proposes rows of an encoding and learns from their values.
 
-    The contract, which ``tests/conformance/test_algorithms.py`` checks for every registered algorithm:
+    The contract, which ``tests/conformance/test_algorithms.py`` checks for every registered algorithm, and for a class
+    of another package that is named in the environment: ``HANNAH_HW_ALGORITHMS=package.module:Class``:
 
     * ``ask(n)`` returns at most n canonical rows, none of which was ever returned before. Fewer than n, or
       none, means that nothing new was found: the space (or its feasible part) is exhausted.
@@ -45,6 +46,9 @@ class Algorithm(ABC):
     while fewer feasible rows than a population are known, rows are found by descending on the violation
     alone. Rows that fail them are returned only when nothing else is left to return, least violating
     first; they are then told like any other.
+
+    Where the outlook has a predictor that it trusts, `CHOICE` times as many offspring are bred as are asked for, and
+    the best of them by constrained rank and crowding of the expected objectives are handed out.
 
     Args:
         encoding: The parameter space.
@@ -64,6 +68,8 @@ class Algorithm(ABC):
 
     #: The name in the registry and in a search configuration.
     name: ClassVar[str]
+    #: Whether it looks at the whole space beforehand, instead of learning from what it is told.
+    enumerates: ClassVar[bool] = False
 
     def __init__(
         self,
