@@ -23,6 +23,7 @@ import numpy as np
 
 from benchmarks.search.columns import Choice, Columns
 from benchmarks.search.problems import Formula
+from hannah_hw.search.dominance import pareto_mask
 from hannah_hw.search.hypervolume import hypervolume
 from hannah_hw.search.protocols import FloatArray, IntArray
 
@@ -67,7 +68,9 @@ class NasBench201(Formula):
         self._objectives = np.stack([error, position], axis=1)
         self._excess = np.where(connected, 0.0, 1.0)[:, None]
         self._sizes = (sizes - sizes[connected].mean(axis=0)) / sizes[connected].std(axis=0)
-        self.best = hypervolume(self._objectives[connected], self.reference)
+        points = np.unique(self._objectives[connected], axis=0)
+        self.front = points[pareto_mask(points)]
+        self.best = hypervolume(self.front, self.reference)
 
     def values(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(P, 2) error and position of the log latency; (P, 1) 1 where the cell is not connected."""

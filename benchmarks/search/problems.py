@@ -30,6 +30,7 @@ class Problem(Protocol):
         free: Objectives that the cost model knows before an evaluation is spent.
         screened: Whether the constraints are known before an evaluation is spent.
         best: Hypervolume of the true front; None where nobody knows it.
+        front: (N, M) the true front; None where nobody knows it or it has no end.
         modes: ``all``: every distinct candidate is charged; ``free``: one that breaks a known constraint is not.
     """
 
@@ -40,6 +41,7 @@ class Problem(Protocol):
     free: tuple[int, ...]
     screened: bool
     best: float | None
+    front: FloatArray | None
     modes: tuple[str, ...]
 
     def values(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -69,6 +71,7 @@ class Formula:
     free: tuple[int, ...] = ()
     screened: bool = True
     best: float | None = None
+    front: FloatArray | None = None
     modes: tuple[str, ...] = ("all", "free")
 
     def values(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -33,6 +33,7 @@ class Series:
         engine: Name of the engine.
         volumes: Evaluations -> (seeds,) hypervolumes; only of runs with at least that budget. A run that ended
             before (its patience was used up, or the space) keeps what it had.
+        distances: The same of `distance_to`; empty where the true front is not known.
         seconds: Median CPU seconds for 1,000 charged evaluations, evaluations themselves excluded.
         short: Runs that ended before their budget.
     """
@@ -41,6 +42,7 @@ class Series:
     mode: str
     engine: str
     volumes: Mapping[int, FloatArray]
+    distances: Mapping[int, FloatArray]
     seconds: float
     short: int
 
@@ -104,10 +106,17 @@ def load(
             budget: np.array([volume(run, budget, reference) for run in kept if run.budget >= budget])
             for budget in budgets
         }
+        front = problems[name].front
+        distances = {
+            budget: np.array([distance_to(front, run, budget) for run in kept if run.budget >= budget])
+            for budget in budgets
+            if front is not None
+        }
         seconds = float(np.median([1000 * run.seconds / max(len(run.objectives), 1) for run in kept]))
         short = sum(len(run.objectives) < run.budget for run in kept)
         reached = {budget: values for budget, values in volumes.items() if len(values)}
-        series.append(Series(name, mode, engine, reached, seconds, short))
+        measured = {budget: values for budget, values in distances.items() if len(values)}
+        series.append(Series(name, mode, engine, reached, measured, seconds, short))
     return series, best
 
 
@@ -115,6 +124,24 @@ def volume(run: Run, evaluations: int, reference: FloatArray) -> float:
     """Hypervolume of the feasible candidates among the first evaluations."""
     kept = run.objectives[:evaluations][run.feasible[:evaluations]]
     return hypervolume(kept, reference)
+
+
+def distance_to(front: FloatArray, run: Run, evaluations: int) -> float:
+    """Mean distance from the points of the true front to what dominates most of the way to them, IGD+.
+
+    Ishibuchi et al., "Modified Distance Calculation in Generational Distance and Inverted Generational Distance",
+    EMO 2015; infinite while nothing feasible was found.
+
+    Args:
+        front: (N, M) the true front.
+        run: Gives what was found.
+        evaluations: Of which the first so many count.
+    """
+    kept = run.objectives[:evaluations][run.feasible[:evaluations]]
+    if not len(kept):
+        return float("inf")
+    lacking = np.maximum(kept[None] - front[:, None], 0)
+    return float(np.sqrt((lacking**2).sum(axis=2)).min(axis=1).mean())
 
 
 def _best(problem: Problem, runs: Iterable[Run]) -> float:

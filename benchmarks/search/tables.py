@@ -30,6 +30,12 @@ def show(
             seeds = max((len(v) for v in s.volumes.values()), default=0)
             ended = f"  {s.short} ended early" if s.short else ""
             print(f"{s.engine:18} {seeds:5} {s.seconds:11.2f}{cells}{ended}")
+        if any(s.distances for s in group):
+            print("distance to the true front (IGD+), in thousandths")
+        for s in group:
+            cells = "".join(f"{_cell(s.distances.get(budget), 1e-3, 1):>21}" for budget in budgets)
+            if s.distances:
+                print(f"{s.engine:36}{cells}")
     if comparisons:
         print(f"\nbeside the best peer; two-sided Mann-Whitney, Holm within an engine, level {LEVEL}")
         print(f"{'engine':14} problem mode {'at':>6} {'ours':>7} {'theirs':>7}        p  best peer")
@@ -41,11 +47,11 @@ def show(
         )
 
 
-def _cell(volumes: FloatArray | None, scale: float) -> str:
-    if volumes is None:
+def _cell(values: FloatArray | None, scale: float, digits: int = 3) -> str:
+    if values is None:
         return "-"
-    low, middle, high = np.quantile(volumes / scale, [0.25, 0.5, 0.75])
-    return f"{middle:.3f} [{low:.3f}-{high:.3f}]"
+    low, middle, high = (f"{q:.{digits}f}" for q in np.quantile(values / scale, [0.25, 0.5, 0.75]))
+    return f"{middle} [{low}-{high}]"
 
 
 def _by_problem(series: Sequence[Series]) -> dict[tuple[str, str], list[Series]]:

@@ -14,8 +14,8 @@ from benchmarks.search.nas_bench_201 import OPERATIONS, NasBench201, terms_of
 from benchmarks.search.own import OWN, run_own, version
 from benchmarks.search.peers import aging_evolution, pymoo_nsga2, random_search
 from benchmarks.search.problems import ConditionalNetwork, MixedDtlz, StagedNetwork
-from benchmarks.search.runs import Job, execute, read
-from benchmarks.search.statistics import holm
+from benchmarks.search.runs import Job, Run, execute, read
+from benchmarks.search.statistics import distance_to, holm
 
 
 def test_the_front_of_the_mixed_problem_is_where_its_distance_function_is_one() -> None:
@@ -191,3 +191,14 @@ def test_holm_by_hand() -> None:
     # 0.01 x 4, then 0.02 x 3, 0.03 x 2, and 0.04 may not be below what came before.
     assert holm([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
+
+
+def test_distance_to_a_front_by_hand() -> None:
+    front = np.array([[0.0, 1.0], [1.0, 0.0]])
+    found = np.array([[0.0, 0.0], [0.3, 1.4], [2.0, 0.0]])
+    run = Run(3, found, np.array([False, True, True]), 0.0, 3, "")
+    # Only the second: (0.3, 0.4) short of the first point, which is 0.5, and (0, 1.4) of the second.
+    assert distance_to(front, run, 2) == pytest.approx((0.5 + 1.4) / 2)
+    # The third is nearer to the second point: (1, 0).
+    assert distance_to(front, run, 3) == pytest.approx((0.5 + 1) / 2)
+    assert distance_to(front, run, 1) == np.inf
