@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,13 +27,13 @@ class FunctionEvaluator:
         function: In worker processes one that they can import.
         space: The space of the networks, and its options, by which a worker loads it; None where there are none.
         seed: Of the search.
-        folder: Where candidates have their folders.
+        artifacts: Where candidates have their folders.
     """
 
     function: ScoreFunction
     space: tuple[str, Mapping[str, Any]] | None
     seed: int
-    folder: Path
+    artifacts: Path
     loaded: SearchSpace | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -56,9 +56,22 @@ class FunctionEvaluator:
             task.assignment,
             candidate,
             seed=self.seed,
-            folder=self.folder,
+            folder=self.artifacts,
             budget=task.share,
         )
+
+    @property
+    def folder(self) -> Path:
+        """What files are named from; see `hannah_hw.search.protocols.Portable`."""
+        return self.artifacts.parent
+
+    def moved(self, folder: Path, /) -> FunctionEvaluator:
+        """The same with the candidates' folders in another one."""
+        return replace(self, artifacts=folder / self.artifacts.name, loaded=None)
+
+    def reads(self, task: Task, /) -> list[str]:
+        """The candidate's own folder."""
+        return [f"{self.artifacts.name}/{task.identifier}"]
 
 
 def as_evaluator(

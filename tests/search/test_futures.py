@@ -12,6 +12,7 @@ from search_toys import StagesEvaluator, StagesProblem
 from hannah_hw.errors import RunError
 from hannah_hw.search import Search
 from hannah_hw.search.config import SearchConfig
+from hannah_hw.search.functions import as_evaluator
 from hannah_hw.search.futures import RETRIES, FuturesExecutor, receive
 from hannah_hw.search.pipeline import build, configured_space
 from hannah_hw.search.sections import Objectives, SpaceChoice
@@ -118,6 +119,23 @@ def test_a_network_that_is_trained_elsewhere_leaves_the_same_model(tmp_path):
     assert theirs.metrics == ours.metrics
     model = ours.metrics["artifact"]
     assert (tmp_path / "there" / model).read_bytes() == (tmp_path / "here" / model).read_bytes()
+
+
+def staged(candidate, budget):
+    """A function that goes on with what it wrote for a smaller budget."""
+    notes = candidate.folder / "notes.txt"
+    before = notes.read_text() if notes.is_file() else ""
+    notes.write_text(f"{before}{budget:g} ")
+    return {"error": 0.5 / budget, "budgets": len(before.split()), "artifact": notes}
+
+
+def test_the_folder_of_a_functions_candidate_travels_with_it(tmp_path):
+    evaluator = as_evaluator(staged, StagesProblem(), 0, tmp_path / "candidates")
+    tasks = [Task("a", {"x": 1}, share=share) for share in (0.25, 0.5, 1.0)]
+    with ThreadPoolExecutor(1) as pool:
+        found = [evaluated(evaluator, [task], pool)[0].metrics for task in tasks]
+    assert [metrics["budgets"] for metrics in found] == [0, 1, 2]
+    assert (tmp_path / found[2]["artifact"]).read_text() == "0.25 0.5 1 "
 
 
 def test_too_many_bytes_are_a_failure(tmp_path):
