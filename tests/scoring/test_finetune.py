@@ -82,6 +82,6 @@ def test_the_validation_part_alone_decides(blobs, tmp_path):
     other = dataclasses.replace(blobs, y_test=rng.permutation(blobs.y_test))
     one, two = tune(blobs, tmp_path / "a"), tune(other, tmp_path / "b")
     assert one["test_error"] != two["test_error"]
-    assert {**one, "test_error": 0, "before": 0, "artifact": 0} == {
-        **two, "test_error": 0, "before": 0, "artifact": 0
+    assert {**one, "test_error": 0, "before": 0, "after": 0, "artifact": 0} == {
+        **two, "test_error": 0, "before": 0, "after": 0, "artifact": 0
     }  # fmt: skip
