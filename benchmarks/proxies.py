@@ -28,7 +28,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 from hannah_hw import load_space
+from hannah_hw.scoring.predictor import held_out
 from hannah_hw.scoring.proxies import PROXIES, ProbeBatch, noise_batch, ranked_last, score_proxies
+from hannah_hw.scoring.proxies.scorer import as_inputs
 from hannah_hw.scoring.ranking import compare
 from hannah_hw.spaces import SearchSpace
 from hannah_hw.transfer.cells import Cell
@@ -36,6 +38,7 @@ from hannah_hw.transfer.cells import Cell
 SHAPE, CLASSES = (3, 32, 32), 10
 #: Column of the table, in per cent.
 ACCURACY = "acc12ep_cifar10_val"
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
 
 def patches(size: int, seed: int) -> ProbeBatch:
@@ -108,12 +111,21 @@ def nas_bench_201(arguments: argparse.Namespace) -> dict[str, Any]:
     figures = {name: np.array([row[name] for row in done], float) for name in ("parameters", "macs")}
     figures |= {name: ranked_last([row["values"][name] for row in done]) for name in PROXIES}
     ms = {name: 1e3 * float(np.median([row["seconds"][name] for row in done])) for name in PROXIES}
-    standings = compare(figures, np.array([accuracy for _, accuracy in chosen]), ms=ms)
+    names = [name.rpartition(".")[2] for name in space.parameters]
+    onehot = np.array(
+        [[cell[edge] == op for edge in names for op in OPERATIONS] for cell, _ in chosen], float
+    )
+    sizes = np.log1p(np.stack([figures["parameters"], figures["macs"]], axis=1))
+    proxies = as_inputs(np.stack([figures[name] for name in PROXIES], axis=1))
+    accuracy = np.array([value for _, value in chosen])
+    without, aided = held_out(np.concatenate([onehot, sizes], axis=1), proxies, 1 - accuracy)
+    standings = compare(figures, accuracy, ms=ms)
     return {
         "space": space.name,
         "accuracy": f"{ACCURACY} of the table",
         "networks": len(done),
         "batch": batch.source,
+        "predictor": {"without_proxies": without, "with_proxies": aided},
         "standings": [standing.to_dict() for standing in standings],
     }
 

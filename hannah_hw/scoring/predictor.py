@@ -108,6 +108,30 @@ class LearnedPredictor:
         return {**made, "process": process} if count <= _PROCESS_LIMIT else made
 
 
+def held_out(
+    inputs: FloatArray, further: FloatArray, values: FloatArray, seed: int = 0
+) -> tuple[float, float]:
+    """What further inputs are worth: rank correlations of held-out predictions without them and with them.
+
+    Args:
+        inputs: (N, F).
+        further: (N, G).
+        values: (N,) what is predicted.
+        seed: See `LearnedPredictor`.
+
+    Returns:
+        NaN twice where there are too few networks to learn from.
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+    """
+    if len(values) < FEWEST:
+        return math.nan, math.nan
+    alone = LearnedPredictor(seed).fit(inputs, values)
+    both = LearnedPredictor(seed).fit(np.concatenate([inputs, further], axis=1), values)
+    return alone.rank_correlation_, both.rank_correlation_
+
+
 def _trained(model: Any, features: FloatArray, values: FloatArray) -> Any:
     """A regression, fitted without warnings of hyper-parameters at the ends of their ranges, which are meant."""
     from sklearn.exceptions import ConvergenceWarning

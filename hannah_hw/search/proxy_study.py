@@ -17,8 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from hannah_hw.errors import ConfigError, RunError
-from hannah_hw.scoring.predictor import FEWEST as PREDICTABLE
-from hannah_hw.scoring.predictor import LearnedPredictor
+from hannah_hw.scoring.predictor import held_out
 from hannah_hw.scoring.proxies import PROXIES, ProxyScorer, draw_batch
 from hannah_hw.scoring.proxies.scorer import as_inputs, check_record
 from hannah_hw.scoring.ranking import BASELINE, Standing, compare
@@ -201,15 +200,11 @@ class ProxyStudy:
         self, rows: FloatArray, estimates: Estimates, scores: FloatArray, accuracy: FloatArray
     ) -> tuple[float, float]:
         """Rank correlations of held-out predictions without proxies and with them."""
-        if len(accuracy) < PREDICTABLE or importlib.util.find_spec("sklearn") is None:
+        if importlib.util.find_spec("sklearn") is None:
             return math.nan, math.nan
-        inputs = [row_features(self._setup.problem.encoding, rows), log_metrics(estimates)]
-        found = []
-        for more in ([], [as_inputs(scores)]):
-            predictor = LearnedPredictor(self._config.search.seed % 2**32)
-            predictor.fit(np.concatenate([*inputs, *more], axis=1), 1.0 - accuracy)
-            found.append(predictor.rank_correlation_)
-        return found[0], found[1]
+        features = row_features(self._setup.problem.encoding, rows)
+        inputs = np.concatenate([features, log_metrics(estimates)], axis=1)
+        return held_out(inputs, as_inputs(scores), 1.0 - accuracy, self._config.search.seed % 2**32)
 
     def _executor(self) -> Executor:
         evaluator = self._setup.evaluator
