@@ -16,7 +16,7 @@ import numpy as np
 
 from hannah_hw.search.algorithms._linear import LinearModel
 from hannah_hw.search.algorithms.base import Algorithm, row_keys
-from hannah_hw.search.dominance import crowding, pareto_mask, sort_fronts
+from hannah_hw.search.dominance import crowding, sort_fronts
 from hannah_hw.search.features import Features
 from hannah_hw.search.protocols import FloatArray, IntArray
 
@@ -25,9 +25,9 @@ STARTING: Final = 16
 #: Rows asked for at a time: a twentieth of what was asked before, so that selection acts on what was just learnt.
 BATCH: Final = (8, 32)
 #: Least number of members that breed, where as many are known.
-POOL: Final = 80
+POOL: Final = 100
 #: Range of the probability that a member takes part in a tournament, drawn for each weight vector.
-TOURNAMENT: Final = (0.2, 0.95)
+TOURNAMENT: Final = (0.4, 0.95)
 #: Children bred for a batch where the model foresees well, once it has seen `LEARNT` rows.
 CHOICE: Final = 512
 LEARNT: Final = 20
@@ -72,6 +72,7 @@ class Adaptive(Algorithm):
         # Kinds of operators: successes and uses of each of their settings.
         self._success = [np.ones(len(kind)) for kind in (MIXING, GENES, CHOOSING)]
         self._use = [np.full(len(kind), 2.0) for kind in (MIXING, GENES, CHOOSING)]
+        # Where the norms are counted from, and their unit: the front of the feasible members.
         self._low: FloatArray = np.zeros(self.objectives.shape[1])
         self._extent: FloatArray = np.ones(self.objectives.shape[1])
         # What the model said of the members before it learnt them.
@@ -96,6 +97,8 @@ class Adaptive(Algorithm):
             "model": self._model.state_dict(),
             "limits": self._limits.state_dict(),
             "violated": self._violated,
+            "low": self._low.tolist(),
+            "extent": self._extent.tolist(),
             "guessed": self._guessed.tolist(),
             "success": [kind.tolist() for kind in self._success],
             "use": [kind.tolist() for kind in self._use],
@@ -111,7 +114,7 @@ class Adaptive(Algorithm):
         self._guessed = np.array(state["guessed"], float).reshape(-1, self.objectives.shape[1])
         self._success = [np.array(kind) for kind in state["success"]]
         self._use = [np.array(kind) for kind in state["use"]]
-        self._measure()
+        self._low, self._extent = np.array(state["low"], float), np.array(state["extent"], float)
         self._made = {np.array(key, float).tobytes(): tuple(how) for key, how in state["made"]}
 
     def _hand_out(self, rows: FloatArray, violation: FloatArray) -> FloatArray:
@@ -123,10 +126,14 @@ class Adaptive(Algorithm):
 
     def _survive(self) -> None:
         self._learn()
-        self._credit()
+        rank = sort_fronts(self.objectives, self.violation)
+        self._credit(rank)
+        front = self.objectives[(rank == 0) & (self.violation == 0)]
+        if len(front):
+            self._low, extent = front.min(axis=0), np.ptp(front, axis=0)
+            self._extent = np.where(extent > 0, extent, 1.0)
         self.select(slice(-max(POOL, self.population), None))
         self._guessed = self._guessed[-len(self.rows) :]
-        self._measure()
 
     def _learn(self) -> None:
         """Show the models what was told since the last `ask`."""
@@ -142,14 +149,13 @@ class Adaptive(Algorithm):
         self._limits.learn(features[sure], np.minimum(limits[sure], 1.0)[:, None])
         self._violated |= bool((limits[sure] > 0).any())
 
-    def _credit(self) -> None:
-        """Count the successes of the operators behind what was told since the last `ask`."""
+    def _credit(self, rank: IntArray) -> None:
+        """Count the successes of the operators behind what was told since the last `ask`, by ranks of the members."""
         first = len(self.rows) - self._fresh
         hows = [self._made.pop(key, None) for key in row_keys(self.rows[first:])]
         made = np.array([place for place, how in enumerate(hows, first) if how is not None], np.int64)
         if not len(made):
             return
-        rank = sort_fronts(self.objectives, self.violation)
         order = np.lexsort((-crowding(self.objectives, rank), rank))
         good = np.zeros(len(self.rows))
         good[order[: max(1, len(order) // 2)]] = 1.0
@@ -232,15 +238,6 @@ class Adaptive(Algorithm):
         for column in range(1, weights.shape[1]):
             np.maximum(result, weights[:, column : column + 1] * scaled[..., column], out=result)
         return result
-
-    def _measure(self) -> None:
-        """Find where the norms are counted from, and their unit: the front of the feasible members."""
-        known = self.objectives[self.violation == 0]
-        if len(known):
-            front = known[pareto_mask(known)]
-            self._low = front.min(axis=0)
-            extent = front.max(axis=0) - self._low
-            self._extent = np.where(extent > 0, extent, 1.0)
 
     def _foreseen(self, children: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(P,) scores that the models foresee of children under (P, M) weights, and what speaks against each.

@@ -23,6 +23,8 @@ WIDEST: Final = 0.5
 #: Width of the steps where the number of mutated parameters is given: most of them stay near, and one that rounds to
 #: nothing leaves a coarse parameter as it is.
 STEP: Final = 0.15
+#: Share of those steps that are one level at least, so that parameters of few levels move too.
+SURE: Final = 0.5
 #: Number of mutated parameters of a child and how often.
 MUTATIONS: Final = ((1, 2, 4), (0.45, 0.35, 0.20))
 #: Share of children that exchange whole sub-trees, of those that cross at all.
@@ -139,7 +141,10 @@ class Variation:
         share = genes / np.maximum(free.sum(axis=1), 1)
         row, column = np.nonzero((rng.random(rows.shape) < share[:, None]) & free)
         old, top = rows[row, column], self.top[column]
-        moved = np.clip(old + rng.normal(size=len(row)) * STEP * top, 0.0, top)
+        step = rng.normal(size=len(row)) * STEP * top
+        sure = ~self.continuous[column] & (rng.random(len(row)) < SURE)
+        step = np.where(sure, np.sign(step) * np.maximum(np.abs(step), 1.0), step)
+        moved = np.clip(old + step, 0.0, top)
         rows[row, column] = np.where(self.category[column], self._other(old, top, rng), moved)
 
     @staticmethod
