@@ -59,7 +59,7 @@ class DistributedExecutor(FuturesExecutor):
         memory: Bytes that a process may hold; see `WorkerPool`.
 
     Raises:
-        ConfigError: This is no address.
+        ConfigError: This is no address, or there are no certificates for it.
         MissingExtraError: dask.distributed is not installed.
         RunError: No scheduler answers there.
     """
@@ -71,10 +71,8 @@ class DistributedExecutor(FuturesExecutor):
             self._client: Any = distributed.Client(
                 address, timeout=CONNECT_TIMEOUT, set_as_default=False, name="hannah-hw"
             )
-        except (OSError, TimeoutError) as failure:
-            raise RunError(
-                f"no scheduler answers at {address} ({failure}); start one: dask scheduler --port PORT"
-            ) from failure
+        except (OSError, TimeoutError, TypeError) as failure:
+            raise _no_answer(address, failure) from failure
         self._address = address
         self._seen = time.monotonic()
         super().__init__(evaluator, self._client.get_executor(pure=False), timeout, memory)
@@ -120,7 +118,7 @@ def serve(address: str, processes: int) -> None:
         processes: Candidates that are evaluated at a time, each in a process of its own.
 
     Raises:
-        ConfigError: This is no address.
+        ConfigError: This is no address, or there are no certificates for it.
         MissingExtraError: dask.distributed is not installed.
         RunError: No scheduler answers there.
     """
@@ -137,7 +135,20 @@ def serve(address: str, processes: int) -> None:
 
     try:
         asyncio.run(work())
-    except (OSError, TimeoutError) as failure:
-        raise RunError(
+    except (OSError, TimeoutError, TypeError) as failure:
+        raise _no_answer(address, failure) from failure
+
+
+def _no_answer(address: str, failure: Exception) -> Exception:
+    """What to say where a scheduler cannot be reached."""
+    if not isinstance(failure, TypeError):
+        return RunError(
             f"no scheduler answers at {address} ({failure}); start one: dask scheduler --port PORT"
-        ) from failure
+        )
+    if not address.startswith("tls:"):
+        return failure
+    # dask's own word for settings that are not there.
+    return ConfigError(
+        f"there are no certificates for {address}; name them in dask's settings, for example "
+        "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, and __CLIENT__CERT, __CLIENT__KEY, __WORKER__CERT, __WORKER__KEY there"
+    )

@@ -151,6 +151,13 @@ def test_where_no_scheduler_answers_both_sides_say_how_to_start_one(monkeypatch,
     assert "dask scheduler --port" in capsys.readouterr().err
 
 
+def test_an_encrypted_address_needs_certificates(capsys):
+    with pytest.raises(ConfigError, match="there are no certificates for tls://127"):
+        DistributedExecutor(StagesEvaluator(), "tls://127.0.0.1:9", 60.0)
+    assert main(["worker", "tls://127.0.0.1:9"]) == 2
+    assert "DASK_DISTRIBUTED__COMM__TLS__CA_FILE" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "text", ["localhost:8786", "tcp://host", "tcp://host:0", "tcp://host:99999", "http://a:1"]
 )
