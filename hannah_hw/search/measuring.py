@@ -90,15 +90,15 @@ class MeasuringEvaluator:
         return replace(self, artifacts=folder / self.artifacts.name, _target=None, _space=None)
 
     def reads(self, task: Task, /) -> tuple[str, ...]:
-        """The candidate's model."""
-        return (f"{self.artifacts.name}/{task.identifier}.onnx",)
+        """The candidate's models."""
+        return (f"{self.artifacts.name}/{task.identifier}.*",)
 
     def evaluate(self, task: Task, /) -> dict[str, Any]:
         """Measure one candidate."""
         if self._target is None:
             raise RuntimeError("start() was not called")
-        path = self.artifacts / f"{task.identifier}.onnx"
-        model = path if path.is_file() else self._loaded().candidate(task.assignment)
+        path = trained_model(self.artifacts, task.identifier)
+        model = path if path is not None else self._loaded().candidate(task.assignment)
         if self._target.family == _HOST:
             from hannah_hw.measure.host_measure import measure_on_host
             from hannah_hw.targets.host import host
@@ -123,6 +123,12 @@ class MeasuringEvaluator:
                 warnings.simplefilter("ignore", SpaceWarning)
                 self._space = load_space(self.space, self.options, self.offered)
         return self._space
+
+
+def trained_model(artifacts: Path, identifier: str) -> Path | None:
+    """The model of a candidate, the fine-tuned one where there is one; None where there is none."""
+    files = (artifacts / f"{identifier}{ending}" for ending in (".tuned.onnx", ".onnx"))
+    return next((file for file in files if file.is_file()), None)
 
 
 def means(target: Target, section: MeasureSection) -> dict[str, str]:

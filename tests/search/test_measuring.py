@@ -12,7 +12,7 @@ from hannah_hw.report import read_run, render_page
 from hannah_hw.report.measurements import largest_differences
 from hannah_hw.search import PlainLines, dry_run, run_search
 from hannah_hw.search.config import load_config
-from hannah_hw.search.measuring import Measuring
+from hannah_hw.search.measuring import Measuring, trained_model
 from hannah_hw.search.rundir import MEASUREMENTS, RunDirectory
 from hannah_hw.search.tasks import InProcess, Outcome
 from hannah_hw.spaces import load_space
@@ -136,7 +136,7 @@ version: 1
 space: ds_cnn
 target: stm32l4r5zi
 objectives: {latency: min, ram: min}
-search: {population: 8, evaluations: 4}
+search: {algorithm: nsga2, population: 8, evaluations: 4}
 """
 
 
@@ -276,3 +276,11 @@ def test_a_run_and_its_dry_run_say_beforehand_what_will_be_measured(tmp_path):
     said = lines.index(f"after the search {text}")
     assert said < next(i for i, line in enumerate(lines) if line.startswith("search: "))
     assert lines[-1].startswith("measuring: 1 of 1 models are done")
+
+
+def test_a_fine_tuned_model_is_measured_in_place_of_the_first(tmp_path):
+    assert trained_model(tmp_path, "a") is None
+    (tmp_path / "a.onnx").touch()
+    assert trained_model(tmp_path, "a") == tmp_path / "a.onnx"
+    (tmp_path / "a.tuned.onnx").touch()
+    assert trained_model(tmp_path, "a") == tmp_path / "a.tuned.onnx"
