@@ -33,6 +33,8 @@ from hannah_hw.targets import load_target, split_runtime
 
 #: Sections about what is done after the search, which does not see it: a finished run may be continued with others.
 AFTERWARDS: Final = ("finalists", "measure")
+#: Sections whose models `hannah_hw.scoring` has; it is not loaded where none is given.
+_TRAINING: Final = ("training", "supernet", "finalists")
 #: Sections that are left out of the copy and of the hash where a configuration has none.
 _OPTIONAL: Final = ("score", "fidelity", "predictor", "proxies", "supernet", "finalists")
 
@@ -210,9 +212,10 @@ def _check_target(target: str, where: str, folder: Path) -> None:
 
 def _check_training(config: SearchConfig, document: Document) -> None:
     """Validate the nested sections with the scorer's own models, so that an error names its line."""
-    for name, model in training_models().items():
-        if given := getattr(config, name):
-            Section(document, name, dict(given)).validate(model, ConfigError)
+    given = {name: options for name in _TRAINING if (options := getattr(config, name))}
+    for name, model in training_models().items() if given else ():
+        if name in given:
+            Section(document, name, dict(given[name])).validate(model, ConfigError)
 
 
 def _absolute(name: str, folder: Path) -> str:
