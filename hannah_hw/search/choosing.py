@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
-from hannah_hw.search.algorithms import Algorithm
-from hannah_hw.search.algorithms.base import ENUMERABLE
+from hannah_hw.search.algorithms import ALGORITHMS, Algorithm
+from hannah_hw.search.algorithms.exact import count_rows, refusal
 from hannah_hw.search.metrics import Goals
-from hannah_hw.search.protocols import Encoding
+from hannah_hw.search.outlook import EstimateOutlook
+from hannah_hw.search.protocols import Problem
 
 #: The algorithm of a configuration that names none.
 AUTO: Final = "auto"
@@ -43,22 +43,24 @@ class ChoiceObserver(Protocol):
         ...
 
 
-def choose(algorithm: str | type[Algorithm], goals: Goals, encoding: Encoding) -> Choice:
+def choose(algorithm: str | type[Algorithm], goals: Goals, problem: Problem) -> Choice:
     """The algorithm of a run.
 
     Args:
         algorithm: As configured; `AUTO` leaves the choice to this function.
         goals: Objectives and constraints.
-        encoding: The space.
+        problem: The space and its prices.
     """
     if algorithm != AUTO:
         return Choice(algorithm)
     if goals.trained:
-        return Choice("surrogate", "something is trained, so every evaluation counts")
-    size = math.prod(encoding.levels.tolist())
-    if 0 < size <= ENUMERABLE:
+        name = "surrogate" if "surrogate" in ALGORITHMS else "adaptive"
+        return Choice(name, "something is trained, so every evaluation counts")
+    why_not = refusal(problem.encoding, EstimateOutlook(problem, goals))
+    if why_not is None:
+        size = round(count_rows(problem.encoding))
         return Choice("exact", f"nothing is trained, and all {size} combinations of parameters can be priced")
-    return Choice("adaptive", "nothing is trained, and the space is too large to price all of it")
+    return Choice("adaptive", f"nothing is trained; {why_not}")
 
 
 def choose_lag(lag: int | None, goals: Goals) -> int:

@@ -41,7 +41,7 @@ from hannah_hw.search.observers import (
 )
 from hannah_hw.search.placing import make_executor
 from hannah_hw.search.preference import achievement, knee_index
-from hannah_hw.search.protocols import Encoding, Evaluator, FloatArray, Problem
+from hannah_hw.search.protocols import Evaluator, FloatArray, Problem
 from hannah_hw.search.repeats import OncePerNetwork, network_key
 from hannah_hw.search.rundir import ARTIFACTS, CONFIG, LOG, WEIGHTS, RunDirectory
 from hannah_hw.search.sections import FREE_TO_CHANGE
@@ -109,7 +109,7 @@ def run_search(
         config = load_config(config, overrides)
     before = load_config(out / CONFIG) if resume and (out / CONFIG).is_file() else None
     setup = pipeline.build(config, out.absolute() / ARTIFACTS)
-    choice, lag = _chosen(config, before, setup.problem.encoding)
+    choice, lag = _chosen(config, before, setup.problem)
     facts = {**setup.facts, "algorithm": str(choice.algorithm), "lag": lag}
     if before is not None:
         _check_same(config, before, out)
@@ -208,14 +208,17 @@ def run_search(
     )
 
 
-def _chosen(config: SearchConfig, before: SearchConfig | None, encoding: Encoding) -> tuple[Choice, int]:
+def _chosen(
+    config: SearchConfig, before: SearchConfig | None, problem: pipeline.SpaceProblem
+) -> tuple[Choice, int]:
     """Algorithm and lag of a run; what a configuration leaves open stays as it was when the run began."""
-    choice = choose(config.search.algorithm, config.goals, encoding)
-    lag = choose_lag(config.search.lag, config.goals)
     begun = (before.resolved if before is not None else None) or {}
     if config.search.algorithm == AUTO and isinstance(begun.get("algorithm"), str):
         choice = Choice(begun["algorithm"], "as when the run began")
     if config.search.lag is None and isinstance(begun.get("lag"), int):
+    else:
+        choice = choose(config.search.algorithm, config.goals.within(problem.capacities), problem)
+    lag = choose_lag(config.search.lag, config.goals)
         lag = begun["lag"]
     return choice, lag
 
@@ -287,7 +290,7 @@ class Search:
         constraints: Mapping[str, str] | None = None,
         *,
         preference: Mapping[str, str | float] = MappingProxyType({}),
-        algorithm: str | type[Algorithm] = "nsga2",
+        algorithm: str | type[Algorithm] = AUTO,
         options: Mapping[str, Any] = MappingProxyType({}),
         population: int = 32,
         seed: int = 0,
@@ -391,7 +394,7 @@ class Search:
         self._found(self._conversation.engine)
 
     def _engine(self, budget: int, executor: Executor | None) -> Engine:
-        choice = choose(self.algorithm, self.goals, self.problem.encoding)
+        choice = choose(self.algorithm, self.goals, self.problem)
         observers = as_observers(self.observers)
         for observer in observers:
             if choice.reason and isinstance(observer, ChoiceObserver):

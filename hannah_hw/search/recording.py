@@ -29,6 +29,7 @@ class Priced:
         parts: Violation of each constraint that is known: (P,) each.
         total: (P,) their sums; 0: the candidate is worth an evaluation.
         uncertain: Bounded metric -> (P,) whether the interval of its estimate holds the bound.
+        bands: Metric key -> (P,) relative half widths of intervals; empty where estimates have none.
     """
 
     estimates: Estimates
@@ -36,6 +37,7 @@ class Priced:
     parts: Mapping[str, FloatArray]
     total: FloatArray
     uncertain: Mapping[str, BoolArray]
+    bands: Mapping[str, FloatArray]
 
     def metrics(self, position: int) -> dict[str, float | None]:
         """Metric key -> estimate of a candidate; None where the target has no figure."""
@@ -46,8 +48,9 @@ class Priced:
 
         ``bands``: metric key -> relative half width; ``uncertain``: metrics whose interval holds a bound.
         """
-        columns = self.estimates.bands if isinstance(self.estimates, BandedEstimates) else {}
-        bands = {key: width for key in columns if (width := plain(columns[key][position])) is not None}
+        bands = {
+            key: width for key, column in self.bands.items() if (width := plain(column[position])) is not None
+        }
         held = [name for name, column in self.uncertain.items() if column[position]]
         return {"bands": bands, "uncertain": held} if bands else {}
 
@@ -56,7 +59,8 @@ def price(problem: Problem, goals: Goals, rows: FloatArray) -> Priced:
     """Price (P, D) rows, all at once."""
     estimates = problem.estimate(rows)
     parts, total = goals.free_violations(estimates)
-    return Priced(estimates, problem.describe(rows), parts, total, goals.uncertain(estimates))
+    bands = estimates.bands if isinstance(estimates, BandedEstimates) else {}
+    return Priced(estimates, problem.describe(rows), parts, total, goals.uncertain(estimates), bands)
 
 
 def make_record(

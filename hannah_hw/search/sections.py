@@ -125,7 +125,7 @@ class SearchSection(Strict):
             straggler; None: `hannah_hw.search.choosing.choose_lag`.
     """
 
-    algorithm: str = "nsga2"
+    algorithm: str = AUTO
     options: dict[str, int | float | str] = Field(default_factory=dict)
     population: int = Field(default=32, ge=4, le=10_000)
     evaluations: int = Field(default=200, ge=1, le=10_000_000)

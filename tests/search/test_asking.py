@@ -1,13 +1,14 @@
 """Loops of the user's own, functions as observers, stopping early, and what a search chooses by itself."""
 
+import io
 import json
 
 import numpy as np
 import pytest
-from search_toys import StagesEvaluator, StagesProblem, TableProblem, nas_like, toy_run, without_times
+from search_toys import StagesEvaluator, StagesProblem, TableProblem, toy_run, without_times
 
 from hannah_hw.errors import ConfigError, InputError, RunError
-from hannah_hw.search import Search, StopSearch
+from hannah_hw.search import ALGORITHMS, PlainLines, Search, StopSearch, load_config, run_search
 from hannah_hw.search.choosing import Choice, choose, choose_lag
 from hannah_hw.search.loop import make_goals
 
@@ -134,13 +135,14 @@ def test_an_observer_stops_a_run_that_can_be_continued(tmp_path):
 def test_the_choice_follows_the_goals_and_the_space():
     free, trained = make_goals(["latency"], BOUNDS), make_goals(["error", "latency"], {})
     bound = make_goals(["latency"], {"error": "<= 5 %"})
-    small, large = TableProblem((6, 7)).encoding, nas_like()
+    small, large = TableProblem((6, 7)), StagesProblem()
+    model = "surrogate" if "surrogate" in ALGORITHMS else "adaptive"
     assert choose("auto", free, small).algorithm == "exact"
     assert "42 combinations" in str(choose("auto", free, small))
-    # Continuous columns cannot be enumerated, and 10^20 combinations not either.
+    # Continuous columns cannot be enumerated.
     assert choose("auto", free, large).algorithm == "adaptive"
-    assert choose("auto", free, TableProblem((20,) * 20).encoding).algorithm == "adaptive"
-    assert {choose("auto", g, e).algorithm for g in (trained, bound) for e in (small, large)} == {"surrogate"}
+    assert "inf combinations" in str(choose("auto", free, large))
+    assert {choose("auto", g, p).algorithm for g in (trained, bound) for p in (small, large)} == {model}
     assert choose("aging", trained, small) == Choice("aging")
     assert [choose_lag(None, g) for g in (free, trained, bound)] == [0, 4, 4]
     assert [choose_lag(7, g) for g in (free, trained)] == [7, 7]
@@ -153,3 +155,32 @@ def test_everything_failing_ends_a_conversation():
     last = search.ask()[0]
     with pytest.raises(RunError, match="all of the first 8 evaluations failed; 8 times error: no power"):
         search.tell(last, failure="no power")
+
+
+AUTO_RUN = """\
+version: 1
+space: ds_cnn
+target: stm32l4r5zi
+objectives: {latency: min, macs: max}
+search: {population: 4, evaluations: 4}
+"""
+
+
+def test_a_run_says_what_was_chosen_and_keeps_to_it(tmp_path):
+    path, out, stream = tmp_path / "auto.yaml", tmp_path / "run", io.StringIO()
+    path.write_text(AUTO_RUN, encoding="utf-8")
+    run_search(path, out, observers=[PlainLines(stream)])
+    assert "algorithm: adaptive (nothing is trained; the space has" in stream.getvalue()
+    resolved = load_config(out / "config.yaml").resolved
+    assert (resolved["algorithm"], resolved["lag"]) == ("adaptive", 0)
+    text = (out / "config.yaml").read_text(encoding="utf-8")
+    # A version that would choose otherwise goes on with what the run began with.
+    (out / "config.yaml").write_text(
+        text.replace("algorithm: adaptive", "algorithm: aging"), encoding="utf-8"
+    )
+    (out / "candidates.jsonl").write_bytes(b"")
+    (out / "state.json").unlink()
+    run_search(path, out, resume=True, overrides=["search.evaluations=5"])
+    assert json.loads((out / "state.json").read_text())["algorithm"] == "aging"
+    with pytest.raises(ConfigError, match="configuration differs"):
+        run_search(path, out, resume=True, overrides=["search.lag=3"])

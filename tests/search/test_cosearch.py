@@ -26,7 +26,7 @@ space: tc_resnet
 target: ultratrail
 objectives: {latency: min, area: min, macs: max}
 constraints: {latency: "<= 100 ms"}
-search: {population: 8, evaluations: 16, seed: 3}
+search: {algorithm: nsga2, population: 8, evaluations: 16, seed: 3}
 """
 PARAMS = ("pe", "weight_bits", "wmem", "fmem", "lmem")
 
@@ -244,7 +244,11 @@ def test_an_energy_that_nobody_knows_is_no_goal(config):
         dry_run(load_config(config, ["target=ethos_u55_128", "objectives={energy: min}"]))
     with pytest.raises(ConfigError, match=rf"constraints\.energy: {message}"):
         Search("ds_cnn", "ethos_u55_128", ["latency"], {"energy": "<= 1 mJ"})
-    assert Search("ds_cnn", "ethos_u55_128", ["latency", "ram", "flash"], population=4).fit(4).front_
+    assert (
+        Search("ds_cnn", "ethos_u55_128", ["latency", "ram", "flash"], algorithm="nsga2", population=4)
+        .fit(4)
+        .front_
+    )
 
 
 def test_dry_run_shows_the_spread_of_the_area(config, monkeypatch):
@@ -258,7 +262,12 @@ def test_dry_run_shows_the_spread_of_the_area(config, monkeypatch):
 
 def test_search_from_python_takes_the_params_too():
     search = Search(
-        "tc_resnet", "ultratrail", {"latency": "min", "area": "min"}, population=4, params={"fmem": 16384}
+        "tc_resnet",
+        "ultratrail",
+        {"latency": "min", "area": "min"},
+        algorithm="nsga2",
+        population=4,
+        params={"fmem": 16384},
     )
     front = search.fit(6).front_
     assert all(

@@ -74,7 +74,10 @@ def test_maximising_is_minimising_the_negative():
 
 
 def test_without_trained_metrics_nothing_is_trained_and_the_true_front_is_found():
-    search = Search(TableProblem(), None, ["latency", "flash"], {"ram": "<= 600"}, population=6).fit(10_000)
+    bounds = {"ram": "<= 600"}
+    search = Search(TableProblem(), None, ["latency", "flash"], bounds, algorithm="nsga2", population=6).fit(
+        10_000
+    )
     assert search.ending_ == "exhausted"
     feasible = {(a, b) for a in range(6) for b in range(7) if a + b <= 6}
     found = {tuple(r["assignment"].values()) for r in search.history_ if r["status"] == "ok"}

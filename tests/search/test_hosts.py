@@ -25,7 +25,7 @@ space: ds_cnn
 target: desk.yaml
 objectives: {latency: min, parameters: max}
 constraints: {macs: "<= 2 M"}
-search: {population: 4, evaluations: 3}
+search: {algorithm: nsga2, population: 4, evaluations: 3}
 measure: {profile: front}
 """
 
@@ -47,7 +47,9 @@ def measured_by(folder):
 
 
 def test_records_carry_the_intervals_of_the_cost_model(folder):
-    search = Search("ds_cnn", str(folder / "desk.yaml"), ["latency"], {"macs": "<= 2 M"}, population=4).fit(6)
+    search = Search(
+        "ds_cnn", str(folder / "desk.yaml"), ["latency"], {"macs": "<= 2 M"}, algorithm="nsga2", population=4
+    ).fit(6)
     fitting = [record for record in search.history_ if record["status"] == "ok"]
     assert len(fitting) == 6
     for record in fitting:
@@ -57,7 +59,12 @@ def test_records_carry_the_intervals_of_the_cost_model(folder):
         assert record["uncertain"] == []
     slow = max(record["metrics"]["latency_s"] for record in fitting)
     bounded = Search(
-        "ds_cnn", str(folder / "desk.yaml"), ["parameters"], {"latency": f"<= {slow} s"}, population=4
+        "ds_cnn",
+        str(folder / "desk.yaml"),
+        ["parameters"],
+        {"latency": f"<= {slow} s"},
+        algorithm="nsga2",
+        population=4,
     ).fit(6)
     for record in bounded.history_:
         latency = record["metrics"]["latency_s"]

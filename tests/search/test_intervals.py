@@ -77,7 +77,10 @@ def test_without_an_interval_nothing_is_uncertain_and_nothing_changes():
 
 
 def test_candidates_within_their_interval_are_searched_and_marked():
-    search = Search(BandedTable(0.2), None, ["latency", "flash"], {"latency": "<= 3 s"}, population=6).fit(99)
+    bounds = {"latency": "<= 3 s"}
+    search = Search(
+        BandedTable(0.2), None, ["latency", "flash"], bounds, algorithm="nsga2", population=6
+    ).fit(99)
     # Up to 3.75 s: the first three values of a with all seven of b.
     assert sum(record["status"] == "ok" for record in search.history_) == 21
     for record in search.history_:

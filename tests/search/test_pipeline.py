@@ -25,7 +25,7 @@ space: ds_cnn
 target: stm32l4r5zi
 objectives: {latency: min, macs: max}
 constraints: {ram: "<= 16 KiB", flash: "<= 64 KiB", parameters: "<= 20 k"}
-search: {population: 8, evaluations: 24, seed: 3}
+search: {algorithm: nsga2, population: 8, evaluations: 24, seed: 3}
 """
 
 
@@ -191,7 +191,9 @@ def test_code_of_a_document_is_allowed_in_the_configuration(config, tmp_path):
 
 
 def test_the_python_door():
-    search = Search("ds_cnn", "stm32l4r5zi", ["latency", "ram"], {"flash": "<= 64 KiB"}, population=8).fit(16)
+    search = Search(
+        "ds_cnn", "stm32l4r5zi", ["latency", "ram"], {"flash": "<= 64 KiB"}, algorithm="nsga2", population=8
+    ).fit(16)
     assert len(search.history_) >= 16
     assert search.front_objectives_.shape == (len(search.front_), 2)
 
@@ -199,7 +201,8 @@ def test_the_python_door():
 def test_a_trained_run_gives_what_training_in_this_process_gives(tmp_path):
     pytest.importorskip("torch")
     text = FREE.replace("{latency: min, macs: max}", "{error: min, latency: min}").replace(
-        "search: {", "data: digits\ntraining: {epochs: 1}\nsearch: {algorithm: aging, workers: 2, "
+        "search: {algorithm: nsga2,",
+        "data: digits\ntraining: {epochs: 1}\nsearch: {algorithm: aging, workers: 2,",
     )
     path = tmp_path / "trained.yaml"
     path.write_text(text, encoding="utf-8")
@@ -310,5 +313,7 @@ def test_a_search_narrows_its_space_to_the_target_unless_told_otherwise(config, 
     assert found.supported_share == 1
     assert "2 values of 1 parameter removed" in found.legalized
     assert dry_run(load_config(config, [*changes, "legalize=false"])).supported_share < 0.5
-    search = Search("nas_bench_201", "stm32l4r5zi:cmsis_nn", ["latency", "energy"], population=8)
+    search = Search(
+        "nas_bench_201", "stm32l4r5zi:cmsis_nn", ["latency", "energy"], algorithm="nsga2", population=8
+    )
     assert {record["status"] for record in search.fit(8).history_} == {"ok"}

@@ -33,6 +33,7 @@ def run(*observers, budget=30):
         ["error", "latency"],
         {"ram": "<= 200000"},
         evaluator=StagesEvaluator(((0, "bug"),)),
+        algorithm="nsga2",
         population=10,
         observers=observers,
     )

@@ -86,7 +86,7 @@ def test_a_search_configuration_takes_a_yaml_space(tmp_path, capsys):
     config = tmp_path / "search.yaml"
     config.write_text(
         "version: 1\nspace: mine.yaml\ntarget: stm32l4r5zi\nobjectives: {latency: min, parameters: max}\n"
-        "search: {population: 4, evaluations: 8}\n"
+        "search: {algorithm: nsga2, population: 4, evaluations: 8}\n"
     )
     assert main(["search", str(config), "--dry-run"]) == 0
     assert "the configuration is valid" in "".join(capsys.readouterr())
