@@ -135,8 +135,13 @@ def serve(address: str, processes: int) -> None:
 
     try:
         asyncio.run(work())
-    except (OSError, TimeoutError, TypeError) as failure:
+    except (OSError, TimeoutError) as failure:
         raise _no_answer(address, failure) from failure
+    except RuntimeError as failure:
+        # dask's word for a worker that did not start; the reason is the cause.
+        if not isinstance(failure.__cause__, OSError | TimeoutError | TypeError):
+            raise
+        raise _no_answer(address, failure.__cause__) from failure
 
 
 def _no_answer(address: str, failure: Exception) -> Exception:
