@@ -215,10 +215,10 @@ def _chosen(
     begun = (before.resolved if before is not None else None) or {}
     if config.search.algorithm == AUTO and isinstance(begun.get("algorithm"), str):
         choice = Choice(begun["algorithm"], "as when the run began")
-    if config.search.lag is None and isinstance(begun.get("lag"), int):
     else:
         choice = choose(config.search.algorithm, config.goals.within(problem.capacities), problem)
     lag = choose_lag(config.search.lag, config.goals)
+    if config.search.lag is None and isinstance(begun.get("lag"), int):
         lag = begun["lag"]
     return choice, lag
 
