@@ -110,6 +110,10 @@ class SearchConfig(Strict):
             raise ValueError("a goal about the error needs the field 'data', for example 'data: mnist5k'")
         if self.fidelity is not None and not self.goals.trained:
             raise ValueError("fidelity cuts a training into stages, but no goal is about the error")
+        if self.fidelity is not None and self.fidelity.inherit and self.score is not None:
+            raise ValueError(
+                "fidelity.inherit is about weights of this package's training, not of your own trainer"
+            )
         if self.predictor is not None and not self.goals.trained:
             raise ValueError("predictor predicts what only training shows, but no goal is about the error")
         if self.proxies is not None and (self.predictor is None or self.data is None):

@@ -19,6 +19,7 @@ from hannah_hw.spaces.space import assignment_id
 
 if TYPE_CHECKING:
     from hannah_hw.scoring import Dataset, Training
+    from hannah_hw.scoring.weights import State
     from hannah_hw.search.tasks import Task
     from hannah_hw.spaces import SearchSpace
     from hannah_hw.targets.models.learned import Precision
@@ -122,22 +123,45 @@ class ScoringEvaluator(SpaceEvaluator):
         space, data, training = self._loaded
         network = self._network(task)
         stages = Stages(self.shares, self.weights, self.keep)
+        parent = self._parent(task)
         if task.share < 1.0:
             candidate = space.candidate(network)
             _, result, _ = train_candidate(
-                candidate, data, training, self.seed, share=task.share, stages=stages
+                candidate, data, training, self.seed, share=task.share, stages=stages, parent=parent
             )
             kept = stages.file(candidate.id, stages.count(task.share))
             metrics: dict[str, Any] = {"error": 1.0 - result.accuracy}
             return metrics if kept is None else {**metrics, "weights": kept.name}
         score = score_candidate(
-            space, network, data, training, self.seed, self.artifacts, precision=self.precision, stages=stages
+            space,
+            network,
+            data,
+            training,
+            self.seed,
+            self.artifacts,
+            precision=self.precision,
+            stages=stages,
+            parent=parent,
         )
         metrics = dict(score.metrics())
         if metrics.get("error") is None:
             raise EvaluationError(f"{task.identifier} has no accuracy", kind="diverged")
         metrics["artifact"] = f"{self.artifacts.name}/{score.artifact.name}"
         return metrics
+
+    def _parent(self, task: Task) -> State | None:
+        """The weights that a task begins with; None: random ones."""
+        if task.parent is None or self.weights is None:
+            return None
+        from hannah_hw.scoring.weights import load_weights, weights_file
+
+        file = weights_file(self.weights, task.parent)
+        state = load_weights(file)
+        if state is None:
+            raise EvaluationError(
+                f"the weights of the parent, {file}, are missing or damaged", kind="weights"
+            )
+        return state
 
     def moved(self, folder: Path, /) -> ScoringEvaluator:
         """The same with its models and weights in another folder."""

@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import numpy as np
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from hannah_hw.search.dominance import crowding, sort_fronts
 from hannah_hw.search.metrics import METRICS, Goals
 from hannah_hw.search.protocols import FloatArray
-from hannah_hw.search.sections import Strict
+from hannah_hw.search.sections import Strict, as_bytes
 from hannah_hw.search.tasks import Executor, Outcome, Remembers, Task
 
 #: Results of a stage that a candidate is compared with: the latest that were known. Comparing costs their square.
@@ -43,11 +43,16 @@ class FidelitySection(Strict):
         factor: Each stage ends at this multiple of the training of the one before, and one candidate in `factor` goes
             on to it.
         least: Results of a stage without which every candidate goes on.
+        inherit: Whether a candidate begins with the weights of the trained one that has most in common with it; see
+            `hannah_hw.search.inheriting`.
+        weights: Most bytes of weights that are kept for that.
     """
 
-    stages: Annotated[int, Field(ge=2, le=6)] = 3
+    stages: Annotated[int, Field(ge=1, le=6)] = 3
     factor: Annotated[int, Field(ge=2, le=10)] = 3
     least: Annotated[int, Field(ge=1, le=1000)] = 6
+    inherit: bool = False
+    weights: Annotated[int, BeforeValidator(as_bytes), Field(ge=0)] = 256 << 20
 
     @property
     def shares(self) -> tuple[float, ...]:

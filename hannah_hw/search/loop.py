@@ -22,7 +22,7 @@ from hannah_hw.search.choosing import AUTO, Choice, ChoiceObserver, choose, choo
 from hannah_hw.search.config import AFTERWARDS, SearchConfig, dump_config, load_config
 from hannah_hw.search.cosearch import CoSearchProblem, make_problem
 from hannah_hw.search.engine import Engine
-from hannah_hw.search.fidelity import FidelitySection, Halving, discard
+from hannah_hw.search.fidelity import FidelitySection, Halving
 from hannah_hw.search.figures import check_figures
 from hannah_hw.search.finalists import Finals, Tuning, following, tune_front
 from hannah_hw.search.foresight import Foresight, open_foresight
@@ -46,6 +46,7 @@ from hannah_hw.search.repeats import OncePerNetwork, network_key
 from hannah_hw.search.rundir import ARTIFACTS, CONFIG, LOG, WEIGHTS, RunDirectory
 from hannah_hw.search.sections import FREE_TO_CHANGE
 from hannah_hw.search.settling import settle
+from hannah_hw.search.staging import staged
 from hannah_hw.search.tasks import Executor
 
 #: Budget of a search in a loop of the caller's own, who ends it by asking for no more.
@@ -132,7 +133,7 @@ def run_search(
             stack.callback(executor.close)
             if config.fidelity is not None:
                 weights = directory.path / WEIGHTS
-                executor = Halving(executor, goals, config.fidelity, lambda name: discard(weights / name))
+                executor = staged(executor, goals, config.fidelity, setup.problem, weights)
             hardware = setup.problem.axes.ids if isinstance(setup.problem, CoSearchProblem) else ()
             executor = OncePerNetwork(executor, network_key(setup.problem.space, hardware))
         foresight: Foresight | None = None

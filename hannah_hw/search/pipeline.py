@@ -269,6 +269,7 @@ def _make_evaluator(
         training=config.training,
         shares=config.fidelity.shares if config.fidelity is not None else (1.0,),
         weights=artifacts.with_name(WEIGHTS) if staged else None,
+        keep=config.fidelity is not None and config.fidelity.inherit,
     )
 
 

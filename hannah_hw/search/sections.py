@@ -89,7 +89,8 @@ class SpaceChoice(Strict):
         return dict(self.model_extra or {})
 
 
-def _bytes(value: object) -> int | None:
+def as_bytes(value: object) -> int | None:
+    """A quantity such as ``256 MiB`` as bytes; None stays None."""
     return None if value is None else round(_quantity(value, "bytes"))
 
 
@@ -132,7 +133,7 @@ class SearchSection(Strict):
     seed: int = Field(default=0, ge=0, lt=2**63)
     workers: Annotated[int | str, BeforeValidator(_workers)] = 1
     timeout: Annotated[float, BeforeValidator(lambda v: _quantity(v, "seconds"))] = Field(default=600.0, gt=0)
-    memory: Annotated[int | None, BeforeValidator(_bytes)] = Field(default=None, gt=0)
+    memory: Annotated[int | None, BeforeValidator(as_bytes)] = Field(default=None, gt=0)
     lag: int | None = Field(default=None, ge=0, le=10_000)
 
     @field_validator("algorithm")

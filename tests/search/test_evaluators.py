@@ -31,7 +31,7 @@ target: stm32l4r5zi
 objectives: {error: min, latency: min}
 score: {function: trainer.py:score, allow_code: true}
 fidelity: {stages: 2, factor: 4, least: 3}
-search: {algorithm: nsga2, population: 4, evaluations: 14, seed: 1}
+search: {algorithm: nsga2, population: 4, evaluations: 14, seed: 1, lag: 0}
 """
 
 
@@ -150,3 +150,35 @@ def test_a_function_scores_what_is_no_space_of_networks(tmp_path):
     one = Search(*arguments, **settings, evaluator=score, folder=tmp_path).fit(20)
     two = Search(*arguments, **settings, evaluator=StagesEvaluator()).fit(20)
     assert [r["objectives"] for r in one.history_] == [r["objectives"] for r in two.history_]
+
+
+def test_candidates_begin_with_the_weights_of_others_and_go_on_so_after_an_interruption(tmp_path):
+    pytest.importorskip("torch")
+    text = CONFIG.replace(
+        "{name: ds_cnn, input_shape: [1, 8, 8], max_blocks: 2}", "{name: ds_cnn, max_blocks: 1}"
+    )
+    text = text.replace(
+        "score: {function: trainer.py:score, allow_code: true}", "data: digits\ntraining: {epochs: 0.5}"
+    ).replace("{stages: 2, factor: 4, least: 3}", "{stages: 1, inherit: true}")
+    (tmp_path / "search.yaml").write_text(
+        text.replace("evaluations: 14", "evaluations: 7").replace("lag: 0", "lag: 1")
+    )
+    run = run_search(tmp_path / "search.yaml", tmp_path / "run")
+    trained = [record for record in run.records if record["status"] == "ok"]
+    assert len(trained) == 7
+    shares = [record["metrics"]["inherited"] for record in trained]
+    assert shares[0] == 0.0
+    assert 0.25 <= max(shares) <= 1.0
+    kept = {path.stem for path in (tmp_path / "run" / "weights").iterdir()}
+    assert kept == {record["id"] for record in trained}
+    # As if it had been killed after five records: what was trained later is trained again, from the same weights.
+    log = tmp_path / "run" / "candidates.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:5]))
+    before = plain(trained)
+    resumed = run_search(tmp_path / "search.yaml", tmp_path / "run", resume=True)
+    assert [r for r in plain(resumed.records) if r["status"] == "ok"] == before
+
+
+def test_weights_are_not_those_of_a_trainer_of_ones_own(config):
+    with pytest.raises(ConfigError, match="not of your own trainer"):
+        load_config(config, ["fidelity.inherit=true"])
