@@ -52,7 +52,7 @@ def make(name, encoding=None, seed=0, violation=None, population=20, objectives=
 
 
 #: Algorithms that think for milliseconds about a row get a share of the evaluations, and must do as well.
-FEWER = {"surrogate": 6}
+FEWER = {"surrogate": 10}
 
 
 def rows_for(name, count):

@@ -47,15 +47,13 @@ def test_predictions_are_those_of_scikit_learn():
     peer = GaussianProcessRegressor(gram, alpha=noise, optimizer=None).fit(centred, scaled)
     new = np.random.default_rng(1).random((50, 5))
     mean, covariance = peer.predict(new - x.mean(axis=0), return_cov=True)
-    got_mean, got_sd, factors = mine.predict(new)
+    got_mean, got_sd = mine.predict(new)
     np.testing.assert_allclose(got_mean, y.mean() + y.std() * mean, rtol=1e-9)
     # The scale has its best value: that of scaled outputs under the peer's covariance, and the prior's rows.
     gram_here = gram(centred) + noise * np.eye(len(x))
     scale = (scaled @ np.linalg.solve(gram_here, scaled) + PRIOR_ROWS) / (len(x) + PRIOR_ROWS)
     unit = np.sqrt(scale) * y.std()
     np.testing.assert_allclose(got_sd, unit * np.sqrt(np.diag(covariance)), rtol=1e-6)
-    one = mine.covariance(new, factors, new[3], factors[3])
-    np.testing.assert_allclose(one, unit**2 * covariance[:, 3], atol=1e-9)
     assert mine.noise == pytest.approx(noise * unit**2)
 
 
@@ -94,13 +92,12 @@ def test_climbing_finds_what_matters_and_how_noisy_it_is():
     clean = np.sin(6 * x[:, 0]) + np.cos(5 * x[:, 1])
     y = clean + 0.3 * rng.normal(size=120)
     start = first_hyper(2)
-    hyper, loss = climb(x, y, BLOCKS, start, 40)
-    assert loss < climb(x, y, BLOCKS, start, 1)[1]
+    hyper = climb(x, y, BLOCKS, start, 40)
     assert hyper[0] < hyper[1]  # the second block says nothing
     model = GaussianProcess(x, y, BLOCKS, hyper)
     assert 0.5 * 0.09 < model.noise < 2 * 0.09
     new = rng.random((500, 5))
-    mean, sd, _ = model.predict(new)
+    mean, sd = model.predict(new)
     error = mean - np.sin(6 * new[:, 0]) - np.cos(5 * new[:, 1])
     assert np.sqrt((error**2).mean()) < 0.15
     assert 0.8 < (np.abs(error) < 1.645 * sd).mean() < 0.98  # 90 % intervals
@@ -108,8 +105,8 @@ def test_climbing_finds_what_matters_and_how_noisy_it_is():
 
 def test_equal_outputs_and_two_rows_are_no_trouble():
     x = np.array([[0.0, 0, 0, 0, 0], [1, 1, 1, 1, 1]])
-    hyper, _ = climb(x, np.full(2, 7.0), BLOCKS, first_hyper(2), 10)
-    mean, sd, _ = GaussianProcess(x, np.full(2, 7.0), BLOCKS, hyper).predict(x + 0.1)
+    hyper = climb(x, np.full(2, 7.0), BLOCKS, first_hyper(2), 10)
+    mean, sd = GaussianProcess(x, np.full(2, 7.0), BLOCKS, hyper).predict(x + 0.1)
     np.testing.assert_allclose(mean, 7)
     assert (sd > 0).all()
 
@@ -172,12 +169,15 @@ def test_three_objectives_against_drawn_hypervolumes(known):
     mean, sd = 0.3 + 0.3 * rng.random((4, 3)), 0.1 + 0.1 * rng.random((4, 3))
     sd[:, 3 - known :] = 0
     improvement = HypervolumeImprovement(
-        points[:5], np.zeros(3), reference, sd.any(axis=0), budgets(20_000, 2, np.array([0.1, 0.6]))
+        points[:5],
+        np.zeros(3),
+        reference,
+        sd.any(axis=0),
+        budgets(20_000, 2, np.array([0.1, 0.6])),
     )
     improvement.add(points[5:])
     got = improvement.of(mean, sd)
     drawn = mean + sd * rng.normal(size=(4000, 4, 3))
-    drawn = np.maximum(drawn, -9)
     for i in range(4):
         gains = [hypervolume(np.vstack([points, row]), reference) - base for row in drawn[:, i]]
         assert got[i] == pytest.approx(np.mean(gains), abs=4 * np.std(gains) / 60 + 0.003)

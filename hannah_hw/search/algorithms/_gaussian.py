@@ -8,6 +8,7 @@ scale s2 has its best value in closed form; the other hyper-parameters climb the
 
 from __future__ import annotations
 
+import copy
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -126,25 +127,34 @@ class GaussianProcess:
         self._white = white
         self.noise = float(np.exp(hyper[-1])) * self._scale * self._unit**2
 
-    def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """What is expected of (P, F) rows.
+    def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(P,) means and (P,) standard deviations of (P, F) rows without the noise, in the unit of the outputs."""
+        rows = features - self._centre
+        explained = self._covariance(rows, self._rows) @ self._inverse.T
+        prior = 1 + np.exp(self.hyper[-2]) * (rows**2).sum(axis=1)
+        variance = np.maximum(prior - (explained**2).sum(axis=1), 1e-10) * self._scale
+        return self._mean + self._unit * (explained @ self._white), self._unit * np.sqrt(variance)
 
-        Returns:
-            (P,) means and (P,) standard deviations without the noise, in the unit of the outputs; and (P, N) factors
-            whose inner products are what the data explain of the covariances; see `covariance`.
+    def believe(self, features: FloatArray) -> GaussianProcess:
+        """The process that had seen (K, F) more rows, each with the output that is expected of it.
+
+        All means stay as they are; only what is uncertain changes (the "kriging believer" of Ginsbourger et al.,
+        "Kriging is well-suited to parallelize optimization", 2010). The Cholesky factor grows by K rows.
         """
         rows = features - self._centre
-        factors = self._covariance(rows, self._rows) @ self._inverse.T
-        prior = 1 + np.exp(self.hyper[-2]) * (rows**2).sum(axis=1)
-        variance = np.maximum(prior - (factors**2).sum(axis=1), 1e-10) * self._scale
-        return self._mean + self._unit * (factors @ self._white), self._unit * np.sqrt(variance), factors
-
-    def covariance(
-        self, features: FloatArray, factors: FloatArray, row: FloatArray, factor: FloatArray
-    ) -> FloatArray:
-        """(P,) covariances of (P, F) rows with one (F,) row, given their `predict` factors; output's unit squared."""
-        prior = self._covariance(features - self._centre, (row - self._centre)[None])[:, 0]
-        return np.asarray((prior - factors @ factor) * self._scale * self._unit**2)
+        explained = self._covariance(rows, self._rows) @ self._inverse.T
+        left = self._covariance(rows, rows) - explained @ explained.T
+        left[np.diag_indices(len(rows))] += np.exp(self.hyper[-1]) + 1e-10
+        corner = np.linalg.inv(np.linalg.cholesky(left))
+        seen = len(self._rows)
+        wiser = copy.copy(self)
+        wiser._rows = np.concatenate([self._rows, rows])
+        wiser._white = np.r_[self._white, np.zeros(len(rows))]
+        wiser._inverse = np.zeros((seen + len(rows), seen + len(rows)))
+        wiser._inverse[:seen, :seen] = self._inverse
+        wiser._inverse[seen:, :seen] = -corner @ explained @ self._inverse
+        wiser._inverse[seen:, seen:] = corner
+        return wiser
 
     def _covariance(self, first: FloatArray, second: FloatArray) -> FloatArray:
         root = np.sqrt(5 * _squared(first / self._scales, second / self._scales))
@@ -154,7 +164,7 @@ class GaussianProcess:
 
 def climb(
     features: FloatArray, outputs: FloatArray, blocks: IntArray, hyper: FloatArray, steps: int
-) -> tuple[FloatArray, float]:
+) -> FloatArray:
     """Better hyper-parameters.
 
     Args:
@@ -165,7 +175,7 @@ def climb(
         steps: Evaluations of the likelihood.
 
     Returns:
-        The best hyper-parameters on the way and minus the logarithm of their posterior, up to a constant.
+        The hyper-parameters of the largest posterior density on the way.
     """
     distances = block_distances(features, blocks)
     centred = features - features.mean(axis=0)
@@ -193,7 +203,7 @@ def climb(
         size = np.clip(size * np.where(agree > 0, GROWTH, np.where(agree < 0, SHRINKAGE, 1.0)), 1e-3, 1.0)
         before = np.where(agree < 0, 0.0, slope)
         here = np.clip(here - np.sign(before) * size, low, high)
-    return best, lowest + len(y) * np.log(unit)
+    return best
 
 
 def _standard(outputs: FloatArray) -> tuple[float, float]:
