@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -90,68 +90,79 @@ def load(
         problems: Letter -> problem; runs of others are left out.
         budgets: Evaluations at which hypervolumes are taken.
     """
-    runs: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
+    kept: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
     for path in sorted(folder.glob("*.npz")):
         name, mode, engine, _ = path.stem.split("_")
         if name in problems:
-            runs[name, mode, engine].append(read(path))
+            kept[name, mode, engine].append(read(path))
+    fronts = {key: [fronts_of(run, budgets) for run in runs] for key, runs in kept.items()}
     best = {
-        name: _best(problem, (run for key, kept in runs.items() if key[0] == name for run in kept))
+        name: _best(
+            problem,
+            [front for key in fronts if key[0] == name for found in fronts[key] for front in found[-1:]],
+        )
         for name, problem in problems.items()
     }
-    series = []
-    for (name, mode, engine), kept in sorted(runs.items()):
-        reference = problems[name].reference
-        volumes = {
-            budget: np.array([volume(run, budget, reference) for run in kept if run.budget >= budget])
-            for budget in budgets
-        }
-        front = problems[name].front
-        distances = {
-            budget: np.array([distance_to(front, run, budget) for run in kept if run.budget >= budget])
-            for budget in budgets
-            if front is not None
-        }
-        seconds = float(np.median([1000 * run.seconds / max(len(run.objectives), 1) for run in kept]))
-        short = sum(len(run.objectives) < run.budget for run in kept)
-        reached = {budget: values for budget, values in volumes.items() if len(values)}
-        measured = {budget: values for budget, values in distances.items() if len(values)}
-        series.append(Series(name, mode, engine, reached, measured, seconds, short))
+    series = [
+        _series(key, problems[key[0]], runs, fronts[key], sorted(budgets))
+        for key, runs in sorted(kept.items())
+    ]
     return series, best
 
 
-def volume(run: Run, evaluations: int, reference: FloatArray) -> float:
-    """Hypervolume of the feasible candidates among the first evaluations."""
-    kept = run.objectives[:evaluations][run.feasible[:evaluations]]
-    return hypervolume(kept, reference)
+def _series(
+    key: tuple[str, str, str],
+    problem: Problem,
+    runs: Sequence[Run],
+    fronts: Sequence[Sequence[FloatArray]],
+    budgets: Sequence[int],
+) -> Series:
+    volumes, distances = {}, {}
+    for place, budget in enumerate(budgets):
+        found = [front[place] for run, front in zip(runs, fronts, strict=True) if run.budget >= budget]
+        if not found:
+            continue
+        volumes[budget] = np.array([hypervolume(points, problem.reference) for points in found])
+        if problem.front is not None:
+            distances[budget] = np.array([distance_to(problem.front, points) for points in found])
+    seconds = float(np.median([1000 * run.seconds / max(len(run.objectives), 1) for run in runs]))
+    short = sum(len(run.objectives) < run.budget for run in runs)
+    return Series(*key, volumes, distances, seconds, short)
 
 
-def distance_to(front: FloatArray, run: Run, evaluations: int) -> float:
+def fronts_of(run: Run, budgets: Sequence[int]) -> list[FloatArray]:
+    """The feasible front after each budget, in ascending order, and at the end of the run."""
+    fronts, front, start = [], np.zeros((0, run.objectives.shape[1])), 0
+    for budget in [*sorted(budgets), max(run.budget, *budgets)]:
+        new = run.objectives[start:budget][run.feasible[start:budget]]
+        front = np.unique(np.concatenate([front, new]), axis=0)
+        front = front[pareto_mask(front)]
+        fronts.append(front)
+        start = budget
+    return fronts
+
+
+def distance_to(front: FloatArray, found: FloatArray) -> float:
     """Mean distance from the points of the true front to what dominates most of the way to them, IGD+.
 
     Ishibuchi et al., "Modified Distance Calculation in Generational Distance and Inverted Generational Distance",
-    EMO 2015; infinite while nothing feasible was found.
+    EMO 2015.
 
     Args:
         front: (N, M) the true front.
-        run: Gives what was found.
-        evaluations: Of which the first so many count.
+        found: (K, M) what was found; infinitely far where it is empty.
     """
-    kept = run.objectives[:evaluations][run.feasible[:evaluations]]
-    if not len(kept):
+    if not len(found):
         return float("inf")
-    lacking = np.maximum(kept[None] - front[:, None], 0)
+    lacking = np.maximum(found[None] - front[:, None], 0)
     return float(np.sqrt((lacking**2).sum(axis=2)).min(axis=1).mean())
 
 
-def _best(problem: Problem, runs: Iterable[Run]) -> float:
+def _best(problem: Problem, fronts: Sequence[FloatArray]) -> float:
     """The true front's hypervolume, or that of everything found."""
     if problem.best is not None:
         return problem.best
-    union = np.zeros((0, len(problem.reference)))
-    for run in runs:
-        union = np.concatenate([union, run.objectives[run.feasible]])
-        union = np.unique(union[pareto_mask(union)], axis=0)
+    union = np.unique(np.concatenate([np.zeros((0, len(problem.reference))), *fronts]), axis=0)
     return hypervolume(union, problem.reference)
 
 

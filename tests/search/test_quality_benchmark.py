@@ -15,7 +15,7 @@ from benchmarks.search.own import OWN, run_own, version
 from benchmarks.search.peers import aging_evolution, pymoo_nsga2, random_search
 from benchmarks.search.problems import ConditionalNetwork, MixedDtlz, StagedNetwork
 from benchmarks.search.runs import Job, Run, execute, read
-from benchmarks.search.statistics import distance_to, holm
+from benchmarks.search.statistics import distance_to, fronts_of, holm
 
 
 def test_the_front_of_the_mixed_problem_is_where_its_distance_function_is_one() -> None:
@@ -195,10 +195,16 @@ def test_holm_by_hand() -> None:
 
 def test_distance_to_a_front_by_hand() -> None:
     front = np.array([[0.0, 1.0], [1.0, 0.0]])
-    found = np.array([[0.0, 0.0], [0.3, 1.4], [2.0, 0.0]])
-    run = Run(3, found, np.array([False, True, True]), 0.0, 3, "")
-    # Only the second: (0.3, 0.4) short of the first point, which is 0.5, and (0, 1.4) of the second.
-    assert distance_to(front, run, 2) == pytest.approx((0.5 + 1.4) / 2)
-    # The third is nearer to the second point: (1, 0).
-    assert distance_to(front, run, 3) == pytest.approx((0.5 + 1) / 2)
-    assert distance_to(front, run, 1) == np.inf
+    found = np.array([[0.3, 1.4], [2.0, 0.0]])
+    # Of the first row only (0.3, 0.4) short of the one point, which is 0.5, and (0, 1.4) of the other.
+    assert distance_to(front, found[:1]) == pytest.approx((0.5 + 1.4) / 2)
+    # The second is nearer to the other point: (1, 0).
+    assert distance_to(front, found) == pytest.approx((0.5 + 1) / 2)
+    assert distance_to(front, found[:0]) == np.inf
+
+
+def test_fronts_grow_with_the_budget_and_leave_out_what_is_infeasible() -> None:
+    found = np.array([[0.0, 0.0], [2.0, 2.0], [1.0, 3.0], [1.0, 2.0]])
+    run = Run(4, found, np.array([False, True, True, True]), 0.0, 4, "")
+    fronts = [front.tolist() for front in fronts_of(run, [3, 1, 2])]
+    assert fronts == [[], [[2.0, 2.0]], [[1.0, 3.0], [2.0, 2.0]], [[1.0, 2.0]]]
