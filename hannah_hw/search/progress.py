@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two plain lines, at least.
 LINE_INTERVAL: Final = 5.0
+#: Seconds between two tables, at least.
+TABLE_INTERVAL: Final = 0.25
 #: Values of a param of the target that are shown, the most frequent on the front.
 _SHOWN: Final = 4
 
@@ -171,6 +173,7 @@ class LiveDisplay:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
+        self._shown = float("-inf")
 
     def on_legalized(self, text: str, /) -> None:
         """See `hannah_hw.search.observers.LegalizationObserver`."""
@@ -207,7 +210,7 @@ class LiveDisplay:
 
     def on_end(self, progress: Progress, ending: Ending | None, /) -> None:
         """See `Observer`."""
-        self._show(progress)
+        self._show(progress, last=True)
         if self._live is not None:
             self._live.stop()
         self._console.print(f"search: {_ENDINGS[ending]}")
@@ -224,8 +227,10 @@ class LiveDisplay:
         """See `hannah_hw.search.one_shot.SupernetObserver`."""
         self._console.print(trained(epoch, epochs, loss), end="\n" if epoch == epochs else "\r")
 
-    def _show(self, progress: Progress) -> None:
-        if self._live is not None:
+    def _show(self, progress: Progress, *, last: bool = False) -> None:
+        now = time.monotonic()
+        if self._live is not None and (last or now - self._shown >= TABLE_INTERVAL):
+            self._shown = now
             self._live.update(self._table(progress))
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from html.parser import HTMLParser
@@ -168,3 +169,27 @@ def test_the_page_replaces_no_device(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="it is not a file"):
         write_page(read_run(tmp_path / "run"), pipe)
     assert pipe.is_fifo()
+
+
+def test_of_very_many_candidates_the_front_and_an_even_share_are_drawn(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = read_run(folder)
+    assert len(run.candidates) == 80
+    whole = Page(render_page(run)).data["candidates"]
+    assert len(whole) == 80
+    monkeypatch.setattr("hannah_hw.report.payload.MAX_DRAWN", 20)
+    monkeypatch.setattr("hannah_hw.report.payload.MAX_DETAILED", 5)
+    monkeypatch.setattr("hannah_hw.report.page.MAX_ROWS", 2)
+    few = Page(render_page(run))
+    drawn = few.data["candidates"]
+    assert len(drawn) <= 20 + len(run.front) + 5
+    assert {c["id"] for c in drawn if c.get("front")} == {run.candidates[i].id for i in run.front}
+    assert f"{80 - len(drawn)} of the others are not drawn" in few.text
+    # Those that are drawn in any case leave the rest with a share from the beginning to the end.
+    assert max(b["index"] - a["index"] for a, b in itertools.pairwise(drawn)) <= 8
+    assert run.knee is not None
+    assert run.candidates[run.knee].id in few.text
+    rows = few.attributes("data-id")
+    assert len(rows) < len(run.front)
+    assert f"{len(run.front) - len(rows)} of the front are not in the table" in few.text

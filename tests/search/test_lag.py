@@ -4,7 +4,10 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -133,4 +136,46 @@ def test_twenty_kills_lose_nothing(tmp_path):
     assert without_times(log_of(path)) == without_times(log_of(tmp_path / "whole"))
     states = [json.loads((tmp_path / run / "state.json").read_text()) for run in ("run", "whole")]
     assert states[0] == states[1]
+    assert not (path / FINISHED).exists()
+
+
+DISK_FULL = """
+import resource, signal, sys
+from search_toys import Shuffled, StagesEvaluator, toy_run
+from hannah_hw.errors import RunError
+path, limit, resume = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "resume"
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    toy_run(path, executor=Shuffled(StagesEvaluator(), limit), lag=4, resume=resume)
+except RunError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_loses_nothing(tmp_path):
+    pytest.importorskip("resource")
+    toy_run(tmp_path / "whole", workers=0, lag=4)
+    path, size = tmp_path / "run", (tmp_path / "whole" / LOG).stat().st_size
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+    before = 0
+    # No file may grow beyond a share of the whole log, which is anywhere within a record.
+    for share in (0.3, 0.31, 0.8):
+        arguments = [
+            sys.executable,
+            "-c",
+            DISK_FULL,
+            str(path),
+            str(int(share * size)),
+            "resume" if before else "start",
+        ]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
+        result = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=120)
+        assert "make room, then continue with --resume" in result.stdout, result.stderr
+        assert without_times(log_of(path)) == without_times(log_of(tmp_path / "whole"))[: len(log_of(path))]
+        assert len(log_of(path)) >= before
+        before = len(log_of(path))
+    assert 0 < before < len(log_of(tmp_path / "whole"))
+    toy_run(path, executor=Shuffled(StagesEvaluator(), 5), lag=4, resume=True)
+    assert without_times(log_of(path)) == without_times(log_of(tmp_path / "whole"))
     assert not (path / FINISHED).exists()
