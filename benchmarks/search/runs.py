@@ -65,7 +65,7 @@ class Job:
         if not path.exists():
             return False
         run = read(path)
-        return run.budget >= self.budget and run.version == _version(self.engine)
+        return run.budget >= self.budget and run.version == version_of(self.engine)
 
 
 def engines() -> list[str]:
@@ -99,13 +99,14 @@ def execute(job: Job, problem: Problem, folder: Path) -> Run:
         np.array(ledger.feasible, bool),
         seconds,
         ledger.requests,
-        _version(job.engine),
+        version_of(job.engine),
     )
     _write(run, job.path(folder))
     return run
 
 
-def _version(engine: str) -> str:
+def version_of(engine: str) -> str:
+    """A hash of the source of one of our engines; empty for peers."""
     return version(engine) if engine in OWN else ""
 
 

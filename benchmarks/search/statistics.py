@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.search.own import OWN
 from benchmarks.search.problems import Problem
-from benchmarks.search.runs import Run, read
+from benchmarks.search.runs import Run, read, version_of
 from hannah_hw.search.dominance import pareto_mask
 from hannah_hw.search.hypervolume import hypervolume
 from hannah_hw.search.protocols import FloatArray
@@ -86,15 +86,16 @@ def load(
     """Series of all kept runs, and the best known hypervolume of each problem.
 
     Args:
-        folder: Where runs are kept.
+        folder: Where runs are kept; those of other versions of our source are left out.
         problems: Letter -> problem; runs of others are left out.
         budgets: Evaluations at which hypervolumes are taken.
     """
     kept: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
     for path in sorted(folder.glob("*.npz")):
         name, mode, engine, _ = path.stem.split("_")
-        if name in problems:
-            kept[name, mode, engine].append(read(path))
+        run = read(path)
+        if name in problems and run.version == version_of(engine):
+            kept[name, mode, engine].append(run)
     fronts = {key: [fronts_of(run, budgets) for run in runs] for key, runs in kept.items()}
     best = {
         name: _best(
