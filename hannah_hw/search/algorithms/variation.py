@@ -20,11 +20,8 @@ from hannah_hw.search.protocols import BoolArray, Encoding, FloatArray, IntArray
 #: Width of a numeric mutation as a share of the parameter's range: 10 ** U(log10 NARROWEST, log10 WIDEST).
 NARROWEST: Final = 0.02
 WIDEST: Final = 0.5
-#: Width of the steps where the number of mutated parameters is given: most of them stay near, and one that rounds to
-#: nothing leaves a coarse parameter as it is.
+#: Width of the steps, as a share of the range, where the number of mutated parameters is given; at least one level.
 STEP: Final = 0.15
-#: Share of those steps that are one level at least, so that parameters of few levels move too.
-SURE: Final = 0.5
 #: Number of mutated parameters of a child and how often.
 MUTATIONS: Final = ((1, 2, 4), (0.45, 0.35, 0.20))
 #: Share of children that exchange whole sub-trees, of those that cross at all.
@@ -142,9 +139,8 @@ class Variation:
         row, column = np.nonzero((rng.random(rows.shape) < share[:, None]) & free)
         old, top = rows[row, column], self.top[column]
         step = rng.normal(size=len(row)) * STEP * top
-        sure = ~self.continuous[column] & (rng.random(len(row)) < SURE)
-        step = np.where(sure, np.sign(step) * np.maximum(np.abs(step), 1.0), step)
-        moved = np.clip(old + step, 0.0, top)
+        whole = np.sign(step) * np.maximum(np.abs(step), 1.0)
+        moved = np.clip(old + np.where(self.continuous[column], step, whole), 0.0, top)
         rows[row, column] = np.where(self.category[column], self._other(old, top, rng), moved)
 
     @staticmethod
