@@ -43,6 +43,7 @@ def describe(data: ReportData) -> dict[str, Any]:
     return {
         "candidates": len(data.candidates),
         "trained": data.count("ok"),
+        "stopped": data.count("stopped"),
         "infeasible": data.count("infeasible"),
         "failed": data.count("failed"),
         "knee": data.candidates[data.knee].id if data.knee is not None else None,

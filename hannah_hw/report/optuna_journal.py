@@ -18,8 +18,8 @@ from hannah_hw.report.records import read_records
 #: Numbers of operations, study directions and trial states in Optuna 3 to 5.
 _CREATE_STUDY, _SET_STUDY_USER_ATTRIBUTE, _SET_STUDY_SYSTEM_ATTRIBUTE, _CREATE_TRIAL = 0, 2, 3, 4
 _DIRECTIONS: Final = {"min": 1, "max": 2}
-#: A candidate that was not trained, because a constraint forbade it, is what Optuna calls pruned.
-_STATES: Final = {"ok": 1, "infeasible": 2, "failed": 3}
+#: A candidate that was not trained to the end, or not at all as a constraint forbade it, is what Optuna calls pruned.
+_STATES: Final = {"ok": 1, "infeasible": 2, "stopped": 2, "failed": 3}
 #: Whose operations these are; Optuna asks for a name that no other process has.
 _WRITER: Final = "hannah-hw"
 

@@ -109,8 +109,7 @@ def _subtitle(run: ReportData) -> str:
         f"{run.count('ok')} feasible",
         f"{run.count('infeasible')} over a budget",
     ]
-    if run.count("failed"):
-        parts.append(f"{run.count('failed')} failed")
+    parts += [f"{run.count(status)} {status}" for status in ("stopped", "failed") if run.count(status)]
     if any(candidate.open for candidate in run.candidates):
         parts.append(f"{sum(c.open for c in run.candidates)} uncertain")
     left = len(run.candidates) - len(drawn(run))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 from search_toys import StagesEvaluator, StagesProblem
 
 from hannah_hw.errors import ConfigError
+from hannah_hw.report import read_run
+from hannah_hw.report.optuna_journal import optuna_journal
 from hannah_hw.search import Search, load_config, run_search
 from hannah_hw.search.fidelity import FidelitySection
 from hannah_hw.search.tasks import Task
@@ -68,6 +71,11 @@ def test_own_trainer_in_stages(config, tmp_path):
             assert 0 < metrics["error"] < metrics["error_stage_1"]
         assert record["objectives"]["error"] == metrics["error"]
     assert all(record["metrics"]["share"] == 1.0 for record in result.front)
+    # Optuna's word for a trial that was stopped early is pruned, state 2.
+    lines = map(json.loads, optuna_journal(read_run(tmp_path / "run")).splitlines())
+    states = Counter(line["state"] for line in lines if "state" in line)
+    counts = Counter(record["status"] for record in result.records)
+    assert states == {1: counts["ok"], 2: counts["stopped"] + counts["infeasible"]}
     # Continued with two workers after five of them, the run is the same.
     run_search(load_config(config, ["search.evaluations=5"]), tmp_path / "cut")
     resumed = run_search(config, tmp_path / "cut", resume=True, overrides=["search.workers=2"])
