@@ -30,7 +30,7 @@ def test_the_stated_correlation_is_about_that_of_networks_it_never_saw():
 def test_noise_is_not_learned():
     rng = np.random.default_rng(2)
     predictor = LearnedPredictor().fit(rng.random((60, 5)), rng.random(60))
-    # The largest of three correlations of 60 pairs; one is above .43 with a probability of .0006.
+    # The larger of two correlations of 60 pairs; one is above .43 with a probability of .0003.
     assert predictor.rank_correlation_ < 0.5
 
 

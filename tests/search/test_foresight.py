@@ -7,6 +7,7 @@ import pytest
 
 from hannah_hw.errors import ConfigError
 from hannah_hw.scoring.proxies import ProxyScorer, draw_batch
+from hannah_hw.scoring.proxies.scorer import as_inputs
 from hannah_hw.search.config import load_config
 from hannah_hw.search.engine import Engine
 from hannah_hw.search.foresight import (
@@ -152,9 +153,9 @@ def space():
 def test_only_networks_on_the_shortlist_are_scored_and_each_once(space):
     space, batch = space
     records = []
-    scorer = ProxyScorer(space, batch, names=["synflow"], keep=records.append)
+    scorer = ProxyScorer(space, batch, names=["jacob_cov"], keep=records.append)
     rows = space.sample_population(24, seed=0)
-    scores = scorer.scores(rows)[:, 0]
+    scores = as_inputs(scorer.scores(rows))[:, 0]
     known = Known(np.full((24, 1), np.nan), np.zeros(24), np.zeros((24, 0)))
     foresight = Foresight(
         space.encoding,
@@ -170,7 +171,7 @@ def test_only_networks_on_the_shortlist_are_scored_and_each_once(space):
     violation = np.where(np.arange(24) < 12, 1.0, 0.0)
     expected = foresight.expected(others, Known(known.objectives, violation, known.features))
     summary = foresight.summary()
-    assert summary["proxies"] == ["synflow"]
+    assert summary["proxies"] == ["jacob_cov"]
     assert summary["rank_correlation"] > 0.9
     assert len(records) <= before + 3
     assert np.isfinite(expected).all()
@@ -188,7 +189,7 @@ def test_what_was_scored_before_is_not_scored_again(space):
     assert later.ms["naswot"] > 0
 
 
-def searched(path, *, evaluations=40, resume=False, section=None, seen=None):
+def searched(path, *, evaluations=28, resume=False, section=None, seen=None):
     """A search of `nas_like` with a predictor, in a run directory."""
     goals = make_goals(["error", "latency"], {"ram": "<= 200000", "flash": "<= 500000"})
     problem = StagesProblem()
@@ -215,7 +216,7 @@ def searched(path, *, evaluations=40, resume=False, section=None, seen=None):
 def test_a_run_that_was_continued_expects_the_same_and_says_how_well(tmp_path):
     seen = []
     whole, state = searched(tmp_path / "whole", seen=seen)
-    searched(tmp_path / "parts", evaluations=23)
+    searched(tmp_path / "parts", evaluations=17)
     parts, later = searched(tmp_path / "parts", resume=True)
     assert parts == whole
     assert later["predictor"] == state["predictor"]
