@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
-from hannah_hw.search.algorithms import ALGORITHMS, Algorithm
+from hannah_hw.search.algorithms import Algorithm
 from hannah_hw.search.algorithms.exact import count_rows, refusal
 from hannah_hw.search.metrics import Goals
 from hannah_hw.search.outlook import EstimateOutlook
@@ -54,8 +54,7 @@ def choose(algorithm: str | type[Algorithm], goals: Goals, problem: Problem) -> 
     if algorithm != AUTO:
         return Choice(algorithm)
     if goals.trained:
-        name = "surrogate" if "surrogate" in ALGORITHMS else "adaptive"
-        return Choice(name, "something is trained, so every evaluation counts")
+        return Choice("surrogate", "something is trained, so every evaluation counts")
     why_not = refusal(problem.encoding, EstimateOutlook(problem, goals))
     if why_not is None:
         size = round(count_rows(problem.encoding))

@@ -22,7 +22,7 @@ from hannah_hw.search.sections import Constraints, Objectives
 
 
 def toy_search(**options):
-    options = {"population": 10, "seed": 5, "evaluator": StagesEvaluator(), **options}
+    options = {"algorithm": "nsga2", "population": 10, "seed": 5, "evaluator": StagesEvaluator(), **options}
     bounds = options.pop("constraints", {"ram": "<= 200000", "flash": "<= 500000"})
     problem = options.pop("problem", None) or StagesProblem()
     return Search(problem, None, options.pop("objectives", ["error", "latency"]), bounds, **options)

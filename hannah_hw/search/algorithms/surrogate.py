@@ -164,6 +164,8 @@ class Surrogate(Adaptive):
     def _far_apart(self, n: int) -> FloatArray:
         """Rows of the initial design: each as far from all before it as possible."""
         rows, known = self._affordable(self.encoding.sample(SPREAD_OVER, self.rng), enough=SPREAD_OVER // 2)
+        if not len(rows):
+            return rows
         inputs = self._inputs(rows, known)
         before = np.concatenate([self._told.rows, self._pending()])
         distance = np.full(len(rows), np.inf)
