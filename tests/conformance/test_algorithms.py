@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hannah_hw.errors import ConfigError
-from hannah_hw.search.algorithms import ALGORITHMS, find_algorithm
+from hannah_hw.search.algorithms import ALGORITHMS, check_options, find_algorithm
 from hannah_hw.search.hypervolume import hypervolume
 from hannah_hw.search.protocols import Known
 
@@ -238,6 +238,12 @@ def test_an_unknown_name_is_an_error_with_the_nearest(name):
     reason = f"did you mean '{name}'" if name in ALGORITHMS else "cannot be imported"
     with pytest.raises(ConfigError, match=reason):
         find_algorithm(name + "x")
+
+
+def test_options_are_named_arguments_beyond_those_of_every_algorithm(name):
+    for option in ("args", "kwargs", "seed"):
+        with pytest.raises(ConfigError, match=f"no option '{option}'"):
+            check_options(name, {option: 1})
 
 
 def test_six_objectives_with_constraints_that_only_evaluations_show(name):

@@ -65,7 +65,9 @@ def check_options(which: str | type[Algorithm], options: Mapping[str, Any]) -> N
         ConfigError: It has not, or there is no such algorithm.
     """
     every = inspect.signature(Algorithm).parameters
-    allowed = [name for name in inspect.signature(find_algorithm(which)).parameters if name not in every]
+    given = inspect.signature(find_algorithm(which)).parameters
+    anything = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    allowed = [name for name, one in given.items() if name not in every and one.kind not in anything]
     for name in options:
         if name not in allowed:
             raise ConfigError(f"{which} has no option {name!r}", allowed=allowed or ["none"], given=name)

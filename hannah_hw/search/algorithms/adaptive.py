@@ -18,7 +18,7 @@ from hannah_hw.search.algorithms._linear import LinearModel
 from hannah_hw.search.algorithms.base import Algorithm, row_keys
 from hannah_hw.search.dominance import crowding, sort_fronts
 from hannah_hw.search.features import Features
-from hannah_hw.search.protocols import FloatArray, IntArray
+from hannah_hw.search.protocols import Encoding, FloatArray, IntArray, Outlook
 
 #: Rows drawn before breeding begins, or the population if that is smaller.
 STARTING: Final = 16
@@ -63,8 +63,16 @@ class Adaptive(Algorithm):
 
     name: ClassVar[str] = "adaptive"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        encoding: Encoding,
+        objectives: int,
+        *,
+        population: int,
+        seed: int,
+        outlook: Outlook | None = None,
+    ) -> None:
+        super().__init__(encoding, objectives, population=population, seed=seed, outlook=outlook)
         self._features = Features(self.encoding)
         self._model = LinearModel(self._features.count, self.objectives.shape[1])
         self._limits = LinearModel(self._features.count, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -69,8 +69,16 @@ class Exact(Algorithm):
     name: ClassVar[str] = "exact"
     enumerates: ClassVar[bool] = True
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        encoding: Encoding,
+        objectives: int,
+        *,
+        population: int,
+        seed: int,
+        outlook: Outlook | None = None,
+    ) -> None:
+        super().__init__(encoding, objectives, population=population, seed=seed, outlook=outlook)
         self.priced = self.feasible = self.ties = 0
         self._front: FloatArray | None = None
 
