@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from hannah_hw.search.protocols import Encoding, FloatArray, IntArray
+from hannah_hw.search.protocols import BoolArray, Encoding, FloatArray, IntArray
 
 #: Random rows that show which parameters can be inactive, and which always are so together.
 PROBES: Final = 256
@@ -24,6 +24,7 @@ class Features:
 
     Attributes:
         count: Number of features F.
+        binary: (F,) which features are 0 or 1: choices, and whether a parameter is active.
     """
 
     def __init__(self, encoding: Encoding) -> None:
@@ -40,7 +41,9 @@ class Features:
         # Parameters that are switched together share one column.
         _, first = np.unique(active[:, switched], axis=1, return_index=True)
         self._switched: IntArray = switched[np.sort(first)]
-        self.count = len(choices) + 2 * len(self._number) + len(self._switched)
+        widths = (len(choices), 2 * len(self._number), len(self._switched))
+        self.count = sum(widths)
+        self.binary: BoolArray = np.repeat([True, False, True], widths)
 
     def __call__(self, rows: FloatArray) -> FloatArray:
         """(P, F) features of (P, D) canonical rows, between -1/2 and 1."""

@@ -17,7 +17,7 @@ from hannah_hw.search.algorithms._outcomes import Outcomes, Predictions, Shape
 from hannah_hw.search.algorithms._told import Told, joined, taken
 from hannah_hw.search.algorithms.adaptive import Adaptive
 from hannah_hw.search.dominance import pareto_mask
-from hannah_hw.search.protocols import BoolArray, FloatArray, Known
+from hannah_hw.search.protocols import BoolArray, FloatArray, IntArray, Known
 
 #: Rows before the first model: a tenth of what a small budget has.
 INITIAL: Final = 10
@@ -147,6 +147,12 @@ class Surrogate(Adaptive):
         free = (free - before.mean(axis=0)) / (2 * np.where(spread > 0, spread, 1.0))
         return np.concatenate([inputs, free], axis=1)
 
+    def _blocks(self, width: int) -> IntArray:
+        """(width,) block of each input: choices and switches, numbers, and what is known have a scale each."""
+        kinds = np.full(width, 2)
+        kinds[: self._features.count] = self._features.binary
+        return np.asarray(np.unique(kinds, return_inverse=True)[1], np.int64)
+
     def _evolved_share(self) -> float:
         """Share of rows that evolution gets, by the success of both in the last rows told; see the class."""
         told = self._told
@@ -195,7 +201,7 @@ class Surrogate(Adaptive):
         if n < 1 or not predicted.any() or not learnable[predicted].all():
             return self.rows[:0]
         inputs = self._inputs(told.rows, told.known)
-        blocks = (np.arange(inputs.shape[1]) >= self._features.count).astype(np.int64)
+        blocks = self._blocks(inputs.shape[1])
         models = Outcomes(told, inputs, predicted, blocks, self._shapes)
         self._shapes = models.shapes
         pending = self._pending()
