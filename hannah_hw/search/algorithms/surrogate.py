@@ -17,7 +17,7 @@ from hannah_hw.search.algorithms._outcomes import Outcomes, Predictions, Shape
 from hannah_hw.search.algorithms._told import Told, joined, taken
 from hannah_hw.search.algorithms.adaptive import Adaptive
 from hannah_hw.search.dominance import pareto_mask
-from hannah_hw.search.protocols import BoolArray, FloatArray, IntArray, Known
+from hannah_hw.search.protocols import BoolArray, Encoding, FloatArray, IntArray, Known, Outlook
 
 #: Rows before the first model: a tenth of what a small budget has.
 INITIAL: Final = 10
@@ -60,8 +60,16 @@ class Surrogate(Adaptive):
 
     name: ClassVar[str] = "surrogate"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        encoding: Encoding,
+        objectives: int,
+        *,
+        population: int,
+        seed: int,
+        outlook: Outlook | None = None,
+    ) -> None:
+        super().__init__(encoding, objectives, population=population, seed=seed, outlook=outlook)
         self._told = Told.nothing(self.rows.shape[1], self._look(self.rows))
         self._modelled: list[bool] = []
         self._shapes: dict[str, Shape] = {}
