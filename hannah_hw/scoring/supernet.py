@@ -45,11 +45,11 @@ _KEPT, _RISING = 0.9, 0.1
 class Supernet(BaseModel):
     """How a supernet is trained.
 
-    By ``benchmarks/supernet.py``, ds_cnn within 5 ms on an STM32L4R5ZI, mnist5k, after 20 epochs of labels (2.5 CPU
-    minutes): over 14 networks of 40 to 237 kMAC that were not in the pool, Spearman's correlation of the error with
-    shared weights with that after 3 epochs alone was 0.34 with a 95 % interval of -0.28 to 0.88, that of the number of
-    MACs 0.43 (-0.27 to 0.90); the mean error was 20.5 % with shared weights and 9.4 % alone. So a supernet that is
-    trained so little is no reason to skip training: it costs 70 ms a network, and finalists are trained on their own.
+    By ``benchmarks/supernet.py --epochs 40``, the defaults on ds_cnn within 5 ms on an STM32L4R5ZI and mnist5k (5 CPU
+    minutes): over 14 networks of 40 to 237 kMAC, Spearman's correlation of the error with shared weights and after
+    3 epochs alone was 0.42 with a 95 % interval of -0.16 to 0.90, that of the number of MACs 0.43 (-0.27 to 0.90); the
+    mean error was 12.9 % with shared weights and 9.4 % alone. So a supernet that is trained so little is no reason to
+    skip training: it costs 70 ms a network, and finalists are trained on their own.
 
     Attributes:
         epochs: Passes over the training part.
