@@ -106,13 +106,13 @@ def search(evaluator, **options):
     return Search(StagesProblem(), evaluator=evaluator, **problem, **options).fit(36)
 
 
+@pytest.mark.filterwarnings("ignore::hannah_hw.search.distributed.NoWorkerWarning")
 def test_a_worker_that_is_killed_changes_nothing(cluster, tmp_path):
     diary = tmp_path / "diary"
     workers = [cluster.worker(), cluster.worker()]
-    with pytest.warns(NoWorkerWarning, match=f"hannah-hw worker {cluster.address}"):
-        there = search(
-            Diary(path=str(diary)), workers=cluster.address, timeout=60.0, observers=[Killer(workers[0], 5)]
-        )
+    there = search(
+        Diary(path=str(diary)), workers=cluster.address, timeout=60.0, observers=[Killer(workers[0], 5)]
+    )
     here = search(StagesEvaluator())
     assert workers[0].wait() == -signal.SIGKILL
     assert without_times(there.history_) == without_times(here.history_)
@@ -126,16 +126,17 @@ def test_a_worker_that_is_killed_changes_nothing(cluster, tmp_path):
     assert sum(count - 1 for count in times.values()) <= 2
 
 
+@pytest.mark.filterwarnings("ignore::hannah_hw.search.distributed.NoWorkerWarning")
 def test_a_scheduler_that_is_gone_ends_the_run_with_advice(cluster, tmp_path):
     cluster.worker()
-    with pytest.warns(NoWorkerWarning), pytest.raises(RunError, match="--resume"):
+    with pytest.raises(RunError, match="--resume"):
         search(StagesEvaluator(), workers=cluster.address, observers=[Killer(cluster.scheduler, 3)])
 
 
 def test_a_run_without_workers_is_given_up(cluster, monkeypatch):
     monkeypatch.setattr(module, "PATIENCE", 0.0)
     monkeypatch.setattr("hannah_hw.search.futures._INTERVAL", 0.1)
-    with pytest.warns(NoWorkerWarning):
+    with pytest.warns(NoWorkerWarning, match=f"hannah-hw worker {cluster.address}"):
         executor = DistributedExecutor(StagesEvaluator(), cluster.address, 60.0)
     executor.submit(0, Task("a", {}))
     with pytest.raises(RunError, match="no worker was connected to tcp://127"):
