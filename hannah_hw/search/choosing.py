@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from hannah_hw.search.algorithms import Algorithm
 from hannah_hw.search.algorithms.exact import count_rows, refusal
@@ -11,8 +13,13 @@ from hannah_hw.search.metrics import Goals
 from hannah_hw.search.outlook import EstimateOutlook
 from hannah_hw.search.protocols import Problem
 
+if TYPE_CHECKING:
+    from hannah_hw.spaces.declarative import AskedSearch
+
 #: The algorithm of a configuration that names none.
 AUTO: Final = "auto"
+#: Size of the population where nobody says one.
+POPULATION: Final = 32
 #: Lag where something is trained: workers go on while up to so many of the others are not done.
 TRAINED_LAG: Final = 4
 
@@ -24,10 +31,19 @@ class Choice:
     Attributes:
         algorithm: Its name or class.
         reason: In words; empty where it was named.
+        options: Of the algorithm.
+        population: Size of the population.
     """
 
     algorithm: str | type[Algorithm]
     reason: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    population: int = POPULATION
+
+    def facts(self) -> dict[str, Any]:
+        """What a run keeps, so that it goes on with the same choice; see `recalled`."""
+        name = self.algorithm if isinstance(self.algorithm, str) else self.algorithm.name
+        return {"algorithm": name, "options": dict(self.options), "population": self.population}
 
     def __str__(self) -> str:
         name = self.algorithm if isinstance(self.algorithm, str) else self.algorithm.name
@@ -43,23 +59,61 @@ class ChoiceObserver(Protocol):
         ...
 
 
-def choose(algorithm: str | type[Algorithm], goals: Goals, problem: Problem) -> Choice:
+@runtime_checkable
+class AskingProblem(Protocol):
+    """A problem whose space may ask to be searched in some way."""
+
+    @property
+    def asked_search(self) -> AskedSearch | None:
+        """That way, if it has one."""
+        ...
+
+
+def choose(
+    algorithm: str | type[Algorithm],
+    goals: Goals,
+    problem: Problem,
+    *,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    population: int | None = None,
+) -> Choice:
     """The algorithm of a run.
 
     Args:
-        algorithm: As configured; `AUTO` leaves the choice to this function.
+        algorithm: As configured; `AUTO` leaves the choice to the document of the space, or to this function.
         goals: Objectives and constraints.
         problem: The space and its prices.
+        options: As configured; without any, those of the document, where that chooses.
+        population: As configured; None: likewise.
     """
-    if algorithm != AUTO:
-        return Choice(algorithm)
+    asked = problem.asked_search if algorithm == AUTO and isinstance(problem, AskingProblem) else None
+    if asked is None:
+        name, reason = (algorithm, "") if algorithm != AUTO else _suited(goals, problem)
+        return Choice(name, reason, options, population or POPULATION)
+    reason = "the document of the space asks for it"
+    if asked.left:
+        reason += f"; not read: {', '.join(asked.left)}"
+    size = population or asked.population or POPULATION
+    return Choice(asked.algorithm, reason, options or asked.options, size)
+
+
+def recalled(facts: Mapping[str, Any]) -> Choice | None:
+    """The choice of a run that goes on, from its `Choice.facts`; None where they are not there."""
+    name, options, population = (facts.get(key) for key in ("algorithm", "options", "population"))
+    if not isinstance(name, str) or not isinstance(options, Mapping) or not isinstance(population, int):
+        return None
+    return Choice(name, "as when the run began", options, population)
+
+
+def _suited(goals: Goals, problem: Problem) -> tuple[str, str]:
+    """The algorithm that suits a problem, and why."""
     if goals.trained:
-        return Choice("surrogate", "something is trained, so every evaluation counts")
+        return "surrogate", "something is trained, so every evaluation counts"
     why_not = refusal(problem.encoding, EstimateOutlook(problem, goals))
     if why_not is None:
         size = round(count_rows(problem.encoding))
-        return Choice("exact", f"nothing is trained, and all {size} combinations of parameters can be priced")
-    return Choice("adaptive", f"nothing is trained; {why_not}")
+        return "exact", f"nothing is trained, and all {size} combinations of parameters can be priced"
+    return "adaptive", f"nothing is trained; {why_not}"
 
 
 def choose_lag(lag: int | None, goals: Goals) -> int:

@@ -50,7 +50,7 @@ class Search:
         algorithm: Name, ``package.module:Class`` or class, see `hannah_hw.search.algorithms.find_algorithm`; ``auto``:
             `hannah_hw.search.choosing.choose`.
         options: Of the algorithm.
-        population: Size of the population.
+        population: Size of the population; None: `hannah_hw.search.choosing.choose`.
         seed: Fixes everything.
         evaluator: What gives the metrics that need training: an evaluator, or a function ``score(candidate, budget)``
             that returns them, see `hannah_hw.scoring.own`; None if no goal needs one, or for `ask` and `tell`.
@@ -95,7 +95,7 @@ class Search:
         preference: Mapping[str, str | float] = MappingProxyType({}),
         algorithm: str | type[Algorithm] = AUTO,
         options: Mapping[str, Any] = MappingProxyType({}),
-        population: int = 32,
+        population: int | None = None,
         seed: int = 0,
         evaluator: Evaluator | ScoreFunction | None = None,
         fidelity: FidelitySection | None = None,
@@ -197,7 +197,9 @@ class Search:
         self._found(self._conversation.engine)
 
     def _engine(self, budget: int, executor: Executor | None) -> Engine:
-        choice = choose(self.algorithm, self.goals, self.problem)
+        choice = choose(
+            self.algorithm, self.goals, self.problem, options=self.options, population=self.population
+        )
         observers = as_observers(self.observers)
         for observer in observers:
             if choice.reason and isinstance(observer, ChoiceObserver):
@@ -206,8 +208,8 @@ class Search:
             self.problem,
             self.goals,
             algorithm=choice.algorithm,
-            options=self.options,
-            population=self.population,
+            options=choice.options,
+            population=choice.population,
             evaluations=budget,
             seed=self.seed,
             lag=choose_lag(self.lag, self.goals),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hannah_hw.search.config import SearchConfig
     from hannah_hw.search.measuring import MeasuringEvaluator
     from hannah_hw.spaces import SearchSpace
+    from hannah_hw.spaces.declarative import AskedSearch
     from hannah_hw.targets import Target
 
 #: Metrics that a target's prices hold, that of the chip, and those of the network alone.
@@ -117,6 +118,11 @@ class SpaceProblem:
         """What the chip has of the metrics that a search can bound."""
         found = self.target.capacities
         return {"ram": found["ram_bytes"], "flash": found["flash_bytes"]}
+
+    @property
+    def asked_search(self) -> AskedSearch | None:
+        """How the document of the space asks to be searched, if it has one that does."""
+        return None if self.space.document is None else self.space.document.asked_search
 
     @property
     def encoding(self) -> Encoding:

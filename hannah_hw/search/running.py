@@ -10,7 +10,7 @@ from pathlib import Path
 from hannah_hw.errors import ConfigError, RunError
 from hannah_hw.search import pipeline
 from hannah_hw.search.archive import check_log
-from hannah_hw.search.choosing import AUTO, Choice, ChoiceObserver, choose, choose_lag
+from hannah_hw.search.choosing import AUTO, Choice, ChoiceObserver, choose, choose_lag, recalled
 from hannah_hw.search.config import AFTERWARDS, SearchConfig, dump_config, load_config
 from hannah_hw.search.cosearch import CoSearchProblem
 from hannah_hw.search.engine import Engine
@@ -94,7 +94,7 @@ def run_search(
     before = load_config(out / CONFIG) if resume and (out / CONFIG).is_file() else None
     setup = pipeline.build(config, out.absolute() / ARTIFACTS)
     choice, lag = _chosen(config, before, setup.problem)
-    facts = {**setup.facts, "algorithm": str(choice.algorithm), "lag": lag}
+    facts = {**setup.facts, **choice.facts(), "lag": lag}
     if before is not None:
         _check_same(config, before, out)
     with ExitStack() as stack:
@@ -135,8 +135,8 @@ def run_search(
             setup.problem,
             goals,
             algorithm=choice.algorithm,
-            options=config.search.options,
-            population=config.search.population,
+            options=choice.options,
+            population=choice.population,
             evaluations=config.search.evaluations,
             seed=config.search.seed,
             lag=lag,
@@ -197,10 +197,14 @@ def _chosen(
 ) -> tuple[Choice, int]:
     """Algorithm and lag of a run; what a configuration leaves open stays as it was when the run began."""
     begun = (before.resolved if before is not None else None) or {}
-    if config.search.algorithm == AUTO and isinstance(begun.get("algorithm"), str):
-        choice = Choice(begun["algorithm"], "as when the run began")
-    else:
-        choice = choose(config.search.algorithm, config.goals.within(problem.capacities), problem)
+    choice = recalled(begun) if config.search.algorithm == AUTO else None
+    choice = choice or choose(
+        config.search.algorithm,
+        config.goals.within(problem.capacities),
+        problem,
+        options=config.search.options,
+        population=config.search.population,
+    )
     lag = choose_lag(config.search.lag, config.goals)
     if config.search.lag is None and isinstance(begun.get("lag"), int):
         lag = begun["lag"]

@@ -116,7 +116,7 @@ class SearchSection(Strict):
     Attributes:
         algorithm: See `hannah_hw.search.algorithms.find_algorithm`; ``auto``: `hannah_hw.search.choosing.choose`.
         options: Of the algorithm.
-        population: Size of the population.
+        population: Size of the population; None: `hannah_hw.search.choosing.choose`.
         evaluations: Candidates that may be charged.
         seed: Fixes everything.
         workers: Processes.
@@ -128,7 +128,7 @@ class SearchSection(Strict):
 
     algorithm: str = AUTO
     options: dict[str, int | float | str] = Field(default_factory=dict)
-    population: int = Field(default=32, ge=4, le=10_000)
+    population: int | None = Field(default=None, ge=4, le=10_000)
     evaluations: int = Field(default=200, ge=1, le=10_000_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
     workers: Annotated[int | str, BeforeValidator(_workers)] = 1

@@ -39,7 +39,7 @@ def test_units_become_base_units_and_defaults_are_filled_in(write):
         ("ram", "<=", 65536.0),
     ]
     assert list(config.goals.objectives) == ["error", "latency"]
-    assert (config.search.population, config.search.timeout, config.search.seed) == (32, 600.0, 0)
+    assert (config.search.population, config.search.timeout, config.search.seed) == (None, 600.0, 0)
     assert config.space.name == "ds_cnn"
     assert config.space.options == {}
 

@@ -21,8 +21,10 @@ from hannah_hw.spaces.declarative.registry import (
     warn,
 )
 from hannah_hw.spaces.declarative.schema import json_schema
+from hannah_hw.spaces.declarative.search_algorithm import AskedSearch
 
 __all__ = [
+    "AskedSearch",
     "Count",
     "Network",
     "Positive",
