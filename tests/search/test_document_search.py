@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from hannah_hw.search import Search, run_search
-from hannah_hw.search.loop import RunResult
+from hannah_hw.search.running import RunResult
 
 DOCUMENT = """format: hannah-space/1
 input: [3, 16, 16]

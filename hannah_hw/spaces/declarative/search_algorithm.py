@@ -22,7 +22,8 @@ from hannah_hw.wording import dotted
 
 #: Search algorithm in documents -> its name in a search configuration.
 ALGORITHMS: Final[dict[str, str]] = {
-    name: name for name in ("BackboneNas", "PruneEA", "QuantEA", "adaptive", "aging", "exact", "nsga2")
+    name: name
+    for name in ("BackboneNas", "PruneEA", "QuantEA", "adaptive", "aging", "exact", "nsga2", "surrogate")
 }
 
 #: Name that appears in guides and examples -> the name that a release had.
