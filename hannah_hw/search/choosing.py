@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from hannah_hw.search.algorithms import Algorithm
-from hannah_hw.search.algorithms.exact import count_rows, refusal
+from hannah_hw.search.algorithms._rows import count_rows
+from hannah_hw.search.algorithms.exact import refusal
 from hannah_hw.search.metrics import Goals
 from hannah_hw.search.outlook import EstimateOutlook
 from hannah_hw.search.protocols import Problem

@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from hannah_hw.search.algorithms._linear import LinearModel
-from hannah_hw.search.algorithms.base import Algorithm, row_keys
+from hannah_hw.search.algorithms._rows import row_keys
+from hannah_hw.search.algorithms.base import Algorithm
 from hannah_hw.search.dominance import crowding, sort_fronts
 from hannah_hw.search.features import Features
 from hannah_hw.search.protocols import Encoding, FloatArray, IntArray, Outlook

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 import numpy as np
 
+from hannah_hw.search.algorithms._rows import Scored, count_rows, every_row, merged, new_places, row_keys
 from hannah_hw.search.algorithms.variation import Variation
 from hannah_hw.search.dominance import crowding, sort_fronts
 from hannah_hw.search.protocols import BoolArray, Encoding, FloatArray, IntArray, Outlook
@@ -84,8 +84,7 @@ class Algorithm(ABC):
         self.population = population
         self.rng = np.random.default_rng(seed)
         self.variation = Variation(encoding)
-        width = len(encoding.ids)
-        self.rows: FloatArray = np.zeros((0, width))
+        self.rows: FloatArray = np.zeros((0, len(encoding.ids)))
         self.objectives: FloatArray = np.zeros((0, objectives))
         self.violation: FloatArray = np.zeros(0)
         self.excess: FloatArray = np.zeros((0, 0))
@@ -95,7 +94,7 @@ class Algorithm(ABC):
         self._promising = 0
         self._fresh = 0
         self.free: BoolArray = np.zeros(objectives, bool)
-        self._listed: tuple[FloatArray, FloatArray] | None = None
+        self._listed: Scored | None = None
 
     @property
     def batch(self) -> int:
@@ -130,14 +129,14 @@ class Algorithm(ABC):
             found = self._draw(n, lambda count: self.encoding.sample(count, self.rng))
         else:
             found = self._draw(n, self._bred)
-        passed = int((found[1] == 0).sum())
-        if passed < n and self._enumerable():
-            found = _merge(found, self._enumerate(found[0]))
+        passed, small = int((found[1] == 0).sum()), count_rows(self.encoding) <= ENUMERABLE
+        if passed < n and small:
+            found = merged(found, self._enumerate(found[0]))
         elif passed == 0 or (initial and passed < n and self.outlook is not None):
-            found = _merge(found, self._descend(n, found[0]))
+            found = merged(found, self._descend(n, found[0]))
         rows, violation = found
         feasible = violation == 0
-        if feasible.any() or (self._promising and self._enumerable()):
+        if feasible.any() or (self._promising and small):
             rows, violation = rows[feasible], violation[feasible]
         order = np.argsort(violation, kind="stable")[:n]
         return self._hand_out(rows[order], violation[order])
@@ -232,17 +231,7 @@ class Algorithm(ABC):
 
     def _unseen(self, rows: FloatArray, besides: FloatArray | None = None) -> FloatArray:
         """Rows that were never handed out, without repetitions, in their order."""
-        return rows[self._places(rows, besides)]
-
-    def _places(self, rows: FloatArray, besides: FloatArray | None = None) -> list[int]:
-        """Where the rows are that `_unseen` gives."""
-        known = set(row_keys(besides)) if besides is not None else set()
-        fresh = []
-        for index, key in enumerate(row_keys(rows)):
-            if key not in known and key not in self._seen:
-                known.add(key)
-                fresh.append(index)
-        return fresh
+        return rows[new_places(rows, self._seen, besides)]
 
     def _violations(self, rows: FloatArray) -> FloatArray:
         if self.outlook is None or not len(rows):
@@ -267,12 +256,12 @@ class Algorithm(ABC):
         if expected_of_more is None:
             return rows
         rows = np.concatenate([rows, more])
-        new = self._places(rows)
+        new = new_places(rows, self._seen)
         rows, objectives = rows[new], np.concatenate([expected, expected_of_more])[new]
         rank = sort_fronts(objectives, self.outlook.known(rows).violation)
         return rows[np.lexsort((-crowding(objectives, rank), rank))[:n]]
 
-    def _draw(self, n: int, source: Callable[[int], FloatArray]) -> tuple[FloatArray, FloatArray]:
+    def _draw(self, n: int, source: Callable[[int], FloatArray]) -> Scored:
         """Unseen rows of a source and their violations; draws again until n of them are feasible."""
         rows, violation = self.rows[:0], np.zeros(0)
         for attempt in range(DRAWS):
@@ -280,14 +269,14 @@ class Algorithm(ABC):
             if missing <= 0:
                 break
             new = self._unseen(source(n if attempt == 0 else REDRAW * missing), rows)
-            rows, violation = _merge((rows, violation), (new, self._violations(new)))
+            rows, violation = merged((rows, violation), (new, self._violations(new)))
         return rows, violation
 
-    def _descend(self, n: int, besides: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _descend(self, n: int, besides: FloatArray) -> Scored:
         """Unseen rows, found by breeding the least violating ones, until n of them are feasible."""
         rows = self._unseen(self.encoding.sample(REDRAW * n, self.rng), besides)
         found = rows, self._violations(rows)
-        pool = _merge(found, (self.rows, self.violation))
+        pool = merged(found, (self.rows, self.violation))
         for _ in range(DESCENT_ROUNDS):
             if (found[1] == 0).sum() >= n:
                 break
@@ -297,37 +286,15 @@ class Algorithm(ABC):
             children = self.variation.children(parents, pick[0], pick[1], self.rng, crossover=0.5)
             new = self._unseen(children, np.concatenate([besides, found[0]]))
             scored = new, self._violations(new)
-            found = _merge(found, scored)
-            pool = _merge((parents, pool[1][order]), scored)
+            found = merged(found, scored)
+            pool = merged((parents, pool[1][order]), scored)
         return found
 
-    def _enumerable(self) -> bool:
-        levels = self.encoding.levels
-        return bool((levels > 0).all()) and float(np.prod(levels.astype(float))) <= ENUMERABLE
-
-    def _enumerate(self, besides: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _enumerate(self, besides: FloatArray) -> Scored:
         """Every row that was not handed out yet, shuffled, with its violation."""
         if self._listed is None:
-            levels = tuple(self.encoding.levels)
-            grid = np.indices(levels).reshape(len(levels), math.prod(levels)).T
-            rows = np.unique(self.encoding.canonical(grid.astype(float)), axis=0)
+            rows = every_row(self.encoding)
             self._listed = rows, self._violations(rows)
         rows, violation = self._listed
-        known = {*self._seen, *row_keys(besides)}
-        left = np.array([key not in known for key in row_keys(rows)], bool)
-        order = self.rng.permutation(int(left.sum()))
-        return rows[left][order], violation[left][order]
-
-
-def row_keys(rows: FloatArray) -> list[bytes]:
-    """One hashable key a row; equal rows have equal keys (-0.0 counts as 0.0)."""
-    data = np.ascontiguousarray(rows + 0.0)
-    width = data.shape[1] * data.itemsize
-    raw = data.tobytes()
-    return [raw[start : start + width] for start in range(0, len(raw), width)] if width else [raw] * len(data)
-
-
-def _merge(
-    first: tuple[FloatArray, FloatArray], second: tuple[FloatArray, FloatArray]
-) -> tuple[FloatArray, FloatArray]:
-    return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])
+        left = self.rng.permutation(np.array(new_places(rows, self._seen, besides), np.int64))
+        return rows[left], violation[left]

@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 import numpy as np
 
 from hannah_hw.errors import ConfigError
+from hannah_hw.search.algorithms._rows import count_rows
 from hannah_hw.search.algorithms.base import Algorithm
 from hannah_hw.search.dominance import pareto_mask
 from hannah_hw.search.protocols import Encoding, FloatArray, Outlook
@@ -18,12 +19,6 @@ MOST_ROWS: Final = 1 << 20
 MOST_SECONDS: Final = 600.0
 #: Rows priced at a time.
 CHUNK: Final = 1 << 13
-
-
-def count_rows(encoding: Encoding) -> float:
-    """Number of combinations of levels, inactive parameters counted as well; inf with a continuous parameter."""
-    levels = encoding.levels.astype(float)
-    return float(np.prod(levels)) if (levels > 0).all() else float("inf")
 
 
 def refusal(encoding: Encoding, outlook: Outlook | None) -> str | None:
