@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
+
+#: What names of files end in that are being written.
+_TEMPORARY: Final = ".tmp"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -16,12 +20,19 @@ def write_atomically(path: Path, content: bytes) -> None:
         path.write_bytes(content)
         return
     path = Path(os.path.realpath(path))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
     try:
         temporary.write_bytes(content)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what processes that were killed left of `write_atomically` in a folder, which need not exist."""
+    for path in folder.glob(f".*.*{_TEMPORARY}"):
+        if path.suffixes[-2:-1] and path.suffixes[-2][1:].isdigit():
+            path.unlink(missing_ok=True)
 
 
 def cache_folder() -> Path:

@@ -10,6 +10,7 @@ from typing import Any
 
 from hannah_hw.errors import InputError
 from hannah_hw.search.engine import Engine
+from hannah_hw.search.recording import ESTIMATED
 from hannah_hw.search.tasks import Outcome, Task
 
 
@@ -97,7 +98,8 @@ class Conversation:
             failure: Why it failed; None if it did not.
 
         Raises:
-            InputError: It was not asked for, or was told before; or neither metrics nor a failure are given.
+            InputError: It was not asked for, or was told before; neither metrics nor a failure are given, or both; or a
+                metric is one that the search has estimated itself.
             RunError: All evaluations fail.
         """
         index = asked if isinstance(asked, int) else asked.index
@@ -108,6 +110,12 @@ class Conversation:
             )
         if (metrics is None) == (failure is None):
             raise InputError("give either metrics, such as {'error': 0.1}, or a failure", where="Search.tell")
+        taken = sorted(ESTIMATED & (metrics or {}).keys())
+        if taken:
+            raise InputError(
+                f"{', '.join(taken)}: estimated before the candidate was asked for (its 'known'); leave them out",
+                where="Search.tell",
+            )
         told = self._open.pop(index)
         reason = None if failure is None else {"kind": "error", "message": failure}
         self.engine.take(index, Outcome(metrics or {}, reason, told.started, time.monotonic() - told.clock))

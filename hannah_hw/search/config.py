@@ -102,7 +102,7 @@ class SearchConfig(Strict):
         return value
 
     @model_validator(mode="after")
-    def _has_data(self) -> Self:
+    def _fit_together(self) -> Self:
         for name in self.preference:
             if getattr(self.objectives, name) is None:
                 raise ValueError(f"preference: {name!r} is no objective of this search")

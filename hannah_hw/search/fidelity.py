@@ -66,6 +66,7 @@ class _Underway:
 
     task: Task
     errors: list[float] = field(default_factory=list)
+    weights: str | None = None
     started: datetime | None = None
     wall_s: float = 0.0
 
@@ -86,7 +87,8 @@ class Halving:
         executor: Runs the stages: tasks with a share.
         goals: Objectives and constraints.
         section: How.
-        discard: Called with the file of weights (``weights`` among the metrics) of a candidate that is stopped.
+        discard: Called with the name of the file of weights (``weights`` among the metrics) of a candidate that is
+            stopped, or fails after its first stage.
     """
 
     def __init__(
@@ -121,21 +123,22 @@ class Halving:
             error = outcome.metrics.get("error")
             if outcome.reason is not None or not isinstance(error, int | float) or not np.isfinite(error):
                 # The engine records it as a failure.
+                self._let_go(candidate)
                 del self._underway[index]
                 return index, whole
             stage = len(candidate.errors)
             last = stage == len(self._shares) - 1
             if not last:
                 candidate.errors.append(float(error))
+                candidate.weights = outcome.metrics.get("weights")
                 if self._goes_on(candidate, stage):
                     self._executor.submit(index, replace(candidate.task, share=self._shares[stage + 1]))
                     continue
             del self._underway[index]
             metrics = dict(outcome.metrics)
-            weights = metrics.pop("weights", None)
+            metrics.pop("weights", None)
             if not last:
-                if weights is not None and self._discard is not None:
-                    self._discard(str(weights))
+                self._let_go(candidate)
                 metrics["error"] = self._expected(candidate, stage)
             metrics["share"] = self._shares[stage]
             metrics |= {_stage_key(at): value for at, value in enumerate(candidate.errors)}
@@ -153,6 +156,12 @@ class Halving:
             self._learn(index, task, outcome.metrics)
         if isinstance(self._executor, Remembers):
             self._executor.remember(index, task, outcome)
+
+    def _let_go(self, candidate: _Underway) -> None:
+        """Nobody trains a candidate any further."""
+        if candidate.weights is not None and self._discard is not None:
+            # A worker names it, perhaps one on another machine: it has no say in the folder.
+            self._discard(Path(str(candidate.weights)).name)
 
     def _learn(self, index: int, task: Task, metrics: Any) -> None:
         names = self._goals.objectives

@@ -233,6 +233,11 @@ def row_features(encoding: Encoding, rows: FloatArray) -> FloatArray:
     return np.concatenate(columns, axis=1).astype(float)
 
 
+def expensive(goals: Goals) -> BoolArray:
+    """(M,) which objectives only an evaluation tells."""
+    return np.array([not METRICS[name].estimated for name in goals.objectives])
+
+
 def open_foresight(
     predictor: PredictorSection,
     proxies: ProxiesSection | None,
@@ -280,7 +285,7 @@ def open_foresight(
         )
     return Foresight(
         problem.encoding,
-        np.array([not METRICS[name].estimated for name in goals.objectives]),
+        expensive(goals),
         predictor,
         seed=seed % 2**32,
         proxies=scorer,

@@ -112,7 +112,9 @@ class FuturesExecutor:
         try:
             future = self._executor.submit(perform, self._work, task, files, self._versions)
         except RuntimeError as failure:
-            raise RunError(f"the executor takes no more tasks: {failure}; then --resume") from failure
+            raise RunError(
+                f"the executor takes no more tasks ({failure}); give the search one that runs"
+            ) from failure
         self._pending[future] = index, task, left
         future.add_done_callback(self._done.put)
 

@@ -20,6 +20,7 @@ from hannah_hw.search.cosearch import make_problem
 from hannah_hw.search.engine import Engine
 from hannah_hw.search.fidelity import FidelitySection, Halving
 from hannah_hw.search.figures import check_figures
+from hannah_hw.search.foresight import Foresight, PredictorSection, expensive
 from hannah_hw.search.functions import ScoreFunction, as_evaluator
 from hannah_hw.search.metrics import METRICS, Goals, parse_constraint
 from hannah_hw.search.observers import (
@@ -56,6 +57,8 @@ class Search:
             that returns them, see `hannah_hw.scoring.own`; None if no goal needs one, or for `ask` and `tell`.
         fidelity: Whether candidates are evaluated in stages, and only the better ones to the end; see
             `hannah_hw.search.fidelity`. None: at once.
+        predictor: When what only an evaluation shows is predicted, for algorithms that breed candidates; see
+            `hannah_hw.search.foresight`. None: never.
         folder: Where a function's candidates have folders of their own; None: a new folder for temporary files.
         workers: Processes; 0: evaluate in this process. Or the address of a dask scheduler, ``tcp://HOST:PORT``, or
             any executor of `concurrent.futures`; see `hannah_hw.search.placing`.
@@ -71,7 +74,7 @@ class Search:
 
     Raises:
         InputError: The space or the target cannot be used, a metric or a bound is unknown, the target has no figures
-            for a goal, or a target is missing.
+            for a goal, a target is missing, or there is nothing to predict.
 
     Attributes:
         history_: All records, in order, each read when it is asked for.
@@ -99,6 +102,7 @@ class Search:
         seed: int = 0,
         evaluator: Evaluator | ScoreFunction | None = None,
         fidelity: FidelitySection | None = None,
+        predictor: PredictorSection | None = None,
         folder: str | Path | None = None,
         workers: int | str | concurrent.futures.Executor = 0,
         timeout: float = 600.0,
@@ -117,6 +121,8 @@ class Search:
         if isinstance(self.problem, pipeline.SpaceProblem):
             check_figures(self.problem, goals)
             goals = goals.within(self.problem.capacities)
+        if predictor is not None and not goals.trained:
+            raise ConfigError("predictor predicts what only an evaluation shows, but no goal needs one")
         self.goals = goals
         self.algorithm = algorithm
         self.options = options
@@ -124,6 +130,7 @@ class Search:
         self.seed = seed
         self.evaluator = evaluator
         self.fidelity = fidelity
+        self.predictor = predictor
         self.folder = folder
         self.workers = workers
         self.timeout = timeout
@@ -188,7 +195,8 @@ class Search:
             failure: Instead: why it could not be evaluated.
 
         Raises:
-            InputError: It does not wait for its evaluation, or neither metrics nor a failure are given.
+            InputError: It does not wait for its evaluation, neither metrics nor a failure are given, or a metric is one
+                that the search has estimated itself.
             RunError: All evaluations fail.
         """
         if self._conversation is None:
@@ -215,7 +223,13 @@ class Search:
             lag=choose_lag(self.lag, self.goals),
             executor=executor,
             observers=observers,
+            predictor=self._foresight(),
         )
+
+    def _foresight(self) -> Foresight | None:
+        if self.predictor is None:
+            return None
+        return Foresight(self.problem.encoding, expensive(self.goals), self.predictor, seed=self.seed % 2**32)
 
     def _found(self, engine: Engine) -> None:
         """The results so far."""

@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from hannah_hw.errors import ConfigError, RunError
+from hannah_hw.files import write_atomically
 from hannah_hw.scoring.predictor import held_out
 from hannah_hw.scoring.proxies import PROXIES, ProxyScorer, draw_batch
 from hannah_hw.scoring.proxies.scorer import as_inputs, check_record
@@ -50,7 +51,7 @@ class ProxyFindings:
         trained: Networks that were trained.
         failed: Of the candidates that were tried, those without an accuracy.
         unaided: Rank correlation of a learned predictor's held-out predictions, from the parameters of the networks
-            and their free metrics; NaN where there are too few networks.
+            and their free metrics; NaN where there are too few networks, or scikit-learn is not installed.
         aided: The same with all proxies as further inputs.
         training: How they were trained.
         batch: What the proxies were shown.
@@ -148,9 +149,11 @@ class ProxyStudy:
         batch = draw_batch(load_data(str(config.data), seed=config.search.seed), self._batch)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            (self._folder / CONFIG).write_text(dump_config(config, self._setup.facts), encoding="utf-8")
+            write_atomically(self._folder / CONFIG, dump_config(config, self._setup.facts).encode())
         except OSError as error:
-            raise RunError(f"cannot write to {self._folder}: {error.strerror}") from error
+            raise RunError(
+                f"cannot write to {self._folder}: {error.strerror}; choose another --out"
+            ) from error
         with ExitStack() as stack:
             log = RecordLog(self._folder / TRAINED_LOG, _check)
             stack.callback(log.close)

@@ -16,7 +16,7 @@ from hannah_hw.search.protocols import BandedEstimates, BoolArray, Estimates, Fl
 from hannah_hw.search.tasks import Outcome
 
 #: Metrics that no evaluation gives: records hold them beside those that it does.
-_ESTIMATED = frozenset(metric.key for metric in METRICS.values() if metric.estimated)
+ESTIMATED = frozenset(metric.key for metric in METRICS.values() if metric.estimated)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def make_record(
 
 def outcome_of(record: Mapping[str, Any]) -> Outcome:
     """What became of the evaluation of a candidate, from its record."""
-    metrics = {key: value for key, value in record["metrics"].items() if key not in _ESTIMATED}
+    metrics = {key: value for key, value in record["metrics"].items() if key not in ESTIMATED}
     if record.get("artifact") is not None:
         metrics["artifact"] = record["artifact"]
     times = record["timestamps"]

@@ -1,4 +1,4 @@
-"""The run directory: ``config.yaml``, ``candidates.jsonl``, ``state.json``, ``artifacts/``; ``measurements.jsonl``.
+"""The run directory: ``config.yaml``, ``candidates.jsonl``, ``state.json``, ``artifacts/``, and what was asked for.
 
 ``candidates.jsonl`` is the truth, a `hannah_hw.search.record_log.RecordLog`. ``state.json`` is a summary that is
 replaced atomically as the run goes on. A run resumes by replaying the log: the algorithm is asked again from
@@ -7,6 +7,8 @@ the same seed and told what the log says, so the state never has to be trusted, 
 there only while there are some.
 ``measurements.jsonl`` holds what the upper rung measured, ``finalists.jsonl`` what fine-tuning made of the front, where
 they were asked for; the search does not read them.
+``proxies.jsonl`` holds zero-cost proxies of networks, ``supernet.npz`` the weights of a supernet, ``weights/`` those of
+candidates that are trained further, that others may begin with when the run is continued, or that are finalists.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from hannah_hw.errors import RunError
+from hannah_hw.files import remove_unfinished
 from hannah_hw.search.record_log import RecordLog
 
 CONFIG: Final = "config.yaml"
@@ -69,6 +72,7 @@ class RunDirectory:
             raise RunError(f"cannot use {self.path} as a run directory: {error.strerror}") from error
         try:
             _lock(self._lock, self.path)
+            self._sweep()
             self._log = RecordLog(self.path / LOG, _in_order)
             self.records = self._log.records
         except BaseException:
@@ -162,9 +166,15 @@ class RunDirectory:
             if log is not None:
                 log.close()
         if self._lock is not None:
+            self._sweep()
             os.close(self._lock)
         self._others.clear()
         self._log = self._finished = self._lock = None
+
+    def _sweep(self) -> None:
+        """Remove what killed processes were writing; workers are killed where they take too long."""
+        for folder in (self.path, self.path / ARTIFACTS, self.path / WEIGHTS):
+            remove_unfinished(folder)
 
     def __enter__(self) -> Self:
         return self

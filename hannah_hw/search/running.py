@@ -32,7 +32,7 @@ from hannah_hw.search.repeats import OncePerNetwork, network_key
 from hannah_hw.search.rundir import ARTIFACTS, CONFIG, LOG, WEIGHTS, RunDirectory
 from hannah_hw.search.sections import FREE_TO_CHANGE
 from hannah_hw.search.settling import settle
-from hannah_hw.search.staging import staged
+from hannah_hw.search.staging import keep_weights, staged
 from hannah_hw.search.tasks import Executor
 
 
@@ -171,6 +171,9 @@ def run_search(
             tuning = Tuning(directory.open_finalists(), pool, training.tuner.finalists, observers)
             final = tune_front(front, goals, tuning, alone=config.supernet is not None)
             front = final.front
+            if config.fidelity is None or not config.fidelity.inherit:
+                # Where candidates inherit, those that follow when the run is continued need them.
+                keep_weights(directory.path / WEIGHTS, setup.problem, archive.front)
         if setup.measurer is not None:
             scope = config.measure.profile
             # Models on a host would slow each other down; and measuring needs the tools of this machine.

@@ -119,7 +119,7 @@ class SearchSection(Strict):
         population: Size of the population; None: `hannah_hw.search.choosing.choose`.
         evaluations: Candidates that may be charged.
         seed: Fixes everything.
-        workers: Processes.
+        workers: Processes, or the address of a dask scheduler.
         timeout: Seconds that one evaluation may take.
         memory: Bytes that a worker may hold.
         lag: Records that the algorithm may not know yet when it is asked for more, so that nobody waits for a

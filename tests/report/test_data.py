@@ -115,7 +115,9 @@ def test_picking_by_name(folder: Path) -> None:
     assert first.objectives["error"] == min(c.objectives["error"] for c in run.candidates if c.status == "ok")
     assert pick_candidates(run, first.id[:6]) == [first]
     assert len(pick_candidates(run, "front")) == len(run.front)
-    assert [c.id for c in pick_candidates(run, "all")] == [c.id for c in run.candidates if "error" in c.values]
+    assert [c.id for c in pick_candidates(run, "all")] == [
+        c.id for c in run.candidates if "error" in c.values
+    ]
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,8 @@ def test_wrong_answers_are_named():
         search.tell(9999, {"error": 0.5})
     with pytest.raises(InputError, match="give either"):
         search.tell(one)
+    with pytest.raises(InputError, match="latency_s: estimated before"):
+        search.tell(one, {"error": 0.5, "latency_s": 1e-9})
     search.tell(one, {"error": 0.5})
     with pytest.raises(InputError, match="does not wait"):
         search.tell(one, {"error": 0.5})

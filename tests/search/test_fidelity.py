@@ -130,7 +130,8 @@ def test_a_failure_ends_a_candidate_and_is_compared_with_nobody():
 
     errors = [0.5, 0.1, 0.4, 0.3, 0.2, 0.6]
     inner = Failing(errors, np.random.default_rng(0))
-    halving = Halving(inner, GOALS, SECTION)
+    gone = []
+    halving = Halving(inner, GOALS, SECTION, gone.append)
     outcomes = []
     for index, task in enumerate(tasks_of(errors, [1.0] * 6, 0)):
         halving.submit(index, task)
@@ -138,6 +139,23 @@ def test_a_failure_ends_a_candidate_and_is_compared_with_nobody():
     assert outcomes[1].reason["kind"] == "diverged"
     # Four without the failed one are known to the sixth candidate, and only to it.
     assert [o.metrics.get("share") for o in outcomes] == [1, None, 1, 1, 1, SECTION.shares[0]]
+    assert gone == ["c5.1.npz"]
+
+
+def test_what_fails_later_leaves_no_weights_and_no_worker_names_files_elsewhere():
+    class Failing(AnyOrder):
+        def wait(self):
+            index, outcome = super().wait()
+            if self.ran[-1][1] > SECTION.shares[0]:
+                return index, Outcome({}, {"kind": "timeout", "message": ""}, outcome.started, outcome.wall_s)
+            metrics = {**outcome.metrics, "weights": f"../../{outcome.metrics['weights']}"}
+            return index, Outcome(metrics, None, outcome.started, outcome.wall_s)
+
+    gone = []
+    halving = Halving(Failing([0.5], np.random.default_rng(0)), GOALS, SECTION, gone.append)
+    halving.submit(0, tasks_of([0.5], [1.0], 0)[0])
+    assert halving.wait()[1].reason["kind"] == "timeout"
+    assert gone == ["c0.1.npz"]
 
 
 @pytest.mark.parametrize(("stages", "factor"), [(2, 2), (3, 3), (4, 10)])

@@ -17,7 +17,7 @@ from hannah_hw.search.foresight import (
     describe,
     row_features,
 )
-from hannah_hw.search.loop import make_goals
+from hannah_hw.search.loop import Search, make_goals
 from hannah_hw.search.observers import FunctionObserver
 from hannah_hw.search.progress import rows as rows_shown
 from hannah_hw.search.protocols import Known
@@ -207,7 +207,7 @@ def searched(path, *, evaluations=28, resume=False, section=None, seen=None):
             executor=InProcess(StagesEvaluator()),
             store=directory,
             observers=[] if seen is None else [FunctionObserver(lambda _, progress: seen.append(progress))],
-            predictor=Foresight(problem.encoding, EXPENSIVE, section),
+            predictor=Foresight(problem.encoding, EXPENSIVE, section, seed=3),
         )
         engine.run()
         return [record["id"] for record in engine.records], directory.read_state()
@@ -228,6 +228,19 @@ def test_a_run_that_was_continued_expects_the_same_and_says_how_well(tmp_path):
     assert not unused["predictor"]["used"]
     assert never[:16] == whole[:16]
     assert never != whole
+
+
+def test_a_search_from_python_has_a_predictor_as_a_run_has(tmp_path):
+    section = PredictorSection(candidates=10, threshold=0.3)
+    goals = {"objectives": ["error", "latency"], "constraints": {"ram": "<= 200000", "flash": "<= 500000"}}
+    settings = {"algorithm": "nsga2", "population": 8, "seed": 3, "lag": 4}
+    search = Search(StagesProblem(), **goals, **settings, evaluator=StagesEvaluator(), predictor=section).fit(
+        28
+    )
+    whole, _ = searched(tmp_path / "whole", section=section)
+    assert [record["id"] for record in search.history_] == whole
+    with pytest.raises(ConfigError, match="no goal needs one"):
+        Search(StagesProblem(), predictor=section)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,11 @@ def test_a_finished_run_gets_finalists(tmp_path):
     out = tmp_path / "run"
     before = run_search(write(tmp_path, CONFIG), out)
     log = (out / "candidates.jsonl").read_bytes()
+    (out / "weights").mkdir()
+    (out / "weights" / "0123456789ab.npz").touch()
     result = run_search(write(tmp_path, CONFIG + FINALISTS), out, resume=True)
+    kept = {path.name for path in (out / "weights").iterdir()} if (out / "weights").is_dir() else set()
+    assert kept <= {f"{record['id']}.npz" for record in before.front}
     assert (out / "candidates.jsonl").read_bytes() == log
     lines = [json.loads(line) for line in (out / "finalists.jsonl").read_text().splitlines()]
     assert lines == result.finalists

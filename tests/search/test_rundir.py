@@ -60,6 +60,23 @@ def test_a_run_killed_before_its_first_word_can_be_started_again(tmp_path):
         assert directory.records == []
 
 
+def test_what_killed_workers_left_is_swept(tmp_path):
+    fill(tmp_path / "run")
+    left = [
+        tmp_path / "run" / name
+        for name in ("artifacts/.a.onnx.7.tmp", "weights/.a.npz.7.tmp", ".s.npz.7.tmp")
+    ]
+    kept = [tmp_path / "run" / name for name in ("artifacts/a.onnx", "weights/a.npz", "supernet.npz")]
+    (tmp_path / "run" / "weights").mkdir()
+    for path in left + kept:
+        path.touch()
+    with RunDirectory(tmp_path / "run", resume=True):
+        assert not any(path.exists() for path in left)
+        left[0].touch()
+    assert not left[0].exists()
+    assert all(path.exists() for path in kept)
+
+
 def test_two_processes_cannot_share_a_run(tmp_path):
     fill(tmp_path / "run")
     code = (
