@@ -39,7 +39,7 @@ def report(
 
 
 def describe(data: ReportData) -> dict[str, Any]:
-    """Counts, knee and front of a run, for ``--json``."""
+    """Counts, knee, preferred one and front of a run, for ``--json``."""
     return {
         "candidates": len(data.candidates),
         "trained": data.count("ok"),
@@ -47,6 +47,7 @@ def describe(data: ReportData) -> dict[str, Any]:
         "infeasible": data.count("infeasible"),
         "failed": data.count("failed"),
         "knee": data.candidates[data.knee].id if data.knee is not None else None,
+        "preferred": data.candidates[data.preferred].id if data.preferred is not None else None,
         "front": [
             {
                 "id": data.candidates[i].id,

@@ -105,9 +105,10 @@ def _summary(data: ReportData, page: Path) -> None:
 
     asked = {o.key for o in data.objectives} | {b.key for b in data.budgets} | {"test_error"}
     axes = [axis for axis in data.axes if axis.key in asked]
+    marks = {"knee": data.knee, "preferred": data.preferred}
     rows = [
         (
-            "knee" if i == data.knee else "",
+            " ".join(name for name, which in marks.items() if which == i),
             data.candidates[i].id,
             *(axis.format(data.candidates[i].values.get(axis.key)) for axis in axes),
             *(hardware.text(data.candidates[i]) for hardware in data.hardware),
@@ -123,7 +124,8 @@ def _summary(data: ReportData, page: Path) -> None:
         write(_measured(data))
     write(f"{len(data.front)} models on the front; the page to choose from: {page}")
     if data.front:
-        write(f"take one away: hannah-hw export {data.folder} --pick knee --to onnx,csv --out models")
+        pick = "knee" if data.preferred is None else "preferred"
+        write(f"take one away: hannah-hw export {data.folder} --pick {pick} --to onnx,csv --out models")
 
 
 def _measured(data: ReportData) -> str:
@@ -160,6 +162,7 @@ def _dry_run(config: SearchConfig, as_json: bool) -> None:
         "quartiles": found.quartiles,
         "bands": found.bands,
         "uncertain_share": found.uncertain,
+        "algorithm": found.algorithm,
         "measure": found.plan or None,
         "facts": found.facts,
     }
@@ -171,6 +174,7 @@ def _describe(found: DryRun) -> None:
     from hannah_hw.search.metrics import METRICS
 
     write(f"the configuration is valid; {found.feasible_share:.1%} of {found.sampled} random candidates fit")
+    write(f"algorithm: {found.algorithm}")
     if found.legalized:
         write(found.legalized)
     if found.unsupported:

@@ -30,6 +30,10 @@ PAGE = "report.html"
 
 #: Members of a front that the table has, about.
 MAX_ROWS = 500
+#: Sections of a configuration that are listed with the run, beside those that have a place of their own.
+_SECTIONS = ("preference", "training", "score", "fidelity", "supernet", "predictor", "proxies", "finalists")
+#: What a run decided, in words.
+_WORDS = {"reason": "why this algorithm"}
 #: Most values of a searched param that are listed one by one.
 _LISTED = 8
 
@@ -109,7 +113,8 @@ def _subtitle(run: ReportData) -> str:
         f"{run.count('ok')} feasible",
         f"{run.count('infeasible')} over a budget",
     ]
-    parts += [f"{run.count(status)} {status}" for status in ("stopped", "failed") if run.count(status)]
+    for status, words in (("stopped", "stopped early"), ("failed", "failed")):
+        parts += [f"{run.count(status)} {words}"] if run.count(status) else []
     if any(candidate.open for candidate in run.candidates):
         parts.append(f"{sum(c.open for c in run.candidates)} uncertain")
     left = len(run.candidates) - len(drawn(run))
@@ -203,12 +208,16 @@ def _run_facts(run: ReportData) -> list[tuple[str, str]]:
     facts = [row for key in ("space", "target", "data") for row in _flat(run.config.get(key), f"{key}.")]
     facts += [("objectives", ", ".join(f"{o.direction} {o.name}" for o in run.objectives))]
     facts += [("constraints", ", ".join(f"{b.name} {b.text}" for b in run.budgets) or "none")]
-    facts += _flat(search) if isinstance(search, Mapping) else []
+    own = ("target", "data", "legalized", "hardware")
+    resolved = {key: value for key, value in run.resolved.items() if key not in own}
+    if isinstance(search, Mapping):
+        # What a configuration leaves open is said once, as the run decided it.
+        facts += _flat({key: value for key, value in search.items() if key not in resolved})
+    facts += [row for key in _SECTIONS for row in _flat(run.config.get(key), f"{key}.")]
     legalized = run.resolved.get("legalized")
     if isinstance(legalized, Mapping) and legalized.get("summary"):
         facts.append(("narrowed to the target", str(legalized["summary"])))
-    own = ("target", "data", "legalized", "hardware")
-    facts += _flat({key: value for key, value in run.resolved.items() if key not in own})
+    facts += _flat({_WORDS.get(key, key): value for key, value in resolved.items()})
     facts += _flat(run.predictor, "predictor.")
     facts += [
         (f"searched {h.name}", _levels(run.resolved["hardware"][h.id].get("values"), h)) for h in run.hardware

@@ -151,6 +151,7 @@ class Archive:
             front_size=len(self.members),
             elapsed_s=elapsed,
             left_s=elapsed / fresh * (self.budget - self._charged) if fresh else None,
+            stopped=self._counts["stopped"],
             hardware=self._chip_values(),
         )
 

@@ -32,6 +32,7 @@ class Choice:
     Attributes:
         algorithm: Its name or class.
         reason: In words; empty where it was named.
+        resumed: Whether it is the choice of a run that goes on.
         options: Of the algorithm.
         population: Size of the population.
     """
@@ -40,15 +41,20 @@ class Choice:
     reason: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     population: int = POPULATION
+    resumed: bool = False
 
     def facts(self) -> dict[str, Any]:
         """What a run keeps, so that it goes on with the same choice; see `recalled`."""
-        name = self.algorithm if isinstance(self.algorithm, str) else self.algorithm.name
-        return {"algorithm": name, "options": dict(self.options), "population": self.population}
+        facts = {"algorithm": self._name, "options": dict(self.options), "population": self.population}
+        return {**facts, "reason": self.reason} if self.reason else facts
+
+    @property
+    def _name(self) -> str:
+        return self.algorithm if isinstance(self.algorithm, str) else self.algorithm.name
 
     def __str__(self) -> str:
-        name = self.algorithm if isinstance(self.algorithm, str) else self.algorithm.name
-        return f"{name} ({self.reason})" if self.reason else name
+        notes = [note for note in ("as when the run began" if self.resumed else "", self.reason) if note]
+        return f"{self._name} ({': '.join(notes)})" if notes else self._name
 
 
 @runtime_checkable
@@ -103,7 +109,7 @@ def recalled(facts: Mapping[str, Any]) -> Choice | None:
     name, options, population = (facts.get(key) for key in ("algorithm", "options", "population"))
     if not isinstance(name, str) or not isinstance(options, Mapping) or not isinstance(population, int):
         return None
-    return Choice(name, "as when the run began", options, population)
+    return Choice(name, str(facts.get("reason", "")), options, population, resumed=True)
 
 
 def _suited(goals: Goals, problem: Problem) -> tuple[str, str]:

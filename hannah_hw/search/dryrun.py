@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from hannah_hw.search import pipeline
+from hannah_hw.search.choosing import choose
 from hannah_hw.search.config import SearchConfig
 from hannah_hw.search.cosearch import CoSearchProblem
 from hannah_hw.search.measuring import plan
@@ -33,6 +34,7 @@ class DryRun:
         feasible_share: Share of them that keeps every constraint known before training.
         quartiles: Metric key -> minimum, quartiles and maximum over those that have a figure.
         facts: Versions, data and target.
+        algorithm: The algorithm that would search, and why where that was left to the search.
         supported_share: Share of them that the target can run.
         unsupported: Why it cannot run the first of the others; empty where there is none.
         legalized: What narrowing the space to the target did, in words; empty if that was not asked for.
@@ -46,6 +48,7 @@ class DryRun:
     feasible_share: float
     quartiles: Mapping[str, tuple[float, ...]]
     facts: Mapping[str, Any]
+    algorithm: str
     supported_share: float = 1.0
     unsupported: str = ""
     legalized: str = ""
@@ -71,12 +74,17 @@ def dry_run(config: SearchConfig) -> DryRun:
     _, total = goals.free_violations(estimates)
     fit, runs = total == 0, estimates.supported
     held = goals.uncertain(estimates)
+    search = config.search
+    choice = choose(
+        search.algorithm, goals, setup.problem, options=search.options, population=search.population
+    )
     return DryRun(
         config=config,
         sampled=len(rows),
         feasible_share=float(fit.mean()),
         quartiles=_quartiles(estimates.columns),
         facts=setup.facts,
+        algorithm=str(choice),
         supported_share=float(runs.mean()),
         unsupported="" if runs.all() else estimates.unsupported(int(runs.argmin())),
         legalized="" if setup.legalized is None else str(setup.legalized),

@@ -20,6 +20,7 @@ class Progress:
         evaluations: Candidates charged so far.
         budget: Candidates that may be charged.
         failed: Of the charged ones, those that failed.
+        stopped: Of the charged ones, those whose training ended before it was whole; see `hannah_hw.search.fidelity`.
         infeasible: Records of infeasible candidates.
         estimated: Candidates priced, screened offspring included.
         feasible_share: Share of the priced ones that keep every constraint known before training.
@@ -43,6 +44,7 @@ class Progress:
     front_size: int
     elapsed_s: float
     left_s: float | None
+    stopped: int = 0
     hardware: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     predictor: Mapping[str, Any] | None = None
 

@@ -37,8 +37,9 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
     """What a display shows, as pairs of a label and a value."""
     hypervolume = "-" if progress.hypervolume is None else f"{progress.hypervolume:.4f}"
     evaluations = f"{progress.evaluations} of {progress.budget}"
-    if progress.failed:
-        evaluations += f" ({progress.failed} failed)"
+    counts = ((progress.stopped, "stopped early"), (progress.failed, "failed"))
+    if notes := [f"{count} {what}" for count, what in counts if count]:
+        evaluations += f" ({', '.join(notes)})"
     feasible = f"{progress.feasible_share:.1%} of {progress.estimated} estimates"
     return [
         ("evaluations", evaluations),

@@ -149,7 +149,7 @@ def run_search(
             changed = setup.legalized is not None and setup.legalized.changed
             if changed and isinstance(observer, LegalizationObserver):
                 observer.on_legalized(str(setup.legalized))
-            if choice.reason and isinstance(observer, ChoiceObserver):
+            if (choice.reason or choice.resumed) and isinstance(observer, ChoiceObserver):
                 observer.on_choice(str(choice))
             if setup.measurer is not None and isinstance(observer, PlanObserver):
                 observer.on_plan(plan(config.measure, setup.facts["measure"]))

@@ -128,6 +128,15 @@ def test_dry_run_prices_and_writes_nothing(config, tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_dry_run_chooses_the_algorithm_that_the_run_chooses(config, tmp_path):
+    changes = ["search.algorithm=auto", "search.evaluations=2"]
+    found = dry_run(load_config(config, changes)).algorithm
+    run_search(config, tmp_path / "run", overrides=changes)
+    resolved = load_config(tmp_path / "run" / "config.yaml").resolved
+    assert found == f"{resolved['algorithm']} ({resolved['reason']})"
+    assert dry_run(load_config(config, ["search.algorithm=aging"])).algorithm == "aging"
+
+
 GATED = """
 from hannah_hw import Tensor, search_space
 from hannah_hw.blocks import conv2d, squeeze_excite

@@ -1,12 +1,28 @@
 """What a run shows, and that observers see every event once."""
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 from search_toys import StagesEvaluator, StagesProblem
 
 from hannah_hw.search import LiveDisplay, PlainLines, Search, display
-from hannah_hw.search.progress import clock
+from hannah_hw.search.observers import Progress
+from hannah_hw.search.progress import clock, rows
+
+RUNNING = Progress(
+    generation=2,
+    evaluations=20,
+    budget=40,
+    failed=3,
+    infeasible=5,
+    estimated=100,
+    feasible_share=0.5,
+    hypervolume=None,
+    front_size=4,
+    elapsed_s=60.0,
+    left_s=60.0,
+)
 
 
 class Recorder:
@@ -58,6 +74,11 @@ def test_observers_see_every_record_once_and_the_numbers_add_up():
     assert last.left_s == 0.0
     volumes = [e[1].hypervolume for e in recorder.events if e[1].hypervolume is not None]
     assert volumes == sorted(volumes)
+
+
+def test_what_is_charged_but_on_no_front_is_counted_apart():
+    assert dict(rows(replace(RUNNING, stopped=12)))["evaluations"] == "20 of 40 (12 stopped early, 3 failed)"
+    assert dict(rows(replace(RUNNING, failed=0)))["evaluations"] == "20 of 40"
 
 
 def test_plain_lines_are_lines():

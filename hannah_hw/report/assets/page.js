@@ -135,7 +135,7 @@
   function drawScatter() {
     box.replaceChildren();
     const xAxis = axes.get(selectX.value), yAxis = axes.get(selectY.value);
-    const points = run.candidates.filter((c) => c.status === "ok" || (c.status === "infeasible" && showInfeasible.checked));
+    const points = run.candidates.filter((c) => ["ok", "stopped"].includes(c.status) || (c.status === "infeasible" && showInfeasible.checked));
     if (!xAxis || !yAxis || !points.length) {
       box.append(put("p", {}, "There is nothing to draw yet."));
       return;
@@ -242,7 +242,9 @@
   }
   function mark(candidate, px, py) {
     let node;
-    if (candidate.status !== "ok") {
+    if (candidate.status === "stopped") {
+      node = svg("circle", { class: "dot stopped", cx: px, cy: py, r: 3 });
+    } else if (candidate.status !== "ok") {
       node = svg("path", { class: "dot infeasible", d: `M${px - 3} ${py - 3}l6 6M${px + 3} ${py - 3}l-6 6` });
     } else if (candidate.knee) {
       node = svg("rect", { class: "dot knee", x: px - 5.5, y: py - 5.5, width: 11, height: 11, transform: `rotate(45 ${px} ${py})` });
@@ -293,7 +295,7 @@
     if (chosen.knee) heading.append(put("span", { class: "badge" }, "knee"), " ");
     else if (chosen.front) heading.append(put("span", { class: "badge front" }, "front"), " ");
     if (chosen.open) heading.append(put("span", { class: "badge open" }, "uncertain"), " ");
-    if (chosen.status !== "ok") heading.append(put("span", { class: "badge bad" }, chosen.status === "infeasible" ? "over a budget" : chosen.status));
+    if (chosen.status !== "ok") heading.append(put("span", { class: "badge bad" }, { infeasible: "over a budget", stopped: "training stopped early" }[chosen.status] || chosen.status));
     panel.append(heading);
     if (chosen.reason) panel.append(put("p", { class: "note" }, chosen.reason.filter(Boolean).join(": ")));
     if (chosen.onnx) panel.append(put("a", { href: chosen.onnx }, "Open the ONNX file"));
@@ -593,6 +595,7 @@
   }
 
   document.getElementById("scatter-legend").hidden = false;
+  document.getElementById("stopped-legend").hidden = !run.candidates.some((c) => c.status === "stopped");
   document.getElementById("open-legend").hidden = !run.candidates.some((c) => c.open);
   const hint = document.getElementById("scatter-hint");
   hint.hidden = false;
