@@ -70,19 +70,20 @@ def crowding(objectives: FloatArray, rank: IntArray) -> FloatArray:
         return distance
     ranks = rank[rows]
     inside = np.zeros(len(rows))
+    # Sorted by rank first, every rank lies in the same places whatever the objective.
+    level = np.sort(ranks)
+    starts = np.flatnonzero(np.concatenate([[True], level[1:] != level[:-1]]))
+    ends = np.concatenate([starts[1:], [len(level)]]) - 1
+    middle = np.ones(len(rows), bool)
+    middle[starts] = middle[ends] = False
+    at = np.flatnonzero(middle)
     for column in objectives[rows].T:
         order = np.lexsort((column, ranks))
-        value, level = column[order], ranks[order]
-        starts = np.flatnonzero(np.r_[True, level[1:] != level[:-1]])
-        lengths = np.diff(np.r_[starts, len(level)])
-        extent = np.repeat(value[starts + lengths - 1] - value[starts], lengths)
+        value = column[order]
+        extent = np.repeat(value[ends] - value[starts], ends - starts + 1)[at]
         gap = np.full(len(rows), np.inf)
-        middle = np.ones(len(rows), bool)
-        middle[starts] = False
-        middle[starts + lengths - 1] = False
-        at = np.flatnonzero(middle)
         with np.errstate(invalid="ignore", divide="ignore"):
-            gap[at] = np.where(extent[at] > 0, (value[at + 1] - value[at - 1]) / extent[at], 0.0)
+            gap[at] = np.where(extent > 0, (value[at + 1] - value[at - 1]) / extent, 0.0)
         inside[order] += gap
     distance[rows] = inside
     return distance

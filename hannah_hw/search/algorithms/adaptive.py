@@ -253,14 +253,20 @@ class Adaptive(Algorithm):
 
         The latter is the violation of what is known, and `SEEN` for a row that was handed out before.
         """
-        features = self._features(children)
-        objectives = self._model.predict(features) if self._model.seen else np.full(weights.shape, np.inf)
         bar = SEEN * np.array([key in self._seen for key in row_keys(children)])
-        score = np.zeros(len(children))
-        if self._violated:
-            score += np.maximum(self._limits.predict(features)[:, 0] - TOLERANCE, 0.0)
+        objectives = np.full(weights.shape, np.nan)
         if self.outlook is not None and not self.free.all():
             known = self.outlook.known(children)
-            objectives = np.where(np.isfinite(known.objectives), known.objectives, objectives)
+            objectives = known.objectives
             bar = bar + np.where(known.violation > 0, PENALTY + np.minimum(known.violation, 1e9), 0.0)
-        return score + self._scores(weights, objectives[:, None, :])[:, 0], bar
+        # What a bar rules out already is not worth a prediction, unless that is all there is.
+        fair = np.flatnonzero(bar == 0) if (bar == 0).any() else np.arange(len(children))
+        features, score = self._features(children[fair]), np.zeros(len(children))
+        expected = (
+            self._model.predict(features) if self._model.seen else np.full_like(objectives[fair], np.inf)
+        )
+        expected = np.where(np.isfinite(objectives[fair]), objectives[fair], expected)
+        score[fair] = self._scores(weights[fair], expected[:, None, :])[:, 0]
+        if self._violated:
+            score[fair] += np.maximum(self._limits.predict(features)[:, 0] - TOLERANCE, 0.0)
+        return score, bar
