@@ -35,7 +35,12 @@ _LABELS: Final = {
     "macs": "MACs",
     "parameters": "Parameters",
     "cycles": "Cycles",
+    "share": "Share of the training",
+    "inherited": "Inherited weights",
 }
+
+#: What the keys of errors after the stages of a training begin with; see `hannah_hw.search.fidelity`.
+_STAGE: Final = "error_stage_"
 
 
 #: The same of metrics that mean something of their own on an accelerator.
@@ -57,6 +62,11 @@ class Axis:
     unit: str
 
     @property
+    def of_training(self) -> bool:
+        """Whether it says how a candidate was trained, not what it is worth."""
+        return self.key in ("share", "inherited") or self.key.startswith(_STAGE)
+
+    @property
     def dimension(self) -> str:
         """The dimension that values of this axis are written in, a key of `hannah_hw.quantities.UNITS`."""
         return _DIMENSIONS.get(self.unit, "count")
@@ -73,6 +83,8 @@ class Axis:
             return f"{100 * value:.2f} %"
         if self.unit:
             return format_si(value, self.unit)
+        if 0 < abs(value) < 1:
+            return f"{value:.3g}"  # a score of 0.97 is no 970 m
         return format_si(value, "").strip()
 
 
@@ -84,9 +96,9 @@ def axis(key: str, family: str = "") -> Axis:
         family: Of the target, whose memories have names of their own.
     """
     unit = next((unit for suffix, unit in _SUFFIXES.items() if key.endswith(suffix)), "")
-    if key == "error" or key.endswith("_error"):
+    if key in ("error", "share", "inherited") or key.endswith("_error") or key.startswith(_STAGE):
         unit = "%"
-    stem = key
+    stem = key.replace(_STAGE, "error, stage ")
     for suffix in _SUFFIXES:
         stem = stem.removesuffix(suffix)
     own = _OF_ACCELERATORS if family == "accelerator" else {}

@@ -127,7 +127,7 @@ def _front_table(run: ReportData, links: Mapping[str, str]) -> str:
         return "<p>No candidate keeps every constraint, so there is no front yet.</p>"
     head = "".join(
         f'<th scope="col" aria-sort="none"><button type="button">{_escape(label)}</button></th>'
-        for label in (*(a.label for a in run.axes), *(h.name for h in run.hardware))
+        for label in (*(a.label for a in run.axes if not a.of_training), *(h.name for h in run.hardware))
     )
     listed = _listed(run)
     rows = "".join(
@@ -163,6 +163,7 @@ def _front_row(run: ReportData, candidate: Candidate, badges: str, link: str | N
         f'<td class="number" data-value="{candidate.values.get(a.key, "")}">'
         f"{_escape(a.format(candidate.values.get(a.key)))}{_escape(_band(candidate, a.key))}</td>"
         for a in run.axes
+        if not a.of_training
     )
     cells += "".join(
         f'<td class="number" data-value="{_escape(candidate.assignment.get(h.id, ""))}">'

@@ -10,6 +10,7 @@ import pytest
 from hannah_hw.cost import CostReport
 from hannah_hw.errors import ConfigError, InputError
 from hannah_hw.report import pick_candidates, read_run
+from hannah_hw.report.axes import axis
 from tests.report.synthetic import write_run
 
 
@@ -134,3 +135,12 @@ def test_picking_by_name(folder: Path) -> None:
 def test_picks_that_choose_nothing(folder: Path, pick: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         pick_candidates(read_run(folder), pick)
+
+
+def test_how_a_candidate_was_trained_is_said_in_shares_of_one() -> None:
+    assert axis("error_stage_2").label == "Error, stage 2"
+    assert axis("error_stage_2").format(0.543) == "54.30 %"
+    assert axis("share").format(1 / 9) == "11.11 %"
+    assert all(axis(key).of_training for key in ("error_stage_1", "share", "inherited"))
+    assert not axis("error").of_training
+    assert axis("f1").format(0.97) == "0.97"  # a score of the user's own trainer
