@@ -23,6 +23,7 @@ from hannah_hw.report.finalists import finalists_section
 from hannah_hw.report.measurements import measured_section
 from hannah_hw.report.payload import drawn, embed, payload
 from hannah_hw.report.profiled import is_profiled, profiled_section
+from hannah_hw.search.choosing import NOT_REPRODUCIBLE
 from hannah_hw.targets.amounts import Amount
 
 #: Name of the page inside a run directory.
@@ -79,7 +80,7 @@ def render_page(run: ReportData, *, near: Path | None = None) -> str:
     return Template(template).substitute(
         title=_escape(_title(run)),
         subtitle=_escape(_subtitle(run)),
-        warnings="".join(f'<p class="warning">{_escape(warning)}</p>' for warning in run.warnings),
+        warnings="".join(f'<p class="warning">{_escape(warning)}</p>' for warning in _warnings(run)),
         front=_front_table(run, links),
         measured=finalists_section(run)
         + (profiled_section(run) if is_profiled(run) else measured_section(run)),
@@ -101,6 +102,12 @@ def _escape(value: object) -> str:
 def _address(folder: Path, artifact: str, near: Path | None) -> str:
     relative = os.path.relpath((folder / artifact).resolve(), (near or folder).resolve())
     return "./" + quote(Path(relative).as_posix())
+
+
+def _warnings(run: ReportData) -> tuple[str, ...]:
+    """What a reader must know before anything else."""
+    unordered = run.resolved.get("order") == "finished"
+    return (*((f"Not reproducible: {NOT_REPRODUCIBLE}.",) if unordered else ()), *run.warnings)
 
 
 def _title(run: ReportData) -> str:

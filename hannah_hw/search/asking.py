@@ -36,10 +36,16 @@ class Asked:
 
 
 class Inbox:
-    """The executor of such a search: tasks wait here until somebody asks for them."""
+    """The executor of such a search: tasks wait here until somebody asks for them.
+
+    Attributes:
+        tasks: Index and task of those that wait.
+        wanted: How many are asked for.
+    """
 
     def __init__(self) -> None:
         self.tasks: list[tuple[int, Task]] = []
+        self.wanted = 0
 
     def submit(self, index: int, task: Task, /) -> None:
         """See `hannah_hw.search.tasks.Executor.submit`."""
@@ -52,6 +58,10 @@ class Inbox:
             ValueError: Always.
         """
         raise ValueError("outcomes are told, not waited for")
+
+    def room(self) -> int:
+        """See `hannah_hw.search.tasks.Executor.room`."""
+        return max(0, self.wanted - len(self.tasks))
 
     def close(self) -> None:
         """See `hannah_hw.search.tasks.Executor.close`."""
@@ -77,6 +87,7 @@ class Conversation:
         Fewer, or none, means that the search has to be told of others first or, if there are no others, that it
         found nothing new.
         """
+        self._inbox.wanted = n
         while len(self._inbox.tasks) < n:
             before = len(self._inbox.tasks)
             if self.engine.advance() is not None or len(self._inbox.tasks) == before:
@@ -86,6 +97,7 @@ class Conversation:
             for index, task in self._inbox.tasks[:n]
         ]
         del self._inbox.tasks[:n]
+        self._inbox.wanted = 0
         self._open |= {asked.index: asked for asked in given}
         return given
 

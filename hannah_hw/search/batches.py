@@ -16,14 +16,14 @@ from hannah_hw.search.recording import Priced, make_record
 from hannah_hw.search.tasks import Outcome, Task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """Candidates that were asked for together, until the algorithm was told of all of them.
 
     Attributes:
         generation: Number of the batch.
-        first: Index of its first record.
-        told: Records that the algorithm knew when it was asked.
+        first: Place of its first candidate in the order of asking.
+        told: When it was asked, the algorithm knew the records of so many first candidates in the order of asking.
         rows: (P, D) rows.
         priced: What is known of them before an evaluation.
         objectives: (P, M) minimised, filled in record by record; NaN where unknown or failed.

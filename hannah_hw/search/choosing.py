@@ -1,11 +1,11 @@
-"""What a configuration leaves to the search: which algorithm suits a problem, and how far results may lag behind."""
+"""What a configuration leaves to the search: which algorithm suits a problem, and when it is told results."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
 
 from hannah_hw.search.algorithms import Algorithm
 from hannah_hw.search.algorithms._rows import count_rows
@@ -23,6 +23,15 @@ AUTO: Final = "auto"
 POPULATION: Final = 32
 #: Lag where something is trained: workers go on while up to so many of the others are not done.
 TRAINED_LAG: Final = 4
+
+#: In which order the algorithm is told: see `hannah_hw.search.unordered`.
+Order = Literal["asked", "finished"]
+
+#: What a user must know of the order of finishing.
+NOT_REPRODUCIBLE: Final = (
+    "results are told in the order of finishing, which depends on the speed of workers: another run of the same "
+    "configuration finds other candidates"
+)
 
 
 @dataclass(frozen=True)
@@ -128,3 +137,8 @@ def choose_lag(lag: int | None, goals: Goals) -> int:
     if lag is not None:
         return lag
     return TRAINED_LAG if goals.trained else 0
+
+
+def choose_order(order: Order, goals: Goals) -> Order:
+    """The order of a run. Where nothing is trained everything finishes at once, in the order of asking."""
+    return order if goals.trained else "asked"

@@ -76,12 +76,16 @@ class DistributedExecutor(FuturesExecutor):
         self._address = address
         self._seen = time.monotonic()
         super().__init__(evaluator, self._client.get_executor(pure=False), timeout, memory)
-        if not self._workers():
+        if not self._threads():
             warnings.warn(
                 f"no worker is connected to {address}; the run waits for one: hannah-hw worker {address}",
                 NoWorkerWarning,
                 stacklevel=2,
             )
+
+    def room(self) -> int:
+        """See `hannah_hw.search.tasks.Executor.room`; a worker has as many threads as it evaluates candidates."""
+        return max(0, sum(self._threads().values()) - len(self._pending))
 
     def close(self) -> None:
         """See `FuturesExecutor.close`."""
@@ -90,7 +94,7 @@ class DistributedExecutor(FuturesExecutor):
 
     def _look(self) -> None:
         now = time.monotonic()
-        if self._workers():
+        if self._threads():
             self._seen = now
         elif now - self._seen > PATIENCE:
             raise RunError(
@@ -98,15 +102,15 @@ class DistributedExecutor(FuturesExecutor):
                 f"hannah-hw worker {self._address}; then --resume"
             )
 
-    def _workers(self) -> int:
-        """Number of workers.
+    def _threads(self) -> dict[str, int]:
+        """Worker -> candidates that it evaluates at a time.
 
         Raises:
             RunError: The scheduler is gone.
         """
         with contextlib.suppress(OSError, TimeoutError, RuntimeError):
             if self._client.status == "running":
-                return len(self._client.nthreads())
+                return dict(self._client.nthreads())
         raise RunError(f"the scheduler at {self._address} is gone; start it again, then --resume")
 
 

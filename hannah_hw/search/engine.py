@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-import numpy as np
-
 from hannah_hw.errors import RunError
 from hannah_hw.search.algorithms import Algorithm, make_algorithm
-from hannah_hw.search.archive import Archive, charged
+from hannah_hw.search.archive import Archive
 from hannah_hw.search.batches import Batch
+from hannah_hw.search.failures import Failures
 from hannah_hw.search.metrics import Goals
 from hannah_hw.search.observers import Ending, Observer, Progress, Record, StopSearch
 from hannah_hw.search.outlook import EstimateOutlook, Predictor
 from hannah_hw.search.preference import preferred_violation
 from hannah_hw.search.protocols import Problem
 from hannah_hw.search.recording import outcome_of, price
+from hannah_hw.search.replaying import check_state, digest, other_run
 from hannah_hw.search.store import Scratch, Store
 from hannah_hw.search.tasks import Executor, Outcome, Remembers
 
@@ -30,8 +29,6 @@ from hannah_hw.search.tasks import Executor, Outcome, Remembers
 PATIENCE: Final = 20_000
 #: Estimates without coming closer to a first feasible candidate after which a run gives up.
 STAGNATION: Final = 4_000
-#: Failed evaluations, without a single success, after which a run gives up.
-FAILURES: Final = 8
 #: Records of a search without training that have a cost report each; of later ones only those that reach the front,
 #: as a report takes as long as the prices of many candidates.
 REPORTED: Final = 1_000
@@ -113,10 +110,11 @@ class Engine:
         self._batches: deque[Batch] = deque()
         self._asked = self._told = self._next = self._generations = 0
         self._finished: dict[int, Record] = {}
+        self._fresh: list[tuple[Record, Progress | None]] = []
         self._underway = 0
         self._draining = self._over = self._stopped = False
         self._last_feasible = 0
-        self._reasons: Counter[str] = Counter()
+        self._failures = Failures()
         self._written_at = float("-inf")
 
     def run(self) -> Ending:
@@ -168,10 +166,10 @@ class Engine:
                         self._outlook.misses.explain(self._outlook.estimated, exhausted=not self._over)
                     )
                 return "exhausted"
-            unknown = 0 if self._draining else self._lag
-            if self._left <= 0 or self.archive.size < self._asked - unknown:
+            target = self._target()
+            if self._left <= 0 or target is None:
                 return None
-            self._ask(self._asked - unknown)
+            self._ask(target)
 
     def take(self, index: int, outcome: Outcome) -> None:
         """Take what became of an evaluation.
@@ -180,8 +178,7 @@ class Engine:
             index: Of its record.
             outcome: The outcome.
         """
-        record = self._batch(index).record(index, self.goals, outcome)
-        self._finished[index] = record
+        record = self._finished[index] = self._batch(index).record(index, self.goals, outcome)
         if index > self.archive.size:
             self._store.keep(record)
 
@@ -201,10 +198,14 @@ class Engine:
         """Evaluations that are neither charged nor under way."""
         return self.archive.budget - self.archive.evaluations - self._underway
 
+    def _target(self) -> int | None:
+        """How many records the algorithm must know to be asked for more; None: it is not asked now."""
+        target = self._asked - (0 if self._draining else self._lag)
+        return target if self.archive.size >= target else None
+
     def _ask(self, target: int) -> None:
         """Tell the algorithm the records before `target`, and ask it for a batch."""
-        while self._told < target:
-            self._tell(self._batch(self._told), target)
+        self._catch_up(target)
         outlook = self._outlook
         rows = self.algorithm.ask(self.algorithm.batch)
         priced = price(self.problem, self.goals, rows) if len(rows) else None
@@ -218,8 +219,6 @@ class Engine:
         self._draining = priced is None
         if priced is None:
             return
-        while self._batches and self._batches[0].end <= self._told:
-            self._batches.popleft()
         self._batches.append(
             Batch.fresh(
                 rows,
@@ -227,10 +226,10 @@ class Engine:
                 self.goals,
                 generation=self._generations,
                 first=self._asked,
-                told=self._told,
+                told=self._known,
             )
         )
-        self._check_state()
+        self._check()
         self._generations += 1
         self._asked += len(rows)
         now = time.monotonic()
@@ -238,15 +237,31 @@ class Engine:
             self._written_at = now
             self._store.write_state(self._summarise())
 
-    def _tell(self, batch: Batch, target: int) -> None:
-        """Tell the records of one batch before `target`."""
-        piece = slice(self._told - batch.first, min(target, batch.end) - batch.first)
+    @property
+    def _known(self) -> int:
+        """All records of candidates before this one in the order of asking were told."""
+        return self._told
+
+    def _check(self) -> None:
+        """See whether a replay leads to where the old run was."""
+        check_state(self._state, self.algorithm, asked=self._batches[-1].end, told=self._told)
+
+    def _catch_up(self, target: int) -> None:
+        """Tell the algorithm the records before `target`, and let go of batches that it knows."""
+        while self._told < target:
+            batch = self._batch(self._told)
+            self._tell(batch, slice(self._told - batch.first, min(target, batch.end) - batch.first))
+        while self._batches and self._batches[0].end <= self._told:
+            self._batches.popleft()
+
+    def _tell(self, batch: Batch, piece: slice) -> None:
+        """Tell records of one batch, given by their places there."""
         rows, objectives, violation = batch.rows[piece], batch.objectives[piece], batch.violation[piece]
         excess = batch.excess[piece] if batch.excess.shape[1] else None
         seen = preferred_violation(self.goals, objectives, violation)
         self.algorithm.tell(rows, objectives, seen, excess=excess)
         self._outlook.learn(batch.priced, piece, rows, objectives, violation)
-        self._told = batch.first + piece.stop
+        self._told += len(rows)
 
     def _submit(self) -> bool:
         """Submit what the budget allows; whether a record became ready by that."""
@@ -273,11 +288,15 @@ class Engine:
             self._executor.submit(index, task)
             return False
         if record["id"] != task.identifier:
-            raise RunError(self._other_run(index))
+            raise other_run(index)
         self._finished[index] = record
-        if isinstance(self._executor, Remembers):
-            self._executor.remember(index, task, outcome_of(record))
+        self._remind(batch, index, record)
         return True
+
+    def _remind(self, batch: Batch, place: int, record: Record) -> None:
+        """Tell the executor of an outcome that an earlier process had."""
+        if isinstance(self._executor, Remembers) and batch.worthy(place):
+            self._executor.remember(place, batch.task(place), outcome_of(record))
 
     def _write(self) -> bool:
         """Record what is ready, as far as the batch goes that the next record is in; whether anything was."""
@@ -285,21 +304,33 @@ class Engine:
             return False
         batch = self._batch(self.archive.size)
         before = self.archive.size
-        fresh: list[tuple[Record, Progress | None]] = []
         failure: RunError | None = None
         while self.archive.size < batch.end and self._charging and failure is None:
             index = self.archive.size
             record = self._ready(batch, index)
             if record is None:
                 break
-            on_front = self.archive.add(record, replayed=index < self._old)
-            batch.enter(index, self.goals, record)
-            if index < self._old:
-                continue
-            if record["status"] == "ok" and (on_front or self._executor is not None or index < REPORTED):
-                record["cost"] = batch.report(index)
-            fresh.append((record, self.progress() if self._observers else None))
-            failure = self._all_failed(record)
+            failure = self._enter(batch, index, record)
+        self._publish(failure)
+        if self.archive.size > before and (self.archive.size == batch.end or not self._charging):
+            self._turn(batch.generation + (self.archive.size == batch.end))
+        return self.archive.size > before
+
+    def _enter(self, batch: Batch, place: int, record: Record) -> RunError | None:
+        """Take in the next record, which is that of a place in the order of asking; an error that ends the run."""
+        index = self.archive.size
+        on_front = self.archive.add(record, replayed=index < self._old)
+        batch.enter(place, self.goals, record)
+        if index < self._old:
+            return None
+        if record["status"] == "ok" and (on_front or self._executor is not None or index < REPORTED):
+            record["cost"] = batch.report(place)
+        self._fresh.append((record, self.progress() if self._observers else None))
+        return self._failures.add(record, self.archive.count("failed"), self.archive.evaluations)
+
+    def _publish(self, failure: RunError | None) -> None:
+        """Write what was taken in, then show it."""
+        fresh, self._fresh = self._fresh, []
         self._store.append(*(record for record, _ in fresh))
         if not self._finished and not self._kept:
             self._store.release()
@@ -308,21 +339,21 @@ class Engine:
         for record, progress in fresh:
             for observer in self._observers:
                 self._guard(observer.on_record, record, progress)
-        if self.archive.size > before and (self.archive.size == batch.end or not self._charging):
-            self.archive.fix_reference()
-            for observer in self._observers:
-                self._guard(observer.on_generation, self.progress())
-            self.archive.generation = batch.generation + (self.archive.size == batch.end)
-        return self.archive.size > before
+
+    def _turn(self, generation: int) -> None:
+        """A generation is over; the number of the next one is given."""
+        self.archive.fix_reference()
+        for observer in self._observers:
+            self._guard(observer.on_generation, self.progress())
+        self.archive.generation = generation
 
     def _ready(self, batch: Batch, index: int) -> Record | None:
         """The next record, if all that belongs in it is known."""
         if index < self._old:
             record = self.records[index]
             if record["id"] != batch.identifier(index):
-                raise RunError(self._other_run(index))
-            if charged(record) and isinstance(self._executor, Remembers):
-                self._executor.remember(index, batch.task(index), outcome_of(record))
+                raise other_run(index)
+            self._remind(batch, index, record)
             return record
         if not batch.worthy(index):
             return batch.record(index, self.goals, None)
@@ -332,7 +363,7 @@ class Engine:
 
     def _batch(self, index: int) -> Batch:
         """The batch that a record is in."""
-        return next(batch for batch in self._batches if index < batch.end)
+        return next(batch for batch in self._batches if batch.first <= index < batch.end)
 
     def _guard(self, call: Callable[..., None], *arguments: object) -> None:
         """Call an observer, which may ask for the end."""
@@ -340,17 +371,6 @@ class Engine:
             call(*arguments)
         except StopSearch:
             self._stopped = True
-
-    def _all_failed(self, record: Record) -> RunError | None:
-        """The error that ends a run in which nothing but failures was evaluated."""
-        failed = self.archive.count("failed")
-        if record["status"] != "failed" or failed < self.archive.evaluations:
-            return None
-        self._reasons[f"{record['reason']['kind']}: {record['reason']['message']}"] += 1
-        if failed < FAILURES:
-            return None
-        text, times = self._reasons.most_common(1)[0]
-        return RunError(f"all of the first {failed} evaluations failed; {times} times {text}")
 
     def _summarise(self, *, exact: bool = False) -> dict[str, Any]:
         """``state.json``: where the run stands, and a digest of what the algorithm knew when it was last asked."""
@@ -365,29 +385,7 @@ class Engine:
             "hypervolume": self.progress(exact=exact).hypervolume,
             "algorithm": self.algorithm.name,
             "asked": self._asked,
-            **self._digest(),
+            **digest(self.algorithm, self._told),
             "predictor": self._outlook.standing(),
             "ending": None,
         }
-
-    def _digest(self) -> dict[str, Any]:
-        digest = hashlib.blake2b(digest_size=16)
-        for array in (self.algorithm.rows, self.algorithm.objectives, self.algorithm.violation):
-            digest.update(np.ascontiguousarray(array + 0.0).tobytes())
-        state = self.algorithm.rng.bit_generator.state
-        return {"told": self._told, "generator": state, "population": digest.hexdigest()}
-
-    def _check_state(self) -> None:
-        """When the replay asks as the old run last did, both must be in the same state."""
-        batch, state = self._batches[-1], self._state
-        if state is None or state.get("asked") != batch.end or state.get("told") != batch.told:
-            return
-        now = self._digest()
-        if any(state.get(key) != now[key] for key in ("population", "generator")):
-            raise RunError(self._other_run(batch.told - 1))
-
-    def _other_run(self, index: int) -> str:
-        return (
-            f"the log does not continue at record {index}: the same seed now leads elsewhere, so the space, the "
-            "target, the data or the installed versions are not those of the run; start a new one"
-        )

@@ -145,6 +145,10 @@ class Halving:
             self._learn(index, candidate.task, metrics)
             return index, replace(whole, metrics=metrics)
 
+    def room(self) -> int:
+        """See `hannah_hw.search.tasks.Executor.room`."""
+        return self._executor.room()
+
     def close(self) -> None:
         """See `hannah_hw.search.tasks.Executor.close`."""
         self._underway.clear()

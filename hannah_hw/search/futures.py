@@ -96,6 +96,17 @@ class FuturesExecutor:
             return index, outcome
         raise ValueError(NOTHING_SUBMITTED)
 
+    def room(self) -> int:
+        """See `hannah_hw.search.tasks.Executor.room`.
+
+        Executors of the standard library say how many workers they have; another one is given a task more than it
+        works on.
+        """
+        workers = getattr(self._executor, "_max_workers", None)
+        if isinstance(workers, int):
+            return max(0, workers - len(self._pending))
+        return int(all(future.running() or future.done() for future in self._pending))
+
     def close(self) -> None:
         """Forget all tasks; one that runs ends by itself, after `timeout` at the latest."""
         for future in self._pending:

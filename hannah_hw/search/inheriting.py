@@ -99,6 +99,10 @@ class Inheriting:
             self._trained[index] = task.assignment
         return index, replace(outcome, metrics={**outcome.metrics, "inherited": self._chosen[index][1]})
 
+    def room(self) -> int:
+        """See `hannah_hw.search.tasks.Executor.room`."""
+        return self._executor.room()
+
     def close(self) -> None:
         """See `hannah_hw.search.tasks.Executor.close`."""
         self._tasks.clear()

@@ -15,7 +15,15 @@ from hannah_hw.quantities import parse_quantity
 from hannah_hw.search import pipeline
 from hannah_hw.search.algorithms import Algorithm, check_options
 from hannah_hw.search.asking import Asked, Conversation, Inbox
-from hannah_hw.search.choosing import AUTO, ChoiceObserver, choose, choose_lag
+from hannah_hw.search.choosing import (
+    AUTO,
+    NOT_REPRODUCIBLE,
+    ChoiceObserver,
+    Order,
+    choose,
+    choose_lag,
+    choose_order,
+)
 from hannah_hw.search.cosearch import make_problem
 from hannah_hw.search.engine import Engine
 from hannah_hw.search.fidelity import FidelitySection, Halving
@@ -27,6 +35,7 @@ from hannah_hw.search.observers import (
     Callback,
     Ending,
     Observer,
+    OrderObserver,
     Record,
     as_observers,
 )
@@ -34,6 +43,7 @@ from hannah_hw.search.placing import make_executor
 from hannah_hw.search.preference import achievement, knee_index
 from hannah_hw.search.protocols import Evaluator, FloatArray, Problem
 from hannah_hw.search.tasks import Executor
+from hannah_hw.search.unordered import engine_of
 
 #: Budget of a search in a loop of the caller's own, who ends it by asking for no more.
 MOST_EVALUATIONS: Final = 10_000_000
@@ -52,7 +62,7 @@ class Search:
             `hannah_hw.search.choosing.choose`.
         options: Of the algorithm.
         population: Size of the population; None: `hannah_hw.search.choosing.choose`.
-        seed: Fixes everything.
+        seed: Fixes everything, but for the order of finishing.
         evaluator: What gives the metrics that need training: an evaluator, or a function ``score(candidate, budget)``
             that returns them, see `hannah_hw.scoring.own`; None if no goal needs one, or for `ask` and `tell`.
         fidelity: Whether candidates are evaluated in stages, and only the better ones to the end; see
@@ -68,6 +78,8 @@ class Search:
         legalize: Whether the space is narrowed to what the target can run; see `hannah_hw.legalize`.
         lag: Results that may be unknown when more candidates are asked for, so that nobody waits for a straggler;
             None: `hannah_hw.search.choosing.choose_lag`.
+        order: Whether results are told in the order of asking, so that the seed fixes everything, or of finishing, so
+            that no straggler stops anybody; see `hannah_hw.search.unordered`.
         observers: Called as the search goes on: objects (`hannah_hw.search.Observer`), or functions of a record and
             the progress. A function that returns True, or anything that raises `hannah_hw.search.StopSearch`, ends
             the search early.
@@ -110,6 +122,7 @@ class Search:
         params: Mapping[str, Any] | Literal["default"] = MappingProxyType({}),
         legalize: bool = True,
         lag: int | None = None,
+        order: Order = "asked",
         observers: Sequence[Observer | Callback] = (),
     ) -> None:
         if target is None and not hasattr(space, "estimate"):
@@ -137,6 +150,7 @@ class Search:
         self.memory = memory
         self.observers = observers
         self.lag = lag
+        self.order = order
         self._conversation: Conversation | None = None
 
     def fit(self, budget: int) -> Self:
@@ -208,11 +222,14 @@ class Search:
         choice = choose(
             self.algorithm, self.goals, self.problem, options=self.options, population=self.population
         )
+        order = choose_order(self.order, self.goals)
         observers = as_observers(self.observers)
         for observer in observers:
             if choice.reason and isinstance(observer, ChoiceObserver):
                 observer.on_choice(str(choice))
-        return Engine(
+            if order == "finished" and isinstance(observer, OrderObserver):
+                observer.on_order(NOT_REPRODUCIBLE)
+        return engine_of(order)(
             self.problem,
             self.goals,
             algorithm=choice.algorithm,

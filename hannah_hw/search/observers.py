@@ -85,6 +85,15 @@ class LegalizationObserver(Protocol):
         ...
 
 
+@runtime_checkable
+class OrderObserver(Protocol):
+    """An observer of a run that is told, before the search begins, that no other run will be like it."""
+
+    def on_order(self, text: str, /) -> None:
+        """Why that is so."""
+        ...
+
+
 #: A function in an observer's place: called with every record as `Observer.on_record` is; True stops the search.
 Callback = Callable[[Record, Progress], bool | None]
 

@@ -89,6 +89,11 @@ def chosen(text: str) -> str:
     return f"algorithm: {text}"
 
 
+def unordered(text: str) -> str:
+    """That a run cannot be repeated."""
+    return f"not reproducible: {text}"
+
+
 class PlainLines:
     """One line every `LINE_INTERVAL` seconds, and one at the end.
 
@@ -109,6 +114,10 @@ class PlainLines:
     def on_choice(self, text: str, /) -> None:
         """See `hannah_hw.search.choosing.ChoiceObserver`."""
         self._stream.write(chosen(text) + "\n")
+
+    def on_order(self, text: str, /) -> None:
+        """See `hannah_hw.search.observers.OrderObserver`."""
+        self._stream.write(unordered(text) + "\n")
 
     def on_plan(self, text: str, /) -> None:
         """See `hannah_hw.search.measuring.PlanObserver`."""
@@ -187,6 +196,12 @@ class LiveDisplay:
         from rich.text import Text
 
         self._console.print(Text(chosen(text)))
+
+    def on_order(self, text: str, /) -> None:
+        """See `hannah_hw.search.observers.OrderObserver`."""
+        from rich.text import Text
+
+        self._console.print(Text(unordered(text)))
 
     def on_plan(self, text: str, /) -> None:
         """See `hannah_hw.search.measuring.PlanObserver`."""

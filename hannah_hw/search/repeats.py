@@ -89,6 +89,10 @@ class OncePerNetwork:
         if isinstance(self._executor, Remembers):
             self._executor.remember(index, task, outcome)
 
+    def room(self) -> int:
+        """See `hannah_hw.search.tasks.Executor.room`; first what is known already has to be taken."""
+        return 0 if self._ready else self._executor.room()
+
     def close(self) -> None:
         """See `hannah_hw.search.tasks.Executor.close`."""
         self._executor.close()

@@ -10,10 +10,18 @@ from pathlib import Path
 from hannah_hw.errors import ConfigError, RunError
 from hannah_hw.search import pipeline
 from hannah_hw.search.archive import check_log
-from hannah_hw.search.choosing import AUTO, Choice, ChoiceObserver, choose, choose_lag, recalled
+from hannah_hw.search.choosing import (
+    AUTO,
+    NOT_REPRODUCIBLE,
+    Choice,
+    ChoiceObserver,
+    choose,
+    choose_lag,
+    choose_order,
+    recalled,
+)
 from hannah_hw.search.config import AFTERWARDS, SearchConfig, dump_config, load_config
 from hannah_hw.search.cosearch import CoSearchProblem
-from hannah_hw.search.engine import Engine
 from hannah_hw.search.finalists import Finals, Tuning, following, tune_front
 from hannah_hw.search.foresight import Foresight, open_foresight
 from hannah_hw.search.measuring import Measuring, PlanObserver, plan
@@ -23,6 +31,7 @@ from hannah_hw.search.observers import (
     Ending,
     LegalizationObserver,
     Observer,
+    OrderObserver,
     Progress,
     Record,
     as_observers,
@@ -34,6 +43,7 @@ from hannah_hw.search.sections import FREE_TO_CHANGE
 from hannah_hw.search.settling import settle
 from hannah_hw.search.staging import keep_weights, staged
 from hannah_hw.search.tasks import Executor
+from hannah_hw.search.unordered import engine_of
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,8 @@ def run_search(
     before = load_config(out / CONFIG) if resume and (out / CONFIG).is_file() else None
     setup = pipeline.build(config, out.absolute() / ARTIFACTS)
     choice, lag = _chosen(config, before, setup.problem)
-    facts = {**setup.facts, **choice.facts(), "lag": lag}
+    order = choose_order(config.search.order, config.goals)
+    facts = {**setup.facts, **choice.facts(), "lag": lag if order == "asked" else None, "order": order}
     if before is not None:
         _check_same(config, before, out)
     with ExitStack() as stack:
@@ -131,7 +142,7 @@ def run_search(
                 folder=directory.path,
                 stack=stack,
             )
-        engine = Engine(
+        engine = engine_of(order)(
             setup.problem,
             goals,
             algorithm=choice.algorithm,
@@ -151,6 +162,8 @@ def run_search(
                 observer.on_legalized(str(setup.legalized))
             if (choice.reason or choice.resumed) and isinstance(observer, ChoiceObserver):
                 observer.on_choice(str(choice))
+            if order == "finished" and isinstance(observer, OrderObserver):
+                observer.on_order(NOT_REPRODUCIBLE)
             if setup.measurer is not None and isinstance(observer, PlanObserver):
                 observer.on_plan(plan(config.measure, setup.facts["measure"]))
         try:

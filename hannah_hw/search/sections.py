@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from hannah_hw.errors import InputError
 from hannah_hw.quantities import parse_quantity
 from hannah_hw.search.algorithms import check_options, find_algorithm
-from hannah_hw.search.choosing import AUTO
+from hannah_hw.search.choosing import AUTO, Order
 from hannah_hw.search.metrics import METRICS, Constraint, parse_constraint
 
 Direction = Literal["min", "max"]
@@ -124,6 +124,9 @@ class SearchSection(Strict):
         memory: Bytes that a worker may hold.
         lag: Records that the algorithm may not know yet when it is asked for more, so that nobody waits for a
             straggler; None: `hannah_hw.search.choosing.choose_lag`.
+        order: ``asked``: the algorithm is told in the order of asking, so that the seed fixes everything.
+            ``finished``: in that of finishing, so that no straggler stops anybody, and no two runs are the same; see
+            `hannah_hw.search.unordered`.
     """
 
     algorithm: str = AUTO
@@ -135,6 +138,7 @@ class SearchSection(Strict):
     timeout: Annotated[float, BeforeValidator(lambda v: _quantity(v, "seconds"))] = Field(default=600.0, gt=0)
     memory: Annotated[int | None, BeforeValidator(as_bytes)] = Field(default=None, gt=0)
     lag: int | None = Field(default=None, ge=0, le=10_000)
+    order: Order = "asked"
 
     @field_validator("algorithm")
     @classmethod
@@ -145,6 +149,13 @@ class SearchSection(Strict):
             find_algorithm(value)
         except InputError as error:
             raise _problem(error) from error
+        return value
+
+    @field_validator("order")
+    @classmethod
+    def _without_lag(cls, value: str, info: ValidationInfo) -> str:
+        if value == "finished" and info.data.get("lag") is not None:
+            raise ValueError("with the order finished nobody waits, so there is no lag; leave out search.lag")
         return value
 
     @field_validator("options")

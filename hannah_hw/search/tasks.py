@@ -42,8 +42,9 @@ class Task:
         assignment: Its active parameters, ready for JSON.
         share: Part of the full training, in (0, 1].
         parent: Id of the candidate whose stored weights may be inherited; None: there is none.
-        told: Records that the algorithm knew when it asked for the candidate. A wrapper that decides by past results
-            looks at no others, so that its decisions do not depend on the speed of workers.
+        told: When the algorithm asked for the candidate, it knew the records of so many first ones in the order of
+            asking. A wrapper that decides by past results looks at no others, so that its decisions do not depend on
+            the speed of workers.
         known: Metric key -> estimate of what is known without an evaluation.
     """
 
@@ -83,7 +84,7 @@ class Executor(Protocol):
         """Take a task; never blocks.
 
         Args:
-            index: Number of the record that it is for; it grows from task to task.
+            index: Its place in the order of asking; it grows from task to task.
             task: What is to be evaluated.
         """
         ...
@@ -98,6 +99,10 @@ class Executor(Protocol):
             RunError: Every candidate would fail for the same reason.
             ValueError: Every submitted task was given back before.
         """
+        ...
+
+    def room(self) -> int:
+        """Tasks that could begin now, if there were any: of workers that have nothing to do."""
         ...
 
     def close(self) -> None:
@@ -179,6 +184,10 @@ class InProcess:
             self._started = True
         started, clock = datetime.now(UTC), time.monotonic()
         return index, to_outcome(attempt(self._evaluator, task), started, time.monotonic() - clock)
+
+    def room(self) -> int:
+        """See `Executor.room`."""
+        return max(0, 1 - len(self._todo))
 
     def close(self) -> None:
         """See `Executor.close`."""

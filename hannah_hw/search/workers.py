@@ -135,6 +135,11 @@ class WorkerPool:
         self._dispatch()
         return self._finished.popleft()
 
+    def room(self) -> int:
+        """See `Executor.room`."""
+        busy = sum(worker.index is not None for worker in self._workers)
+        return max(0, self._count - busy - len(self._todo))
+
     def close(self) -> None:
         """See `Executor.close`."""
         for worker in self._workers:

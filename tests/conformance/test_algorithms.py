@@ -101,13 +101,23 @@ def test_telling_in_pieces_changes_nothing(name):
     assert whole.state_dict() == pieces.state_dict()
 
 
-def test_asking_before_telling_is_allowed_and_order_is_checked(name):
+def test_rows_are_told_in_any_order_and_once(name):
     algorithm = make(name)
     first, second = algorithm.ask(5), algorithm.ask(5)
     assert len(np.unique(np.concatenate([first, second]), axis=0)) == 10
-    with pytest.raises(ValueError, match="order of asking"):
-        algorithm.tell(second, nas_like_values(second)[0], np.zeros(5))
-    algorithm.tell(first, nas_like_values(first)[0], np.zeros(5))
+    algorithm.tell(second[::-1], nas_like_values(second[::-1])[0], np.zeros(5))
+    before = json.dumps(algorithm.state_dict())
+    for wrong in (second[:1], first[[0, 1, 0]], np.concatenate([first[:1], second[:1]]), first[:1] + 0.5):
+        with pytest.raises(ValueError, match="each of them once"):
+            algorithm.tell(wrong, np.zeros((len(wrong), 3)), np.zeros(len(wrong)))
+    # A refused call changes nothing.
+    assert json.dumps(algorithm.state_dict()) == before
+    algorithm.tell(first[[2]], nas_like_values(first[[2]])[0], np.zeros(1))
+    copy = make(name, seed=9)
+    copy.load_state_dict(json.loads(json.dumps(algorithm.state_dict())))
+    for one in (algorithm, copy):
+        one.tell(first[[4, 0, 1, 3]], nas_like_values(first[[4, 0, 1, 3]])[0], np.zeros(4))
+    np.testing.assert_array_equal(algorithm.ask(5), copy.ask(5))
 
 
 def test_state_continues_the_sequence_exactly(name):

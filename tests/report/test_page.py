@@ -147,6 +147,14 @@ def test_links_are_relative_to_where_the_page_lies(tmp_path: Path) -> None:
     assert all((path.parent / link).is_file() for link in links)
 
 
+def test_a_run_that_cannot_be_repeated_says_so(tmp_path: Path) -> None:
+    config = synthetic.write_run(tmp_path) / "config.yaml"
+    assert "not reproducible" not in render_page(read_run(tmp_path)).lower()
+    config.write_text(config.read_text() + "  order: finished\n")
+    text = render_page(read_run(tmp_path))
+    assert "Not reproducible" in text[: text.index("<main>")]
+
+
 def test_an_empty_run_has_a_page(tmp_path: Path) -> None:
     write_run(tmp_path / "run", 0)
     page = Page(write_page(read_run(tmp_path / "run")).read_text(encoding="utf-8"))

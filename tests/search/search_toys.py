@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hannah_hw.errors import EvaluationError
-from hannah_hw.search.engine import Engine
 from hannah_hw.search.loop import make_goals
 from hannah_hw.search.rundir import RunDirectory
 from hannah_hw.search.tasks import InProcess
+from hannah_hw.search.unordered import engine_of
 from hannah_hw.search.workers import WorkerPool
 
 
@@ -195,30 +195,40 @@ class TableProblem:
 class Shuffled(InProcess):
     """Finishes tasks in a random order, and keeps some back until nothing else is left.
 
+    Args:
+        workers: So many of the oldest tasks are under way at a time.
+
     Attributes:
+        idle: Workers that had nothing to do, each time that somebody waited.
         told: Index -> records that the algorithm knew when it asked.
         held: Indices that are kept back.
         most: The largest index that was submitted before the first of those was given back.
     """
 
-    def __init__(self, evaluator, seed=0, held=()):
+    def __init__(self, evaluator, seed=0, held=(), workers=10_000):
         super().__init__(evaluator)
         self.rng = np.random.default_rng(seed)
         self.told, self.held, self.most = {}, set(held), None
+        self.workers, self.idle = workers, []
 
     def submit(self, index, task):
         self.told[index] = task.told
         super().submit(index, task)
 
     def wait(self):
-        free = [item for item in self._todo if item[0] not in self.held]
+        self.idle.append(self.room())
+        running = list(self._todo)[: self.workers]
+        free = [item for item in running if item[0] not in self.held]
         if not free:
             self.most = self.most or max(self.told)
-            free = list(self._todo)
+            free = running
         chosen = free[self.rng.integers(len(free))]
         self._todo.remove(chosen)
         self._todo.appendleft(chosen)
         return super().wait()
+
+    def room(self):
+        return max(0, self.workers - len(self._todo))
 
 
 def without_times(records):
@@ -236,6 +246,7 @@ def toy_run(
     algorithm="nsga2",
     misbehaviour=(),
     lag=0,
+    order="asked",
     executor=None,
     observers=(),
 ):
@@ -247,7 +258,7 @@ def toy_run(
         evaluator = StagesEvaluator(misbehaviour, delay)
         if executor is None:
             executor = WorkerPool(evaluator, workers, 30.0) if workers else InProcess(evaluator)
-        engine = Engine(
+        engine = engine_of(order)(
             StagesProblem(),
             goals,
             algorithm=algorithm,

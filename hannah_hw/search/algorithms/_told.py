@@ -13,7 +13,7 @@ from hannah_hw.search.protocols import BoolArray, FloatArray, Known
 
 @dataclass(frozen=True)
 class Told:
-    """N evaluated rows in the order of asking. Values that are unknown or failed are inf.
+    """N evaluated rows in the order of telling. Values that are unknown or failed are inf.
 
     Attributes:
         rows: (N, D) the rows.

@@ -32,10 +32,10 @@ class Algorithm(ABC):
 
     * ``ask(n)`` returns at most n canonical rows, none of which was ever returned before. Fewer than n, or
       none, means that nothing new was found: the space (or its feasible part) is exhausted.
-    * ``tell(rows, objectives, violation, excess=...)`` is given every asked row exactly once, in the order of
-      asking, in pieces of any size, which make no difference. Objectives are minimised. A row with a violation above 0
-      is infeasible, whatever its objectives; a row without a violation whose objectives are not all finite is
-      a failed evaluation, which ranks behind every other row.
+    * ``tell(rows, objectives, violation, excess=...)`` is given every asked row exactly once, in any order, on which
+      the sequence may depend, in pieces of any size, which make no difference. Objectives are minimised. A row with a
+      violation above 0 is infeasible, whatever its objectives; a row without a violation whose objectives are not
+      all finite is a failed evaluation, which ranks behind every other row.
     * Asking before everything is told is allowed.
     * The sequence depends on the arguments, the seed and what was told, on nothing else.
     * ``state_dict()`` is JSON-able and exact: after ``load_state_dict`` on a fresh object of the same arguments
@@ -90,7 +90,7 @@ class Algorithm(ABC):
         self.excess: FloatArray = np.zeros((0, 0))
         self.outlook = outlook
         self._seen: dict[bytes, None] = {}
-        self._waiting: list[bytes] = []
+        self._waiting: dict[bytes, None] = {}
         self._promising = 0
         self._fresh = 0
         self.free: BoolArray = np.zeros(objectives, bool)
@@ -152,19 +152,20 @@ class Algorithm(ABC):
         """Learn the values of rows that were asked for.
 
         Args:
-            rows: (P, D) the next rows in the order of asking.
+            rows: (P, D) rows that were asked for and not told yet.
             objectives: (P, M) minimised; anything where there is a violation; NaN or inf where it failed.
             violation: (P,) total violation, 0 where feasible.
             excess: (P, C) signed values of the constraints that only an evaluation shows, <= 0 where kept, for
                 algorithms that model them; NaN where unknown. Always of one width; None: there are none.
 
         Raises:
-            ValueError: These are not the rows that come next, or the number of constraints changed.
+            ValueError: A row does not wait for its values, or the number of constraints changed.
         """
         keys = row_keys(rows)
-        if keys != self._waiting[: len(keys)]:
-            raise ValueError("tell() must be given the asked rows in the order of asking")
-        del self._waiting[: len(keys)]
+        if len(set(keys)) < len(keys) or not self._waiting.keys() >= set(keys):
+            raise ValueError("tell() must be given rows that were asked for, and each of them once")
+        for key in keys:
+            del self._waiting[key]
         if not keys:
             return
         finite = np.isfinite(objectives).all(axis=1)
@@ -189,7 +190,7 @@ class Algorithm(ABC):
             "violation": self.violation.tolist(),
             "excess": self.excess.tolist(),
             "seen": [np.frombuffer(key).tolist() for key in self._seen],
-            "waiting": len(self._waiting),
+            "waiting": [place for place, key in enumerate(self._seen) if key in self._waiting],
             "promising": self._promising,
             "fresh": self._fresh,
             "free": self.free.tolist(),
@@ -210,7 +211,8 @@ class Algorithm(ABC):
         self.violation = np.array(state["violation"], float)
         self.excess = np.array(state["excess"], float).reshape(len(self.rows), -1 if len(self.rows) else 0)
         self._seen = dict.fromkeys(row_keys(np.array(state["seen"], float).reshape(-1, width)))
-        self._waiting = list(self._seen)[len(self._seen) - int(state["waiting"]) :]
+        seen = list(self._seen)
+        self._waiting = dict.fromkeys(seen[place] for place in state["waiting"])
         self._promising = int(state["promising"])
         self._fresh = int(state["fresh"])
         self.free = np.array(state["free"], bool)
@@ -225,7 +227,7 @@ class Algorithm(ABC):
     def _hand_out(self, rows: FloatArray, violation: FloatArray) -> FloatArray:
         keys = row_keys(rows)
         self._seen.update(dict.fromkeys(keys))
-        self._waiting.extend(keys)
+        self._waiting.update(dict.fromkeys(keys))
         self._promising += int((violation == 0).sum())
         return rows
 

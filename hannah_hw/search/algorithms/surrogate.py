@@ -16,6 +16,7 @@ from hannah_hw.search.algorithms._acquisition import HypervolumeImprovement, bud
 from hannah_hw.search.algorithms._outcomes import Outcomes, Predictions, Shape
 from hannah_hw.search.algorithms._told import Told, joined, taken
 from hannah_hw.search.algorithms.adaptive import Adaptive
+from hannah_hw.search.algorithms.base import row_keys
 from hannah_hw.search.dominance import pareto_mask
 from hannah_hw.search.protocols import BoolArray, Encoding, FloatArray, IntArray, Known, Outlook
 
@@ -72,6 +73,7 @@ class Surrogate(Adaptive):
         super().__init__(encoding, objectives, population=population, seed=seed, outlook=outlook)
         self._told = Told.nothing(self.rows.shape[1], self._look(self.rows))
         self._modelled: list[bool] = []
+        self._proposed: dict[bytes, None] = {}
         self._shapes: dict[str, Shape] = {}
 
     @property
@@ -81,8 +83,6 @@ class Surrogate(Adaptive):
 
     def ask(self, n: int) -> FloatArray:
         """(m, D) new canonical rows, m <= n; see `Algorithm`."""
-        # Whatever was asked for since the last time and is no row of the model's was bred.
-        self._modelled += [False] * (len(self._seen) - len(self._modelled))
         if not self._seen:
             return super().ask(n)
         if self._fresh:
@@ -92,7 +92,7 @@ class Surrogate(Adaptive):
             rows = self._far_apart(min(n, INITIAL - self._promising))
         else:
             rows = self._most_improving(n - int((self.rng.random(n) < self._evolved_share()).sum()))
-            self._modelled += [True] * len(rows)
+            self._proposed.update(dict.fromkeys(row_keys(rows)))
         return rows if len(rows) == n else np.concatenate([rows, super().ask(n - len(rows))])
 
     def tell(
@@ -107,6 +107,9 @@ class Surrogate(Adaptive):
         super().tell(rows, objectives, violation, excess=excess)
         if len(rows):
             self._told = self._told.plus(rows, self._look(rows), objectives, violation, excess)
+            for key in row_keys(rows):
+                self._modelled.append(key in self._proposed)
+                self._proposed.pop(key, None)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the future depends on, ready for JSON."""
@@ -114,6 +117,7 @@ class Surrogate(Adaptive):
             **super().state_dict(),
             "told": self._told.to_dict(),
             "modelled": self._modelled,
+            "proposed": [np.frombuffer(key).tolist() for key in self._proposed],
             "shapes": {name: shape.to_dict() for name, shape in self._shapes.items()},
         }
 
@@ -122,6 +126,8 @@ class Surrogate(Adaptive):
         super().load_state_dict(state)
         self._told = self._told.restored(state["told"], self._look)
         self._modelled = [bool(flag) for flag in state["modelled"]]
+        proposed = np.array(state["proposed"], float).reshape(-1, self.rows.shape[1])
+        self._proposed = dict.fromkeys(row_keys(proposed))
         self._shapes = {name: Shape.from_dict(shape) for name, shape in state["shapes"].items()}
 
     def _look(self, rows: FloatArray) -> Known:
@@ -167,7 +173,7 @@ class Surrogate(Adaptive):
         if len(told) < TRIED_FROM:
             return 0.0
         start = max(TRIED_FROM, len(told) - WINDOW)
-        success, modelled = told.successes(start), np.array(self._modelled[start : len(told)], bool)
+        success, modelled = told.successes(start), np.array(self._modelled[start:], bool)
         rows, granted = GRANTED
         evolved, model = (
             ((granted[by] + success[modelled == by].sum()) / (rows + (modelled == by).sum())) ** KEENNESS
