@@ -148,7 +148,8 @@ def test_links_are_relative_to_where_the_page_lies(tmp_path: Path) -> None:
 
 
 def test_a_run_that_cannot_be_repeated_says_so(tmp_path: Path) -> None:
-    config = synthetic.write_run(tmp_path) / "config.yaml"
+    write_run(tmp_path, 20)
+    config = tmp_path / "config.yaml"
     assert "not reproducible" not in render_page(read_run(tmp_path)).lower()
     config.write_text(config.read_text() + "  order: finished\n")
     text = render_page(read_run(tmp_path))

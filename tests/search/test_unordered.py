@@ -168,7 +168,9 @@ def test_records_in_the_order_of_asking_say_nothing_of_it(tmp_path):
 def test_where_nothing_is_trained_the_order_makes_no_difference():
     constraints = {"ram": "<= 200000", "flash": "<= 500000"}
     found = [
-        Search(StagesProblem(), None, ["latency", "flash"], constraints, algorithm="nsga2", order=order).fit(60)
+        Search(StagesProblem(), None, ["latency", "flash"], constraints, algorithm="nsga2", order=order).fit(
+            60
+        )
         for order in ("asked", "finished")
     ]
     assert without_times(found[0].history_) == without_times(found[1].history_)

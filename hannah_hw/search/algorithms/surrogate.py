@@ -14,9 +14,9 @@ import numpy as np
 
 from hannah_hw.search.algorithms._acquisition import HypervolumeImprovement, budgets
 from hannah_hw.search.algorithms._outcomes import Outcomes, Predictions, Shape
+from hannah_hw.search.algorithms._rows import row_keys
 from hannah_hw.search.algorithms._told import Told, joined, taken
 from hannah_hw.search.algorithms.adaptive import Adaptive
-from hannah_hw.search.algorithms.base import row_keys
 from hannah_hw.search.dominance import pareto_mask
 from hannah_hw.search.protocols import BoolArray, Encoding, FloatArray, IntArray, Known, Outlook
 
