@@ -38,17 +38,12 @@ from hannah_hw.scoring import Dataset, Training, load_data
 from hannah_hw.scoring.candidate import candidate_seed, train_candidate
 from hannah_hw.scoring.finetune import Finalists, Start, finetune_candidate
 from hannah_hw.scoring.ranking import interval, resamples
+from hannah_hw.scoring.shared_weights import load_supernet, shared_error, statistics_batches
 from hannah_hw.scoring.stages import Stages
-from hannah_hw.scoring.supernet import (
-    Supernet,
-    load_supernet,
-    shared_error,
-    statistics_batches,
-    train_supernet,
-)
+from hannah_hw.scoring.supernet import Supernet, train_supernet
 from hannah_hw.search.loop import make_goals
 from hannah_hw.search.one_shot import feasible_pool
-from hannah_hw.search.pipeline import SpaceProblem
+from hannah_hw.search.pricing import SpaceProblem
 from hannah_hw.spaces import SearchSpace, load_space
 from hannah_hw.targets import load_target
 

@@ -2,8 +2,7 @@
 
 Each step trains the largest network, the smallest and some random ones on the same batch (the sandwich rule: Yu and
 Huang, Universally Slimmable Networks, ICCV 2019). The largest learns from the labels, the others from what it answers
-(in-place distillation, same source). A network is then evaluated in milliseconds: its parts of the weights, with the
-running statistics of its normalisations computed anew on training samples.
+(in-place distillation, same source). What its networks say then is the matter of `hannah_hw.scoring.shared_weights`.
 
 Largest and smallest are those of a pool: where a space has bounds, networks beyond them would take most of the time and
 are never asked for.
@@ -15,29 +14,23 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from hannah_hw.errors import DataError, EvaluationError, require
+from hannah_hw.errors import EvaluationError, require
 from hannah_hw.scoring.dataset import Dataset
-from hannah_hw.scoring.npz import read_npz, write_npz
-from hannah_hw.scoring.training import Batches, Training, evaluate, reproducible
+from hannah_hw.scoring.shared_weights import keep_supernet, restore_supernet
+from hannah_hw.scoring.training import Batches, Training, reproducible
 
 if TYPE_CHECKING:
     import torch
     from torch.optim import Optimizer
 
     from hannah_hw.executors import WeightSharingExecutor
-    from hannah_hw.spaces import Candidate, SearchSpace
+    from hannah_hw.spaces import SearchSpace
 
-#: Most bytes of a supernet's file: weights and momenta.
-MAX_BYTES: Final = 4 << 30
-#: Samples of a batch from which running statistics are computed.
-_STATISTICS_BATCH: Final = 128
-#: What names of momenta begin with in a file, and the name of the losses; ids of weights hold no slash.
-_MOMENTUM, _LOSSES = "momentum/", "state/losses"
 #: Share of the momentum that is kept, and the share of the steps in which the learning rate rises.
 _KEPT, _RISING = 0.9, 0.1
 
@@ -134,62 +127,14 @@ def train_supernet(
     module = WeightSharingExecutor(space, pool.assignments[0], cache=len(pool.assignments) + 1)
     module.initialize(torch.Generator().manual_seed(_own_seed(seed, 0)))
     optimizer = _optimizer(module, options)
-    losses = _restore(module, optimizer, path) if path.is_file() else []
+    losses = restore_supernet(module, optimizer, path) if path.is_file() else []
     for epoch, loss in enumerate(losses, start=1):
         progress(epoch, loss)
     for epoch in range(len(losses), options.epochs):
         losses.append(_epoch(module, optimizer, pool, data, options, _own_seed(seed, epoch + 1), epoch))
-        _keep(module, optimizer, losses, path)
+        keep_supernet(module, optimizer, losses, path)
         progress(epoch + 1, losses[-1])
     return module.eval()
-
-
-def load_supernet(space: SearchSpace, path: Path) -> WeightSharingExecutor:
-    """A supernet that was trained before.
-
-    Raises:
-        DataError: The file cannot be read, or is of another space.
-        SpaceError: A weight of the space has no largest shape.
-    """
-    require("torch", "train")
-    from hannah_hw.executors import WeightSharingExecutor
-
-    module = WeightSharingExecutor(space, cache=8)
-    _load(module, read_npz(path, MAX_BYTES), path)
-    return module.eval()
-
-
-def statistics_batches(data: Dataset, count: int) -> list[torch.Tensor]:
-    """Training samples from which running statistics are computed; they are in random order already.
-
-    Args:
-        data: Whose training part.
-        count: Number of samples.
-    """
-    torch = require("torch", "train")
-    samples = torch.from_numpy(np.ascontiguousarray(data.x_train[:count]))
-    if samples.ndim == 4:
-        samples = samples.contiguous(memory_format=torch.channels_last)
-    return list(samples.split(_STATISTICS_BATCH))
-
-
-def shared_error(
-    module: WeightSharingExecutor,
-    candidate: Candidate | Mapping[str, Any],
-    data: Dataset,
-    batches: Sequence[torch.Tensor],
-) -> float:
-    """Share of the validation part that a network gets wrong with its parts of the supernet's weights.
-
-    Args:
-        module: The supernet.
-        candidate: The network.
-        data: Whose validation part.
-        batches: Of `statistics_batches`.
-    """
-    with reproducible(0, "cpu"):
-        module.assign(candidate).calibrate(batches)
-        return 1.0 - evaluate(module, data.x_val, data.y_val)
 
 
 def _epoch(
@@ -236,19 +181,16 @@ def _sandwich(
     entropy = torch.nn.functional.cross_entropy
     share = 1.0 / len(networks)
     first, answers = 0.0, None
-    for network in networks:
+    for place, network in enumerate(networks):
         logits = module.assign(network)(samples)
         if answers is None:
             loss = entropy(logits, labels, label_smoothing=options.label_smoothing)
-            first = float(loss.detach())
-            if options.distill:
-                answers = logits.detach().softmax(1)
-        elif options.distill:
-            loss = entropy(logits, answers)
         else:
-            loss = entropy(logits, labels, label_smoothing=options.label_smoothing)
+            loss = entropy(logits, answers)
         (share * loss).backward()
-        answers = labels if answers is None else answers
+        if not place:
+            first = float(loss.detach())
+            answers = logits.detach().softmax(1) if options.distill else None
     return first
 
 
@@ -276,40 +218,3 @@ def _optimizer(module: WeightSharingExecutor, options: Supernet) -> Optimizer:
 def _own_seed(seed: int, epoch: int) -> int:
     """63 bits for the first weights (0) and for every epoch (from 1)."""
     return int(np.random.SeedSequence([seed, epoch, 0x50E7]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def _keep(module: WeightSharingExecutor, optimizer: Optimizer, losses: Sequence[float], path: Path) -> None:
-    arrays = {name: value.numpy(force=True) for name, value in module.state_dict().items()}
-    for name, parameter in module.named_parameters():
-        if "momentum_buffer" in optimizer.state[parameter]:
-            arrays[_MOMENTUM + name] = optimizer.state[parameter]["momentum_buffer"].numpy(force=True)
-    arrays[_LOSSES] = np.array(losses)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_npz(path, arrays)
-
-
-def _restore(module: WeightSharingExecutor, optimizer: Optimizer, path: Path) -> list[float]:
-    """Go on from a file; the losses of the epochs that it has seen."""
-    torch = require("torch", "train")
-    arrays = read_npz(path, MAX_BYTES)
-    _load(module, arrays, path)
-    for name, parameter in module.named_parameters():
-        if _MOMENTUM + name in arrays:
-            momentum = torch.from_numpy(arrays[_MOMENTUM + name].copy())
-            optimizer.state[parameter]["momentum_buffer"] = momentum
-    return [float(loss) for loss in arrays[_LOSSES]]
-
-
-def _load(module: WeightSharingExecutor, arrays: Mapping[str, Any], path: Path) -> None:
-    torch = require("torch", "train")
-    own = module.state_dict()
-    missing = [name for name, v in own.items() if name not in arrays or arrays[name].shape != v.shape]
-    if missing or _LOSSES not in arrays:
-        raise DataError(
-            f"not a supernet of this space: {', '.join(missing[:3]) or _LOSSES} is not there or of another shape; "
-            "delete the file to train it again",
-            where=str(path),
-        )
-    with torch.no_grad():
-        for name, values in own.items():
-            values.copy_(torch.from_numpy(arrays[name].copy()))

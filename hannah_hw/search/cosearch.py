@@ -14,7 +14,7 @@ import numpy as np
 
 from hannah_hw.errors import TargetError
 from hannah_hw.search.metrics import METRICS
-from hannah_hw.search.pipeline import METRIC_KEYS, SpaceProblem, TargetEstimates
+from hannah_hw.search.pricing import METRIC_KEYS, SpaceProblem, TargetEstimates
 from hannah_hw.search.protocols import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:

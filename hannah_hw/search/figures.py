@@ -10,7 +10,7 @@ from hannah_hw.errors import ConfigError
 from hannah_hw.search.metrics import METRICS, Goals
 
 if TYPE_CHECKING:
-    from hannah_hw.search.pipeline import SpaceProblem
+    from hannah_hw.search.pricing import SpaceProblem
 
 #: Networks that are priced to see whether any has a figure.
 _TRIED: Final = 16

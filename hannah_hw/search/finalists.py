@@ -61,8 +61,8 @@ class FinalistEvaluator(ScoringEvaluator):
     def start(self) -> None:
         """Load the space, the data and the supernet, and train on one thread."""
         from hannah_hw.scoring.finetune import Start
+        from hannah_hw.scoring.shared_weights import load_supernet, statistics_batches
         from hannah_hw.scoring.stages import Stages
-        from hannah_hw.scoring.supernet import load_supernet, statistics_batches
 
         super().start()
         if self._loaded is None:

@@ -29,7 +29,7 @@ from hannah_hw.search.record_log import RecordLog
 from hannah_hw.search.sections import Strict
 
 if TYPE_CHECKING:
-    from hannah_hw.search.pipeline import SpaceProblem
+    from hannah_hw.search.pricing import SpaceProblem
 
 #: Scores of networks by proxies, in the folder of a run; see `ProxyScorer`.
 PROXY_LOG: Final = "proxies.jsonl"

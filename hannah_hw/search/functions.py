@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hannah_hw.search.pipeline import SpaceProblem, load_space
+from hannah_hw.search.pipeline import load_space
+from hannah_hw.search.pricing import SpaceProblem
 from hannah_hw.search.protocols import Evaluator, Problem
 
 if TYPE_CHECKING:

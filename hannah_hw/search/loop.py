@@ -41,6 +41,7 @@ from hannah_hw.search.observers import (
 )
 from hannah_hw.search.placing import make_executor
 from hannah_hw.search.preference import achievement, knee_index
+from hannah_hw.search.pricing import SpaceProblem
 from hannah_hw.search.protocols import Evaluator, FloatArray, Problem
 from hannah_hw.search.tasks import Executor
 from hannah_hw.search.unordered import engine_of
@@ -131,7 +132,7 @@ class Search:
         goals = make_goals(objectives, constraints or {}, preference)
         if algorithm != AUTO:
             check_options(algorithm, options)
-        if isinstance(self.problem, pipeline.SpaceProblem):
+        if isinstance(self.problem, SpaceProblem):
             check_figures(self.problem, goals)
             goals = goals.within(self.problem.capacities)
         if predictor is not None and not goals.trained:

@@ -103,7 +103,7 @@ class SharedEvaluator(SpaceEvaluator):
         import torch
 
         from hannah_hw.scoring import load_data
-        from hannah_hw.scoring.supernet import load_supernet, statistics_batches
+        from hannah_hw.scoring.shared_weights import load_supernet, statistics_batches
 
         torch.set_num_threads(1)
         data = load_data(self.data, seed=self.seed)
@@ -112,7 +112,7 @@ class SharedEvaluator(SpaceEvaluator):
 
     def evaluate(self, task: Task, /) -> dict[str, Any]:
         """The error on the validation part."""
-        from hannah_hw.scoring.supernet import shared_error
+        from hannah_hw.scoring.shared_weights import shared_error
 
         if self._loaded is None:
             raise RuntimeError("start() was not called")

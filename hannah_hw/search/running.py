@@ -37,6 +37,7 @@ from hannah_hw.search.observers import (
     as_observers,
 )
 from hannah_hw.search.placing import make_executor
+from hannah_hw.search.pricing import SpaceProblem
 from hannah_hw.search.repeats import OncePerNetwork, network_key
 from hannah_hw.search.rundir import ARTIFACTS, CONFIG, LOG, WEIGHTS, RunDirectory
 from hannah_hw.search.sections import FREE_TO_CHANGE
@@ -208,9 +209,7 @@ def run_search(
     )
 
 
-def _chosen(
-    config: SearchConfig, before: SearchConfig | None, problem: pipeline.SpaceProblem
-) -> tuple[Choice, int]:
+def _chosen(config: SearchConfig, before: SearchConfig | None, problem: SpaceProblem) -> tuple[Choice, int]:
     """Algorithm and lag of a run; what a configuration leaves open stays as it was when the run began."""
     begun = (before.resolved if before is not None else None) or {}
     choice = recalled(begun) if config.search.algorithm == AUTO else None

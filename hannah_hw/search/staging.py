@@ -11,7 +11,7 @@ from hannah_hw.search.fidelity import FidelitySection, Halving, discard
 from hannah_hw.search.inheriting import Inheriting, Weights
 from hannah_hw.search.metrics import Goals
 from hannah_hw.search.observers import Record
-from hannah_hw.search.pipeline import SpaceProblem
+from hannah_hw.search.pricing import SpaceProblem
 from hannah_hw.search.tasks import Executor
 from hannah_hw.spaces.space import assignment_id
 

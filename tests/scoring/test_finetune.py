@@ -8,7 +8,8 @@ import pytest
 from hannah_hw.scoring import Training, score_candidate
 from hannah_hw.scoring.candidate import model_errors
 from hannah_hw.scoring.finetune import Finalists, Start, finetune_candidate
-from hannah_hw.scoring.supernet import Pool, Supernet, statistics_batches, train_supernet
+from hannah_hw.scoring.shared_weights import statistics_batches
+from hannah_hw.scoring.supernet import Pool, Supernet, train_supernet
 from tests.scoring.blobs import make_blobs, small_space
 
 SHORT = Training(epochs=1)

@@ -6,15 +6,8 @@ import torch
 
 from hannah_hw.errors import DataError
 from hannah_hw.executors import WeightSharingExecutor
-from hannah_hw.scoring.supernet import (
-    Pool,
-    Supernet,
-    _sandwich,
-    load_supernet,
-    shared_error,
-    statistics_batches,
-    train_supernet,
-)
+from hannah_hw.scoring.shared_weights import load_supernet, shared_error, statistics_batches
+from hannah_hw.scoring.supernet import Pool, Supernet, _sandwich, train_supernet
 from tests.scoring.blobs import make_blobs, small_space
 
 OPTIONS = Supernet(epochs=4, random=1, batch_size=16, learning_rate=0.2, shift=0)

@@ -14,7 +14,7 @@ from hannah_hw.search import run_search
 from hannah_hw.search.config import load_config
 from hannah_hw.search.loop import make_goals
 from hannah_hw.search.one_shot import feasible_pool
-from hannah_hw.search.pipeline import SpaceProblem
+from hannah_hw.search.pricing import SpaceProblem
 
 CONFIG = """
 version: 1

@@ -15,7 +15,8 @@ import hannah_hw
 from hannah_hw.errors import ConfigError, InputError, RunError, SpaceError
 from hannah_hw.estimation import estimate
 from hannah_hw.search import Search, dry_run, load_config, run_search
-from hannah_hw.search.pipeline import SpaceProblem, build, configured_space
+from hannah_hw.search.pipeline import build, configured_space
+from hannah_hw.search.pricing import SpaceProblem
 from hannah_hw.search.progress import PlainLines
 from hannah_hw.search.tasks import Task
 

@@ -15,7 +15,7 @@ from hannah_hw.errors import EvaluationError
 from hannah_hw.graph import Op
 from hannah_hw.search.engine import Engine
 from hannah_hw.search.loop import make_goals
-from hannah_hw.search.pipeline import SpaceProblem
+from hannah_hw.search.pricing import SpaceProblem
 from hannah_hw.search.repeats import OncePerNetwork, network_key
 from hannah_hw.search.rundir import RunDirectory
 from hannah_hw.search.tasks import InProcess, Outcome, Task, run_all

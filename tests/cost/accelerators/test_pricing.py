@@ -12,7 +12,7 @@ from hannah_hw.cost.accelerators.models import MODELS
 from hannah_hw.errors import InputError, TargetError, UnsupportedError
 from hannah_hw.search.figures import check_figures
 from hannah_hw.search.metrics import Goals
-from hannah_hw.search.pipeline import SpaceProblem
+from hannah_hw.search.pricing import SpaceProblem
 from hannah_hw.spaces import as_space
 from hannah_hw.workload import KERNEL_COLUMNS
 from tests.cost.accelerators.chips import CPU, DRAM, SRAM, chip, figure, lone, residual
