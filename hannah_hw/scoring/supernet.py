@@ -20,9 +20,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from hannah_hw.errors import EvaluationError, require
+from hannah_hw.scoring.batches import Batches
 from hannah_hw.scoring.dataset import Dataset
 from hannah_hw.scoring.shared_weights import keep_supernet, restore_supernet
-from hannah_hw.scoring.training import Batches, Training, reproducible
+from hannah_hw.scoring.training import reproducible
 
 if TYPE_CHECKING:
     import torch
@@ -69,11 +70,6 @@ class Supernet(BaseModel):
     shift: Annotated[int, Field(ge=0, le=64)] = 1
     pool: Annotated[int, Field(ge=2, le=100_000)] = 512
     statistics: Annotated[int, Field(ge=2, le=1_000_000)] = 512
-
-    @property
-    def batches(self) -> Training:
-        """The part of it that says what batches are."""
-        return Training(batch_size=self.batch_size, shift=self.shift)
 
 
 @dataclass(frozen=True)
@@ -149,7 +145,7 @@ def _epoch(
     """One pass over the training part; the mean loss of the largest network."""
     rng = np.random.default_rng(seed)
     with reproducible(seed, "cpu"):
-        batches = Batches(data, options.batches, seed, "cpu")
+        batches = Batches(data, options.batch_size, options.shift, seed, "cpu")
         module.train()
         total = 0.0
         for step, (samples, labels) in enumerate(batches):

@@ -1,7 +1,8 @@
-"""Rows of an encoding as inputs of a model: what a parameter is worth, seen linearly.
+"""Rows of an encoding as inputs of a model, without knowing what a parameter does.
 
-A category is one 0/1 column a choice; a number is its position u in [-1/2, 1/2] and 2 u^2, so that a linear model can
-bend; a parameter that is inactive contributes nothing, and whether it is active is a column of its own.
+`Features` show a linear model what a parameter is worth: a category is one 0/1 column a choice; a number is its
+position u in [-1/2, 1/2] and 2 u^2, so that the model can bend; a parameter that is inactive contributes nothing, and
+whether it is active is a column of its own. `row_features` are for regressions that bend by themselves.
 """
 
 from __future__ import annotations
@@ -56,3 +57,19 @@ class Features:
         chosen &= active[:, self._choice_column]
         alive = active[:, self._number]
         return np.concatenate([chosen, position * alive, bent * alive, active[:, self._switched]], axis=1)
+
+
+def row_features(encoding: Encoding, rows: FloatArray) -> FloatArray:
+    """(P, F) what regressions are given of (P, D) canonical rows.
+
+    A number is its position from 0 to 1, an unordered category one column a level, and where parameters can be
+    inactive there is a column that says so; an inactive parameter is 0.
+    """
+    active = encoding.active(rows)
+    top = np.where(encoding.levels > 0, np.maximum(encoding.levels - 1, 1), 1)
+    columns = [np.where(active, rows / top, 0.0)]
+    for column in np.flatnonzero(~encoding.ordered & (encoding.levels > 2)):
+        levels = np.arange(encoding.levels[column])
+        columns.append((rows[:, column, None] == levels) & active[:, column, None])
+    columns.append(active)
+    return np.concatenate(columns, axis=1).astype(float)

@@ -23,6 +23,7 @@ from hannah_hw.scoring.proxies import PROXIES, ProxyScorer, draw_batch
 from hannah_hw.scoring.proxies.scorer import as_inputs, check_record
 from hannah_hw.scoring.proxies.scores import check_names
 from hannah_hw.search.dominance import crowding, sort_fronts
+from hannah_hw.search.features import row_features
 from hannah_hw.search.metrics import METRICS, Goals
 from hannah_hw.search.protocols import BoolArray, Encoding, FloatArray, IntArray, Known
 from hannah_hw.search.record_log import RecordLog
@@ -215,22 +216,6 @@ class Foresight:
         order = np.lexsort((-crowding(objectives, rank), rank))
         chosen: IntArray = np.sort(order[violation[order] == 0][: self._shortlist])
         return chosen
-
-
-def row_features(encoding: Encoding, rows: FloatArray) -> FloatArray:
-    """(P, F) what regressions are given of (P, D) canonical rows.
-
-    A number is its position from 0 to 1, an unordered category one column a level, and where parameters can be
-    inactive there is a column that says so; an inactive parameter is 0.
-    """
-    active = encoding.active(rows)
-    top = np.where(encoding.levels > 0, np.maximum(encoding.levels - 1, 1), 1)
-    columns = [np.where(active, rows / top, 0.0)]
-    for column in np.flatnonzero(~encoding.ordered & (encoding.levels > 2)):
-        levels = np.arange(encoding.levels[column])
-        columns.append((rows[:, column, None] == levels) & active[:, column, None])
-    columns.append(active)
-    return np.concatenate(columns, axis=1).astype(float)
 
 
 def expensive(goals: Goals) -> BoolArray:

@@ -25,7 +25,8 @@ from hannah_hw.scoring.ranking import BASELINE, Standing, compare
 from hannah_hw.search import pipeline
 from hannah_hw.search.config import SearchConfig, dump_config, load_config
 from hannah_hw.search.cosearch import CoSearchProblem
-from hannah_hw.search.foresight import PROXY_LOG, row_features
+from hannah_hw.search.features import row_features
+from hannah_hw.search.foresight import PROXY_LOG
 from hannah_hw.search.metrics import Goals
 from hannah_hw.search.outlook import log_metrics
 from hannah_hw.search.placing import make_executor

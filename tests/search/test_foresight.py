@@ -10,12 +10,12 @@ from hannah_hw.scoring.proxies import ProxyScorer, draw_batch
 from hannah_hw.scoring.proxies.scorer import as_inputs
 from hannah_hw.search.config import load_config
 from hannah_hw.search.engine import Engine
+from hannah_hw.search.features import row_features
 from hannah_hw.search.foresight import (
     Foresight,
     PredictorSection,
     ProxiesSection,
     describe,
-    row_features,
 )
 from hannah_hw.search.loop import Search, make_goals
 from hannah_hw.search.observers import FunctionObserver
