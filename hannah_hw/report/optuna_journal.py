@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from hannah_hw.report.data import RECORDS, Budget, Candidate, ReportData
-from hannah_hw.report.records import read_records
+from hannah_hw.report.records import LARGE, read_records
 
 #: Numbers of operations, study directions and trial states in Optuna 3 to 5.
 _CREATE_STUDY, _SET_STUDY_USER_ATTRIBUTE, _SET_STUDY_SYSTEM_ATTRIBUTE, _CREATE_TRIAL = 0, 2, 3, 4
@@ -103,7 +103,7 @@ _EPOCH: Final = "1970-01-01T00:00:00.000000+00:00"
 def _times(data: ReportData) -> dict[int, tuple[str, str]]:
     """Index of a record -> when its evaluation began and ended."""
     times = {}
-    for record in read_records(data.folder / RECORDS)[0]:
+    for record in read_records(data.folder / RECORDS, leave=LARGE)[0]:
         stated = record.get("timestamps")
         if isinstance(stated, dict) and _is_time(stated.get("started")) and _is_time(stated.get("finished")):
             times[int(record.get("index", 0))] = str(stated["started"]), str(stated["finished"])
