@@ -41,11 +41,11 @@ class Algorithm(ABC):
     * ``state_dict()`` is JSON-able and exact: after ``load_state_dict`` on a fresh object of the same arguments
       the sequence continues as if nothing had happened.
 
-    Constraints that can be checked for nothing are those of the `outlook`. The first batch of a run is not screened:
-    it shows what the space is like. Later, offspring are drawn up to `DRAWS` times until enough of them pass;
-    while fewer feasible rows than a population are known, rows are found by descending on the violation
-    alone. Rows that fail them are returned only when nothing else is left to return, least violating
-    first; they are then told like any other.
+    Constraints that can be checked for nothing are those of the `outlook`. The first batch of a run is not screened,
+    unless an algorithm chooses it itself: it shows what the space is like. Later, offspring are drawn up to `DRAWS`
+    times until enough of them pass; while fewer feasible rows than a population are known, rows are found by
+    descending on the violation alone. Rows that fail them are returned only when nothing else is left to return,
+    least violating first; they are then told like any other.
 
     Where the outlook has a predictor that it trusts, `CHOICE` times as many offspring are bred as are asked for, and
     the best of them by constrained rank and crowding of the expected objectives are handed out.

@@ -49,7 +49,8 @@ KEENNESS: Final = 2
 class Surrogate(Adaptive):
     """Expected hypervolume improvement on Gaussian processes; evolution takes over as far as it does better.
 
-    The first rows show the space; as many more as `INITIAL` needs are chosen far from each other. Then every row has
+    The first rows keep the constraints that are known for free, as far as such rows are found, and are chosen far from
+    each other, beginning with the declared default; there are as many as `INITIAL` needs. Then every row has
     the largest expected improvement among some 1,600 candidates, times the probability that it keeps the constraints
     that only an evaluation shows; while nothing feasible is known, the least expected excess. Rows that were asked for
     and are not told yet count as evaluated, with the outcome that is expected of them.
@@ -83,12 +84,14 @@ class Surrogate(Adaptive):
 
     def ask(self, n: int) -> FloatArray:
         """(m, D) new canonical rows, m <= n; see `Algorithm`."""
-        if not self._seen:
-            return super().ask(n)
         if self._fresh:
             self._survive()
             self._fresh = 0
-        if self._promising < INITIAL:
+        if not self._seen:
+            default = self.encoding.canonical(self.encoding.default[None])[:n]
+            self._hand_out(default, self._violations(default))
+            rows = np.concatenate([default, self._far_apart(n - len(default))])
+        elif self._promising < INITIAL:
             rows = self._far_apart(min(n, INITIAL - self._promising))
         else:
             rows = self._most_improving(n - int((self.rng.random(n) < self._evolved_share()).sum()))
