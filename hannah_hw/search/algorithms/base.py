@@ -280,7 +280,7 @@ class Algorithm(ABC):
         found = rows, self._violations(rows)
         pool = merged(found, (self.rows, self.violation))
         for _ in range(DESCENT_ROUNDS):
-            if (found[1] == 0).sum() >= n:
+            if (found[1] == 0).sum() >= n or not len(pool[1]):
                 break
             order = np.lexsort((self.rng.random(len(pool[1])), pool[1]))[: REDRAW * n]
             parents = pool[0][order]
