@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         IntScalarParameter,
         SubsetParameter,
     )
+    from hannah_hw.report import Run, load_run
     from hannah_hw.search import Search
     from hannah_hw.spaces import Assignment, Candidate, SearchSpace, load_space
     from hannah_hw.targets import Target, load_target
@@ -45,6 +46,7 @@ _HOMES = {
     "IntScalarParameter": "parameters",
     "Legalized": "legalization",
     "Op": "graph",
+    "Run": "report",
     "Search": "search",
     "SearchSpace": "spaces",
     "SubsetParameter": "parameters",
@@ -57,6 +59,7 @@ _HOMES = {
     "get_nodes": "graph",
     "lazy": "expressions",
     "legalize": "legalization",
+    "load_run": "report",
     "load_space": "spaces",
     "load_target": "targets",
     "scope": "graph",
@@ -81,6 +84,7 @@ __all__ = [
     "IntScalarParameter",
     "Legalized",
     "Op",
+    "Run",
     "Search",
     "SearchSpace",
     "SubsetParameter",
@@ -93,6 +97,7 @@ __all__ = [
     "get_nodes",
     "lazy",
     "legalize",
+    "load_run",
     "load_space",
     "load_target",
     "scope",

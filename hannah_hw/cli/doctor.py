@@ -41,6 +41,7 @@ OPTIONAL: Final = {
     "mlflow-skinny": ("mlflow", "export --to mlflow"),
     "sqlalchemy": ("mlflow", "mlflow-skinny"),
     "alembic": ("mlflow", "mlflow-skinny"),
+    "pandas": ("notebook", "tables of runs in Python: Run.to_dataframe"),
     "apache-tvm": ("tvm", "estimate --lowering tvm, measure and export --runtime tvm"),
     "apache-tvm-ffi": ("tvm", "apache-tvm"),
     "pymoo": ("peers", "comparing algorithms in benchmarks/"),
