@@ -58,10 +58,11 @@ def test_the_wheel_carries_catalogues_and_assets(wheel: Path) -> None:
         )
         assert shipped == tree != set()
     assert (package / "catalog" / "cost_models" / "m4" / "cmsis_nn.yaml").is_file()
-    for name in ("page.html", "page.css", "page.js"):
-        assert (package / "report" / "assets" / name).read_bytes() == (
-            ROOT / "hannah_hw" / "report" / "assets" / name
-        ).read_bytes()
+    assets, shipped = (root / "report" / "assets" for root in (ROOT / "hannah_hw", package))
+    names = [p.relative_to(assets) for p in assets.rglob("*.*")]
+    assert {"page.html", "page.css", "js/store.js"} <= {str(name) for name in names}
+    for name in names:
+        assert (shipped / name).read_bytes() == (assets / name).read_bytes()
     skeletons = Path("targets") / "skeletons" / "loop_nest.yaml"
     assert (package / skeletons).read_bytes() == (ROOT / "hannah_hw" / skeletons).read_bytes()
     assert (package / "py.typed").is_file()

@@ -31,6 +31,21 @@ PAGE = "report.html"
 
 #: Members of a front that the table has, about.
 MAX_ROWS = 500
+#: Parts of the page's script in ``assets/js``, in the order of running; each sees the names of all.
+SCRIPTS = (
+    "dom",
+    "numbers",
+    "store",
+    "run",
+    "table",
+    "scatter",
+    "detail",
+    "memory",
+    "parts",
+    "kernels",
+    "history",
+    "start",
+)
 #: Sections of a configuration that are listed with the run, beside those that have a place of their own.
 _SECTIONS = ("preference", "training", "score", "fidelity", "supernet", "predictor", "proxies", "finalists")
 #: What a run decided, in words.
@@ -74,9 +89,7 @@ def render_page(run: ReportData, *, near: Path | None = None) -> str:
         if candidate.artifact is not None
     }
     assets = resources.files("hannah_hw.report") / "assets"
-    style, script, template = (
-        (assets / name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "page.html")
-    )
+    style, template = ((assets / name).read_text(encoding="utf-8") for name in ("page.css", "page.html"))
     return Template(template).substitute(
         title=_escape(_title(run)),
         subtitle=_escape(_subtitle(run)),
@@ -90,9 +103,16 @@ def render_page(run: ReportData, *, near: Path | None = None) -> str:
         target=_target(run.resolved),
         data=_facts(_flat(run.resolved.get("data"))),
         style=style,
-        script=script,
+        script=page_script(),
         payload=embed(payload(run, links)),
     )
+
+
+def page_script() -> str:
+    """The script of the page: its parts, in one function that leaves no name in the window."""
+    folder = resources.files("hannah_hw.report") / "assets" / "js"
+    parts = "\n".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}}})();'
 
 
 def _escape(value: object) -> str:

@@ -1,0 +1,20 @@
+/* The first state; every drawing listens by now. */
+
+function showHints() {
+  document.getElementById("scatter-legend").hidden = false;
+  document.getElementById("stopped-legend").hidden = !run.candidates.some((c) => c.status === "stopped");
+  document.getElementById("open-legend").hidden = !run.candidates.some((c) => c.open);
+  const hint = document.getElementById("scatter-hint");
+  hint.hidden = false;
+  if (run.objectives.length > 2) {
+    const names = run.objectives.map((o) => (axes.has(o.key) ? axes.get(o.key).label : o.key)).join("; ");
+    hint.append(
+      ` The front is that of ${run.objectives.length} objectives (${names}): a point that looks beaten here is` +
+        " better in one that is not drawn.",
+    );
+  }
+}
+
+showHints();
+drawHistory();
+store.set({ x: run.x, y: run.y, logX: spreadsWidely(run.x), selected: firstChoice() });
