@@ -18,6 +18,7 @@ import typer
 
 from hannah_hw.cli import (
     calibrate,
+    data,
     doctor,
     estimate,
     export,
@@ -53,6 +54,7 @@ app = typer.Typer(
 
 _JOB, _MODELS, _CATALOGUES = "The main job", "Models and cost models", "Catalogues and health"
 app.command("search", rich_help_panel=_JOB)(search.search)
+app.command("data", rich_help_panel=_JOB)(data.data)
 app.command("proxies", rich_help_panel=_JOB)(proxies.proxies)
 app.command("report", rich_help_panel=_JOB)(report.report)
 app.command("worker", rich_help_panel=_JOB)(worker.worker)

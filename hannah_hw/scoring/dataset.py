@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -35,6 +35,8 @@ class Dataset:
         std: Standard deviation of each channel of the training part, 1 where a channel is constant.
         scale: What a raw value was multiplied by before that (1/255 for uint8).
         sha256: Hash of the raw arrays, before splitting.
+        class_names: Name of each class; empty where the source numbers them.
+        reading: How the source was read: sizes, rates, resizing; JSON-able.
     """
 
     name: str
@@ -50,14 +52,27 @@ class Dataset:
     std: tuple[float, ...]
     scale: float
     sha256: str
+    class_names: tuple[str, ...] = ()
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one sample: (C, H, W) or (C, L)."""
         return tuple(self.x_train.shape[1:])
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each class; its number where the source names none."""
+        return self.class_names or tuple(str(label) for label in range(self.classes))
+
+    def counts(self) -> dict[str, list[int]]:
+        """Samples of each class in the parts ``train``, ``validation`` and ``test``."""
+        parts = {"train": self.y_train, "validation": self.y_val, "test": self.y_test}
+        return {part: np.bincount(y, minlength=self.classes).tolist() for part, y in parts.items()}
+
     def summary(self) -> dict[str, Any]:
         """What a run states about its data; JSON-able."""
+        own = {"class_names": list(self.class_names), "reading": dict(self.reading)}
         return {
             "name": self.name,
             "classes": self.classes,
@@ -70,6 +85,7 @@ class Dataset:
             "mean": list(self.mean),
             "std": list(self.std),
             "sha256": self.sha256,
+            **{key: value for key, value in own.items() if value},
         }
 
 

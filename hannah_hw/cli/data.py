@@ -1,0 +1,58 @@
+"""``hannah-hw data``: what is in a data set, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import typer
+
+from hannah_hw.cli.output import JsonOption, emit, table, write
+
+#: Classes that are listed one by one.
+_LISTED: Final = 40
+
+
+def data(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SOURCE", help="A built-in set, a path, or module:function."),
+    ],
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the split; a search has its own.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a data set holds as a search sees it: shape, classes, parts, and what is wrong with it.
+
+    - `hannah-hw data mnist5k`
+    - `hannah-hw data my.npz --json`
+    """
+    from hannah_hw.scoring.describing import describe_data
+
+    document = describe_data(source, seed=seed)
+    emit(document, as_json, lambda: _render(document))
+
+
+def _render(found: Mapping[str, Any]) -> None:
+    shape = " x ".join(map(str, found["input_shape"]))
+    axes = "channels x height x width" if found["kind"] == "images" else "channels x length"
+    write(f"{found['name']}: {found['kind']} of {shape} ({axes}), {len(found['classes'])} classes")
+    for key, value in found["reading"].items():
+        write(f"  {key.replace('_', ' ')}: {value}")
+    write("")
+    parts = tuple(found["samples"])
+    rows = [(c["name"], *(c[part] for part in parts)) for c in found["classes"][:_LISTED]]
+    if len(found["classes"]) > _LISTED:
+        rows.append((f"... {len(found['classes']) - _LISTED} more", *("" for _ in parts)))
+    rows.append(("all", *(found["samples"][part] for part in parts)))
+    table(("class", *parts), rows, right=range(1, 4))
+    write("")
+    interval = found["error_interval"]
+    write(
+        f"always the commonest class: {100 * found['commonest_error']:.1f} % validation error; one of "
+        f"{100 * interval['error']:.0f} % would mean {100 * interval['low']:.1f} to {100 * interval['high']:.1f} % "
+        "(95 % interval)"
+    )
+    for problem, suggestion in zip(found["problems"], found["suggestions"], strict=True):
+        write("")
+        write(f"! {problem}")
+        write(f"  {suggestion}")

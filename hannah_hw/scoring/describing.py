@@ -1,0 +1,57 @@
+"""Looking at a data set before a search: its kind, its shape, its classes, and what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hannah_hw.scoring.data import load_data
+from hannah_hw.scoring.findings import TYPICAL_ERROR, findings, imbalance
+from hannah_hw.scoring.intervals import share_interval
+
+
+def describe_data(source: str | Path, *, seed: int = 0) -> dict[str, Any]:
+    """A data set as a document for people, and for what writes a configuration for them.
+
+    Args:
+        source: What `hannah_hw.scoring.load_data` takes.
+        seed: Seed of the split.
+
+    Returns:
+        Ready for JSON. ``kind``: ``images`` (a sample is channels, height, width) or ``series`` (channels, length);
+        ``input_shape``; ``samples``: their number by part; ``classes``: name and number of samples by part of each;
+        ``imbalance``: how many times the largest training class is as large as the smallest; ``commonest_error``: the
+        validation error of always answering the largest; ``error_interval``: the 95 % interval of a validation error
+        of 10 %; ``reading``: how the source was read; ``problems`` and ``suggestions``, one of each a finding.
+
+    Raises:
+        DataError: It cannot be found or used, and why.
+        MissingExtraError: A package that reads it is not installed.
+    """
+    data = load_data(source, seed=seed)
+    counts = data.counts()
+    found = findings(data)
+    commonest = int(np.argmax(counts["train"]))
+    low, high = share_interval(TYPICAL_ERROR, len(data.y_val))
+    return {
+        "source": str(source),
+        "name": data.name,
+        "kind": "images" if len(data.input_shape) == 3 else "series",
+        "input_shape": list(data.input_shape),
+        "samples": {part: sum(numbers) for part, numbers in counts.items()},
+        "classes": [
+            {"name": name, **{part: numbers[i] for part, numbers in counts.items()}}
+            for i, name in enumerate(data.names)
+        ],
+        "imbalance": imbalance(data),
+        "commonest_error": float(np.mean(data.y_val != commonest)),
+        "error_interval": {"error": TYPICAL_ERROR, "low": low, "high": high, "samples": len(data.y_val)},
+        "normalisation": {"scale": data.scale, "mean": list(data.mean), "std": list(data.std)},
+        "reading": dict(data.reading),
+        "sha256": data.sha256,
+        "seed": seed,
+        "problems": [finding.problem for finding in found],
+        "suggestions": [finding.suggestion for finding in found],
+    }
