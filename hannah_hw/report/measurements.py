@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +29,8 @@ _HOW: Final = {
     "measured": "Each model was compiled by the compiler of the chip's vendor: memory is what the compiled network "
     "takes, time is the compiler's own estimate, not silicon.",
 }
+#: Fields of a measurement that say how it was made.
+_MEANS: Final = ("core", "compiler", "emulator", "weights")
 #: Figures that are compared.
 COMPARED: Final = ("latency_s", "energy_j", "ram_bytes", "flash_bytes")
 
@@ -46,6 +48,8 @@ class Measured:
         means: How it was measured: core, compiler, weights.
         source: ``emulated``: on an emulated core; ``measured``: by the compiler of an accelerator, or on a host.
         decides: Whether it decides what is on the front, as a measurement on a host does.
+        notes: Metric key -> what the figure and its band rest on.
+        warning: Why the figures may be wrong; empty where nothing says so.
     """
 
     id: str
@@ -56,6 +60,8 @@ class Measured:
     means: Mapping[str, str]
     source: str = EMULATED
     decides: bool = False
+    notes: Mapping[str, str] = field(default_factory=dict)
+    warning: str = ""
 
 
 def read_measurements(folder: Path) -> tuple[dict[str, Measured], list[str]]:
@@ -88,11 +94,12 @@ def _measured(record: Mapping[str, Any]) -> Measured:
         figures=finite_numbers({key: figure.get("value") for key, figure in figures.items()}),
         errors=finite_numbers({key: figure.get("error") for key, figure in figures.items()}),
         kernels=finite_numbers(kernels),
-        means={
-            key: str(found[key]) for key in ("core", "compiler", "weights") if isinstance(found.get(key), str)
-        },
+        means={key: str(found[key]) for key in _MEANS if isinstance(found.get(key), str)}
+        | {str(key): str(value) for key, value in _mapping(found.get("means")).items()},
         source="measured" if sources == {"measured"} else EMULATED,
         decides=record.get("decides") is True,
+        notes={key: str(figure["note"]) for key, figure in figures.items() if figure.get("note")},
+        warning=str(found.get("warning") or ""),
     )
 
 
@@ -113,6 +120,22 @@ def decided_record(record: Json, measured: Measured | None, constraints: Sequenc
     }
     parts = {key: dict(_mapping(record.get(key))) for key in ("objectives", "metrics")}
     return decided({**record, **parts, "status": record.get("status")}, found, constraints)
+
+
+def warnings_of(run: ReportData) -> list[str]:
+    """What is wrong with measurements, each warning once with those that it is about."""
+    found: dict[str, list[str]] = {}
+    for name, measured in run.measured.items():
+        if measured.warning:
+            found.setdefault(measured.warning, []).append(name)
+    return [
+        f"{len(names)} of {len(run.measured)} measurements may be wrong ({_some(names)}): {warning}"
+        for warning, names in found.items()
+    ]
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
 
 
 def difference(estimated: float | None, measured: float | None) -> float | None:

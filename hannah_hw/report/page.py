@@ -19,8 +19,9 @@ from hannah_hw.errors import RunError
 from hannah_hw.files import write_atomically
 from hannah_hw.report.axes import axis
 from hannah_hw.report.data import Candidate, HardwareAxis, ReportData
+from hannah_hw.report.failures import failures_section
 from hannah_hw.report.finalists import finalists_section
-from hannah_hw.report.measurements import measured_section
+from hannah_hw.report.measurements import measured_section, warnings_of
 from hannah_hw.report.payload import drawn, embed, payload
 from hannah_hw.report.profiled import is_profiled, profiled_section
 from hannah_hw.search.choosing import NOT_REPRODUCIBLE
@@ -97,7 +98,7 @@ def render_page(run: ReportData, *, near: Path | None = None) -> str:
         front=_front_table(run, links),
         measured=finalists_section(run)
         + (profiled_section(run) if is_profiled(run) else measured_section(run)),
-        failures=_failures(run),
+        failures=failures_section(run, {run.candidates[i].id for i in drawn(run)}),
         memory="Activations" if run.accelerator else "RAM",
         facts=_facts(_run_facts(run)),
         target=_target(run.resolved),
@@ -127,7 +128,11 @@ def _address(folder: Path, artifact: str, near: Path | None) -> str:
 def _warnings(run: ReportData) -> tuple[str, ...]:
     """What a reader must know before anything else."""
     unordered = run.resolved.get("order") == "finished"
-    return (*((f"Not reproducible: {NOT_REPRODUCIBLE}.",) if unordered else ()), *run.warnings)
+    return (
+        *((f"Not reproducible: {NOT_REPRODUCIBLE}.",) if unordered else ()),
+        *run.warnings,
+        *warnings_of(run),
+    )
 
 
 def _title(run: ReportData) -> str:
@@ -211,24 +216,6 @@ def _band(candidate: Candidate, key: str) -> str:
     """The interval of an estimate, where the value is one and has one."""
     band = candidate.bands.get(key)
     return "" if band is None or key in candidate.estimated else f" ± {100 * band:.2g} %"
-
-
-def _failures(run: ReportData) -> str:
-    if not run.failures:
-        return "<p>No candidate failed.</p>"
-    groups = []
-    for group in run.failures:
-        examples = "".join(
-            f"<li><code>{_escape(name)}</code> {_escape(message)}</li>" for name, message in group.examples
-        )
-        more = group.count - len(group.examples)
-        rest = f"<li>and {more} more in candidates.jsonl</li>" if more > 0 else ""
-        groups.append(
-            f"<details><summary><b>{_escape(group.kind)}</b> "
-            f'<span class="count">{group.count}</span></summary>'
-            f"<ul>{examples}{rest}</ul></details>"
-        )
-    return "".join(groups)
 
 
 def _run_facts(run: ReportData) -> list[tuple[str, str]]:

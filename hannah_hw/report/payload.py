@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from hannah_hw.report.data import Candidate, ReportData
 from hannah_hw.report.measurements import Measured
+from hannah_hw.report.networks import networks
+from hannah_hw.report.provenance import provenance
 
 #: Candidates whose kernels and buffers travel in the page. The front comes first, then the newest.
 MAX_DETAILED: Final = 400
@@ -32,12 +34,6 @@ _KERNEL_FIELDS: Final = (
 )
 _BUFFER_FIELDS: Final = ("name", "kind", "bytes", "offset", "first", "last")
 _FIGURE_FIELDS: Final = ("value", "unit", "source", "error", "note")
-#: Metric of the trained network -> what was measured, and on which part of the data.
-_MEASURED: Final = {
-    "error": ("{} model", "validation"),
-    "test_error": ("{} model", "test"),
-    "float_error": ("float32 network", "validation"),
-}
 
 
 def payload(run: ReportData, links: Mapping[str, str]) -> dict[str, Any]:
@@ -56,7 +52,8 @@ def payload(run: ReportData, links: Mapping[str, str]) -> dict[str, Any]:
         "x": keys[1] if len(keys) > 1 else (run.axes[-1].key if run.axes else None),
         "y": keys[0] if keys else None,
         "objectives": [{"key": o.key, "direction": o.direction} for o in run.objectives],
-        "measured": _measured(run),
+        "provenance": provenance(run),
+        "networks": networks(run),
         "budgets": [
             {"key": b.key, "name": b.name, "text": b.text, "bound": b.bound, "upper": b.upper}
             for b in run.budgets
@@ -125,23 +122,19 @@ def _candidate(candidate: Candidate, link: str | None, *, knee: bool, detailed: 
 
 
 def _measurement(measured: Measured | None) -> dict[str, Any]:
-    """What was measured: figures by metric and seconds by kernel."""
+    """What was measured: figures by metric with what they rest on, and seconds by kernel."""
     if measured is None or measured.reason is not None:
         return {}
-    found = {"figures": measured.figures, "kernels": measured.kernels, "source": measured.source}
-    return {"emulated": found}
-
-
-def _measured(run: ReportData) -> dict[str, str]:
-    """Metric key -> how it was measured, for the metrics that the trained network has."""
-    sizes = run.resolved.get("data")
-    sizes = sizes if isinstance(sizes, Mapping) else {}
-    precision = run.resolved.get("precision", "int8")
-    return {
-        key: f"measured: {what.format(precision)}, {sizes[part]} {part} samples"
-        for key, (what, part) in _MEASURED.items()
-        if part in sizes
+    found = {
+        "figures": measured.figures,
+        "errors": measured.errors,
+        "notes": measured.notes,
+        "kernels": measured.kernels,
+        "source": measured.source,
+        "means": measured.means,
+        "warning": measured.warning,
     }
+    return {"emulated": {key: value for key, value in found.items() if value}}
 
 
 def _cost(cost: Mapping[str, Any], *, mappings: bool) -> dict[str, Any]:

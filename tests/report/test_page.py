@@ -105,7 +105,8 @@ def test_the_embedded_data_is_the_run(page: Page, folder: Path) -> None:
     detailed = next(c for c in candidates if c.get("front"))
     assert detailed["cost"]["kernels"][0]["source"] == "estimated"
     assert {"name", "bytes", "offset", "first", "last"} <= set(detailed["cost"]["buffers"][0])
-    assert page.data["measured"]["test_error"] == "measured: int8 model, 750 test samples"
+    trained = page.data["provenance"]["metrics"]["test_error"]
+    assert trained == {"how": "measured: int8 model, 750 test samples", "samples": 750}
 
 
 def test_header_provenance_and_failures_are_in_the_text(page: Page, folder: Path) -> None:

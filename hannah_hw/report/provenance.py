@@ -1,0 +1,68 @@
+"""Where the numbers of a page come from, in words: what a figure was made by, and from which files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from hannah_hw.report.data import ReportData
+
+#: Metric of the trained network -> what was measured, and on which part of the data.
+_TRAINED: Final = {
+    "error": ("{} model", "validation"),
+    "test_error": ("{} model", "test"),
+    "float_error": ("float32 network", "validation"),
+}
+#: Source of a figure -> what that means.
+SOURCES: Final = {
+    "estimated": "by the target's cost model; nothing was run",
+    "emulated": "firmware ran on an emulated core, instruction by instruction, and its output was checked",
+    "measured": "something was run and timed, or compiled by the vendor's compiler",
+    "published": "from a publication",
+}
+#: Counted figures, which have no error.
+_COUNTED: Final = ("macs", "parameters")
+#: Parts of a model's description that say what it is, in this order.
+_MODEL: Final = ("kind", "coefficients", "precision")
+
+
+def provenance(run: ReportData) -> dict[str, Any]:
+    """What the script says about the numbers of candidates beside what their records hold.
+
+    Returns:
+        ``sources``: what the words of `SOURCES` mean; ``metrics``: metric key -> ``how`` it was obtained, and of a
+        share of wrong answers the number of ``samples`` it was counted on; ``model``: what estimates rest on;
+        ``target``: its title and its file.
+    """
+    return {
+        "sources": SOURCES,
+        "metrics": _trained(run)
+        | {key: {"how": "counted from the candidate's graph; exact"} for key in _COUNTED},
+        **_target(run),
+    }
+
+
+def _trained(run: ReportData) -> dict[str, dict[str, Any]]:
+    """How the metrics that a trained network has were measured; a trainer of the user's own may mean anything."""
+    sizes = run.resolved.get("data")
+    sizes = sizes if isinstance(sizes, Mapping) else {}
+    precision = run.resolved.get("precision", "int8")
+    found: dict[str, dict[str, Any]] = {}
+    for key, (what, part) in _TRAINED.items():
+        if part in sizes:
+            found[key] = {"how": f"measured: {what.format(precision)}, {sizes[part]} {part} samples"}
+            if isinstance(sizes[part], int) and run.config.get("score") is None:
+                found[key]["samples"] = sizes[part]
+    return found
+
+
+def _target(run: ReportData) -> dict[str, str]:
+    target = run.resolved.get("target")
+    if not isinstance(target, Mapping):
+        return {}
+    model = target.get("model")
+    model = model if isinstance(model, Mapping) else {}
+    words = [str(model[key]) for key in _MODEL if model.get(key)]
+    found = {"model": ", ".join([f"{words[0].replace('_', ' ')} model", *words[1:]])} if words else {}
+    name = ", ".join(str(target[key]) for key in ("title", "file") if target.get(key))
+    return found | ({"target": name} if name else {})
