@@ -39,6 +39,7 @@ SCRIPTS = (
     "store",
     "run",
     "table",
+    "picks",
     "scatter",
     "detail",
     "memory",

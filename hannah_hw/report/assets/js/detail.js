@@ -51,7 +51,8 @@ function drawSelected() {
     }
     const figure = figures[axis.key];
     const notes = [];
-    if (run.measured[axis.key]) notes.push(run.measured[axis.key]);
+    const known = run.provenance.metrics[axis.key];
+    if (known) notes.push(known.how);
     const before = (chosen.estimated || {})[axis.key],
       width = (chosen.bands || {})[axis.key];
     if (before !== undefined)

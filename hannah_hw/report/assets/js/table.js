@@ -40,7 +40,7 @@ function markRows() {
   }
 }
 
-for (const id of ["front", "measured"]) {
+for (const id of ["front", "measured", "finalists"]) {
   const table = document.getElementById(id);
   if (table) chooseByRow(table);
   if (table && id === "front") sortByHead(table);
