@@ -16,7 +16,7 @@ DEV  := $(VENV)/.installed-dev
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help search report test check format wheel clean
+.PHONY: help search report test check format docs wheel clean
 .DEFAULT_GOAL := help
 # An environment that could not be finished is made again.
 .DELETE_ON_ERROR:
@@ -30,6 +30,7 @@ help:
 	@echo "make test                 the test suite (PYTEST_ARGS='-k report', JOBS=4)"
 	@echo "make check                ruff, ruff format, mypy --strict, import-linter"
 	@echo "make format               let ruff format and fix what it can"
+	@echo "make docs                 build the documentation into build/docs"
 	@echo "make wheel                build the wheel into dist/"
 	@echo "make clean                remove the environment, caches and builds; runs/ stays"
 	@echo "PYTHON=python3.12         the interpreter for $(VENV); 3.11 or newer"
@@ -59,6 +60,10 @@ check: $(DEV)
 format: $(DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(DEV)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open build/docs/index.html; for the search box: $(BIN)/python -m http.server -d build/docs"
 
 wheel: $(DEV)
 	$(BIN)/python -m build --wheel --no-isolation

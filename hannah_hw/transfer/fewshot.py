@@ -37,7 +37,7 @@ BORROWED: Final = 5.0
 class Prediction(NamedTuple):
     """Latencies of all N architectures in seconds, each with the interval that is to hold it.
 
-    Args:
+    Attributes:
         values: (N,) the model's latency, of samples too.
         lower: (N,).
         upper: (N,).
