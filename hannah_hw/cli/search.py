@@ -80,8 +80,7 @@ def search(
 
 def _run(config: Path | None, folder: Path, resume: bool, settings: list[str], as_json: bool) -> None:
     from hannah_hw.report import read_run, write_page
-    from hannah_hw.search import run_search
-    from hannah_hw.search.progress import display
+    from hannah_hw.search import display, run_search
 
     say(f"run directory {folder}")
     try:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from hannah_hw.search.algorithms import ALGORITHMS, Algorithm
 from hannah_hw.search.config import SearchConfig, load_config
 from hannah_hw.search.dryrun import DryRun, dry_run
+from hannah_hw.search.live import LiveDisplay, display
 from hannah_hw.search.loop import Search
 from hannah_hw.search.observers import Observer, Progress, StopSearch
-from hannah_hw.search.progress import LiveDisplay, PlainLines, display
+from hannah_hw.search.progress import PlainLines
 from hannah_hw.search.running import RunResult, run_search
 
 __all__ = [

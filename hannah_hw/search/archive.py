@@ -12,7 +12,7 @@ import numpy as np
 from hannah_hw.errors import RunError
 from hannah_hw.search.hypervolume import reference_point, relative_hypervolume
 from hannah_hw.search.metrics import Goals
-from hannah_hw.search.observers import Progress, Record
+from hannah_hw.search.observers import Front, Progress, Record
 from hannah_hw.search.protocols import FloatArray
 
 #: Share of a run's time that may be spent on showing the hypervolume of a front that grows.
@@ -52,6 +52,7 @@ class Archive:
         self.generation = 0
         self._records = records
         self._points: FloatArray = np.zeros((0, len(goals.objectives)))
+        self._ids: list[str] = []
         self._early: list[FloatArray] = []
         self._hardware = hardware
         self._chips: dict[int, Mapping[str, str]] = {}
@@ -98,7 +99,9 @@ class Archive:
                 if not stays:
                     self._chips.pop(member, None)
             self.members = [m for m, stays in zip(self.members, kept, strict=True) if stays]
+            self._ids = [name for name, stays in zip(self._ids, kept, strict=True) if stays]
         self.members.append(index)
+        self._ids.append(record["id"])
         if self._hardware is not None:
             self._chips[index] = self._hardware(record["assignment"])
         self._stale = True
@@ -153,6 +156,7 @@ class Archive:
             left_s=elapsed / fresh * (self.budget - self._charged) if fresh else None,
             stopped=self._counts["stopped"],
             hardware=self._chip_values(),
+            front=Front(self.goals.objectives, tuple(self._ids), self._points),
         )
 
     def _chip_values(self) -> dict[str, tuple[str, ...]]:

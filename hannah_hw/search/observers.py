@@ -6,9 +6,37 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast, runtime_checkable
 
+import numpy as np
+
+from hannah_hw.search.protocols import FloatArray
+
 Record = dict[str, Any]
 #: Why a run ended.
 Ending = Literal["budget", "exhausted", "stopped"]
+
+
+@dataclass(frozen=True)
+class Front:
+    """The front of a run so far, N candidates.
+
+    Attributes:
+        objectives: Objective -> ``min`` or ``max``, in order.
+        ids: N ids, oldest first.
+        points: (N, M) objectives, minimised: the sign is turned where one is maximised.
+    """
+
+    objectives: Mapping[str, str] = field(default_factory=dict)
+    ids: tuple[str, ...] = ()
+    points: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def values(self, name: str) -> list[float]:
+        """The N values of an objective, as they are."""
+        sign = 1.0 if self.objectives[name] == "min" else -1.0
+        column = self.points[:, list(self.objectives).index(name)]
+        return [float(value) for value in sign * column]
 
 
 @dataclass(frozen=True)
@@ -31,6 +59,7 @@ class Progress:
         left_s: Estimated seconds to the end; None while nothing was evaluated by this process.
         hardware: Of a search for hardware too: param of the target -> its values on the front, as a person reads them.
         predictor: Where a learned predictor stands; see `hannah_hw.search.foresight.Foresight.summary`.
+        front: The front itself.
     """
 
     generation: int
@@ -47,6 +76,7 @@ class Progress:
     stopped: int = 0
     hardware: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     predictor: Mapping[str, Any] | None = None
+    front: Front = field(default_factory=Front)
 
 
 class StopSearch(Exception):  # noqa: N818 - a request, as StopIteration is

@@ -1,36 +1,25 @@
-"""Showing a run on a terminal, or as plain lines where there is none."""
+"""What is said of a run while it goes on, and plain lines of it where there is no terminal."""
 
 from __future__ import annotations
 
 import time
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, Final
 
 from hannah_hw.search.foresight import describe
-from hannah_hw.search.observers import Ending, Observer, Progress, Record
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.live import Live
-    from rich.table import Table
+from hannah_hw.search.metrics import METRICS
+from hannah_hw.search.observers import Ending, Progress, Record
 
 #: Seconds between two plain lines, at least.
 LINE_INTERVAL: Final = 5.0
-#: Seconds between two tables, at least.
-TABLE_INTERVAL: Final = 0.25
 #: Values of a param of the target that are shown, the most frequent on the front.
 _SHOWN: Final = 4
-
-
-def display(console: Console | None = None) -> Observer:
-    """The observer that suits a console: a live table on a terminal, plain lines elsewhere.
-
-    Args:
-        console: Where to write; by default standard error, so that standard output stays free for results.
-    """
-    from rich.console import Console
-
-    console = console or Console(stderr=True)
-    return LiveDisplay(console) if console.is_terminal else PlainLines(console.file)
+#: Why a run is over -> what is said of it.
+ENDINGS: Final[dict[Ending | None, str]] = {
+    "budget": "done",
+    "exhausted": "done early: the space holds no further candidate within the constraints",
+    "stopped": "stopped as asked; it goes on with --resume",
+    None: "stopped",
+}
 
 
 def rows(progress: Progress) -> list[tuple[str, str]]:
@@ -55,6 +44,15 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
         ),
         *([("predictor", describe(progress.predictor))] if progress.predictor is not None else []),
     ]
+
+
+def best(progress: Progress) -> dict[str, str]:
+    """Objective -> its best value on the front, as a person reads it; empty before there is a front."""
+    front = progress.front
+    if not len(front):
+        return {}
+    chosen = {name: min if direction == "min" else max for name, direction in front.objectives.items()}
+    return {name: METRICS[name].format(pick(front.values(name))) for name, pick in chosen.items()}
 
 
 def clock(seconds: float) -> str:
@@ -139,7 +137,7 @@ class PlainLines:
     def on_end(self, progress: Progress, ending: Ending | None, /) -> None:
         """See `Observer`."""
         self._line(progress)
-        self._stream.write(f"search: {_ENDINGS[ending]}\n")
+        self._stream.write(f"search: {ENDINGS[ending]}\n")
         self._stream.flush()
 
     def on_measurement(self, done: int, total: int, /) -> None:
@@ -161,103 +159,6 @@ class PlainLines:
             self._stream.flush()
 
     def _line(self, progress: Progress) -> None:
-        self._stream.write(", ".join(f"{label} {value}" for label, value in rows(progress)) + "\n")
+        told = [*rows(progress), *((f"best {name}", value) for name, value in best(progress).items())]
+        self._stream.write(", ".join(f"{label} {value}" for label, value in told) + "\n")
         self._stream.flush()
-
-
-_ENDINGS: Final[dict[Ending | None, str]] = {
-    "budget": "done",
-    "exhausted": "done early: the space holds no further candidate within the constraints",
-    "stopped": "stopped as asked; it goes on with --resume",
-    None: "stopped",
-}
-
-
-class LiveDisplay:
-    """A table that is redrawn in place.
-
-    Args:
-        console: A terminal.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._live: Live | None = None
-        self._shown = float("-inf")
-
-    def on_legalized(self, text: str, /) -> None:
-        """See `hannah_hw.search.observers.LegalizationObserver`."""
-        from rich.text import Text
-
-        self._console.print(Text(f"space: {text}"))
-
-    def on_choice(self, text: str, /) -> None:
-        """See `hannah_hw.search.choosing.ChoiceObserver`."""
-        from rich.text import Text
-
-        self._console.print(Text(chosen(text)))
-
-    def on_order(self, text: str, /) -> None:
-        """See `hannah_hw.search.observers.OrderObserver`."""
-        from rich.text import Text
-
-        self._console.print(Text(unordered(text)))
-
-    def on_plan(self, text: str, /) -> None:
-        """See `hannah_hw.search.measuring.PlanObserver`."""
-        from rich.text import Text
-
-        self._console.print(Text(afterwards(text)))
-
-    def on_start(self, progress: Progress, /) -> None:
-        """See `Observer`."""
-        from rich.live import Live
-
-        self._live = Live(self._table(progress), console=self._console, refresh_per_second=4)
-        self._live.start()
-
-    def on_record(self, _record: Record, progress: Progress, /) -> None:
-        """See `Observer`."""
-        self._show(progress)
-
-    def on_generation(self, progress: Progress, /) -> None:
-        """See `Observer`."""
-        self._show(progress)
-
-    def on_end(self, progress: Progress, ending: Ending | None, /) -> None:
-        """See `Observer`."""
-        self._show(progress, last=True)
-        if self._live is not None:
-            self._live.stop()
-        self._console.print(f"search: {_ENDINGS[ending]}")
-
-    def on_measurement(self, done: int, total: int, /) -> None:
-        """See `hannah_hw.search.measuring.MeasurementObserver`."""
-        self._console.print(measured(done, total), end="\n" if done == total else "\r")
-
-    def on_finalist(self, done: int, total: int, /) -> None:
-        """See `hannah_hw.search.finalists.FinalistObserver`."""
-        self._console.print(fine_tuned(done, total), end="\n" if done == total else "\r")
-
-    def on_supernet(self, epoch: int, epochs: int, loss: float, /) -> None:
-        """See `hannah_hw.search.one_shot.SupernetObserver`."""
-        self._console.print(trained(epoch, epochs, loss), end="\n" if epoch == epochs else "\r")
-
-    def _show(self, progress: Progress, *, last: bool = False) -> None:
-        now = time.monotonic()
-        if self._live is not None and (last or now - self._shown >= TABLE_INTERVAL):
-            self._shown = now
-            self._live.update(self._table(progress))
-
-    @staticmethod
-    def _table(progress: Progress) -> Table:
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-
-        table = Table.grid(padding=(0, 2))
-        table.add_row(
-            "progress", ProgressBar(total=progress.budget, completed=progress.evaluations, width=40)
-        )
-        for label, value in rows(progress):
-            table.add_row(label, value)
-        return table

@@ -69,6 +69,9 @@ def test_observers_see_every_record_once_and_the_numbers_add_up():
     assert (last.evaluations, last.budget) == (30, 30)
     assert (last.failed, last.infeasible) == (statuses.count("failed"), statuses.count("infeasible"))
     assert last.front_size == len(search.front_)
+    assert last.front.ids == tuple(record["id"] for record in search.front_)
+    for name in ("error", "latency"):
+        assert last.front.values(name) == [record["objectives"][name] for record in search.front_]
     assert last.hypervolume == search.hypervolume_
     assert last.estimated >= len(search.history_)
     assert last.left_s == 0.0
@@ -88,7 +91,7 @@ def test_plain_lines_are_lines():
     assert lines[0] == "search: 30 evaluations"
     assert lines[-1] == "search: done"
     assert lines[-2].startswith("evaluations 30 of 30 (")
-    for word in ("feasible", "hypervolume 0.", "front", "left 0:00"):
+    for word in ("feasible", "hypervolume 0.", "front", "left 0:00", "best error", "best latency"):
         assert word in lines[-2]
     assert "\x1b" not in stream.getvalue()
 
