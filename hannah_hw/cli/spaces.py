@@ -19,7 +19,6 @@ from hannah_hw.wording import printable
 if TYPE_CHECKING:
     from hannah_hw.legalization import Legalized
     from hannah_hw.spaces import SearchSpace
-    from hannah_hw.spaces.counting import Count
     from hannah_hw.spaces.summary import SpaceSummary
 
 #: Most values that a table lists one by one.
@@ -192,7 +191,7 @@ def _render(summary: SpaceSummary) -> None:
 
     write(f"{summary.space}: {summary.nodes:,} nodes, {len(summary.parameters)} parameters")
     write(f"assignments  {_number(summary.assignments, 'infinitely many')}")
-    write(f"candidates   {_candidates(summary.candidates)}")
+    write(f"candidates   {'not counted' if summary.candidates is None else summary.candidates}")
     if summary.algorithm is not None:
         write(f"algorithm    {summary.algorithm}, unless the configuration of a search names another")
     which = f"all {summary.sampled:,}" if summary.exhaustive else f"{summary.sampled:,} random"
@@ -254,18 +253,11 @@ def _listing(values: Sequence[object]) -> str:
     return ", ".join(texts if len(texts) <= _LISTED else [*texts[:3], "...", texts[-1]])
 
 
-def _candidates(count: Count | None) -> str:
-    if count is None:
-        return "not counted"
-    exact = _number(count.value, "")
-    return f"about {exact} (standard error {count.error:.1%})" if count.error else exact
-
-
 def _number(value: int | None, none: str) -> str:
-    """A count in full, or a large one to three digits."""
-    if value is None:
-        return none
-    return f"{value:,}" if value < 10**9 else f"{value:.3g}"
+    """A count; the word for none where there is none."""
+    from hannah_hw.spaces.counting import counted
+
+    return none if value is None else counted(value)
 
 
 def _load(name: str, options: Sequence[str] | None, allow_code: bool) -> SearchSpace:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
+from hannah_hw.showing import Shown
+
 FigureSource = Literal["estimated", "emulated", "measured", "published"]
 
 #: Figures that are sums over kernels -> their units.
@@ -164,7 +166,7 @@ class UnsupportedKind:
 
 
 @dataclass(frozen=True)
-class CostReport:
+class CostReport(Shown):
     """What one candidate costs on a target.
 
     Attributes:

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias, Union
 
 from hannah_hw.errors import SpaceError
 from hannah_hw.expressions.operations import OPERATIONS, whole_result
+from hannah_hw.showing import Shown
 
 #: A plain number, or an expression that becomes one.
 Scalar: TypeAlias = Union["Expression", int, float]
@@ -28,7 +29,7 @@ _REPR_DEPTH: Final = 5
 _REPR_OPERANDS: Final = 6
 
 
-class Expression:
+class Expression(Shown):
     """A symbolic number.
 
     Attributes:

@@ -16,6 +16,7 @@ from hannah_hw.graph import naming
 from hannah_hw.graph.bits import check_bits
 from hannah_hw.graph.numbers import check_countable, whole
 from hannah_hw.parameters import Parameter
+from hannah_hw.showing import Shown
 
 if TYPE_CHECKING:
     from hannah_hw.graph.op import Op
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Shape = tuple[Scalar, ...]
 
 
-class Node:
+class Node(Shown):
     """Something that has a shape.
 
     Attributes:

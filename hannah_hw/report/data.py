@@ -24,6 +24,7 @@ from hannah_hw.report.measurements import Measured, decided_record, read_measure
 from hannah_hw.report.records import LARGE, Json, finite_numbers, read_records
 from hannah_hw.search.metrics import METRICS, Constraint, Goals
 from hannah_hw.search.preference import achievement, knee_index
+from hannah_hw.showing import Shown
 from hannah_hw.targets.amounts import Amount
 
 #: Files of a run directory.
@@ -68,7 +69,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Candidate(Shown):
     """One evaluated candidate.
 
     Attributes:

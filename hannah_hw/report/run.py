@@ -12,13 +12,14 @@ from hannah_hw.errors import InputError, RunError, require
 from hannah_hw.report.data import CONFIG, Candidate, ReportData, read_run
 from hannah_hw.report.page import render_page
 from hannah_hw.report.pick import pick_candidates
+from hannah_hw.showing import Shown
 
 if TYPE_CHECKING:
     from hannah_hw import spaces
     from hannah_hw.cost import CostReport
 
 
-class Run:
+class Run(Shown):
     """What a search left in a folder, as it was when this was made; the search may still be going on.
 
     Args:

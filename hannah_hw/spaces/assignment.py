@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hannah_hw.parameters import plain_value
+from hannah_hw.showing import Shown
 
 
-class Assignment(Mapping[str, Any]):
+class Assignment(Mapping[str, Any], Shown):
     """An immutable mapping of parameter id to value.
 
     Args:

@@ -63,6 +63,15 @@ class Count:
     value: int
     error: float
 
+    def __str__(self) -> str:
+        exact = counted(self.value)
+        return f"about {exact} (standard error {self.error:.1%})" if self.error else exact
+
+
+def counted(value: int) -> str:
+    """A count in full, or a large one to three digits."""
+    return f"{value:,}" if value < 10**9 else f"{value:.3g}"
+
 
 def distinct(space: SearchSpace, *, limit: int = MAX_ENUMERATED) -> Count | None:
     """The candidates of a space: assignments that differ in an active parameter and satisfy all conditions.

@@ -17,6 +17,7 @@ from hannah_hw.graph import Node, Plan, Tensor, execution_order, parameters_by_n
 from hannah_hw.graph.activity import graph_steps, node_activity, parameter_activity
 from hannah_hw.graph.canonical import graph_key
 from hannah_hw.parameters import Parameter
+from hannah_hw.showing import Shown
 from hannah_hw.spaces.assignment import Assignment
 from hannah_hw.spaces.constraints import Rule, rules_of
 from hannah_hw.spaces.encoding import Encoding, FloatArray
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from hannah_hw.spaces.declarative.problems import SpaceWarning
 
 
-class SearchSpace:
+class SearchSpace(Shown):
     """A family of networks.
 
     Args:
@@ -224,7 +225,7 @@ def assignment_id(active: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(active, sort_keys=True).encode()).hexdigest()[:12]
 
 
-class Candidate:
+class Candidate(Shown):
     """One network of a space.
 
     Attributes:

@@ -127,7 +127,7 @@ def summarise(space: SearchSpace, *, samples: int = 2000, seed: int = 0) -> Spac
         _spread(default.parameters, space.parameter_counts(rows)),
         _conditions(space),
         None if asked is None else asked.algorithm,
-        tuple(map(_summary, encoding.parameters)),
+        tuple(map(summarise_parameter, encoding.parameters)),
         outline(space),
     )
 
@@ -144,7 +144,8 @@ def _spread(default: int, figures: IntArray) -> Spread:
     return Spread(default, int(figures.min()), float(np.median(figures)), int(figures.max()))
 
 
-def _summary(parameter: Parameter) -> ParameterSummary:
+def summarise_parameter(parameter: Parameter) -> ParameterSummary:
+    """What a person wants to know of a parameter."""
     kind = _KINDS.get(type(parameter), type(parameter).__name__)
     if getattr(parameter, "log", False):
         kind += ", log scale"

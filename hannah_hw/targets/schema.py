@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, PrivateAttr
 
+from hannah_hw.showing import Shown
 from hannah_hw.targets.fields import Strict
 from hannah_hw.targets.rules import OperatorRule
 
@@ -16,7 +17,7 @@ __all__ = ["FORMAT", "Target"]
 FORMAT: Final = "hannah-target/2"
 
 
-class Target(Strict):
+class Target(Strict, Shown):
     """A chip or a machine, what runs on it and how it is priced.
 
     The families are `hannah_hw.targets.Microcontroller`, `hannah_hw.targets.Accelerator` and `hannah_hw.targets.Host`;
