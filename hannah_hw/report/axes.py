@@ -22,6 +22,9 @@ _DIMENSIONS: Final = {
     "mm²": "square_millimetres",
 }
 
+#: The same the other way round.
+UNITS: Final = {dimension: unit for unit, dimension in _DIMENSIONS.items()}
+
 #: Labels of the metrics that every search has.
 _LABELS: Final = {
     "error": "Error, validation",

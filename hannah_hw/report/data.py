@@ -165,6 +165,7 @@ class ReportData:
         finalists: Candidate id -> what fine-tuning made of it.
         hardware: Params of the target that were searched too.
         predictor: Where a learned predictor stood at the end; empty where there was none.
+        models_only: Whether only candidates with a model of their own can be on the front.
     """
 
     folder: Path
@@ -184,6 +185,7 @@ class ReportData:
     finalists: Mapping[str, Finalist] = field(default_factory=dict)
     hardware: tuple[HardwareAxis, ...] = ()
     predictor: Json = field(default_factory=dict)
+    models_only: bool = False
 
     def name(self, part: str) -> str:
         """The name of the run's ``space``, ``target`` or ``data``, without a path and without options."""
@@ -238,12 +240,15 @@ def read_run(folder: str | Path) -> ReportData:
     settled = [decided_record(record, measured.get(record["id"]), constraints) for record in tuned]
     candidates = [_candidate(record, objectives, folder) for record in settled]
     signs = [-1.0 if o.direction == "max" else 1.0 for o in objectives]
+    # Of a supernet nothing but finalists has a model of its own, and an error of that.
+    models_only = bool(finalists) and config.get("supernet") is not None
     usable = [
-        i for i, c in enumerate(candidates) if c.status == "ok" and len(c.objectives) == len(objectives)
+        i
+        for i, c in enumerate(candidates)
+        if c.status == "ok"
+        and len(c.objectives) == len(objectives)
+        and (c.artifact is not None or not models_only)
     ]
-    if finalists and config.get("supernet") is not None:
-        # Of a supernet nothing but finalists has a model of its own, and an error of that.
-        usable = [i for i in usable if candidates[i].artifact is not None]
     state = _state(folder / STATE)
     points = [
         [candidates[i].objectives[o.name] * sign for o, sign in zip(objectives, signs, strict=True)]
@@ -279,6 +284,7 @@ def read_run(folder: str | Path) -> ReportData:
             for key, value in _mapping(resolved.get("hardware")).items()
         ),
         predictor=_mapping(state.get("predictor")),
+        models_only=models_only,
     )
 
 

@@ -36,6 +36,7 @@ MAX_ROWS = 500
 SCRIPTS = (
     "dom",
     "numbers",
+    "columns",
     "store",
     "run",
     "table",

@@ -7,7 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from hannah_hw.report.data import Candidate, ReportData
+from hannah_hw.report.axes import UNITS
+from hannah_hw.report.columns import pack
+from hannah_hw.report.data import ReportData
 from hannah_hw.report.measurements import Measured
 from hannah_hw.report.networks import networks
 from hannah_hw.report.provenance import provenance
@@ -58,19 +60,22 @@ def payload(run: ReportData, links: Mapping[str, str]) -> dict[str, Any]:
             {"key": b.key, "name": b.name, "text": b.text, "bound": b.bound, "upper": b.upper}
             for b in run.budgets
         ],
-        "candidates": [
-            _candidate(
-                run.candidates[i], links.get(run.candidates[i].id), knee=i == run.knee, detailed=i in detailed
-            )
-            | _measurement(run.measured.get(run.candidates[i].id))
-            for i in shown
-        ],
+        "candidates": pack(
+            [
+                _candidate(run, i, links.get(run.candidates[i].id), detailed=i in detailed)
+                | _measurement(run.measured.get(run.candidates[i].id))
+                for i in shown
+            ]
+        ),
         "history": {
             "evaluations": run.history.evaluations,
             "hypervolume": run.history.hypervolume,
             "front": run.history.front_size,
         },
         "total": len(run.candidates),
+        "folder": str(run.folder),
+        "models_only": run.models_only,
+        "hardware": [{"id": h.id, "name": h.name, "unit": UNITS.get(h.dimension, "")} for h in run.hardware],
     }
 
 
@@ -94,29 +99,30 @@ def embed(document: Any) -> str:
     return text
 
 
-def _candidate(candidate: Candidate, link: str | None, *, knee: bool, detailed: bool) -> dict[str, Any]:
+def _candidate(run: ReportData, position: int, link: str | None, *, detailed: bool) -> dict[str, Any]:
+    candidate = run.candidates[position]
     row: dict[str, Any] = {
         "index": candidate.index,
         "id": candidate.id,
         "status": candidate.status,
         "values": candidate.values,
+        "assignment": {key: _text(value) for key, value in candidate.assignment.items()},
     }
-    if candidate.on_front:
-        row["front"] = True
-    if knee:
-        row["knee"] = True
-    if link is not None:
-        row["onnx"] = link
-    if candidate.reason is not None:
-        row["reason"] = candidate.reason
-    if candidate.estimated:
-        row["estimated"] = candidate.estimated
-    if candidate.bands:
-        row["bands"] = candidate.bands
-    if candidate.open:
-        row["open"] = True
+    marks = {
+        "front": candidate.on_front,
+        "knee": position == run.knee,
+        "preferred": position == run.preferred,
+        "open": candidate.open,
+    }
+    row |= {name: True for name, here in marks.items() if here}
+    others = {
+        "onnx": link,
+        "reason": candidate.reason,
+        "estimated": candidate.estimated,
+        "bands": candidate.bands,
+    }
+    row |= {name: value for name, value in others.items() if value}
     if detailed:
-        row["assignment"] = {key: _text(value) for key, value in candidate.assignment.items()}
         row["cost"] = _cost(candidate.cost, mappings=candidate.on_front)
     return row
 

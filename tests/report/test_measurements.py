@@ -7,6 +7,7 @@ import pytest
 from hannah_hw.report import read_run, render_page
 from hannah_hw.report.measurements import MEASUREMENTS, difference, largest_differences
 from tests.report.synthetic import write_run
+from tests.report.unpacked import document_of
 
 
 @pytest.fixture
@@ -70,9 +71,7 @@ def test_differences_and_failures_are_in_the_page(run):
 
 
 def test_the_script_gets_what_it_draws(run):
-    page = render_page(read_run(run))
-    text = page[page.index('id="run-data">') + len('id="run-data">') :]
-    document = json.loads(text[: text.index("</script>")])
+    document = document_of(render_page(read_run(run)))
     measured = [row["emulated"] for row in document["candidates"] if "emulated" in row]
     assert len(measured) == len(read_run(run).front) - 1
     assert all({"figures", "kernels", "source", "means"} <= set(row) for row in measured)

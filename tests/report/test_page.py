@@ -15,6 +15,7 @@ from hannah_hw.errors import RunError
 from hannah_hw.report import read_run, render_page, write_page
 from hannah_hw.report.payload import embed
 from tests.report.synthetic import write_run
+from tests.report.unpacked import unpack
 
 VOID = {"meta", "input", "circle", "rect", "path", "br", "link", "img"}
 
@@ -57,7 +58,8 @@ class Page(HTMLParser):
 
     @property
     def data(self) -> Any:
-        return json.loads(self.scripts["run-data"])
+        document = json.loads(self.scripts["run-data"])
+        return document | {"candidates": unpack(document["candidates"])}
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,10 @@ def test_the_embedded_data_is_the_run(page: Page, folder: Path) -> None:
     run = read_run(folder)
     candidates = page.data["candidates"]
     assert [c["id"] for c in candidates] == [c.id for c in run.candidates]
-    assert [c["values"] for c in candidates] == [dict(c.values) for c in run.candidates]
+    assert [c["values"] for c in candidates] == [
+        pytest.approx(dict(c.values), rel=1e-6) for c in run.candidates
+    ]
+    assert [c["assignment"] for c in candidates] == [dict(c.assignment.items()) for c in run.candidates]
     assert sum(c.get("front", False) for c in candidates) == len(run.front)
     assert [c["id"] for c in candidates if c.get("knee")] == [run.candidates[run.knee or 0].id]
     assert (page.data["x"], page.data["y"]) == ("latency_s", "error")

@@ -9,6 +9,7 @@ from hannah_hw.report.measurements import MEASUREMENTS
 from hannah_hw.report.pick import pick_candidates
 from hannah_hw.report.profiled import summary
 from tests.report.synthetic import write_run
+from tests.report.unpacked import document_of
 
 #: Of the estimates, relative.
 WIDTH = 0.08
@@ -86,10 +87,7 @@ def test_the_page_shows_what_was_measured_and_the_estimate_beside_it(run):
     assert section.count("-4.8 %") == len(before)
     assert section.count("± 1 %") == len(before)
     assert f"{len(before)} of {len(before)} within the 90 % interval" in section
-    document = json.loads(
-        page[page.index('id="run-data">') + len('id="run-data">') :].partition("</script>")[0]
-    )
-    rows = {row["id"]: row for row in document["candidates"]}
+    rows = {row["id"]: row for row in document_of(page)["candidates"]}
     assert rows[before[0].id]["estimated"] == {"latency_s": before[0].values["latency_s"]}
     assert rows[before[0].id]["bands"] == {"latency_s": WIDTH}
 

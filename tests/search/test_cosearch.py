@@ -19,6 +19,7 @@ from hannah_hw.search import PlainLines, Search, dry_run, load_config, run_searc
 from hannah_hw.search.algorithms.variation import Variation
 from hannah_hw.search.cosearch import CoSearchProblem, make_problem
 from hannah_hw.search.pipeline import build
+from tests.report.unpacked import unpack
 
 CONFIG = """\
 version: 1
@@ -165,7 +166,7 @@ def test_a_run_moves_the_hardware_and_shows_it(config, tmp_path, capsys):
     assert f">{wmem.text(chosen)}</td>" in page
     assert "Area" in page
     assert "Activations over the inference" in page
-    drawn = next(row for row in payload(data, {})["candidates"] if row["id"] == chosen.id)
+    drawn = next(row for row in unpack(payload(data, {})["candidates"]) if row["id"] == chosen.id)
     for kernel in drawn["cost"]["kernels"]:
         assert sum(kernel["cycle_parts"].values()) == pytest.approx(kernel["cycles"])
         assert sum(kernel["energy_parts_j"].values()) == pytest.approx(kernel["energy_j"])

@@ -8,7 +8,7 @@ let front = [];
 
 /** Take over a document of the run; called again with a newer one where the page follows a search. */
 function loadRun(document) {
-  Object.assign(run, document);
+  Object.assign(run, document, { candidates: unpack(document.candidates) });
   axes.clear();
   byId.clear();
   for (const axis of run.axes) axes.set(axis.key, axis);
