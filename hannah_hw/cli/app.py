@@ -22,6 +22,7 @@ from hannah_hw.cli import (
     doctor,
     estimate,
     export,
+    init,
     measure,
     profile,
     proxies,
@@ -53,6 +54,7 @@ app = typer.Typer(
 )
 
 _JOB, _MODELS, _CATALOGUES = "The main job", "Models and cost models", "Catalogues and health"
+app.command("init", rich_help_panel=_JOB)(init.init)
 app.command("search", rich_help_panel=_JOB)(search.search)
 app.command("data", rich_help_panel=_JOB)(data.data)
 app.command("proxies", rich_help_panel=_JOB)(proxies.proxies)

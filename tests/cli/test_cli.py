@@ -22,6 +22,7 @@ from tests.report.synthetic import write_run
 
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = [
+    ["init"],
     ["search"],
     ["proxies"],
     ["report"],
