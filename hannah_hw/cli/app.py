@@ -47,7 +47,6 @@ _UsageError: type[Any] = typer.BadParameter.__mro__[1]
 app = typer.Typer(
     name="hannah-hw",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},

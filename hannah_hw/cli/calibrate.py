@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from hannah_hw.cli import completion
 from hannah_hw.cli.boards import AgainstOption, calibrate_board
 from hannah_hw.cli.calibrate_host import (
     HostOptions,
@@ -38,6 +39,7 @@ def calibrate(
         str,
         typer.Argument(
             metavar="CORE|host|SWEEP|TARGET",
+            autocompletion=completion.either(completion.cores, completion.targets, completion.tables),
             help="A core, such as m4, whose kernels are measured on an emulator; or host: this machine; or measured "
             "kernels: a CSV file, or a JSON list of objects; or, with --against, a target.",
         ),

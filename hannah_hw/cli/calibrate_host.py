@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from hannah_hw.cli import completion
 from hannah_hw.cli.output import emit, say, table, write
 from hannah_hw.errors import InputError
 from hannah_hw.quantities import format_si
@@ -25,18 +26,26 @@ _SHOWN = 8
 SpaceOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--space", help="Of host: a search space whose kernels are profiled; may be given several times."
+        "--space",
+        autocompletion=completion.spaces,
+        help="Of host: a search space whose kernels are profiled; may be given several times.",
     ),
 ]
 ModelsOption = Annotated[
     list[Path] | None,
-    typer.Option("--models", metavar="FILE.onnx", help="Of host: a model whose kernels are; likewise."),
+    typer.Option(
+        "--models",
+        metavar="FILE.onnx",
+        autocompletion=completion.models,
+        help="Of host: a model whose kernels are; likewise.",
+    ),
 ]
 SearchOption = Annotated[
     list[Path] | None,
     typer.Option(
         "--search",
         metavar="CONFIG.yaml",
+        autocompletion=completion.configurations,
         help="Of host: the space of a search, with its options and the shape of its data; likewise.",
     ),
 ]

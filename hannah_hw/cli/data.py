@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from hannah_hw.cli import completion
 from hannah_hw.cli.output import JsonOption, emit, table, write
 
 #: Classes that are listed one by one.
@@ -16,7 +17,11 @@ _LISTED: Final = 40
 def data(
     source: Annotated[
         str,
-        typer.Argument(metavar="SOURCE", help="A built-in set, a path, or module:function."),
+        typer.Argument(
+            metavar="SOURCE",
+            autocompletion=completion.data,
+            help="A built-in set, a path, or module:function.",
+        ),
     ],
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the split; a search has its own.")] = 0,
     as_json: JsonOption = False,

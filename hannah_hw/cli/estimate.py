@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hannah_hw.cli import completion
 from hannah_hw.cli.accelerator_report import kernel as find_kernel
 from hannah_hw.cli.accelerator_report import render_kernel, render_kernels
 from hannah_hw.cli.lowering_report import (
@@ -31,12 +32,18 @@ LOWERINGS = ("tvm",)
 
 
 def estimate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A model, float32 or int8 QDQ.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL.onnx", autocompletion=completion.models, help="A model, float32 or int8 QDQ."
+        ),
+    ],
     target: Annotated[
         str,
         typer.Option(
             "--target",
             "-t",
+            autocompletion=completion.targets,
             help="A name of `targets list` or a .yaml file; :RUNTIME behind it takes another one.",
         ),
     ],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from hannah_hw.cli import completion
 from hannah_hw.cli.export_c import Exported, Options, project_of, run_target, summary
 from hannah_hw.cli.export_float import float_project_of
 from hannah_hw.cli.export_tflite import tflite_of
@@ -32,6 +33,7 @@ def export(
         Path,
         typer.Argument(
             metavar="RUN|MODEL.onnx",
+            autocompletion=completion.either(completion.runs, completion.models),
             help="A run directory: what `search --out` wrote; or, for C and TFLite, a model.",
         ),
     ],
@@ -40,6 +42,7 @@ def export(
         typer.Option(
             "--pick",
             "-p",
+            autocompletion=completion.words("knee", "preferred", "front", "best", "all"),
             help="Of a run: knee, preferred, front, best (lowest first objective), all that were trained, ids, "
             "or conditions on the front.",
         ),
@@ -48,18 +51,23 @@ def export(
         str | None,
         typer.Option(
             "--to",
+            autocompletion=completion.words(*FORMATS),
             help="onnx, csv, c, tflite, optuna, mlflow, or several separated by commas; by default onnx, of a model c.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write to.")] = Path("export"),
     target: Annotated[
         str | None,
-        typer.Option("--target", "-t", help="For C: the chip; by default the run's."),
+        typer.Option(
+            "--target", "-t", autocompletion=completion.targets, help="For C: the chip; by default the run's."
+        ),
     ] = None,
     core: Annotated[
         str | None,
         typer.Option(
-            "--core", help="For C: a core in place of the target's, as in m33; `host` is this machine."
+            "--core",
+            autocompletion=completion.cores,
+            help="For C: a core in place of the target's, as in m33; `host` is this machine.",
         ),
     ] = None,
     name: Annotated[

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hannah_hw import catalog
+from hannah_hw.cli import completion
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.errors import InputError
 
@@ -23,19 +24,27 @@ def init(
         str | None,
         typer.Argument(
             metavar="DATA",
+            autocompletion=completion.data,
             help="Your samples: a file or a folder, as `hannah-hw data` takes it, or a built-in set such as mnist5k.",
         ),
     ] = None,
     target: Annotated[
         str | None,
         typer.Option(
-            "--target", "-t", metavar="TARGET", help="The chip: a name of `targets list`, or a path."
+            "--target",
+            "-t",
+            metavar="TARGET",
+            autocompletion=completion.targets,
+            help="The chip: a name of `targets list`, or a path.",
         ),
     ] = None,
     space: Annotated[
         str | None,
         typer.Option(
-            "--space", metavar="SPACE", help="The family of networks; by default a ready one that fits."
+            "--space",
+            metavar="SPACE",
+            autocompletion=completion.spaces,
+            help="The family of networks; by default a ready one that fits.",
         ),
     ] = None,
     out: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hannah_hw.cli import completion
 from hannah_hw.cli.estimate import show
 from hannah_hw.cli.options import ShapeOption, parse_shapes, refuse_options
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
@@ -24,7 +25,11 @@ RUNTIMES = ("tvm",)
 
 CompilerOption = Annotated[
     str | None,
-    typer.Option("--compiler", help="zig or gcc; by default zig where it is installed, else gcc."),
+    typer.Option(
+        "--compiler",
+        autocompletion=completion.words("zig", "gcc"),
+        help="zig or gcc; by default zig where it is installed, else gcc.",
+    ),
 ]
 
 
@@ -32,7 +37,9 @@ def measure(
     model: Annotated[
         Path,
         typer.Argument(
-            metavar="MODEL.onnx", help="An int8 model in the QDQ form; for an Ethos-U also a .tflite file."
+            metavar="MODEL.onnx",
+            autocompletion=completion.models,
+            help="An int8 model in the QDQ form; for an Ethos-U also a .tflite file.",
         ),
     ],
     target: Annotated[
@@ -40,6 +47,7 @@ def measure(
         typer.Option(
             "--target",
             "-t",
+            autocompletion=completion.targets,
             help="A name of `targets list` or a .yaml file; :RUNTIME behind it takes another one. Not needed with "
             "--runtime, which without one runs on this machine.",
         ),
@@ -51,7 +59,12 @@ def measure(
         ),
     ] = None,
     core: Annotated[
-        str | None, typer.Option("--core", help="Emulate this core in place of the target's, as in m33.")
+        str | None,
+        typer.Option(
+            "--core",
+            autocompletion=completion.cores,
+            help="Emulate this core in place of the target's, as in m33.",
+        ),
     ] = None,
     compiler: CompilerOption = None,
     calibration: Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hannah_hw.cli import completion
 from hannah_hw.cli.options import ShapeOption, parse_shapes
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.quantities import format_bytes, format_si
@@ -17,19 +18,31 @@ if TYPE_CHECKING:
 
 
 def profile(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A model.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL.onnx", autocompletion=completion.models, help="A model.")
+    ],
     shape: ShapeOption = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads within an operator.")] = 1,
     runs: Annotated[int, typer.Option("--runs", "-n", min=1, max=1_000_000, help="Timed runs.")] = 100,
     optimisation: Annotated[
-        str, typer.Option("--optimisation", help="Graph optimisation: none, basic, extended or all.")
+        str,
+        typer.Option(
+            "--optimisation",
+            autocompletion=completion.words("none", "basic", "extended", "all"),
+            help="Graph optimisation: none, basic, extended or all.",
+        ),
     ] = "all",
     provider: Annotated[
         str, typer.Option("--provider", help="Execution provider of ONNX Runtime.")
     ] = "CPUExecutionProvider",
     compare: Annotated[
         Path | None,
-        typer.Option("--compare", metavar="OTHER.onnx", help="Measure this model in turns with the first."),
+        typer.Option(
+            "--compare",
+            metavar="OTHER.onnx",
+            autocompletion=completion.models,
+            help="Measure this model in turns with the first.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

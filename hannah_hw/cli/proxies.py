@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hannah_hw.cli import completion
 from hannah_hw.cli.options import find_config, fresh_folder
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
 
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 def proxies(
     config: Annotated[
         Path,
-        typer.Argument(metavar="CONFIG", help="The configuration of a search: a YAML file, or an example."),
+        typer.Argument(
+            metavar="CONFIG",
+            autocompletion=completion.configurations,
+            help="The configuration of a search: a YAML file, or an example.",
+        ),
     ],
     count: Annotated[int, typer.Option("--count", help="Networks to train.")] = 30,
     out: Annotated[

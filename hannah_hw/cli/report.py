@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hannah_hw.cli import completion
 from hannah_hw.cli.output import JsonOption, emit, say, write
 
 if TYPE_CHECKING:
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory: what `search --out` wrote.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", autocompletion=completion.runs, help="A run directory: what `search --out` wrote."
+        ),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The HTML file; by default report.html in RUN.")
     ] = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hannah_hw.cli import completion
 from hannah_hw.cli.options import find_config, fresh_folder
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.cli.report import describe
@@ -22,12 +23,18 @@ def search(
         Path | None,
         typer.Argument(
             metavar="CONFIG",
+            autocompletion=completion.configurations,
             help="The configuration: a YAML file, or the name of an example. With --resume it may be left out.",
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="The run directory; by default a new one, runs/NAME."),
+        typer.Option(
+            "--out",
+            "-o",
+            autocompletion=completion.runs,
+            help="The run directory; by default a new one, runs/NAME.",
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     dry_run: Annotated[

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from hannah_hw import catalog
+from hannah_hw.cli import completion
 from hannah_hw.cli.options import parse_settings
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.errors import InputError
@@ -27,7 +28,12 @@ _LISTED: Final = 8
 app = typer.Typer(no_args_is_help=True, help="The search spaces: families of networks.")
 
 SpaceArgument = Annotated[
-    str, typer.Argument(metavar="SPACE", help="A name of `spaces list`, or a path ending in .py or .yaml.")
+    str,
+    typer.Argument(
+        metavar="SPACE",
+        autocompletion=completion.spaces,
+        help="A name of `spaces list`, or a path ending in .py or .yaml.",
+    ),
 ]
 OptionsOption = Annotated[
     list[str] | None,
@@ -132,7 +138,14 @@ def sample(
 def legalize(
     space: SpaceArgument,
     target: Annotated[
-        str, typer.Option("--target", "-t", metavar="TARGET", help="A name of `targets list`, or a path.")
+        str,
+        typer.Option(
+            "--target",
+            "-t",
+            metavar="TARGET",
+            autocompletion=completion.targets,
+            help="A name of `targets list`, or a path.",
+        ),
     ],
     options: OptionsOption = None,
     allow_code: CodeOption = False,
@@ -167,7 +180,12 @@ def schema(as_json: JsonOption = False) -> None:
 @app.command("upgrade")
 def upgrade(
     space: Annotated[
-        str, typer.Argument(metavar="FILE", help="A YAML search space, of Vega 0.9.3 too: its path or name.")
+        str,
+        typer.Argument(
+            metavar="FILE",
+            autocompletion=completion.spaces,
+            help="A YAML search space, of Vega 0.9.3 too: its path or name.",
+        ),
     ],
     allow_code: CodeOption = False,
     as_json: JsonOption = False,

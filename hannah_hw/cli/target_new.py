@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from hannah_hw.cli import completion
 from hannah_hw.cli.output import JsonOption, emit, write
 from hannah_hw.errors import InputError, TargetError
 
@@ -19,11 +20,22 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new target, such as my_npu.")],
     like: Annotated[
-        str | None, typer.Option("--like", metavar="TARGET", help="Start from a copy of this target.")
+        str | None,
+        typer.Option(
+            "--like",
+            metavar="TARGET",
+            autocompletion=completion.targets,
+            help="Start from a copy of this target.",
+        ),
     ] = None,
     kind: Annotated[
         str | None,
-        typer.Option("--kind", metavar="KIND", help=f"Start from a commented skeleton: {', '.join(KINDS)}."),
+        typer.Option(
+            "--kind",
+            metavar="KIND",
+            autocompletion=completion.words(*KINDS),
+            help=f"Start from a commented skeleton: {', '.join(KINDS)}.",
+        ),
     ] = None,
     out: Annotated[
         Path | None,

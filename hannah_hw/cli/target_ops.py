@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from hannah_hw.cli import completion
 from hannah_hw.cli.options import ShapeOption, parse_shapes
 from hannah_hw.cli.output import JsonOption, emit, table, write
 from hannah_hw.cli.targets import EVERY_OPERATOR, TargetArgument
@@ -23,7 +24,11 @@ def ops(
     target: TargetArgument,
     model: Annotated[
         Path | None,
-        typer.Argument(metavar="[MODEL.onnx]", help="A model: show where each of its operators runs."),
+        typer.Argument(
+            metavar="[MODEL.onnx]",
+            autocompletion=completion.models,
+            help="A model: show where each of its operators runs.",
+        ),
     ] = None,
     shape: ShapeOption = None,
     as_json: JsonOption = False,

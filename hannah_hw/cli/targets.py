@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from hannah_hw.cli import completion
 from hannah_hw.cli.output import JsonOption, emit, table, write
 from hannah_hw.quantities import format_bytes, format_si
 
@@ -22,6 +23,7 @@ TargetArgument = Annotated[
     str,
     typer.Argument(
         metavar="TARGET",
+        autocompletion=completion.targets,
         help="A name of `targets list`, or a path ending in .yaml; NAME:RUNTIME takes another runtime.",
     ),
 ]

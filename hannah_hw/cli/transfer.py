@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hannah_hw.cli import completion
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.errors import InputError
 from hannah_hw.quantities import format_si
@@ -24,6 +25,7 @@ def transfer(
         list[Path],
         typer.Argument(
             metavar="TABLE.csv...",
+            autocompletion=completion.tables,
             help="Latencies of known devices, a row an architecture: columns arch_str and lat_ms_DEVICE, also .csv.gz.",
         ),
     ],
@@ -32,6 +34,7 @@ def transfer(
         typer.Option(
             "--samples",
             metavar="FILE.csv",
+            autocompletion=completion.tables,
             help="What was measured on the new device: arch_str and one column lat_ms_NAME.",
         ),
     ] = None,

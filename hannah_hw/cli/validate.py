@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from hannah_hw.cli import completion
 from hannah_hw.cli.measure import CompilerOption
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.errors import (
@@ -33,12 +34,18 @@ _COMPILED: Final = ("compiler", "SRAM", "compiled")
 
 def validate(
     target: Annotated[
-        str, typer.Argument(metavar="TARGET", help="A name of `targets list`, or a path ending in .yaml.")
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            autocompletion=completion.targets,
+            help="A name of `targets list`, or a path ending in .yaml.",
+        ),
     ],
     against: Annotated[
         Path | None,
         typer.Option(
             "--against",
+            autocompletion=completion.tables,
             help="Your measurements: a CSV file with the columns model (an ONNX file, relative to the CSV file), "
             "latency_s or latency_ms, energy_j or energy_uj.",
         ),
@@ -46,7 +53,11 @@ def validate(
     model: Annotated[
         list[Path] | None,
         typer.Option(
-            "--model", "-m", metavar="MODEL.onnx", help="Emulate or compile this int8 model; repeatable."
+            "--model",
+            "-m",
+            metavar="MODEL.onnx",
+            autocompletion=completion.models,
+            help="Emulate or compile this int8 model; repeatable.",
         ),
     ] = None,
     calibration: Annotated[
