@@ -39,16 +39,24 @@ SCRIPTS = (
     "columns",
     "store",
     "run",
+    "tips",
+    "origin",
     "table",
     "picks",
     "scatter",
+    "compare",
+    "cards",
     "detail",
+    "graph",
     "memory",
     "parts",
+    "bars",
     "kernels",
     "history",
     "start",
 )
+#: Style sheets in ``assets``: of the page, and of the details of candidates.
+STYLES = ("page.css", "details.css")
 #: Sections of a configuration that are listed with the run, beside those that have a place of their own.
 _SECTIONS = ("preference", "training", "score", "fidelity", "supernet", "predictor", "proxies", "finalists")
 #: What a run decided, in words.
@@ -92,7 +100,8 @@ def render_page(run: ReportData, *, near: Path | None = None) -> str:
         if candidate.artifact is not None
     }
     assets = resources.files("hannah_hw.report") / "assets"
-    style, template = ((assets / name).read_text(encoding="utf-8") for name in ("page.css", "page.html"))
+    template = (assets / "page.html").read_text(encoding="utf-8")
+    style = "".join((assets / name).read_text(encoding="utf-8") for name in STYLES)
     return Template(template).substitute(
         title=_escape(_title(run)),
         subtitle=_escape(_subtitle(run)),

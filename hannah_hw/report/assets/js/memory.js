@@ -1,43 +1,27 @@
 /* Memory over the inference: every buffer at its offset, while it lives. */
 
-function nothing(id, message) {
-  document.getElementById(id).replaceChildren(put("p", { class: "note" }, message));
-  document.getElementById(`${id}-note`).textContent = "";
-}
-
-function missing() {
-  const chosen = chosenCandidate();
-  if (!chosen) return "No candidate is selected.";
-  if (chosen.status !== "ok") return "Only feasible candidates carry a cost report.";
-  return "The details of this candidate are in candidates.jsonl.";
-}
-
-function drawRam() {
-  const chosen = chosenCandidate();
-  const cost = chosen && chosen.cost;
-  const buffers = cost ? cost.buffers.filter((b) => b.bytes > 0 && b.offset !== undefined) : [];
-  if (!buffers.length) {
-    nothing("ram", cost ? "The target's cost model does not say where memory goes." : missing());
-    return;
-  }
+/** When a candidate's arena is fullest, and what lives then; null where its cost report does not say. */
+function memoryPlan(candidate) {
+  const buffers = candidate.cost ? candidate.cost.buffers.filter((b) => b.bytes > 0 && b.offset !== undefined) : [];
+  if (!buffers.length) return null;
   const steps = Math.max(...buffers.map((b) => b.last)) + 1;
-  const load = Array.from({ length: steps }, (_, k) =>
-    Math.max(0, ...buffers.filter((b) => b.first <= k && k <= b.last).map((b) => b.offset + b.bytes)),
-  );
-  const high = Math.max(...load);
-  const live = load.map((_, k) =>
-    buffers.filter((b) => b.first <= k && k <= b.last).reduce((sum, b) => sum + b.bytes, 0),
-  );
+  const alive = Array.from({ length: steps }, (_, k) => buffers.filter((b) => b.first <= k && k <= b.last));
+  const tops = alive.map((list) => Math.max(0, ...list.map((b) => b.offset + b.bytes)));
+  const live = alive.map((list) => list.reduce((sum, b) => sum + b.bytes, 0));
+  const high = Math.max(...tops);
   // The arena reaches its end at one step or several; the fullest of them is the peak.
-  const peak = load.reduce((best, top, k) => (top === high && (best < 0 || live[k] > live[best]) ? k : best), -1);
+  const peak = tops.reduce((best, top, k) => (top === high && (best < 0 || live[k] > live[best]) ? k : best), -1);
+  const atPeak = [...alive[peak]].sort((a, b) => b.bytes - a.bytes);
+  const kernel = candidate.cost.kernels[peak];
+  return { candidate, buffers, steps, high, peak, atPeak, kernel: kernel ? kernel.name : null };
+}
+
+function memoryDrawing(plan, high) {
+  const { buffers, steps, peak } = plan;
   const short = shorten(buffers.map((b) => String(b.name)));
-  const width = 640,
-    height = 330,
-    left = 58,
-    right = 10,
-    top = 14,
-    bottom = 40;
-  const drawing = plot(height, "Memory offset of every buffer over the kernels", width);
+  const [width, height, left, right, top, bottom] = [640, 330, 58, 10, 14, 40];
+  const drawing = plot(height, `Memory of ${plan.candidate.id}: offset of every buffer over the kernels`, width);
+  drawing.setAttribute("role", "group");
   const y = linear(0, high * 1.03, height - bottom, top, "B", 5);
   const cell = (width - left - right) / steps;
   for (const [label, at] of y.marks) {
@@ -49,7 +33,7 @@ function drawRam() {
       w = (buffer.last - buffer.first + 1) * cell;
     const y0 = y.at(buffer.offset + buffer.bytes),
       h = y.at(buffer.offset) - y0;
-    const atPeak = buffer.first <= peak && peak <= buffer.last;
+    const atPeak = plan.atPeak.includes(buffer);
     const node = svg("rect", {
       class: atPeak ? "buffer at-peak" : "buffer",
       x: x0,
@@ -58,21 +42,22 @@ function drawRam() {
       height: Math.max(h, 1),
       fill: `var(--b${index % 8})`,
       opacity: atPeak ? 1 : 0.6,
+      role: "img",
+      "aria-label": `${buffer.name}, ${show(buffer.bytes, "B")}`,
     });
-    node.append(
-      svg(
-        "title",
-        {},
-        `${buffer.name}\n${show(buffer.bytes, "B")} at offset ${buffer.offset}\n` +
-          `kernels ${buffer.first} to ${buffer.last}`,
-      ),
-    );
+    tips.add(node, [
+      String(buffer.name),
+      `${show(buffer.bytes, "B")} at offset ${buffer.offset}, ${buffer.kind || "buffer"}`,
+      `from kernel ${buffer.first} to kernel ${buffer.last}`,
+      atPeak ? `live at the peak, kernel ${peak}` : "",
+    ]);
     drawing.append(node);
     const label = short(String(buffer.name), Math.floor((w - 6) / 6.2));
     if (h > 13 && w > 26)
       drawing.append(text(x0 + w / 2, y0 + h / 2 + 4, label, { "text-anchor": "middle", class: "on" }));
   });
-  drawing.append(svg("line", { class: "peak", x1: left, x2: width - right, y1: y.at(high), y2: y.at(high) }));
+  const line = y.at(plan.high);
+  drawing.append(svg("line", { class: "peak", x1: left, x2: width - right, y1: line, y2: line }));
   const every = Math.ceil(steps / 24);
   for (let k = 0; k < steps; k += every)
     drawing.append(text(left + (k + 0.5) * cell, height - bottom + 15, String(k), { "text-anchor": "middle" }));
@@ -80,17 +65,45 @@ function drawRam() {
     text((left + width - right) / 2, height - 6, "kernel", { "text-anchor": "middle", class: "strong" }),
   );
   drawing.append(text(4, 11, y.name, { class: "strong" }));
-  document.getElementById("ram").replaceChildren(drawing);
-  const named = buffers
-    .filter((b) => b.first <= peak && peak <= b.last)
-    .sort((a, b) => b.bytes - a.bytes)
-    .map((b) => `${b.name} (${show(b.bytes, "B")})`);
-  const kernel = cost.kernels[peak];
-  document.getElementById("ram-note").textContent =
-    `Peak of the arena, ${show(high, "B")}, at kernel ${peak}` +
-    `${kernel ? ` (${kernel.name})` : ""}: ${named.join(", ")}.` +
-    (cost.liveness ? ` No plan can need less than ${show(cost.liveness, "B")}.` : "") +
-    (Object.keys(cost.ram).length > 1 ? ` RAM in all: ${split(cost.ram)}.` : "");
+  return drawing;
 }
 
-store.on(drawRam, "selected");
+function memoryNote(plan) {
+  const { cost } = plan.candidate;
+  const named = plan.atPeak.map((b) => `${b.name} (${show(b.bytes, "B")})`);
+  return (
+    `Peak of the arena, ${show(plan.high, "B")}, at kernel ${plan.peak}${plan.kernel ? ` (${plan.kernel})` : ""}:` +
+    ` ${named.join(", ")}.` +
+    (cost.liveness ? ` No plan can need less than ${show(cost.liveness, "B")}.` : "") +
+    (Object.keys(cost.ram).length > 1 ? ` RAM in all: ${split(cost.ram)}.` : "")
+  );
+}
+
+function drawRam() {
+  hideUnless("card-ram", (cost) => cost.buffers.length > 0);
+  const shown = shownCandidates(),
+    plans = shown.map(memoryPlan);
+  if (!plans.some(Boolean)) {
+    const says = shown.length && shown[0].cost ? "The target's cost model does not say where memory goes." : "";
+    nothing("ram", says || missing(shown[0]));
+    return;
+  }
+  const high = Math.max(...plans.map((plan) => (plan ? plan.high : 0)));
+  const absent = (i) => put("p", { class: "note" }, missing(shown[i]));
+  besideEachOther(
+    "ram",
+    plans.map((plan, i) => {
+      if (!plan) return absent(i);
+      const parts = [memoryDrawing(plan, high)];
+      if (shown.length > 1) parts.push(put("p", { class: "note" }, memoryNote(plan)));
+      return put("div", {}, ...parts);
+    }),
+  );
+  const [a, b] = plans;
+  const change = a && b ? signed(b.high / a.high - 1) : "";
+  document.getElementById("ram-note").textContent =
+    shown.length === 1 ? memoryNote(a) : change && `The arena of B against that of A: ${change}.`;
+  rove(document.getElementById("ram"));
+}
+
+store.on(drawRam, "selected", "compared");

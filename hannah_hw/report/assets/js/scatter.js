@@ -196,11 +196,6 @@ function drawIntervals(drawing, candidate, chosen, place, xAxis, yAxis, x, y, in
   }
 }
 
-function estimateOf(candidate, key) {
-  const before = (candidate.estimated || {})[key];
-  return before === undefined ? candidate.values[key] : before;
-}
-
 function mark(candidate, px, py) {
   let node;
   if (candidate.status === "stopped") {

@@ -1,0 +1,199 @@
+/* A bar for every kernel; of two candidates, the bars of kernels of one name beside each other. */
+
+/** Rows of kernels by name: in the order of the first candidate, those of the second alone where they follow. */
+function matchKernels(lists) {
+  const rows = lists[0].map((kernel) => ({ name: String(kernel.name), of: [kernel] }));
+  const at = new Map(rows.map((row, index) => [row.name, index]));
+  let after = -1;
+  const inserted = rows.map(() => []);
+  const first = [];
+  for (const kernel of lists[1] || []) {
+    const found = at.get(String(kernel.name));
+    if (found !== undefined && rows[found].of.length === 1) {
+      rows[found].of.push(kernel);
+      after = found;
+    } else (after < 0 ? first : inserted[after]).push({ name: String(kernel.name), of: [undefined, kernel] });
+  }
+  return [...first, ...rows.flatMap((row, index) => [row, ...inserted[index]])];
+}
+
+/** What a bar says of its kernel. */
+function kernelFacts(kernel, candidate, { key, unit, parts, measured }) {
+  const seen = measured(candidate)[kernel.name];
+  return [
+    String(kernel.name),
+    [kernel.kernel_class || kernel.kind, kernel.macs !== undefined ? `${show(kernel.macs, "")} MACs` : ""]
+      .filter(Boolean)
+      .join(", "),
+    `${kernel.source || "estimated"} ${show(kernel[key], unit)}` +
+      (key === "latency_s" ? `, ${band(kernel.error)}` : ""),
+    ...Object.entries(kernel[parts] || {})
+      .filter(([, part]) => part > 0)
+      .map(([name, part]) => `${name.replaceAll("_", " ")}: ${show(part, unit === "J" ? "J" : "")}`),
+    seen ? `${candidate.emulated.source} ${show(seen, unit)} (estimate ${signed(kernel[key] / seen - 1)})` : "",
+  ];
+}
+
+/**
+ * The drawing. `what` has the `key` of the kernels' values, their `unit`, the key of their `parts`, a `label`, and
+ * `measured`: candidate -> values by kernel that were measured.
+ */
+function kernelBars(candidates, lists, what) {
+  const { key, unit, parts, label, measured } = what,
+    pair = lists.length > 1;
+  const rows = matchKernels(lists);
+  const short = shorten(rows.map((row) => row.name));
+  const names = pair ? [] : partNames(lists[0], parts);
+  const [row, bar, left, right, top, bottom, width] = [
+    pair ? 32 : 19,
+    pair ? 11 : 13,
+    178,
+    pair ? 150 : 96,
+    6,
+    24,
+    640,
+  ];
+  const height = top + bottom + row * rows.length;
+  const totals = lists.map((list) => list.reduce((sum, k) => sum + k[key], 0));
+  const reach = (kernel, i) =>
+    Math.max(kernel[key] * (1 + errorOn(kernel, key)), measured(candidates[i])[kernel.name] || 0);
+  const high = Math.max(...lists.flatMap((list, i) => list.map((kernel) => reach(kernel, i))));
+  const drawing = plot(height, label, width);
+  drawing.setAttribute("role", "group");
+  const x = linear(0, high, left, width - right, unit, 5);
+  for (const [mark, at] of x.marks) {
+    drawing.append(svg("line", { class: "grid", x1: at, x2: at, y1: top, y2: height - bottom }));
+    drawing.append(text(at, height - 8, mark, { "text-anchor": "middle" }));
+  }
+  drawing.append(text(width - 4, height - 8, x.name, { "text-anchor": "end", class: "strong" }));
+  rows.forEach(({ name, of }, index) => {
+    const y = top + index * row;
+    const title = text(left - 8, y + row / 2 + 4, short(name, 27), { "text-anchor": "end", class: "strong" });
+    title.append(svg("title", {}, name));
+    drawing.append(title);
+    let end = left;
+    of.forEach((kernel, i) => {
+      if (!kernel) return;
+      const from = y + 3 + (pair ? i * (bar + 2) : 0);
+      const node = svg("g", { class: pair ? `of-${SIDES[i].toLowerCase()}` : "", role: "img" });
+      node.setAttribute("aria-label", `${pair ? `${SIDES[i]}, ` : ""}${name}, ${show(kernel[key], unit)}`);
+      node.append(stack(x, left, from, bar, kernel[key], kernel[parts], names));
+      tips.add(node, () => kernelFacts(kernel, candidates[i], what));
+      end = Math.max(end, whiskers(node, x, from + bar / 2, kernel[key], errorOn(kernel, key)));
+      const seen = measured(candidates[i])[kernel.name];
+      if (seen) {
+        const at = x.at(seen);
+        node.append(svg("line", { class: "emulated", x1: at, x2: at, y1: from - 1, y2: from + bar + 1 }));
+        end = Math.max(end, at);
+      }
+      drawing.append(node);
+    });
+    drawing.append(text(end + 6, y + row / 2 + 4, rowLabel(of, what, totals), {}));
+  });
+  return { drawing, names, totals };
+}
+
+/** The relative error of a kernel's value, 0 where it is not known. */
+function errorOn(kernel, key) {
+  return key === "latency_s" && kernel.error ? kernel.error : 0;
+}
+
+/** Draw the error of a bar; how far everything reaches. */
+function whiskers(node, x, middle, value, error) {
+  if (!error) return x.at(value);
+  const [a, b] = [x.at(value * (1 - error)), x.at(value * (1 + error))];
+  node.append(svg("path", { class: "whisker", d: `M${a} ${middle}H${b}M${a} ${middle - 3}v6M${b} ${middle - 3}v6` }));
+  return Math.max(x.at(value), b);
+}
+
+function rowLabel(of, { key, unit }, totals) {
+  const values = of.map((kernel) => kernel && kernel[key]);
+  if (totals.length === 1) return `${show(values[0], unit)}, ${number((100 * values[0]) / totals[0], 2)} %`;
+  if (values[0] === undefined) return `B alone, ${show(values[1], unit)}`;
+  if (values[1] === undefined) return `A alone, ${show(values[0], unit)}`;
+  return values[0] === values[1]
+    ? `${show(values[0], unit)}, same`
+    : `${show(values[1] - values[0], unit)}`.replace(/^(?!-)/, "+");
+}
+
+/** Fill a card with bars; the kernels that have the value, by shown candidate, or null where one has none. */
+function drawBars(id, what, otherwise) {
+  const candidates = shownCandidates();
+  const lists = candidates.map((c) =>
+    ((c.cost && c.cost.kernels) || []).filter((k) => typeof k[what.key] === "number"),
+  );
+  const with_ = candidates.filter((_, i) => lists[i].length);
+  if (!with_.length) {
+    nothing(id, candidates.length && candidates[0].cost ? otherwise : missing(candidates[0]));
+    return null;
+  }
+  const kept = lists.filter((list) => list.length);
+  const { drawing, names, totals } = kernelBars(with_, kept, what);
+  const key = with_.length > 1 ? [sidesLegend(with_)] : [];
+  const lacking =
+    with_.length < candidates.length
+      ? [put("p", { class: "note" }, missing(candidates.find((c) => !with_.includes(c))))]
+      : [];
+  document.getElementById(id).replaceChildren(...key, drawing, ...legend(names), ...lacking);
+  rove(document.getElementById(id));
+  return { candidates: with_, lists: kept, totals };
+}
+
+function sidesLegend(candidates) {
+  const marks = candidates.map((candidate, i) =>
+    put("span", { class: `key-${SIDES[i].toLowerCase()}` }, put("i", {}), ` ${SIDES[i]}: ${candidate.id}`),
+  );
+  return put("p", { class: "legend" }, ...marks, put("span", {}, "right: B less A"));
+}
+
+const LATENCY = {
+  key: "latency_s",
+  unit: "s",
+  parts: "cycle_parts",
+  label: "Latency of every kernel",
+  measured: (candidate) => (candidate.emulated && candidate.emulated.kernels) || {},
+};
+const ENERGY = {
+  key: "energy_j",
+  unit: "J",
+  parts: "energy_parts_j",
+  label: "Energy of every kernel",
+  measured: () => ({}),
+};
+
+/** Sums of the sides in words. */
+function sums(totals, unit) {
+  if (totals.length === 1) return `Sum ${show(totals[0], unit)}`;
+  return `Sums: A ${show(totals[0], unit)}, B ${show(totals[1], unit)} (${signed(totals[1] / totals[0] - 1)})`;
+}
+
+function drawLatency() {
+  const drawn = drawBars("latency", LATENCY, "The target's cost model does not tell kernels apart.");
+  if (!drawn) return;
+  const kernels = drawn.lists.flat();
+  const sources = [...new Set(kernels.map((k) => k.source).filter(Boolean))];
+  const errors = kernels.map((k) => k.error).filter((e) => typeof e === "number");
+  const range = errors.length
+    ? ` Error bands: ± ${number(100 * Math.min(...errors), 2)} to ${number(100 * Math.max(...errors), 2)} %.`
+    : " Error not known.";
+  const measured = drawn.candidates.find((c) => Object.keys(LATENCY.measured(c)).length);
+  document.getElementById("latency-note").textContent =
+    `${sums(drawn.totals, "s")}. Source: ${sources.join(", ") || "not given"}.${range}` +
+    (measured ? ` Upright lines: ${measured.emulated.source}.` : "");
+}
+
+function drawEnergy() {
+  hideUnless("card-energy", (cost) => cost.kernels.some((k) => typeof k.energy_j === "number"));
+  const drawn = drawBars("energy", ENERGY, "The target's description does not give the energy of kernels.");
+  if (!drawn) return;
+  const figure = figureOf(drawn.candidates[0], "energy_j"),
+    rests = drawn.candidates.map((c, i) => (estimateOf(c, "energy_j") || 0) - drawn.totals[i]);
+  const flows = rests.some((rest, i) => rest > 1e-6 * drawn.totals[i]);
+  document.getElementById("energy-note").textContent =
+    sums(drawn.totals, "J") +
+    (flows ? `, and ${rests.map((rest) => show(rest, "J")).join(" and ")} that flow whatever is computed.` : ".") +
+    (figure && figure.note ? ` ${figure.note}.` : "");
+}
+
+store.on(drawLatency, "selected", "compared");
+store.on(drawEnergy, "selected", "compared");

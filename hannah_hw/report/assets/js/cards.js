@@ -1,0 +1,28 @@
+/* Cards of details: what they say where there is nothing to draw, and two drawings beside each other. */
+
+function nothing(id, message) {
+  document.getElementById(id).replaceChildren(put("p", { class: "note" }, message));
+  document.getElementById(`${id}-note`).textContent = "";
+}
+
+/** Why a candidate has no details here. */
+function missing(candidate) {
+  if (!candidate) return "No candidate is selected.";
+  if (candidate.status !== "ok") return "Only feasible candidates carry a cost report.";
+  return "The details of this candidate are in candidates.jsonl.";
+}
+
+/** Hide a card that no candidate of this run has anything for; a run without details keeps its cards. */
+function hideUnless(id, has) {
+  const detailed = run.candidates.filter((candidate) => candidate.cost);
+  document.getElementById(id).hidden = detailed.length > 0 && !detailed.some((candidate) => has(candidate.cost));
+}
+
+/** Fill a card with a drawing for each shown candidate, and name the sides where there are two. */
+function besideEachOther(id, drawings) {
+  const heads = drawings.length > 1 ? shownCandidates().map((c, i) => `${SIDES[i]}: ${c.id}`) : [];
+  const columns = drawings.map((drawing, i) =>
+    put("div", { class: "side" }, ...(heads[i] ? [put("h3", {}, heads[i])] : []), drawing),
+  );
+  document.getElementById(id).replaceChildren(put("div", { class: drawings.length > 1 ? "pair" : "" }, ...columns));
+}
