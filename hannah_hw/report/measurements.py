@@ -192,7 +192,8 @@ def measured_section(run: ReportData) -> str:
     )
     return (
         f'<section class="card" aria-labelledby="h-measured"><h2 id="h-measured">{_TITLES[source]}</h2>'
-        f'<div class="scroll"><table id="measured"><thead><tr><th scope="col">Candidate</th>{heads}</tr></thead>'
+        f'<div class="scroll"><table id="measured" data-roving><thead>'
+        f'<tr><th scope="col">Candidate</th>{heads}</tr></thead>'
         f'<tbody>{"".join(rows)}</tbody></table></div><p class="note">{_escape(_note(run))} '
         f"{_escape('; '.join(means))}.</p></section>"
     )
@@ -205,7 +206,8 @@ def _cells(key: str, estimated: float | None, measured: Measured) -> str:
     shown = axis(key).format(value) + (f" ± {100 * band:.2g} %" if band else "")
     change = "-" if off is None else f"{100 * off:+.1f} %"
     return "".join(
-        f'<td class="number">{_escape(text)}</td>' for text in (axis(key).format(estimated), shown, change)
+        f'<td class="number tipped" tabindex="-1" data-key="{key}">{_escape(text)}</td>'
+        for text in (axis(key).format(estimated), shown, change)
     )
 
 

@@ -183,7 +183,7 @@ def _front_table(run: ReportData, links: Mapping[str, str]) -> str:
         else ""
     )
     return (
-        '<table id="front"><thead><tr>'
+        '<table id="front" data-roving><thead><tr>'
         '<th scope="col" aria-sort="none"><button type="button">Candidate</button></th>'
         f'{head}<th scope="col">Model</th></tr></thead><tbody>{rows}</tbody></table>{note}'
     )
@@ -203,7 +203,7 @@ def _badges(run: ReportData, position: int) -> str:
 
 def _front_row(run: ReportData, candidate: Candidate, badges: str, link: str | None) -> str:
     cells = "".join(
-        f'<td class="number" data-value="{candidate.values.get(a.key, "")}">'
+        f'<td class="number tipped" tabindex="-1" data-key="{a.key}" data-value="{candidate.values.get(a.key, "")}">'
         f"{_escape(a.format(candidate.values.get(a.key)))}{_escape(_band(candidate, a.key))}</td>"
         for a in run.axes
         if not a.of_training

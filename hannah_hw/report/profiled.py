@@ -74,7 +74,8 @@ def profiled_section(run: ReportData) -> str:
     )
     return (
         '<section class="card" aria-labelledby="h-measured"><h2 id="h-measured">Profiled on the host</h2>'
-        f'<div class="scroll"><table id="measured"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+        f'<div class="scroll"><table id="measured" data-roving><thead>'
+        f"<tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
         f'<p class="note">{_escape(note.strip())}</p></section>'
     )
 
@@ -89,7 +90,9 @@ def _row(candidate: Candidate, measured: Measured, reach: float, bounds: list[fl
         shown.format(value) + (f" ± {100 * noise:.2g} %" if noise else ""),
         "-" if off is None else f"{100 * off:+.1f} %",
     )
-    numbers = "".join(f'<td class="number">{_escape(text)}</td>' for text in texts)
+    numbers = "".join(
+        f'<td class="number tipped" tabindex="-1" data-key="{_KEY}">{_escape(text)}</td>' for text in texts
+    )
     picture = _picture(candidate, measured, reach, bounds)
     return (
         f'<tr data-id="{name}"><td><button type="button" class="pick">{name}</button></td>{numbers}'

@@ -32,7 +32,8 @@ def provenance(run: ReportData) -> dict[str, Any]:
     Returns:
         ``sources``: what the words of `SOURCES` mean; ``metrics``: metric key -> ``how`` it was obtained, and of a
         share of wrong answers the number of ``samples`` it was counted on; ``model``: what estimates rest on;
-        ``target``: its title and its file.
+        ``target``: its file, or its
+        title where it has none.
     """
     return {
         "sources": SOURCES,
@@ -64,5 +65,5 @@ def _target(run: ReportData) -> dict[str, str]:
     model = model if isinstance(model, Mapping) else {}
     words = [str(model[key]) for key in _MODEL if model.get(key)]
     found = {"model": ", ".join([f"{words[0].replace('_', ' ')} model", *words[1:]])} if words else {}
-    name = ", ".join(str(target[key]) for key in ("title", "file") if target.get(key))
-    return found | ({"target": name} if name else {})
+    name = target.get("file") or target.get("title")
+    return found | ({"target": str(name)} if name else {})

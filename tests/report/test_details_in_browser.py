@@ -164,3 +164,49 @@ def test_a_run_without_plans_of_memory_and_energies_has_no_cards_of_them(
     assert tab.locator("#latency .bar").count() > 2
     for card in ("#card-ram", "#card-energy", "#card-kernels", "#card-network"):
         assert not tab.locator(card).is_visible()
+
+
+def test_cells_of_the_front_say_what_they_rest_on_by_keys(open_report: OpenReport, run: ReportData) -> None:
+    tab = open_report(run.folder / "report.html")
+    rows = tab.locator("#front tbody tr")
+    first, second = (rows.nth(i).get_attribute("data-id") for i in range(2))
+    tab.locator("#front thead button").last.focus()
+    tab.keyboard.press("Tab")  # the name of the first candidate, then its first figure
+    tab.keyboard.press("Tab")
+    tip = tab.locator("#tip")
+    assert tip.locator("b").inner_text().startswith("Error, validation")
+    assert tip.locator("p").first.inner_text() == first
+    tab.keyboard.press("ArrowDown")
+    assert tip.locator("p").first.inner_text() == second
+    tab.keyboard.press("ArrowRight")
+    assert tip.locator("b").inner_text().startswith("Latency")
+    assert tab.locator("#front .tipped[tabindex='0']").count() == 1
+
+
+def test_kernels_that_are_numbered_are_matched_by_their_order(
+    open_report: OpenReport, tmp_path: Path
+) -> None:
+    """Those of hosts: a conv more in the middle makes no other kernel a stranger."""
+    records = write_run(tmp_path / "run", 30)
+    kinds = {0: ["conv", "relu", "linear"], 1: ["conv", "relu", "conv", "relu", "linear"]}
+    done = [record for record in records if record.get("cost")]
+    for record in done:
+        rows = record["cost"]["kernels"]
+        which = kinds[done.index(record) % 2]
+        record["cost"]["kernels"] = [
+            {**rows[0], "name": f"{kind}_{place}", "kind": kind} for place, kind in enumerate(which)
+        ]
+    (tmp_path / "run" / "candidates.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    run = read_run(tmp_path / "run")
+    write_page(run)
+    short, long = (
+        next(run.candidates[i].id for i in run.front if len(run.candidates[i].cost["kernels"]) == count)
+        for count in (3, 5)
+    )
+    tab = open_report(tmp_path / "run" / "report.html")
+    tab.locator(f'#front tr[data-id="{short}"] button').click()
+    tab.locator("#compare-with").select_option(long)
+    names = tab.locator("#latency svg > text.strong title").all_text_contents()
+    assert len(names) == 5
+    assert {"conv_0", "linear_2 / 4"} < set(names)
+    assert tab.locator("#latency svg > text", has_text="B alone").count() == 2

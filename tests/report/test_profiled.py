@@ -66,7 +66,7 @@ def test_uncertain_candidates_are_marked_until_they_are_measured(run):
         assert c.open == (c.status == "ok" and low <= bound < high)
     page = render_page(data)
     assert f"{len(open_)} uncertain" in page
-    table = page[page.index('<table id="front">') : page.index("</table>", page.index('<table id="front">'))]
+    table = page[page.index('<table id="front"') : page.index("</table>", page.index('<table id="front"'))]
     assert table.count("uncertain") == sum(c.open for c in front(run))
     assert table.count("± 8 %") == len(data.front)
     measure(run, {c.id: c.values["latency_s"] for c in open_})

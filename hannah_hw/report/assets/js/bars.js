@@ -1,7 +1,34 @@
 /* A bar for every kernel; of two candidates, the bars of kernels of one name beside each other. */
 
-/** Rows of kernels by name: in the order of the first candidate, those of the second alone where they follow. */
+/** Rows of kernels of one or two candidates: by name, or by order where names are kinds with a position. */
 function matchKernels(lists) {
+  const numbered = lists.every((list) => list.every((kernel, i) => String(kernel.name).endsWith(`_${i}`)));
+  return lists.length > 1 && numbered ? matchByOrder(...lists) : matchByName(lists);
+}
+
+/** The longest common sequence of kinds, and between its members what one of the two has alone. */
+function matchByOrder(a, b) {
+  const longest = Array.from({ length: a.length + 1 }, () => new Array(b.length + 1).fill(0));
+  const alike = (i, j) => a[i].kind === b[j].kind;
+  for (let i = a.length - 1; i >= 0; i -= 1)
+    for (let j = b.length - 1; j >= 0; j -= 1)
+      longest[i][j] = alike(i, j) ? longest[i + 1][j + 1] + 1 : Math.max(longest[i + 1][j], longest[i][j + 1]);
+  const rows = [];
+  let [i, j] = [0, 0];
+  while (i < a.length || j < b.length) {
+    if (i < a.length && j < b.length && alike(i, j)) {
+      const [one, other] = [String(a[i].name), String(b[j].name)];
+      const name = one === other ? one : `${one} / ${other.slice(other.lastIndexOf("_") + 1)}`;
+      rows.push({ name, of: [a[i++], b[j++]] });
+    } else if (j >= b.length || (i < a.length && longest[i + 1][j] >= longest[i][j + 1]))
+      rows.push({ name: String(a[i].name), of: [a[i++]] });
+    else rows.push({ name: String(b[j].name), of: [undefined, b[j++]] });
+  }
+  return rows;
+}
+
+/** In the order of the first candidate, those of the second alone where they follow. */
+function matchByName(lists) {
   const rows = lists[0].map((kernel) => ({ name: String(kernel.name), of: [kernel] }));
   const at = new Map(rows.map((row, index) => [row.name, index]));
   let after = -1;

@@ -1,6 +1,9 @@
 /* Two candidates beside each other: which they are, their figures, and the parameters that differ. */
 
 const SIDES = ["A", "B"];
+const INTERVALS =
+  "Intervals: of errors, 95 % for the number of samples; of estimates, the band of their cost model, much of which" +
+  " both candidates share where one model priced them. Ticks: what was measured beside an estimate.";
 
 /** The candidate that the selected one is compared with, or null. */
 function comparedCandidate() {
@@ -63,6 +66,30 @@ function verdict(pair, key) {
   return a[0] <= b[1] && b[0] <= a[1] ? "intervals overlap" : "intervals are apart";
 }
 
+/** The intervals of both below each other, with the values, and ticks where something was measured beside them. */
+function intervalPicture(pair, axis) {
+  const found = pair.map((candidate) => intervalOf(candidate, axis.key));
+  if (!found.every((interval) => interval && interval[1] > interval[0])) return "";
+  const seen = pair.map((candidate) => measuredOf(candidate, axis.key));
+  const ends = [...found.flat(), ...seen.filter((value) => value !== undefined)];
+  const [low, high] = [Math.min(...ends), Math.max(...ends)];
+  const x = (value) => 4 + (152 * (value - low)) / (high - low);
+  const label = `${axis.label}: ${found.map((interval, i) => `${SIDES[i]} ${span(interval, axis.unit)}`).join(", ")}`;
+  const picture = svg("svg", { class: "plot row", width: 160, height: 22, role: "img", "aria-label": label });
+  picture.append(svg("title", {}, label));
+  found.forEach((interval, i) => {
+    const y = 6 + 10 * i,
+      [a, b] = interval.map(x);
+    const side = svg("g", { class: `side-${SIDES[i].toLowerCase()}` });
+    side.append(svg("path", { class: "reach", d: `M${a} ${y}H${b}M${a} ${y - 3}v6M${b} ${y - 3}v6` }));
+    side.append(svg("circle", { cx: x(pair[i].values[axis.key]), cy: y, r: 3 }));
+    if (seen[i] !== undefined && !isDecided(pair[i], axis.key))
+      side.append(svg("path", { class: "emulated", d: `M${x(seen[i])} ${y - 5}v10` }));
+    picture.append(side);
+  });
+  return picture;
+}
+
 function figureTable(pair) {
   const heads = ["", ...SIDES.map((side, i) => `${side} ${pair[i].id}`), "B against A", "errors"];
   const body = put("tbody", {});
@@ -89,7 +116,7 @@ function figureTable(pair) {
         put("th", { scope: "row" }, axis.label),
         ...cells,
         put("td", { class: "number" }, known && values[0] === values[1] ? "same" : change),
-        put("td", {}, known ? verdict(pair, axis.key) : ""),
+        put("td", {}, known ? verdict(pair, axis.key) : "", known ? intervalPicture(pair, axis) : ""),
       ),
     );
   }
@@ -106,6 +133,12 @@ function besideMeasured(candidate, axis, estimate, measured) {
   return `${candidate.emulated.source} ${seen}, estimate ${off}`;
 }
 
+/** The value of a parameter as a person reads it; those of searched hardware have units. */
+function parameterText(name, value) {
+  const hardware = run.hardware.find((h) => h.id === name);
+  return hardware && hardware.unit && typeof value === "number" ? show(value, hardware.unit) : String(value);
+}
+
 function parameterTable(pair) {
   const [a, b] = pair.map((candidate) => candidate.assignment);
   if (!a || !b) return put("p", { class: "note" }, "The parameters of one of them are in candidates.jsonl alone.");
@@ -120,7 +153,7 @@ function parameterTable(pair) {
       "tr",
       {},
       head,
-      ...[a, b].map((side) => put("td", {}, name in side ? String(side[name]) : "not active")),
+      ...[a, b].map((side) => put("td", {}, name in side ? parameterText(name, side[name]) : "not active")),
     );
   });
   const head = put(
@@ -153,6 +186,7 @@ function drawComparison() {
   body.replaceChildren(
     put("p", { class: "compare-controls" }, swap, " ", close),
     put("div", { class: "scroll" }, figureTable(pair)),
+    put("p", { class: "note" }, INTERVALS),
     put("h3", {}, "Parameters that differ"),
     parameterTable(pair),
   );

@@ -73,7 +73,7 @@ function drawSelected() {
   const parameters = Object.entries(chosen.assignment || {});
   if (parameters.length) {
     const list = put("dl", {});
-    for (const [key, value] of parameters) list.append(put("dt", {}, key), put("dd", {}, String(value)));
+    for (const [key, value] of parameters) list.append(put("dt", {}, key), put("dd", {}, parameterText(key, value)));
     panel.append(put("details", {}, put("summary", {}, `${parameters.length} parameters`), list));
   }
   rove(panel);

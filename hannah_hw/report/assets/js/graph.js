@@ -126,9 +126,11 @@ function drawGraph() {
     }),
   );
   const both = networks.length === 2 && networks.every(Boolean);
+  const shares = document.querySelector("#network .share");
   const marks = both ? ` ${graphNote(networks)}` : "";
   document.getElementById("network-note").textContent =
-    "Kernels as the data flows, with the shape of their results without batch; blue line: share of the latency." +
+    "Kernels as the data flows, with the shape of their results without batch" +
+    `${shares ? "; blue line: share of the latency" : ""}.` +
     marks;
   rove(document.getElementById("network"));
 }

@@ -25,17 +25,27 @@ function drawKernels() {
     target.replaceChildren(put("p", { class: "note" }, missing(chosenCandidate())));
     return;
   }
-  const uses = pair ? SIDES.map((side) => `Multipliers in use, ${side}`) : ["Multipliers in use"];
+  const used = shown.some((c) => c.cost.kernels.some((k) => typeof k.utilisation === "number"));
+  const uses = !used ? [] : pair ? SIDES.map((side) => `Multipliers in use, ${side}`) : ["Multipliers in use"];
   const heads = ["Kernel", "Runs on", ...uses].map((title) => put("th", { scope: "col" }, title));
   const body = put("tbody", {});
   const rows = matchKernels(shown.map((c) => c.cost.kernels)),
     short = shorten(rows.map((row) => row.name));
   for (const { name, of } of rows) {
     const sides = shown.map((_, i) => of[i]);
-    body.append(put("tr", {}, put("td", { title: name }, short(name, 48)), put("td", {}, runsOn(of)), ...sides.map(useCell)));
+    body.append(
+      put(
+        "tr",
+        {},
+        put("td", { title: name }, short(name, 48)),
+        put("td", {}, runsOn(of)),
+        ...(used ? sides.map(useCell) : []),
+      ),
+    );
     sides.forEach((kernel, i) => {
       if (!kernel || !kernel.detail) return;
-      const title = pair ? `how ${SIDES[i]} is mapped` : "how it is mapped";
+      const mapped = kernel.detail.loops || kernel.detail.mapping;
+      const title = `${mapped ? "mapping" : "more"}${pair ? ` of ${SIDES[i]}` : ""}`;
       const detail = put("details", {}, put("summary", {}, title), put("pre", {}, said(kernel.detail).join("\n")));
       body.append(put("tr", {}, put("td", { colspan: heads.length }, detail)));
     });

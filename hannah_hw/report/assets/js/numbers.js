@@ -77,7 +77,8 @@ function logarithmic(low, high, from, to, unit) {
 }
 
 function band(error) {
-  return error === undefined || error === null ? "error not known" : `± ${number(100 * error, 2)} %`;
+  if (error === undefined || error === null) return "error not known";
+  return error === 0 ? "exact" : `± ${number(100 * error, 2)} %`;
 }
 
 function signed(share) {

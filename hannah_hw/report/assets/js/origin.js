@@ -117,6 +117,11 @@ function measurementLines(candidate, key) {
   ];
 }
 
+/** The same of a cell in a row of a table. */
+function cellOrigin(row, cell) {
+  return origin(byId.get(row.dataset.id), cell.dataset.key);
+}
+
 /** A value as text that says on hover and focus what it rests on. */
 function sourced(candidate, key, tag = "span", attributes = {}) {
   const axis = axes.get(key);

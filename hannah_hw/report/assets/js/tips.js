@@ -11,7 +11,7 @@ const tips = (() => {
     box.hidden = true;
   }
   function appear(node) {
-    const [head, ...others] = contents.get(node)();
+    const [head, ...others] = contentOf(node)();
     box.replaceChildren(put("b", {}, head), ...others.filter(Boolean).map((line) => put("p", {}, line)));
     box.hidden = false;
     owner = node;
@@ -23,9 +23,14 @@ const tips = (() => {
     box.style.left = `${Math.max(8, left)}px`;
     box.style.top = `${below ? at.bottom + 6 : Math.max(4, at.top - height - 6)}px`;
   }
+  /** What a node's tip says: what it was given, or in a table that came with the page, what its cell rests on. */
+  function contentOf(node) {
+    const row = node.dataset.key && node.closest("tr[data-id]");
+    return contents.get(node) || (row && byId.has(row.dataset.id) ? () => cellOrigin(row, node) : null);
+  }
   function ownerOf(target) {
     const node = target instanceof Element ? target.closest(".tipped") : null;
-    return node && contents.has(node) ? node : null;
+    return node && contentOf(node) ? node : null;
   }
   for (const kind of ["pointerover", "focusin"]) {
     document.addEventListener(kind, (event) => {
@@ -44,6 +49,7 @@ const tips = (() => {
     add(node, content) {
       contents.set(node, typeof content === "function" ? content : () => content);
       node.classList.add("tipped");
+      node.setAttribute("tabindex", "-1");
       return node;
     },
   };
@@ -51,25 +57,38 @@ const tips = (() => {
 
 /** One stop of the tab key for all nodes with tips in an element: the arrow keys walk on from there. */
 function rove(container) {
-  const found = () => [...container.querySelectorAll(".tipped")].filter((node) => node.getClientRects().length);
-  [...container.querySelectorAll(".tipped")].forEach((node, index) => {
-    node.setAttribute("tabindex", index ? "-1" : "0");
-  });
-  if (container.dataset.roving) return;
-  container.dataset.roving = "yes";
-  container.addEventListener("keydown", (event) => {
-    const here = event.target.closest(".tipped");
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    if (!here || !step) return;
-    const nodes = found();
-    const sameColumn = here.cellIndex !== undefined && event.key !== "ArrowLeft" && event.key !== "ArrowRight";
-    const near = sameColumn ? nodes.filter((node) => node.cellIndex === here.cellIndex) : nodes;
-    const next = near[near.indexOf(here) + step];
-    if (!next) return;
-    event.preventDefault();
-    event.stopPropagation();
-    here.setAttribute("tabindex", "-1");
-    next.setAttribute("tabindex", "0");
-    next.focus();
-  });
+  container.dataset.roving = "";
+  const stop = container.querySelector('.tipped[tabindex="0"]');
+  if (stop && isVisible(stop)) return;
+  if (stop) stop.setAttribute("tabindex", "-1");
+  const first = [...container.querySelectorAll(".tipped")].find(isVisible);
+  if (first) first.setAttribute("tabindex", "0");
 }
+
+function isVisible(node) {
+  return node.getClientRects().length > 0;
+}
+
+/** The node that an arrow key leads to: beside, or in a table also above and below. */
+function neighbour(container, here, key) {
+  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[key];
+  if (!step) return undefined;
+  const column = key === "ArrowUp" || key === "ArrowDown" ? here.cellIndex : undefined;
+  const nodes = [...container.querySelectorAll(".tipped")];
+  let at = nodes.indexOf(here) + step;
+  while (nodes[at] && (nodes[at].cellIndex !== (column ?? nodes[at].cellIndex) || !isVisible(nodes[at]))) at += step;
+  return nodes[at];
+}
+
+document.addEventListener("keydown", (event) => {
+  // What was the stop may have been filtered out or replaced since.
+  if (event.key === "Tab") document.querySelectorAll("[data-roving]").forEach(rove);
+  const here = event.target.closest(".tipped"),
+    container = here && here.closest("[data-roving]"),
+    next = container && neighbour(container, here, event.key);
+  if (!next) return;
+  event.preventDefault();
+  here.setAttribute("tabindex", "-1");
+  next.setAttribute("tabindex", "0");
+  next.focus();
+});
