@@ -50,7 +50,9 @@ def payload(run: ReportData, links: Mapping[str, str]) -> dict[str, Any]:
     shown = sorted(detailed.union(drawn(run)))
     keys = [o.key for o in run.objectives]
     return {
-        "axes": [{"key": a.key, "label": a.label, "unit": a.unit} for a in run.axes],
+        "axes": [
+            {"key": a.key, "label": a.label, "unit": a.unit, "training": a.of_training} for a in run.axes
+        ],
         "x": keys[1] if len(keys) > 1 else (run.axes[-1].key if run.axes else None),
         "y": keys[0] if keys else None,
         "objectives": [{"key": o.key, "direction": o.direction} for o in run.objectives],

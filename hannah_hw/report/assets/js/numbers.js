@@ -56,14 +56,16 @@ function linear(low, high, from, to, unit, count) {
   }
   const [name, factor] = scaleOf(Math.max(Math.abs(low), Math.abs(high)), unit || "");
   const at = (value) => from + ((value - low) / (high - low)) * (to - from);
+  const of = (place) => low + ((place - from) / (to - from)) * (high - low);
   const marks = ticks(low / factor, high / factor, count).map((mark) => [number(mark), at(mark * factor)]);
-  return { at, low, high, name, marks };
+  return { at, of, low, high, name, marks };
 }
 
 /** The same with a logarithmic scale; every value must be positive. */
 function logarithmic(low, high, from, to, unit) {
   const span = Math.log(high / low);
   const at = (value) => from + (Math.log(value / low) / span) * (to - from);
+  const of = (place) => low * Math.exp(((place - from) / (to - from)) * span);
   const [name, factor] = scaleOf(Math.sqrt(low * high), unit || "");
   const steps = high / low > 300 ? [1] : [1, 2, 5];
   const marks = [];
@@ -73,7 +75,7 @@ function logarithmic(low, high, from, to, unit) {
       if (mark * factor >= low && mark * factor <= high) marks.push([number(mark), at(mark * factor)]);
     }
   }
-  return { at, low, high, name, marks };
+  return { at, of, low, high, name, marks };
 }
 
 function band(error) {

@@ -16,6 +16,8 @@ function loadRun(document) {
     if (!byId.has(candidate.id) || candidate.front) byId.set(candidate.id, candidate);
   }
   front = run.candidates.filter((candidate) => candidate.front);
+  listQuantities();
+  markBarred();
 }
 
 /** The candidate whose details are shown, or null. */

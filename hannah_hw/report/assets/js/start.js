@@ -1,11 +1,10 @@
 /* The first state; every drawing listens by now. */
 
 function showHints() {
-  document.getElementById("scatter-legend").hidden = false;
+  for (const node of document.querySelectorAll(".scripted")) node.hidden = false;
   document.getElementById("stopped-legend").hidden = !run.candidates.some((c) => c.status === "stopped");
   document.getElementById("open-legend").hidden = !run.candidates.some((c) => c.open);
   const hint = document.getElementById("scatter-hint");
-  hint.hidden = false;
   if (run.objectives.length > 2) {
     const names = run.objectives.map((o) => (axes.has(o.key) ? axes.get(o.key).label : o.key)).join("; ");
     hint.append(
@@ -17,4 +16,4 @@ function showHints() {
 
 showHints();
 drawHistory();
-store.set({ x: run.x, y: run.y, logX: spreadsWidely(run.x), selected: firstChoice() });
+store.set({ ...fromAddress(window.location.hash.slice(1)), version: 1 });

@@ -8,6 +8,11 @@ const store = (() => {
     y: null, // key of the quantity up
     logX: false,
     infeasible: true, // whether candidates over a budget are drawn
+    budgets: [], // {key, name, bound, upper}, as the reader has them
+    brushes: {}, // key of a quantity -> [lowest, highest] of what is left
+    coords: null, // keys of the parallel axes; null for those that a page begins with
+    picked: [], // ids that the reader collects for export
+    version: 0, // goes up when the run itself is replaced
   });
   const listeners = [];
   return {

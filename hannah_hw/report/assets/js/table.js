@@ -1,4 +1,8 @@
-/* The table of the front, and others whose rows are candidates. */
+/* The table of the front that is left, and others whose rows are candidates. */
+
+const MAX_ROWS = 500;
+const rowOf = new Map();
+let sorting = { column: -1, down: false };
 
 function choose(id) {
   if (byId.has(id)) store.set({ selected: id });
@@ -7,37 +11,104 @@ function choose(id) {
 function chooseByRow(table) {
   table.tBodies[0].addEventListener("click", (event) => {
     const row = event.target.closest("tr[data-id]");
-    if (row && !event.target.closest("a")) choose(row.dataset.id);
+    if (!row || event.target.closest("a, input, summary")) return;
+    if (event.shiftKey) togglePick(row.dataset.id);
+    else choose(row.dataset.id);
   });
 }
 
+/** A row of the front: what it is, its figures, its hardware, its model. */
+function frontRow(candidate) {
+  if (rowOf.has(candidate)) return rowOf.get(candidate);
+  const pick = put("input", { type: "checkbox", "aria-label": `pick ${candidate.id}` });
+  pick.addEventListener("change", () => togglePick(candidate.id));
+  const name = put("button", { type: "button", class: "pick" }, candidate.id);
+  const first = put("td", { "data-value": candidate.index }, pick, " ", name);
+  for (const mark of ["knee", "preferred"]) {
+    first.append(put("span", { class: "badge", "data-mark": mark, hidden: "" }, mark));
+  }
+  if (candidate.open) first.append(put("span", { class: "badge open" }, "uncertain"));
+  const row = put("tr", { "data-id": candidate.id }, first);
+  for (const { key } of run.axes.filter((axis) => !axis.training)) {
+    const width = (candidate.bands || {})[key];
+    const value = candidate.values[key];
+    const figure = sourced(candidate, key, "td", { class: "number", "data-value": value === undefined ? "" : value });
+    if (width !== undefined && !(key in (candidate.estimated || {}))) figure.append(` ${band(width)}`);
+    row.append(figure);
+  }
+  for (const { id, unit } of run.hardware) {
+    const value = candidate.assignment[id];
+    const shownValue = typeof value === "number" ? show(value, unit) : String(value ?? "-");
+    row.append(put("td", { class: "number", "data-value": value ?? "" }, shownValue));
+  }
+  row.append(put("td", {}, candidate.onnx ? put("a", { href: candidate.onnx }, "ONNX") : "-"));
+  rowOf.set(candidate, row);
+  return row;
+}
+
+function fillTable() {
+  const table = document.getElementById("front");
+  const { front: members, knee } = filtered();
+  const note = document.getElementById("front-note");
+  note.textContent = "";
+  if (!table) return;
+  const step = Math.ceil(members.length / MAX_ROWS) || 1;
+  const listed = members.filter((c, i) => i % step === 0 || c === knee || c.preferred);
+  const rows = listed.map(frontRow);
+  for (const [i, candidate] of listed.entries()) {
+    const marks = { knee: candidate === knee, preferred: candidate.preferred };
+    for (const badge of rows[i].querySelectorAll("[data-mark]")) badge.hidden = !marks[badge.dataset.mark];
+  }
+  table.tBodies[0].replaceChildren(...sorted(rows));
+  if (!members.length) note.textContent = "No candidate with all objectives is left: loosen a budget or a brush.";
+  else if (listed.length < members.length)
+    note.textContent = `${members.length - listed.length} more are not listed.`;
+  rove(table.tBodies[0]);
+  markRows();
+}
+
+function sorted(rows) {
+  const { column, down } = sorting;
+  if (column < 0) return rows;
+  const key = (row) => {
+    const { value } = row.cells[column].dataset;
+    return value === "" ? Infinity : Number(value);
+  };
+  return [...rows].sort((a, b) => (down ? key(b) - key(a) : key(a) - key(b)));
+}
+
 function sortByHead(table) {
-  const body = table.tBodies[0];
   const cells = [...table.tHead.rows[0].cells];
   cells.forEach((cell, column) => {
     const button = cell.querySelector("button");
     if (!button) return;
     button.addEventListener("click", () => {
-      const down = cell.getAttribute("aria-sort") === "ascending";
+      sorting = { column, down: cell.getAttribute("aria-sort") === "ascending" };
       for (const other of cells) if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none");
-      cell.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const key = (row) => {
-        const value = row.cells[column].dataset.value;
-        return value === "" ? Infinity : Number(value);
-      };
-      body.append(...[...body.rows].sort((a, b) => (down ? key(b) - key(a) : key(a) - key(b))));
+      cell.setAttribute("aria-sort", sorting.down ? "descending" : "ascending");
+      fillTable();
     });
   });
 }
 
 function markRows() {
-  const { selected } = store.get();
+  const { selected, picked } = store.get();
   for (const row of document.querySelectorAll("#front tbody tr")) {
     const here = row.dataset.id === selected;
     row.classList.toggle("chosen", here);
     if (here) row.setAttribute("aria-current", "true");
     else row.removeAttribute("aria-current");
+    const pick = row.querySelector("input");
+    if (pick) pick.checked = picked.includes(row.dataset.id);
   }
+}
+
+let filling = 0;
+
+/** Fill the table once before the next picture, however often the filter changes until then. */
+function fillSoon() {
+  cancelAnimationFrame(filling);
+  filling = requestAnimationFrame(fillTable);
 }
 
 for (const id of ["front", "measured", "finalists"]) {
@@ -45,4 +116,6 @@ for (const id of ["front", "measured", "finalists"]) {
   if (table) chooseByRow(table);
   if (table && id === "front") sortByHead(table);
 }
-store.on(markRows, "selected");
+store.on(() => rowOf.clear(), "version");
+store.on(fillSoon, "budgets", "brushes", "version");
+store.on(markRows, "selected", "picked");
