@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hannah_hw.advice import advise
     from hannah_hw.cost import CostReport, Costs
     from hannah_hw.errors import HannahError
     from hannah_hw.estimation import estimate, estimate_population
@@ -53,6 +54,7 @@ _HOMES = {
     "Target": "targets",
     "Tensor": "graph",
     "WeightSharingExecutor": "executors",
+    "advise": "advice",
     "dynamic_depth": "graph",
     "estimate": "estimation",
     "estimate_population": "estimation",
@@ -91,6 +93,7 @@ __all__ = [
     "Target",
     "Tensor",
     "WeightSharingExecutor",
+    "advise",
     "dynamic_depth",
     "estimate",
     "estimate_population",

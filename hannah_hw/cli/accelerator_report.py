@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from hannah_hw.cli.output import table, write
+from hannah_hw.cli.output import paragraph, table, write
 from hannah_hw.errors import InputError
 from hannah_hw.quantities import format_bytes, format_si
 
@@ -34,7 +34,9 @@ def render_kernels(report: CostReport) -> None:
         for row in report.kernels
     ]
     names = ("kernel", "unit", "bits", "MACs", "cycles", "of which", "used", "latency", "energy", "weights")
-    table(names, rows, right=(3, 4, 6, 7, 8, 9))
+    table(
+        names, rows, right=(3, 4, 6, 7, 8, 9), spare=("of which", "bits", "weights", "used", "unit", "MACs")
+    )
     if report.energy_j:
         write("")
         _render_energy(report, report.energy_j)
@@ -43,7 +45,7 @@ def render_kernels(report: CostReport) -> None:
         _render_places(report, report.memory)
     for note in report.notes:
         write("")
-        write(f"note: {note}")
+        paragraph(f"note: {note}")
 
 
 def _shares(parts: Mapping[str, float]) -> str | None:

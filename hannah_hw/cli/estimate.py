@@ -10,6 +10,8 @@ import typer
 from hannah_hw.cli import completion
 from hannah_hw.cli.accelerator_report import kernel as find_kernel
 from hannah_hw.cli.accelerator_report import render_kernel, render_kernels
+from hannah_hw.cli.figures import figure_table
+from hannah_hw.cli.insight import render_insight
 from hannah_hw.cli.lowering_report import (
     SecondView,
     assembly_processor,
@@ -18,11 +20,12 @@ from hannah_hw.cli.lowering_report import (
     second_view,
 )
 from hannah_hw.cli.options import ShapeOption, parse_shapes, refuse_options
-from hannah_hw.cli.output import JsonOption, emit, say, table, write
+from hannah_hw.cli.output import JsonOption, emit, paragraph, say, table, write
 from hannah_hw.errors import InputError
 from hannah_hw.quantities import format_bytes, format_si
 
 if TYPE_CHECKING:
+    from hannah_hw.advice import Insight
     from hannah_hw.cost import CostReport
 
 #: Most names that a line lists.
@@ -89,6 +92,9 @@ def estimate(
 ) -> None:
     """Estimate latency, energy, RAM and flash of an ONNX model on a target; on a host latency alone.
 
+    Below the figures it says which kernels take most of the time, what the RAM holds at its peak, and what would help:
+    changes of the network, each priced as the network that it leads to. What they cost in accuracy is not known.
+
     Every figure says where it comes from and its error band. Operators that the target cannot run, or that nobody
     can read, are counted by type with the reason; there are then no totals but partial sums over the rest, and the
     exit code is 1.
@@ -102,6 +108,7 @@ def estimate(
     - `hannah-hw estimate model.onnx -t stm32l4r5zi --lowering tvm`
     - `hannah-hw estimate model.onnx -t nrf5340 --lowering tvm --assembly kernels`
     """
+    from hannah_hw.advice import advise
     from hannah_hw.estimation import estimate as price
 
     if lowering not in (None, *LOWERINGS):
@@ -118,8 +125,11 @@ def estimate(
     second = second_view(model, shapes, features, processor, assembly) if lowering else None
     for warning in _too_large(report):
         say(f"warning: {warning}")
-    document = report.to_dict() | ({"lowering": lowering_document(second)} if second else {})
-    emit(document, as_json, lambda: _render(report, kernel, second))
+    insight = advise(str(model), target, shapes=shapes, report=report)
+    document = report.to_dict() | {"insight": insight.to_dict()}
+    if second is not None:
+        document["lowering"] = lowering_document(second)
+    emit(document, as_json, lambda: _render(report, insight, kernel, second))
     if report.unsupported:
         kinds = [f"{row.count} {row.kind}" for row in report.unsupported_kinds]
         verdict = "has no price for" if report.runs_unpriced else "cannot run"
@@ -140,19 +150,11 @@ def _too_large(report: CostReport) -> list[str]:
     ]
 
 
-def _render(report: CostReport, kernel: str | None, second: SecondView | None) -> None:
+def _render(report: CostReport, insight: Insight, kernel: str | None, second: SecondView | None) -> None:
     write(f"{report.target}")
-    rows = []
-    for key, figure in (report.figures or report.partial).items():
-        value = "-" if figure.value is None else show(figure.value, figure.unit)
-        if report.unsupported:
-            value = f"more than {value}"
-        error = "not known" if figure.error is None else f"± {100 * figure.error:.2g} %"
-        if figure.error == 0:
-            error = "exact"
-        rows.append((key, value, figure.source, error, figure.note))
-    if rows:
-        table(("figure", "value", "source", "error", "note"), rows, right=[1])
+    figures = report.figures or report.partial
+    if figures:
+        figure_table(figures, least=bool(report.unsupported))
     else:
         write(f"no figures: none of the kernels {'has a price' if report.runs_unpriced else 'can run'}")
     write("")
@@ -164,9 +166,12 @@ def _render(report: CostReport, kernel: str | None, second: SecondView | None) -
         _render_kernels(report)
         for note in report.notes:
             write("")
-            write(f"note: {note}")
+            paragraph(f"note: {note}")
     if report.unsupported:
         _render_unsupported(report)
+    else:
+        write("")
+        render_insight(insight)
     if second is not None:
         write("")
         render_lowering(second)
@@ -192,22 +197,13 @@ def _render_kernels(report: CostReport) -> None:
             *([row.bits or "8"] if narrow else []),
             None if row.macs is None else f"{row.macs:,}",
             "-" if row.latency_s is None else format_si(row.latency_s, "s"),
+            f"{row.latency_s / report.latency_s:.1%}" if row.latency_s and report.latency_s else None,
             format_bytes(row.weight_bytes),
             row.source,
         )
         for row in report.kernels
     ]
     bits = ["bits of weights / input / output"] if narrow else []
-    columns = ("kernel", "class", *bits, "MACs", "latency", "weights", "source")
-    table(columns, kernels, right=[columns.index(name) for name in ("MACs", "latency", "weights")])
-
-
-def show(value: float, unit: str) -> str:
-    """A figure as a person reads it."""
-    if unit in ("B", "bytes"):
-        return format_bytes(value)
-    if unit in ("s", "J", "W", "Hz"):
-        return format_si(value, unit)
-    if unit == "mm2":
-        return f"{value:.3g} mm²"
-    return f"{value:,.0f} {unit}".rstrip()
+    columns = ("kernel", "class", *bits, "MACs", "latency", "share", "weights", "source")
+    numbers = [columns.index(name) for name in ("MACs", "latency", "share", "weights")]
+    table(columns, kernels, right=numbers, spare=("source", "weights", "class"))

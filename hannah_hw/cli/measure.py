@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hannah_hw.cli import completion
-from hannah_hw.cli.estimate import show
+from hannah_hw.cli.figures import figure_table
 from hannah_hw.cli.options import ShapeOption, parse_shapes, refuse_options
 from hannah_hw.cli.output import JsonOption, emit, say, table, write
 from hannah_hw.errors import InputError
@@ -228,24 +228,7 @@ def render_figures(figures: Mapping[str, Figure], weights: str, ranges: str) -> 
     labels = [text for name, text in (("weights", weights), ("ranges", ranges)) if text != "the model's"]
     if labels:
         write(f"weights: {weights}; ranges of values: {ranges}")
-    table(
-        ("figure", "value", "source", "error", "note"),
-        [
-            (
-                key,
-                show(figure.value, figure.unit),
-                figure.source,
-                "not known"
-                if figure.error is None
-                else "exact"
-                if figure.error == 0
-                else f"± {100 * figure.error:.2g} %",
-                figure.note,
-            )
-            for key, figure in figures.items()
-        ],
-        right=[1],
-    )
+    figure_table(figures)
 
 
 def _render_kernels(found: Measurement) -> None:
@@ -269,4 +252,5 @@ def _render_kernels(found: Measurement) -> None:
     total = ["all", "", f"{found.macs:,}", f"{found.instructions:,}", f"{found.core_cycles:,}"]
     total += [f"{found.core_cycles / found.macs:.2f}" if found.macs else "-", f"{found.taken_branches:,}"]
     total += [f"{found.flash_reads or 0:,}"] * counted + [format_si(found.value("latency_s"), "s"), ""]
-    table(headers, [*rows, total], right=range(2, len(headers)))
+    spare = ("branches", "flash reads", "instructions", "function", "cycles/MAC")
+    table(headers, [*rows, total], right=range(2, len(headers)), spare=spare)

@@ -72,7 +72,7 @@ def _render(found: VelaMeasurement) -> None:
         )
     headers = ["kernel", "operations", "MACs", "cycles", "arithmetic"]
     headers += [*(_HEADINGS[area] for area in used), "MACs used", "latency", "share"]
-    table(headers, rows, right=range(2, len(headers)))
+    table(headers, rows, right=range(2, len(headers)), spare=("arithmetic", "MACs used", "operations"))
     write("")
     sizes = {_HEADINGS[area]: size for area, size in found.memory.items() if size}
     write("memory: " + ", ".join(f"{name} {format_bytes(size)}" for name, size in sizes.items()))

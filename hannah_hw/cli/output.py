@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hannah_hw.cli.tables import layout, wrapped
 from hannah_hw.wording import printable
 
 #: The option that every verb has.
@@ -72,37 +74,39 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> None:
-    """A table: ruled on a terminal, aligned plain text elsewhere.
+def table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Iterable[int] = (),
+    spare: Sequence[str] = (),
+) -> None:
+    """A table: fitted to the width of a terminal, with whole lines elsewhere.
 
     Args:
         headers: Titles of the columns.
         rows: Cells; None is a dash.
         right: Columns that are aligned to the right, as numbers are.
+        spare: Titles of columns that a narrow terminal does not show, the first to go first.
     """
     cells = [["-" if cell is None else printable(str(cell)) for cell in row] for row in rows]
-    numeric = set(right)
-    if sys.stdout.isatty():
-        _ruled(headers, cells, numeric)
-        return
-    widths = [max(len(row[i]) for row in [list(headers), *cells]) for i in range(len(headers))]
-    for row in [list(headers), *cells]:
-        line = "  ".join(
-            cell.rjust(width) if i in numeric else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        write(line.rstrip())
+    width = terminal_width()
+    head, body = layout(headers, cells, right=set(right), spare=spare, width=width)
+    rule = [] if width is None else ["\u2500" * max(map(len, [*head, *body]))]
+    for line in [*head, *rule, *body]:
+        write(line)
 
 
-def _ruled(headers: Sequence[str], cells: Iterable[Sequence[str]], numeric: set[int]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def paragraph(text: str, indent: str = "") -> None:
+    """A text of any length, in lines that fit a terminal; whole elsewhere."""
+    width = terminal_width()
+    lines = [text] if width is None else wrapped(text, width - len(indent))
+    for line in lines:
+        write(indent + line)
 
-    drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for i, header in enumerate(headers):
-        drawn.add_column(header, justify="right" if i in numeric else "left", overflow="fold")
-    for row in cells:
-        drawn.add_row(*(Text(cell) for cell in row))
-    Console().print(drawn)
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that results are written to; None where it is none."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return max(shutil.get_terminal_size().columns, 40)

@@ -11,12 +11,14 @@ FigureSource = Literal["estimated", "emulated", "measured", "published"]
 
 #: Figures that are sums over kernels -> their units.
 PARTIAL_UNITS: Final = {"latency_s": "s", "energy_j": "J", "cycles": "cycles"}
-#: What of a report's data is no plain field.
+#: What of a report's data, as `to_dict` or `hannah-hw estimate --json` writes it, is no plain field.
 _REBUILT: Final = frozenset(
     {
         "figures",
         "flash",
+        "insight",
         "kernels",
+        "lowering",
         "memory",
         "notes",
         "partial",

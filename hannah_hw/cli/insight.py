@@ -1,0 +1,55 @@
+"""What costs most of a network and what would help, for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hannah_hw.cli.output import paragraph, table, write
+from hannah_hw.quantities import format_bytes, format_si
+
+if TYPE_CHECKING:
+    from hannah_hw.advice import Insight
+
+
+def render_insight(insight: Insight) -> None:
+    """The largest kernels, the peak of the RAM, and a table of what would help."""
+    from hannah_hw.advice.choosing import METRICS, shown
+
+    short = _shortening(insight)
+    if insight.largest:
+        parts = [
+            f"{name} {format_si(latency, 's')} ({share:.0%})" for name, latency, share in insight.largest
+        ]
+        paragraph(short(f"most time: {', '.join(parts)}"))
+    if insight.peak is not None:
+        peak = insight.peak
+        paragraph(short(f"most RAM: while {peak.kernel} runs, {format_bytes(peak.bytes)} = {peak}"))
+    if not insight.advice:
+        paragraph(insight.note)
+        return
+    write("")
+    rows = [
+        (
+            METRICS[one.metric],
+            shown(one.metric, one.before),
+            shown(one.metric, one.after),
+            f"{1 - one.after / one.before:.0%}",
+            short(one.text),
+        )
+        for one in insight.advice
+    ]
+    table(("what would help", "now", "then", "saves", "with"), rows, right=(1, 2, 3))
+    paragraph(f"estimates: {insight.note}")
+
+
+def _shortening(insight: Insight) -> Callable[[str], str]:
+    """What takes the beginning that all names have in common out of a text: ``ds_cnn_0.``."""
+    names = [name for name, *_ in insight.largest] + [name for one in insight.advice for name in one.kernels]
+    common: list[str] = []
+    for parts in zip(*(name.split(".")[:-1] for name in names), strict=False):
+        if len(set(parts)) > 1:
+            break
+        common.append(parts[0])
+    begin = ".".join([*common, ""])
+    return lambda text: text.replace(begin, "") if common else text
