@@ -210,4 +210,4 @@ def test_an_address_brings_back_what_was_chosen(open_report: OpenReport, page: P
     wrong = "#x=__proto__&budget=ram_bytes~le~NaN&brush=a~1&picked=%3Cb%3E&log=7"
     hostile = open_report(page.resolve().as_uri() + wrong)
     able = sum(c.status != "failed" for c in run.candidates)
-    assert (hostile.locator("#left").text_content() or "").startswith(f"{able} candidates. Front of")
+    assert (hostile.locator("#left").text_content() or "").startswith(f"{able} candidates (")
