@@ -168,15 +168,15 @@ def test_no_file_of_the_tree_names_a_host_to_install_from() -> None:
 def test_doctor_knows_the_dependencies_of_pyproject() -> None:
     import tomllib
 
-    from hannah_hw.cli.doctor import CORE, OPTIONAL
+    from hannah_hw.onboarding.packages import CORE, OPTIONAL
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {requirement.split(">=")[0] for requirement in project["dependencies"]}
-    assert names == set(CORE)
+    assert names == {package.name for package in CORE}
     extras = {
         (re.split("[>=]=|$", requirement)[0], extra)
         for extra, requirements in project["optional-dependencies"].items()
         for requirement in requirements
         if not requirement.startswith("hannah-hw")
     }
-    assert extras == {(name, extra) for name, (extra, _) in OPTIONAL.items()}
+    assert extras == {(package.name, package.extra) for package in OPTIONAL}

@@ -140,12 +140,13 @@ def test_a_reader_that_goes_away_is_no_crash() -> None:
 
 
 def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["doctor", "--json"]) == 0
+    assert main(["doctor", "--quick", "--json"]) == 0
     found = document(capsys)
     assert found["python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}")
     assert found["cores"] >= 1
     assert found["catalogues"]["targets"] >= 1
     assert found["optional_packages"]["torch"]["extra"] == "train"
+    assert found["optional_packages"]["torch"]["works"] is None
 
 
 def test_doctor_names_what_is_missing(tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_doctor_names_what_is_missing(tmp_path: Path) -> None:
         copy = empty / source.relative_to(ROOT / "hannah_hw")
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(source.read_bytes())
-    done = run("doctor", "--json", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    done = run("doctor", "--quick", "--json", cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
     assert "'targets' is empty" in json.loads(done.stdout)["problems"][0]
     assert "problem:" in done.stderr
@@ -458,7 +459,7 @@ def test_a_closed_stdout_is_one_message() -> None:
 
 
 def test_a_working_folder_that_is_gone_is_one_message(tmp_path: Path) -> None:
-    code = f"mkdir gone; cd gone; rmdir ../gone; {sys.executable} -m hannah_hw doctor --json"
+    code = f"mkdir gone; cd gone; rmdir ../gone; {sys.executable} -m hannah_hw doctor --quick --json"
     done = subprocess.run(
         ["bash", "-c", code],
         cwd=tmp_path,
