@@ -13,10 +13,15 @@ VENV := .venv
 BIN  := $(VENV)/bin
 CORE := $(VENV)/.installed
 DEV  := $(VENV)/.installed-dev
+# Everything that is installed, downloaded once: for the environment, where it is there, and for the journeys.
+WHEELS := build/wheels
+DOWNLOADED := $(WHEELS)/.downloaded
+PACKAGE := build/package
+export PIP_FIND_LINKS := $(PIP_FIND_LINKS) $(if $(wildcard $(DOWNLOADED)),$(abspath $(WHEELS)))
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help search report test check format docs wheel clean
+.PHONY: help search report test journeys check format docs wheel download clean
 .DEFAULT_GOAL := help
 # An environment that could not be finished is made again.
 .DELETE_ON_ERROR:
@@ -28,10 +33,12 @@ help:
 	@echo "  RESUME=1                go on with the run in OUT"
 	@echo "make report               write the page of the run in OUT again"
 	@echo "make test                 the test suite (PYTEST_ARGS='-k report', JOBS=4)"
+	@echo "make journeys             journeys/*.sh with this version's wheel, each in an environment of its own"
 	@echo "make check                ruff, ruff format, mypy --strict, import-linter"
 	@echo "make format               let ruff format and fix what it can"
 	@echo "make docs                 build the documentation into build/docs"
 	@echo "make wheel                build the wheel into dist/"
+	@echo "make download             all packages into $(WHEELS), which the others then install from"
 	@echo "make clean                remove the environment, caches and builds; runs/ stays"
 	@echo "PYTHON=python3.12         the interpreter for $(VENV); 3.11 or newer"
 
@@ -51,6 +58,13 @@ report: $(CORE)
 test: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
 
+journeys: $(DEV) $(DOWNLOADED)
+	rm -rf $(PACKAGE)
+	$(BIN)/python -m build --wheel --no-isolation --outdir $(PACKAGE) >/dev/null
+	for journey in microcontroller profiling accelerator; do \
+	  PYTHON="$(PYTHON)" JOURNEY_WHEELS=$(WHEELS) journeys/$$journey.sh $(PACKAGE)/*.whl || exit 1; \
+	done
+
 check: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -68,6 +82,8 @@ docs: $(DEV)
 wheel: $(DEV)
 	$(BIN)/python -m build --wheel --no-isolation
 
+download: $(DOWNLOADED)
+
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find hannah_hw tests -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -79,6 +95,10 @@ $(BIN)/python:
 	  { echo "$(PYTHON) is `$(PYTHON) --version`; 3.11 or newer is needed: make PYTHON=python3.11 ..." >&2; exit 2; }
 	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+
+$(DOWNLOADED): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip download --quiet --constraint constraints.txt --dest $(WHEELS) ".[all]" --group dev
+	@touch $@
 
 $(CORE): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[all]"
