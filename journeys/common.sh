@@ -24,8 +24,8 @@ else
   trap 'rm -rf "$WORK"' EXIT
 fi
 # Nothing of the caller's Python reaches the journey, and nothing of the checkout but constraints.txt.
-unset PYTHONPATH PYTHONHOME VIRTUAL_ENV HANNAH_HW_PATH
-export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
+unset PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV HANNAH_HW_PATH
+export PIP_DISABLE_PIP_VERSION_CHECK=1
 cd "$WORK"
 PATH=$WORK/venv/bin:$PATH
 STARTED=$(date +%s%N)
