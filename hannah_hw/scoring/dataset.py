@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import DataError
+from hannah_hw.sources.splitting import grouped_split
+
+if TYPE_CHECKING:
+    from hannah_hw.sources.log_mel import LogMel
 
 #: Shares of the validation and of the test part where a source does not define them.
 VALIDATION_SHARE: Final = 0.15
@@ -37,6 +41,9 @@ class Dataset:
         sha256: Hash of the raw arrays, before splitting.
         class_names: Name of each class; empty where the source numbers them.
         reading: How the source was read: sizes, rates, resizing; JSON-able.
+        groups_train: (N,) recording of each training sample, where samples of one must stay together; else None.
+        groups_val: The same of the validation part.
+        front_end: What turned waveforms into samples; None where the source holds samples.
     """
 
     name: str
@@ -54,6 +61,9 @@ class Dataset:
     sha256: str
     class_names: tuple[str, ...] = ()
     reading: Mapping[str, Any] = field(default_factory=dict)
+    groups_train: Labels | None = None
+    groups_val: Labels | None = None
+    front_end: LogMel | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -90,7 +100,7 @@ class Dataset:
 
 
 def stratified_split(
-    labels: Labels, shares: tuple[float, ...], rng: np.random.Generator
+    labels: Labels, shares: tuple[float, ...], rng: np.random.Generator, names: Sequence[str] = ()
 ) -> tuple[NDArray[np.int64], ...]:
     """Cut indices into parts with the same mixture of classes.
 
@@ -98,6 +108,7 @@ def stratified_split(
         labels: (N,) class of each sample.
         shares: Share of each part after the first, which receives the rest.
         rng: Decides who goes where.
+        names: Of the classes, for messages; empty: their numbers.
 
     Returns:
         One more array of indices than `shares`, each in random order. A class of n samples gives
@@ -111,8 +122,9 @@ def stratified_split(
         members = rng.permutation(np.flatnonzero(labels == label))
         sizes = [max(1, round(share * len(members))) for share in shares]
         if len(members) <= sum(sizes):
+            name = names[label] if names else label
             raise DataError(
-                f"class {label} has {len(members)} samples, which cannot be split into {len(parts)} parts; "
+                f"class {name} has {len(members)} samples, which cannot be split into {len(parts)} parts; "
                 f"at least {len(parts)} samples a class are needed"
             )
         cuts = np.cumsum(sizes)
@@ -123,7 +135,14 @@ def stratified_split(
 
 
 def build_dataset(
-    name: str, arrays: Mapping[str, Any], *, seed: int, where: str = "", series: bool = False
+    name: str,
+    arrays: Mapping[str, Any],
+    *,
+    seed: int,
+    where: str = "",
+    series: bool = False,
+    groups: Labels | None = None,
+    class_names: Sequence[str] = (),
 ) -> Dataset:
     """Check, split and normalise the arrays of a source.
 
@@ -136,6 +155,8 @@ def build_dataset(
         seed: Seed of the split.
         where: File or function, for messages.
         series: Of three axes the last two are channels and time, equal or not.
+        groups: (N,) recording of each training sample; those of one stay in the same part.
+        class_names: In the order of the labels; empty: they are numbered.
 
     Raises:
         DataError: An array is missing or unusable, and why.
@@ -165,9 +186,10 @@ def build_dataset(
         for part in parts
     }
     y = {part: _labels(given[f"y_{part}"], len(x[part]), f"{where} y_{part}".strip()) for part in parts}
-    _check_classes(x, y, where)
+    _check_classes(x, y, where, class_names)
+    kept = {} if groups is None else {"train": groups}
     try:
-        _cut_missing(x, y, np.random.default_rng(seed))
+        _cut_missing(x, y, kept, np.random.default_rng(seed), class_names)
     except DataError as error:
         raise DataError(str(error), where=where) from error
     axes = (0, *range(2, x["train"].ndim))
@@ -193,19 +215,52 @@ def build_dataset(
         std=tuple(std.tolist()),
         scale=scale,
         sha256=digest,
+        class_names=tuple(class_names),
+        groups_train=kept.get("train"),
+        groups_val=kept.get("val"),
     )
 
 
-def _cut_missing(x: dict[str, Floats], y: dict[str, Labels], rng: np.random.Generator) -> None:
+def _cut_missing(
+    x: dict[str, Floats],
+    y: dict[str, Labels],
+    groups: dict[str, Labels],
+    rng: np.random.Generator,
+    names: Sequence[str],
+) -> None:
     """Cut the validation part, and the test part where there is none, from the training part."""
     shares = {"val": VALIDATION_SHARE, "test": TEST_SHARE}
     missing = [part for part in shares if part not in x]
     if not missing:
         return
-    chosen = stratified_split(y["train"], tuple(shares[part] for part in missing), rng)
+    wanted = tuple(shares[part] for part in missing)
+    together = groups.get("train")
+    if together is None or len(np.unique(together)) == len(together):
+        chosen = stratified_split(y["train"], wanted, rng, names)
+    else:
+        chosen = grouped_split(y["train"], together, wanted, rng)
+        _check_grouped(y["train"], chosen, together, names)
     train_x, train_y = x["train"], y["train"]
     for part, index in zip(["train", *missing], chosen, strict=True):
         x[part], y[part] = train_x[index], train_y[index]
+        if together is not None:
+            groups[part] = together[index]
+
+
+def _check_grouped(
+    labels: Labels, chosen: Sequence[NDArray[np.int64]], groups: Labels, names: Sequence[str]
+) -> None:
+    """Every part has recordings, and the first has some of every class."""
+    parts = f"{len(np.unique(groups))} recordings cannot be split into {len(chosen)} parts"
+    if not all(len(index) for index in chosen):
+        raise DataError(f"{parts}, as all samples of one stay together; more recordings are needed")
+    absent = np.setdiff1d(labels, labels[chosen[0]])
+    if len(absent):
+        name = names[absent[0]] if names else absent[0]
+        raise DataError(
+            f"{parts} of which the first has the class {name}; "
+            "more recordings of it, or another search.seed, are needed"
+        )
 
 
 def _array(value: object, where: str) -> NDArray[Any]:
@@ -252,15 +307,18 @@ def _labels(values: NDArray[Any], samples: int, where: str) -> Labels:
     return values.astype(np.int64)
 
 
-def _check_classes(x: Mapping[str, Floats], y: Mapping[str, Labels], where: str) -> None:
+def _check_classes(
+    x: Mapping[str, Floats], y: Mapping[str, Labels], where: str, names: Sequence[str]
+) -> None:
     """Parts agree in sample shape and classes, and every class has training samples."""
     counts = np.bincount(y["train"])
     classes = len(counts)
     if classes < 2:
         raise DataError("all training labels are the same; at least two classes are needed", where=where)
     if (counts == 0).any():
+        first = int(np.argmin(counts))
         raise DataError(
-            f"class {int(np.argmin(counts))} of {classes} has no training sample; "
+            f"class {names[first] if names else first} of {classes} has no training sample; "
             "number the classes 0 .. classes - 1 without gaps",
             where=where,
         )

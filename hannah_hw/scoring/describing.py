@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from hannah_hw.scoring.data import load_data
 from hannah_hw.scoring.findings import TYPICAL_ERROR, findings, imbalance
 from hannah_hw.scoring.intervals import share_interval
+from hannah_hw.sources import Source
 
 
-def describe_data(source: str | Path, *, seed: int = 0) -> dict[str, Any]:
+def describe_data(source: str | Path | Mapping[str, Any] | Source, *, seed: int = 0) -> dict[str, Any]:
     """A data set as a document for people, and for what writes a configuration for them.
 
     Args:
@@ -36,7 +39,7 @@ def describe_data(source: str | Path, *, seed: int = 0) -> dict[str, Any]:
     commonest = int(np.argmax(counts["train"]))
     low, high = share_interval(TYPICAL_ERROR, len(data.y_val))
     return {
-        "source": str(source),
+        "source": _plain(source),
         "name": data.name,
         "kind": "images" if len(data.input_shape) == 3 else "series",
         "input_shape": list(data.input_shape),
@@ -55,3 +58,10 @@ def describe_data(source: str | Path, *, seed: int = 0) -> dict[str, Any]:
         "problems": [finding.problem for finding in found],
         "suggestions": [finding.suggestion for finding in found],
     }
+
+
+def _plain(source: str | Path | Mapping[str, Any] | Source) -> str | dict[str, Any]:
+    """A source as JSON has it."""
+    if isinstance(source, BaseModel):
+        return source.model_dump(mode="json")
+    return dict(source) if isinstance(source, Mapping) else str(source)

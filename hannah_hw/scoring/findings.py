@@ -33,6 +33,9 @@ class Finding:
     problem: str
     suggestion: str
 
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.suggestion}"
+
 
 def findings(data: Dataset) -> list[Finding]:
     """What a person should know before searching with a data set; empty for one that is large and even.

@@ -22,6 +22,7 @@ from hannah_hw.search.overrides import Section, override
 from hannah_hw.search.sections import (
     FREE_TO_CHANGE,
     Constraints,
+    DataChoice,
     MeasureSection,
     Objectives,
     PreferenceSection,
@@ -29,6 +30,7 @@ from hannah_hw.search.sections import (
     SpaceChoice,
     Strict,
 )
+from hannah_hw.sources import is_built_in
 from hannah_hw.targets import load_target, split_runtime
 
 #: Sections about what is done after the search, which does not see it: a finished run may be continued with others.
@@ -54,7 +56,8 @@ class SearchConfig(Strict):
         version: Version of the format.
         space: The search space.
         target: The chip: a catalogue name or a path; ``:RUNTIME`` behind it takes another of its runtimes.
-        data: A data set; needed when an objective or a constraint is about the error.
+        data: A data set; needed when an objective or a constraint is about the error. A name, a path, or a path with
+            options of how it is read; see `hannah_hw.sources.section`.
         objectives: At least one.
         constraints: Any number.
         preference: Objective -> what is hoped for; see `hannah_hw.search.preference`.
@@ -77,7 +80,7 @@ class SearchConfig(Strict):
     version: Literal[1]
     space: Annotated[SpaceChoice, BeforeValidator(_named)]
     target: str = Field(min_length=1)
-    data: str | None = None
+    data: DataChoice | None = None
     objectives: Objectives
     constraints: Constraints = Constraints()
     preference: PreferenceSection = Field(default_factory=dict)
@@ -188,7 +191,7 @@ def validate_config(document: Document, folder: Path | None = None) -> SearchCon
     changes: dict[str, Any] = {"target": _absolute(name, folder) + behind}
     changes["space"] = config.space.model_copy(update={"name": _absolute(config.space.name, folder)})
     if config.data is not None:
-        changes["data"] = _absolute(config.data, folder)
+        changes["data"] = _beside(config.data, folder)
     if config.score is not None:
         function = _absolute(config.score.function, folder)
         changes["score"] = config.score.model_copy(update={"function": function})
@@ -225,9 +228,25 @@ def _check_training(config: SearchConfig, document: Document) -> None:
 def _absolute(name: str, folder: Path) -> str:
     """A path that exists beside the configuration as an absolute one; anything else unchanged."""
     file, colon, function = name.rpartition(":") if ".py:" in name else (name, "", "")
-    looks_like_path = len(Path(file).parts) > 1 or Path(file).suffix in (".py", ".yaml", ".yml", ".npz")
+    looks_like_path = len(Path(file).parts) > 1 or Path(file).suffix in (
+        ".py",
+        ".yaml",
+        ".yml",
+        ".npz",
+        ".csv",
+    )
     found = folder / Path(file).expanduser()
     return f"{found.resolve()}{colon}{function}" if looks_like_path and found.is_file() else name
+
+
+def _beside(data: DataChoice, folder: Path) -> DataChoice:
+    """A data set whose path exists beside the configuration with an absolute one; anything else unchanged."""
+    if isinstance(data, str):
+        found = folder / Path(data).expanduser()
+        is_folder = found.is_dir() and ":" not in data and not is_built_in(data)
+        return str(found.resolve()) if is_folder else _absolute(data, folder)
+    found = folder / Path(data.path).expanduser()
+    return data.model_copy(update={"path": str(found.resolve())}) if found.exists() else data
 
 
 def dump_config(config: SearchConfig, resolved: Mapping[str, Any]) -> str:

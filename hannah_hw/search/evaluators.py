@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from hannah_hw.errors import EvaluationError
-from hannah_hw.search.sections import Strict
+from hannah_hw.search.sections import DataChoice, Strict
 from hannah_hw.spaces.space import assignment_id
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class ScoringEvaluator(SpaceEvaluator):
     there is no model yet.
 
     Attributes:
-        data: Name or path of the data set.
+        data: The data set.
         training: Options of `hannah_hw.scoring.Training`.
         precision: Of the models, as the target runs them.
         shares: Of the training that are done after each of its stages.
@@ -91,7 +91,7 @@ class ScoringEvaluator(SpaceEvaluator):
         keep: Whether the weights of whole trainings are kept there, too.
     """
 
-    data: str
+    data: DataChoice
     training: Mapping[str, Any]
     precision: Precision = "int8"
     shares: tuple[float, ...] = (1.0,)

@@ -31,6 +31,7 @@ from hannah_hw.search.sections import Strict
 
 if TYPE_CHECKING:
     from hannah_hw.search.pricing import SpaceProblem
+    from hannah_hw.search.sections import DataChoice
 
 #: Scores of networks by proxies, in the folder of a run; see `ProxyScorer`.
 PROXY_LOG: Final = "proxies.jsonl"
@@ -229,7 +230,7 @@ def open_foresight(
     problem: SpaceProblem,
     goals: Goals,
     *,
-    data: str | None,
+    data: DataChoice | None,
     seed: int,
     folder: Path,
     stack: ExitStack,
@@ -241,7 +242,7 @@ def open_foresight(
         proxies: Which proxies are its inputs; None: none.
         problem: The space and its prices.
         goals: Objectives and constraints.
-        data: Name of the data set that proxies are shown samples of.
+        data: The data set that proxies are shown samples of.
         seed: Of the run.
         folder: Of the run, where scores of proxies are kept.
         stack: Closes what is opened.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hannah_hw.executors import WeightSharingExecutor
     from hannah_hw.scoring import Dataset
     from hannah_hw.scoring.supernet import Pool
+    from hannah_hw.search.sections import DataChoice
     from hannah_hw.search.tasks import Task
 
 #: File of a run directory.
@@ -88,12 +89,12 @@ class SharedEvaluator(SpaceEvaluator):
     """The error of a network with its parts of a supernet's weights; see `hannah_hw.search.protocols.Evaluator`.
 
     Attributes:
-        data: Name or path of the data set.
+        data: The data set.
         supernet: The supernet's file.
         statistics: Training samples from which running statistics are computed.
     """
 
-    data: str
+    data: DataChoice
     supernet: Path
     statistics: int
     _loaded: tuple[WeightSharingExecutor, Dataset, list[Tensor]] | None = field(default=None, repr=False)

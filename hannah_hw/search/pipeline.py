@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,7 @@ class Setup:
         facts: For the header ``resolved`` of the run's configuration: versions, data, target.
         measurer: Measures the front after the search; None if that was not asked for.
         legalized: What narrowing the space to the target did; None if that was not asked for.
+        files: Name -> content of files that lie beside the models; see `hannah_hw.scoring.preprocessing`.
     """
 
     problem: SpaceProblem
@@ -57,6 +58,7 @@ class Setup:
     facts: dict[str, Any]
     measurer: MeasuringEvaluator | None = None
     legalized: Legalized | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def build(config: SearchConfig, artifacts: Path) -> Setup:
@@ -77,12 +79,17 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
     offered: dict[str, Any] = {}
     facts: dict[str, Any] = {"hash": config.hash, "versions": versions()}
     data = None
+    files: dict[str, bytes] = {}
     if config.data is not None and config.goals.trained:
         from hannah_hw.scoring import load_data
+        from hannah_hw.scoring.findings import findings
+        from hannah_hw.scoring.preprocessing import preprocessing_files
 
         data = load_data(config.data, seed=config.search.seed)
         offered = _offer(data)
-        facts["data"] = data.summary()
+        found = [str(finding) for finding in findings(data)]
+        facts["data"] = {**data.summary(), **({"warnings": found} if found else {})}
+        files = preprocessing_files(data)
     evaluator = _make_evaluator(config, offered, artifacts) if config.goals.trained else None
     space = load_space(config.space.name, options, offered)
     if data is not None:
@@ -115,7 +122,7 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
         measurer = MeasuringEvaluator(
             config.space.name, options, offered, config.target, config.measure.compiler, artifacts
         )
-    return Setup(problem, evaluator, facts, measurer, legalized)
+    return Setup(problem, evaluator, facts, measurer, legalized, files)
 
 
 def _make_evaluator(
@@ -149,7 +156,7 @@ def _make_evaluator(
         offered=offered,
         seed=seed,
         artifacts=artifacts,
-        data=str(config.data),
+        data=config.data if config.data is not None else "",
         training=config.training,
         shares=config.fidelity.shares if config.fidelity is not None else (1.0,),
         weights=artifacts.with_name(WEIGHTS) if staged else None,

@@ -147,7 +147,7 @@ class ProxyStudy:
         rows = self._draw(count)
         described = problem.describe(rows)
         hardware = problem.axes.ids if isinstance(problem, CoSearchProblem) else ()
-        batch = draw_batch(load_data(str(config.data), seed=config.search.seed), self._batch)
+        batch = draw_batch(load_data(config.data or "", seed=config.search.seed), self._batch)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             write_atomically(self._folder / CONFIG, dump_config(config, self._setup.facts).encode())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hannah_hw.errors import ConfigError, RunError
+from hannah_hw.files import write_atomically
 from hannah_hw.search import pipeline
 from hannah_hw.search.archive import check_log
 from hannah_hw.search.choosing import (
@@ -109,6 +110,7 @@ def run_search(
     facts = {**setup.facts, **choice.facts(), "lag": lag if order == "asked" else None, "order": order}
     if before is not None:
         _check_same(config, before, out)
+        _check_data(facts.get("data"), (before.resolved or {}).get("data"), out)
     with ExitStack() as stack:
         directory = stack.enter_context(RunDirectory(out, resume=resume))
         goals = config.goals.within(setup.problem.capacities)
@@ -119,6 +121,8 @@ def run_search(
                 where="search.evaluations",
             )
         directory.write(CONFIG, dump_config(config, facts))
+        for name, content in setup.files.items():
+            write_atomically(directory.path / name, content)
         training = following(config, setup.evaluator, setup.problem, goals, observers)
         executor: Executor | None = None
         if training.evaluator is not None:
@@ -224,6 +228,17 @@ def _chosen(config: SearchConfig, before: SearchConfig | None, problem: SpacePro
     if config.search.lag is None and isinstance(begun.get("lag"), int):
         lag = begun["lag"]
     return choice, lag
+
+
+def _check_data(now: object, then: object, out: Path) -> None:
+    """The data must be what the run began with: a file may have changed under the same name."""
+    hashes = [data.get("sha256") if isinstance(data, Mapping) else None for data in (now, then)]
+    if None not in hashes and hashes[0] != hashes[1]:
+        raise ConfigError(
+            f"the data changed since the run in {out} began (SHA-256 {hashes[1]}, now {hashes[0]}); "
+            "restore its files, or search again in another folder",
+            where="--resume",
+        )
 
 
 def _check_same(config: SearchConfig, before: SearchConfig, out: Path) -> None:

@@ -8,7 +8,9 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationInfo,
     field_serializer,
     field_validator,
@@ -20,8 +22,32 @@ from hannah_hw.quantities import parse_quantity
 from hannah_hw.search.algorithms import check_options, find_algorithm
 from hannah_hw.search.choosing import AUTO, Order
 from hannah_hw.search.metrics import METRICS, Constraint, parse_constraint
+from hannah_hw.sources import AudioSource, ImageSource, NpzSource, SeriesSource
 
 Direction = Literal["min", "max"]
+
+
+def _kind_of_data(value: Any) -> str | None:
+    """Which form of the field ``data`` a value has."""
+    if isinstance(value, str):
+        return "name"
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return str(kind) if kind is not None else None
+
+
+#: The field ``data``: a name or a path, or a path with options of how it is read.
+DataChoice = Annotated[
+    Annotated[str, Tag("name")]
+    | Annotated[ImageSource, Tag("images")]
+    | Annotated[AudioSource, Tag("audio")]
+    | Annotated[SeriesSource, Tag("series")]
+    | Annotated[NpzSource, Tag("npz")],
+    Discriminator(
+        _kind_of_data,
+        custom_error_type="data_kind",
+        custom_error_message="must be text, or a mapping with a path and a kind: images, audio, series or npz",
+    ),
+]
 
 #: Fields of `SearchSection` that may differ between a run and its continuation: they do not change what is computed.
 FREE_TO_CHANGE: Final = ("evaluations", "workers", "timeout", "memory")
