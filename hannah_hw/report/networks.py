@@ -148,7 +148,7 @@ def _facts(row: Mapping[str, str | int]) -> dict[str, str | int]:
     for name in ("stride", "dilation"):
         if row[f"{name}_h"] != 1 or row[f"{name}_w"] != 1:
             facts[name] = _size(row, name, flat)
-    if row["groups"] != 1:
+    if row["groups"] != 1 and str(row["kind"]).startswith("conv"):
         facts["groups"] = row["groups"]
     if row["activation"]:
         facts["activation"] = ACTIVATIONS[int(row["activation"])]

@@ -105,7 +105,7 @@ function graphNote(pair) {
   const changed = a.boxes.filter((box) => (differences(box, b) || []).length > 0).length;
   const alone = [a, b].map((one, i) => one.boxes.filter((box) => !pair[1 - i].byName.has(box.name)).length);
   return (
-    `${same} boxes are the same in both, ${changed} differ, ${alone[0]} are in A alone, ${alone[1]} in B alone;` +
+    `${same} boxes are alike in both, ${changed} differ, ${alone[0]} are in A alone, ${alone[1]} in B alone;` +
     " boxes are matched by name."
   );
 }
