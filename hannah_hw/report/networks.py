@@ -19,8 +19,8 @@ from hannah_hw.report.layers import Edge, Vertex, arrange
 from hannah_hw.workload import Workload
 from hannah_hw.workload.table import ACTIVATIONS
 
-#: Networks that are drawn at most: reading one takes tens of milliseconds.
-MAX_NETWORKS: Final = 48
+#: Networks that are drawn at most: reading one takes about 12 ms.
+MAX_NETWORKS: Final = 64
 #: Largest model that is read for a drawing, in bytes.
 MAX_BYTES: Final = 64 * 2**20
 #: Most kernels of a network that is drawn.

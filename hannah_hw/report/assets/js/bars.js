@@ -61,63 +61,70 @@ function kernelFacts(kernel, candidate, { key, unit, parts, measured }) {
   ];
 }
 
+/** Sizes of a drawing of so many rows: of rows and bars, what names take at the left and values at the right. */
+function barSizes(count, pair, width) {
+  const row = pair ? 32 : 19;
+  const left = Math.round(Math.min(178, 0.36 * width)),
+    right = Math.round(Math.min(pair ? 120 : 96, 0.28 * width));
+  return { row, bar: pair ? 11 : 13, left, right, top: 6, width, bottom: 6 + row * count, height: 30 + row * count };
+}
+
 /**
  * The drawing. `what` has the `key` of the kernels' values, their `unit`, the key of their `parts`, a `label`, and
  * `measured`: candidate -> values by kernel that were measured.
  */
-function kernelBars(candidates, lists, what) {
-  const { key, unit, parts, label, measured } = what,
-    pair = lists.length > 1;
-  const rows = matchKernels(lists);
-  const short = shorten(rows.map((row) => row.name));
-  const names = pair ? [] : partNames(lists[0], parts);
-  const [row, bar, left, right, top, bottom, width] = [
-    pair ? 32 : 19,
-    pair ? 11 : 13,
-    178,
-    pair ? 150 : 96,
-    6,
-    24,
-    640,
-  ];
-  const height = top + bottom + row * rows.length;
+function kernelBars(candidates, lists, what, width) {
+  const { key, unit, parts, label, measured } = what;
+  const rows = matchKernels(lists),
+    sizes = barSizes(rows.length, lists.length > 1, width),
+    { row, left, right, top, bottom, height } = sizes;
+  const short = shorten(rows.map((each) => each.name)),
+    letters = Math.floor((left - 10) / 6.2);
+  const names = lists.length > 1 ? [] : partNames(lists[0], parts);
   const totals = lists.map((list) => list.reduce((sum, k) => sum + k[key], 0));
   const reach = (kernel, i) =>
     Math.max(kernel[key] * (1 + errorOn(kernel, key)), measured(candidates[i])[kernel.name] || 0);
   const high = Math.max(...lists.flatMap((list, i) => list.map((kernel) => reach(kernel, i))));
   const drawing = plot(height, label, width);
   drawing.setAttribute("role", "group");
-  const x = linear(0, high, left, width - right, unit, 5);
+  const x = linear(0, high, left, width - right, unit, Math.round((width - left - right) / 80));
   for (const [mark, at] of x.marks) {
-    drawing.append(svg("line", { class: "grid", x1: at, x2: at, y1: top, y2: height - bottom }));
+    drawing.append(svg("line", { class: "grid", x1: at, x2: at, y1: top, y2: bottom }));
     drawing.append(text(at, height - 8, mark, { "text-anchor": "middle" }));
   }
   drawing.append(text(width - 4, height - 8, x.name, { "text-anchor": "end", class: "strong" }));
   rows.forEach(({ name, of }, index) => {
-    const y = top + index * row;
-    const title = text(left - 8, y + row / 2 + 4, short(name, 27), { "text-anchor": "end", class: "strong" });
+    const y = top + index * row,
+      middle = y + row / 2 + 4;
+    const title = text(left - 8, middle, short(name, letters), { "text-anchor": "end", class: "strong" });
     title.append(svg("title", {}, name));
-    drawing.append(title);
-    let end = left;
-    of.forEach((kernel, i) => {
-      if (!kernel) return;
-      const from = y + 3 + (pair ? i * (bar + 2) : 0);
-      const node = svg("g", { class: pair ? `of-${SIDES[i].toLowerCase()}` : "", role: "img" });
-      node.setAttribute("aria-label", `${pair ? `${SIDES[i]}, ` : ""}${name}, ${show(kernel[key], unit)}`);
-      node.append(stack(x, left, from, bar, kernel[key], kernel[parts], names));
-      tips.add(node, () => kernelFacts(kernel, candidates[i], what));
-      end = Math.max(end, whiskers(node, x, from + bar / 2, kernel[key], errorOn(kernel, key)));
-      const seen = measured(candidates[i])[kernel.name];
-      if (seen) {
-        const at = x.at(seen);
-        node.append(svg("line", { class: "emulated", x1: at, x2: at, y1: from - 1, y2: from + bar + 1 }));
-        end = Math.max(end, at);
-      }
-      drawing.append(node);
-    });
-    drawing.append(text(end + 6, y + row / 2 + 4, rowLabel(of, what, totals), {}));
+    const bars = of.map((kernel, i) => kernel && kernelBar(kernel, candidates[i], i, y, { what, sizes, x, names }));
+    const end = Math.max(left, ...bars.filter(Boolean).map((drawn) => drawn.end));
+    drawing.append(title, ...bars.filter(Boolean).map((drawn) => drawn.node));
+    drawing.append(text(end + 6, middle, rowLabel(of, what, totals), {}));
   });
   return { drawing, names, totals };
+}
+
+/** The bar of one kernel, its error, and what was measured of it; with how far all that reaches. */
+function kernelBar(kernel, candidate, side, y, { what, sizes, x, names }) {
+  const { key, unit, parts, measured } = what,
+    { row, bar, left } = sizes,
+    pair = row > 2 * bar;
+  const from = y + 3 + (pair ? side * (bar + 2) : 0);
+  const whose = pair ? `${SIDES[side]}, ` : "";
+  const node = svg("g", { class: pair ? `of-${SIDES[side].toLowerCase()}` : "", role: "img" });
+  node.setAttribute("aria-label", `${whose}${kernel.name}, ${show(kernel[key], unit)}`);
+  node.append(stack(x, left, from, bar, kernel[key], kernel[parts], names));
+  tips.add(node, () => kernelFacts(kernel, candidate, what));
+  let end = whiskers(node, x, from + bar / 2, kernel[key], errorOn(kernel, key));
+  const seen = measured(candidate)[kernel.name];
+  if (seen) {
+    const at = x.at(seen);
+    node.append(svg("line", { class: "emulated", x1: at, x2: at, y1: from - 1, y2: from + bar + 1 }));
+    end = Math.max(end, at);
+  }
+  return { node, end };
 }
 
 /** The relative error of a kernel's value, 0 where it is not known. */
@@ -149,21 +156,21 @@ function drawBars(id, what, otherwise) {
   const lists = candidates.map((c) =>
     ((c.cost && c.cost.kernels) || []).filter((k) => typeof k[what.key] === "number"),
   );
-  const with_ = candidates.filter((_, i) => lists[i].length);
-  if (!with_.length) {
+  const having = candidates.filter((_, i) => lists[i].length);
+  if (!having.length) {
     nothing(id, candidates.length && candidates[0].cost ? otherwise : missing(candidates[0]));
     return null;
   }
   const kept = lists.filter((list) => list.length);
-  const { drawing, names, totals } = kernelBars(with_, kept, what);
-  const key = with_.length > 1 ? [sidesLegend(with_)] : [];
+  const { drawing, names, totals } = kernelBars(having, kept, what, widthIn(id));
+  const key = having.length > 1 ? [sidesLegend(having)] : [];
   const lacking =
-    with_.length < candidates.length
-      ? [put("p", { class: "note" }, missing(candidates.find((c) => !with_.includes(c))))]
+    having.length < candidates.length
+      ? [put("p", { class: "note" }, missing(candidates.find((c) => !having.includes(c))))]
       : [];
   document.getElementById(id).replaceChildren(...key, drawing, ...legend(names), ...lacking);
   rove(document.getElementById(id));
-  return { candidates: with_, lists: kept, totals };
+  return { candidates: having, lists: kept, totals };
 }
 
 function sidesLegend(candidates) {
@@ -222,5 +229,5 @@ function drawEnergy() {
     (figure && figure.note ? ` ${figure.note}.` : "");
 }
 
-store.on(drawLatency, "selected", "compared");
-store.on(drawEnergy, "selected", "compared");
+store.on(drawLatency, "selected", "compared", "version");
+store.on(drawEnergy, "selected", "compared", "version");

@@ -12,6 +12,13 @@ function missing(candidate) {
   return "The details of this candidate are in candidates.jsonl.";
 }
 
+/** How wide a drawing in an element is, so that its text has the size of the page's: of `parts` beside each other. */
+function widthIn(id, parts = 1) {
+  const whole = document.getElementById(id).clientWidth || 640;
+  const beside = window.innerWidth > 700 ? parts : 1;
+  return Math.min(860, Math.max(300, Math.floor(whole / beside) - (beside > 1 ? 8 : 0)));
+}
+
 /** Hide a card that no candidate of this run has anything for; a run without details keeps its cards. */
 function hideUnless(id, has) {
   const detailed = run.candidates.filter((candidate) => candidate.cost);

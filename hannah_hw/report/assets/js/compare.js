@@ -1,6 +1,8 @@
 /* Two candidates beside each other: which they are, their figures, and the parameters that differ. */
 
 const SIDES = ["A", "B"];
+/** Most of the picked candidates that a list of choices begins with. */
+const MOST_PICKED = 50;
 const INTERVALS =
   "Intervals: of errors, 95 % for the number of samples; of estimates, the band of their cost model, much of which" +
   " both candidates share where one model priced them. Ticks: what was measured beside an estimate.";
@@ -26,9 +28,10 @@ function inWords(candidate) {
 
 /** What begins a comparison, and ends it. */
 function compareControls() {
-  const { selected, compared } = store.get();
+  const { selected, compared, picked } = store.get();
   const select = put("select", { id: "compare-with" }, put("option", { value: "" }, "nothing"));
-  const offered = front.filter((c) => c.id !== selected);
+  const first = picked.slice(0, MOST_PICKED).map((id) => byId.get(id));
+  const offered = [...new Set([...first, ...front])].filter((c) => c && c.id !== selected);
   const other = comparedCandidate();
   if (other && !offered.includes(other)) offered.unshift(other);
   for (const candidate of offered) select.append(put("option", { value: candidate.id }, inWords(candidate)));
@@ -193,4 +196,4 @@ function drawComparison() {
   rove(body);
 }
 
-store.on(drawComparison, "selected", "compared");
+store.on(drawComparison, "selected", "compared", "version");

@@ -79,4 +79,4 @@ function drawSelected() {
   rove(panel);
 }
 
-store.on(drawSelected, "selected", "compared");
+store.on(drawSelected, "selected", "compared", "picked", "version");

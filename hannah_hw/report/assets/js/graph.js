@@ -135,4 +135,4 @@ function drawGraph() {
   rove(document.getElementById("network"));
 }
 
-store.on(drawGraph, "selected", "compared");
+store.on(drawGraph, "selected", "compared", "version");

@@ -68,4 +68,4 @@ function lines(value, indent = "") {
   });
 }
 
-store.on(drawKernels, "selected", "compared");
+store.on(drawKernels, "selected", "compared", "version");

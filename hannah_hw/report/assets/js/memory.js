@@ -16,10 +16,10 @@ function memoryPlan(candidate) {
   return { candidate, buffers, steps, high, peak, atPeak, kernel: kernel ? kernel.name : null };
 }
 
-function memoryDrawing(plan, high) {
+function memoryDrawing(plan, high, width) {
   const { buffers, steps, peak } = plan;
   const short = shorten(buffers.map((b) => String(b.name)));
-  const [width, height, left, right, top, bottom] = [640, 330, 58, 10, 14, 40];
+  const [height, left, right, top, bottom] = [Math.min(330, 140 + 0.4 * width), 58, 10, 14, 40];
   const drawing = plot(height, `Memory of ${plan.candidate.id}: offset of every buffer over the kernels`, width);
   drawing.setAttribute("role", "group");
   const y = linear(0, high * 1.03, height - bottom, top, "B", 5);
@@ -58,7 +58,7 @@ function memoryDrawing(plan, high) {
   });
   const line = y.at(plan.high);
   drawing.append(svg("line", { class: "peak", x1: left, x2: width - right, y1: line, y2: line }));
-  const every = Math.ceil(steps / 24);
+  const every = Math.ceil((steps * 26) / (width - left - right));
   for (let k = 0; k < steps; k += every)
     drawing.append(text(left + (k + 0.5) * cell, height - bottom + 15, String(k), { "text-anchor": "middle" }));
   drawing.append(
@@ -94,7 +94,7 @@ function drawRam() {
     "ram",
     plans.map((plan, i) => {
       if (!plan) return absent(i);
-      const parts = [memoryDrawing(plan, high)];
+      const parts = [memoryDrawing(plan, high, widthIn("ram", shown.length))];
       if (shown.length > 1) parts.push(put("p", { class: "note" }, memoryNote(plan)));
       return put("div", {}, ...parts);
     }),
@@ -106,4 +106,4 @@ function drawRam() {
   rove(document.getElementById("ram"));
 }
 
-store.on(drawRam, "selected", "compared");
+store.on(drawRam, "selected", "compared", "version");
