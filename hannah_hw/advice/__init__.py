@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hannah_hw.advice.advising import Insight, advise
+from hannah_hw.advice.advising import advise
 from hannah_hw.advice.choosing import Advice
+from hannah_hw.advice.insight import Insight, largest
+from hannah_hw.advice.profiled import advise_profile
 
-__all__ = ["Advice", "Insight", "advise"]
+__all__ = ["Advice", "Insight", "advise", "advise_profile", "largest"]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from hannah_hw.advice.changes import changes
-from hannah_hw.advice.choosing import Advice, choose
+from hannah_hw.advice.choosing import choose, figures_of
 from hannah_hw.advice.elastic import ElasticNetwork
+from hannah_hw.advice.insight import Insight, largest
 from hannah_hw.advice.neighbours import neighbours
 from hannah_hw.cost import price
-from hannah_hw.cost.peak import Peak, peak
+from hannah_hw.cost.peak import peak
 from hannah_hw.cost.report import CostReport
 from hannah_hw.estimation import estimate, estimate_population
 from hannah_hw.lowering.open_shapes import GivenShapes
@@ -22,40 +22,9 @@ from hannah_hw.targets import Accelerator, Host, Target, load_target
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-#: Kernels that are named.
-_NAMED: Final = 3
 #: Figures that a chip's advice is about; energy of a microcontroller follows the latency.
 _ON_CHIPS: Final = ("ram_bytes", "latency_s", "flash_bytes")
 _ON_ACCELERATORS: Final = ("latency_s", "energy_j", "ram_bytes")
-
-
-@dataclass(frozen=True)
-class Insight:
-    """What costs most, and what would help.
-
-    Attributes:
-        largest: The kernels that take most of the time: name, seconds, share of the network's latency.
-        peak: Where the RAM goes; None where it is not known.
-        advice: Changes that lower figures; see `hannah_hw.advice.Advice`.
-        note: What the advice rests on, or why there is none.
-    """
-
-    largest: tuple[tuple[str, float, float], ...]
-    peak: Peak | None
-    advice: tuple[Advice, ...]
-    note: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able data."""
-        return {
-            "largest": [
-                {"kernel": name, "latency_s": latency, "share": share}
-                for name, latency, share in self.largest
-            ],
-            "peak": None if self.peak is None else self.peak.to_dict(),
-            "changes": [advice.to_dict() for advice in self.advice],
-            "note": self.note,
-        }
 
 
 def advise(
@@ -84,10 +53,7 @@ def advise(
     """
     chip = load_target(target) if isinstance(target, str) else target
     report = estimate(model, chip, shapes=shapes) if report is None else report
-    total = report.latency_s or 0.0
-    timed = [(row.name, row.latency_s) for row in report.kernels if row.latency_s]
-    largest = sorted(timed, key=lambda item: -item[1])[:_NAMED]
-    known = tuple((name, latency, latency / total) for name, latency in largest) if total else ()
+    known = largest([(row.name, row.latency_s or 0.0) for row in report.kernels])
     if not report.supported:
         return Insight(known, None, (), "no advice: the target cannot run all of it")
     if isinstance(chip, Host):
@@ -101,5 +67,5 @@ def advise(
         tried = changes(network)
         workload = network.workload([{}, *(change.values for change in tried)])
         costs, macs = price(workload, chip), workload.macs
-    advice = tuple(choose(tried, costs, macs, metrics))
+    advice = choose(tried, figures_of(costs, macs), costs.supported, metrics)
     return Insight(known, peak(report), advice, f"{len(tried)} changes were priced; accuracy is ignored")

@@ -41,7 +41,7 @@ class Advice:
         before: The figure of the network as it is, in the unit of its key.
         after: That of the changed one.
         figures: Figure -> before and after, of all that are known, with ``macs``.
-        source: ``estimated``.
+        source: ``estimated``, or ``scaled`` from a measurement.
     """
 
     metric: str
@@ -52,7 +52,7 @@ class Advice:
     before: float
     after: float
     figures: Mapping[str, tuple[float, float]]
-    source: str = "estimated"
+    source: str
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able data."""
@@ -80,33 +80,48 @@ def shown(metric: str, value: float) -> str:
     return format_si(value, metric.rpartition("_")[2].upper() if metric == "energy_j" else "s")
 
 
+def figures_of(costs: Costs, macs: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """The columns of `METRICS` and ``macs`` of P priced networks.
+
+    Args:
+        costs: Their prices.
+        macs: (P,) their multiply-accumulates.
+    """
+    columns = {key: np.asarray(getattr(costs, key), np.float64) for key in METRICS}
+    return {**columns, "macs": np.asarray(macs, np.float64)}
+
+
 def choose(
-    tried: Sequence[Change], costs: Costs, macs: NDArray[np.int64], metrics: Sequence[str]
-) -> list[Advice]:
+    tried: Sequence[Change],
+    figures: Mapping[str, NDArray[np.float64]],
+    possible: NDArray[np.bool_],
+    metrics: Sequence[str],
+    source: str = "estimated",
+) -> tuple[Advice, ...]:
     """The best change of each family, the three that save most for each figure.
 
     Args:
         tried: N changes.
-        costs: Prices of 1 + N networks: the one as it is, then each change.
-        macs: (1 + N,) their multiply-accumulates.
+        figures: Key -> (1 + N,) figures: those of the network as it is, then of each change; with ``macs``.
+        possible: (1 + N,) whether there is such a network and the target runs it.
         metrics: Keys of `METRICS`, in order.
+        source: How the figures were obtained.
     """
-    columns = {key: np.asarray(getattr(costs, key), np.float64) for key in METRICS}
-    figures = {**columns, "macs": np.asarray(macs, np.float64)}
-    return [advice for metric in metrics for advice in _best(metric, tried, costs.supported, figures)]
+    return tuple(advice for metric in metrics for advice in _best(metric, tried, possible, figures, source))
 
 
 def _best(
     metric: str,
     tried: Sequence[Change],
-    supported: NDArray[np.bool_],
+    possible: NDArray[np.bool_],
     figures: Mapping[str, NDArray[np.float64]],
+    source: str,
 ) -> Iterator[Advice]:
     before, *after = figures[metric].tolist()
     best: dict[str, int] = {}
     for index, value in enumerate(after):
         family = tried[index].family
-        if supported[index + 1] and value <= before * (1.0 - _LEAST):
+        if possible[index + 1] and value <= before * (1.0 - _LEAST):
             kept = best.get(family)
             # Of two that save as much, the one that leaves more of the network.
             if kept is None or (value, -figures["macs"][index + 1]) < (
@@ -129,4 +144,5 @@ def _best(
                 for key, column in figures.items()
                 if np.isfinite(column[[0, index + 1]]).all()
             },
+            source=source,
         )

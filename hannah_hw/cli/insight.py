@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hannah_hw.cli.output import paragraph, table, write
@@ -10,6 +12,8 @@ from hannah_hw.quantities import format_bytes, format_si
 
 if TYPE_CHECKING:
     from hannah_hw.advice import Insight
+    from hannah_hw.lowering.open_shapes import GivenShapes
+    from hannah_hw.targets import Target
 
 
 def render_insight(insight: Insight) -> None:
@@ -40,7 +44,29 @@ def render_insight(insight: Insight) -> None:
         for one in insight.advice
     ]
     table(("what would help", "now", "then", "saves", "with"), rows, right=(1, 2, 3))
-    paragraph(f"estimates: {insight.note}")
+    paragraph(f"{insight.advice[0].source}: {insight.note}")
+
+
+def measured_insight(
+    model: Path,
+    target: Target | None,
+    timed: Sequence[tuple[str, float]],
+    shapes: GivenShapes | None = None,
+) -> Insight:
+    """What took most of the time as it was measured, with advice from estimates on the same target.
+
+    Args:
+        model: What was measured.
+        target: The target; None where estimates are not of what was measured.
+        timed: Name and seconds of each kernel.
+        shapes: See `hannah_hw.estimate`.
+    """
+    from hannah_hw.advice import Insight, advise, largest
+
+    known = largest(timed)
+    if target is None or model.suffix != ".onnx":
+        return Insight(known, None, (), "no advice: there are no estimates of what was measured")
+    return replace(advise(str(model), target, shapes=shapes), largest=known)
 
 
 def _shortening(insight: Insight) -> Callable[[str], str]:

@@ -10,15 +10,17 @@ import typer
 
 from hannah_hw.cli import completion
 from hannah_hw.cli.figures import figure_table
+from hannah_hw.cli.insight import measured_insight, render_insight
 from hannah_hw.cli.options import ShapeOption, parse_shapes, refuse_options
-from hannah_hw.cli.output import JsonOption, emit, say, table, write
+from hannah_hw.cli.output import JsonOption, emit, paragraph, say, table, write
 from hannah_hw.errors import InputError
 from hannah_hw.quantities import format_bytes, format_si
 
 if TYPE_CHECKING:
+    from hannah_hw.advice import Insight
     from hannah_hw.cost.report import Figure
     from hannah_hw.measure.measurement import Measurement
-    from hannah_hw.targets import Target
+    from hannah_hw.targets import Microcontroller, Target
 
 #: Compilers of float32 models in place of our kernels.
 RUNTIMES = ("tvm",)
@@ -111,6 +113,8 @@ def measure(
     With --runtime tvm the kernels are TVM's, and the model is float32; outputs are compared with those of ONNX Runtime.
     With a microcontroller it becomes firmware; without a target it is compiled for this machine and run on one thread.
 
+    Below the figures are the kernels that take most of the time, and what would help, by estimates on the same target.
+
     - `hannah-hw measure runs/mnist/artifacts/3f2a90c1.onnx --target stm32l4r5zi`
     - `hannah-hw measure model.onnx -t nrf5340 --json`
     - `hannah-hw measure float.onnx -t rp2040 --calibration samples.npy`
@@ -160,7 +164,7 @@ def measure(
             inputs=inputs if inputs is not None else INPUTS,
             shapes=parse_shapes(shape),
         )
-        emit(measured.to_dict(), as_json, lambda: _render(measured))
+        _emit(measured, measured_insight(model, None, _times(measured)), as_json)
         return
     if chip.kind == "block":
         from hannah_hw.cli.measure_vela import measure_with_vela
@@ -173,7 +177,7 @@ def measure(
 
         measure_host(model, chip, as_json, given | {"--inputs": inputs})
         return
-    _warn_of_runtime(chip)
+    used = _firmware_chip(chip)
     found = measure_model(
         model,
         chip,
@@ -184,11 +188,20 @@ def measure(
         flash_reads=flash_reads,
         inputs=inputs if inputs is not None else INPUTS,
     )
-    emit(found.to_dict(), as_json, lambda: _render(found))
+    _emit(found, measured_insight(model, used, _times(found), parse_shapes(shape)), as_json)
 
 
-def _warn_of_runtime(target: Target) -> None:
-    """Say whose kernels are measured where the target was named with another runtime.
+def _times(found: Measurement) -> list[tuple[str, float]]:
+    return [(row.name, row.latency_s) for row in found.kernels]
+
+
+def _emit(found: Measurement, insight: Insight, as_json: bool) -> None:
+    document = found.to_dict() | {"insight": insight.to_dict()}
+    emit(document, as_json, lambda: _render(found, insight))
+
+
+def _firmware_chip(target: Target) -> Microcontroller:
+    """The target with the kernels that are measured; says so where it was named with others.
 
     Raises:
         TargetError: It is no microcontroller.
@@ -203,10 +216,11 @@ def _warn_of_runtime(target: Target) -> None:
             f"warning: firmware is made of our own kernels: this measures {used.label}; compare it with the estimate "
             f"for that, not for {chip.label}"
         )
+    return used
 
 
-def _render(found: Measurement) -> None:
-    write(f"{found.model} on {found.target}: {found.core}, {found.compiler}, {found.emulator}")
+def _render(found: Measurement, insight: Insight) -> None:
+    paragraph(f"{found.model} on {found.target}: {found.core}, {found.compiler}, {found.emulator}")
     render_figures(found.figures, found.weights, found.ranges)
     write("")
     _render_kernels(found)
@@ -221,6 +235,8 @@ def _render(found: Measurement) -> None:
         )
     else:
         write(f"{found.checked} random inputs: every output is that of {found.reference}")
+    write("")
+    render_insight(insight)
 
 
 def render_figures(figures: Mapping[str, Figure], weights: str, ranges: str) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hannah_hw.cli.insight import measured_insight, render_insight
 from hannah_hw.cli.options import refuse_options
 from hannah_hw.cli.output import emit, table, write
 from hannah_hw.quantities import format_bytes, format_si
 
 if TYPE_CHECKING:
+    from hannah_hw.advice import Insight
     from hannah_hw.measure.vela import VelaMeasurement
     from hannah_hw.targets import Target
 
@@ -44,10 +46,12 @@ def measure_with_vela(
         unused, f"it is for firmware on an emulated core; {target.name} is measured by its compiler"
     )
     found = compile_with_vela(model, target, calibration=calibration)
-    emit(found.to_dict(), as_json, lambda: _render(found))
+    insight = measured_insight(model, target, [(row.name, row.latency_s or 0.0) for row in found.kernels])
+    document = found.to_dict() | {"insight": insight.to_dict()}
+    emit(document, as_json, lambda: _render(found, insight))
 
 
-def _render(found: VelaMeasurement) -> None:
+def _render(found: VelaMeasurement, insight: Insight) -> None:
     from hannah_hw.cli.measure import render_figures
 
     write(f"{found.model} on {found.target}: {found.core}, {found.compiler}")
@@ -81,3 +85,5 @@ def _render(found: VelaMeasurement) -> None:
         write(f"weights are encoded in {found.compression:.1%} of their bytes")
     if found.on_cpu:
         write(f"on the CPU, in no figure: {', '.join(found.on_cpu)}")
+    write("")
+    render_insight(insight)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hannah_hw.cli import completion
+from hannah_hw.cli.insight import render_insight
 from hannah_hw.cli.options import ShapeOption, parse_shapes
-from hannah_hw.cli.output import JsonOption, emit, say, table, write
+from hannah_hw.cli.output import JsonOption, emit, paragraph, say, table, write
 from hannah_hw.quantities import format_bytes, format_si
 
 if TYPE_CHECKING:
+    from hannah_hw.advice import Insight
     from hannah_hw.measure.host_comparison import Comparison
     from hannah_hw.measure.profile import ProfileReport
 
@@ -48,7 +50,8 @@ def profile(
 ) -> None:
     """Measure an ONNX model in ONNX Runtime on this machine: median, p90, and every operator.
 
-    It warms up until the times are steady, and says when other work disturbed the measurement.
+    It warms up until the times are steady, and says when other work disturbed the measurement. Below the operators it
+    says what would help: changes of the network, with the measured times scaled by the work that they leave.
     With --compare, runs of two models alternate, and the ratio of their medians has an interval.
 
     - `hannah-hw profile model.onnx`
@@ -57,6 +60,7 @@ def profile(
     - `hannah-hw profile dynamic.onnx --shape 1,3,96,96`
     - `hannah-hw profile two_inputs.onnx --shape image=1,3,96,96 --shape state=1,64`
     """
+    from hannah_hw.advice import advise_profile
     from hannah_hw.measure.host_comparison import compare_models
     from hannah_hw.measure.profile import profile_model
 
@@ -78,7 +82,10 @@ def profile(
     report = profile_model(
         model, shape=shapes, threads=threads, runs=runs, optimisation=optimisation, provider=provider
     )
-    emit(report.to_dict(), as_json, lambda: _render(report))
+    timed = [(row.name, row.latency_s) for row in report.operators]
+    insight = advise_profile(str(model), timed, report.latency_s, shapes=shapes)
+    document = report.to_dict() | {"insight": insight.to_dict()}
+    emit(document, as_json, lambda: _render(report, insight))
     _warn(report)
 
 
@@ -96,7 +103,7 @@ def _warn(report: ProfileReport) -> None:
         )
 
 
-def _render(report: ProfileReport) -> None:
+def _render(report: ProfileReport, insight: Insight) -> None:
     _render_settings(report)
     _render_times(report)
     write("")
@@ -111,18 +118,21 @@ def _render(report: ProfileReport) -> None:
         )
         for row in report.operators
     ]
-    table(("operator", "type", "latency", "share", *(["provider"] if foreign else [])), rows, right=(2, 3))
+    headers = ("operator", "type", "latency", "share", *(["provider"] if foreign else []))
+    table(headers, rows, right=(2, 3), spare=("provider", "type"))
+    write("")
+    render_insight(insight)
 
 
 def _render_settings(report: ProfileReport) -> None:
-    write(
+    paragraph(
         f"{report.model} on {report.machine}, ONNX Runtime {report.versions['onnxruntime']}, {report.provider}, "
         f"{report.threads} thread(s), optimisation {report.optimisation}"
     )
 
 
 def _render_times(report: ProfileReport) -> None:
-    write(
+    paragraph(
         f"median {format_si(report.latency_s, 's')}, p90 {format_si(report.latency_p90_s, 's')}, "
         f"fastest {format_si(report.latency_min_s, 's')}, variation {report.variation:.1%}, "
         f"{report.runs} runs after {report.warmup_runs} of warm-up"

@@ -6,6 +6,7 @@ from advice_networks import BASE, build, changed
 
 import hannah_hw
 from hannah_hw import advise
+from hannah_hw.advice import advise_profile
 from hannah_hw.advice.changes import changes
 from hannah_hw.advice.elastic import ElasticNetwork
 from hannah_hw.cost import price
@@ -140,3 +141,30 @@ def test_no_single_parameter_saves_more_than_what_is_advised():
     insight = advise(candidate, "stm32l4r5zi")
     found = next(advice for advice in insight.advice if advice.metric == "latency_s")
     assert found.after == pytest.approx(np.nanmin(costs.latency_s), rel=1e-12)
+
+
+def test_a_profile_is_scaled_by_the_work_that_changed_networks_have_left():
+    # Names as ONNX Runtime writes them: relu stands for c1, which it was fused into; the third is its own.
+    operators = [("relu_nchwc", 4e-3), ("dw_token_1", 2e-3), ("ReorderOutput_token_3", 1e-3), ("c4", 3e-3)]
+    insight = advise_profile(build(BASE), operators, 12e-3)
+    assert insight.largest == (("relu_nchwc", 4e-3, 0.4), ("c4", 3e-3, 0.3), ("dw_token_1", 2e-3, 0.2))
+
+    def macs(values):
+        report = hannah_hw.estimate(build(changed(values)), "stm32l4r5zi")
+        return {row.name: row.macs for row in report.kernels}
+
+    before = macs({})
+    assert before["c1"] == 16 * 3 * 25 * 16 * 12
+    assert len(insight.advice) == 3
+    for advice in insight.advice:
+        after = macs(advice.values)
+        left = {name: after[name] / before[name] for name in ("c1", "dw", "c4")}
+        seconds = 4e-3 * left["c1"] + 2e-3 * left["dw"] + 1e-3 + 3e-3 * left["c4"]
+        assert advice.after == pytest.approx(1.2 * seconds)
+        assert (advice.metric, advice.before, advice.source) == ("latency_s", 12e-3, "scaled")
+
+
+def test_a_profile_of_what_is_not_read_has_no_advice():
+    insight = advise_profile(build(BASE), [("elsewhere", 1e-3)], 1e-3)
+    assert insight.advice == ()
+    assert insight.note == "no advice: no operator of the profile is one of the file"
