@@ -249,7 +249,7 @@ def read_run(folder: str | Path) -> ReportData:
         and len(c.objectives) == len(objectives)
         and (c.artifact is not None or not models_only)
     ]
-    state = _state(folder / STATE)
+    state = read_state(folder / STATE)
     points = [
         [candidates[i].objectives[o.name] * sign for o, sign in zip(objectives, signs, strict=True)]
         for i in usable
@@ -298,8 +298,8 @@ def _preferred(
     return int(achievement(goals, np.array(front)).argmin())
 
 
-def _state(path: Path) -> Json:
-    """The summary beside the log; empty where there is none that can be read."""
+def read_state(path: Path) -> Json:
+    """The summary beside the log, ``state.json``; empty where there is none that can be read."""
     try:
         return _mapping(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):

@@ -65,6 +65,8 @@ SCRIPTS = (
 )
 #: Style sheets in ``assets``: of the page, and of the details of candidates.
 STYLES = ("page.css", "details.css")
+#: Further parts of a page that follows a running search.
+_LIVE = ("refresh", "live")
 #: Sections of a configuration that are listed with the run, beside those that have a place of their own.
 _SECTIONS = ("preference", "training", "score", "fidelity", "supernet", "predictor", "proxies", "finalists")
 #: What a run decided, in words.
@@ -95,12 +97,14 @@ def write_page(run: ReportData, path: Path | None = None) -> Path:
     return path
 
 
-def render_page(run: ReportData, *, near: Path | None = None) -> str:
+def render_page(run: ReportData, *, near: Path | None = None, revision: str | None = None) -> str:
     """The page's text.
 
     Args:
         run: The run.
         near: The folder that the page will lie in, for links to ONNX files; by default the run directory.
+        revision: Of a page that is served and asks for newer ones: what it is told apart from these by; see
+            `hannah_hw.report.live`. None: the page asks for nothing.
     """
     links = {
         candidate.id: _address(run.folder, candidate.artifact, near)
@@ -111,6 +115,7 @@ def render_page(run: ReportData, *, near: Path | None = None) -> str:
     template = (assets / "page.html").read_text(encoding="utf-8")
     style = "".join((assets / name).read_text(encoding="utf-8") for name in STYLES)
     return Template(template).substitute(
+        live="" if revision is None else f' data-revision="{_escape(revision)}"',
         title=_escape(_title(run)),
         subtitle=_escape(_subtitle(run)),
         warnings="".join(f'<p class="warning">{_escape(warning)}</p>' for warning in _warnings(run)),
@@ -123,15 +128,20 @@ def render_page(run: ReportData, *, near: Path | None = None) -> str:
         target=_target(run.resolved),
         data=_facts(_flat(run.resolved.get("data"))),
         style=style,
-        script=page_script(),
+        script=page_script(live=revision is not None),
         payload=embed(payload(run, links)),
     )
 
 
-def page_script() -> str:
-    """The script of the page: its parts, in one function that leaves no name in the window."""
+def page_script(*, live: bool = False) -> str:
+    """The script of the page: its parts, in one function that leaves no name in the window.
+
+    Args:
+        live: Whether the page asks its server for newer ones.
+    """
     folder = resources.files("hannah_hw.report") / "assets" / "js"
-    parts = "\n".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    names = (*SCRIPTS, *_LIVE) if live else SCRIPTS
+    parts = "\n".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in names)
     return f'"use strict";\n(() => {{\n{parts}}})();'
 
 

@@ -139,7 +139,10 @@ function addBudget(key) {
 
 function bindBudgets() {
   const choice = document.getElementById("add-budget");
-  for (const axis of run.axes) choice.append(put("option", { value: axis.key }, axis.label));
+  const [title] = choice.options;
+  whenLoaded(() => {
+    choice.replaceChildren(title, ...run.axes.map((axis) => put("option", { value: axis.key }, axis.label)));
+  });
   choice.addEventListener("change", () => {
     if (choice.value) addBudget(choice.value);
     choice.value = "";

@@ -4,7 +4,7 @@ function drawHistory() {
   const target = document.getElementById("history"),
     h = run.history;
   if (!h.evaluations.length) {
-    target.append(put("p", {}, "Nothing feasible was found yet."));
+    target.replaceChildren(put("p", {}, "Nothing feasible was found yet."));
     return;
   }
   const width = 640,
@@ -49,5 +49,5 @@ function drawHistory() {
       class: "strong",
     }),
   );
-  target.append(drawing);
+  target.replaceChildren(drawing);
 }

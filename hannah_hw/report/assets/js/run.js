@@ -20,6 +20,13 @@ function loadRun(document) {
   markBarred();
 }
 
+const loaders = [];
+/** Do something with the run, now and whenever a newer document of it was taken over. */
+function whenLoaded(action) {
+  loaders.push(action);
+  action();
+}
+
 /** The candidate whose details are shown, or null. */
 function chosenCandidate() {
   return byId.get(store.get().selected) || null;

@@ -154,9 +154,14 @@ function bindScatter() {
   const box = document.getElementById("scatter");
   const [selectX, selectY] = ["x-axis", "y-axis"].map((id) => document.getElementById(id));
   const [logX, infeasible] = ["log-x", "show-infeasible"].map((id) => document.getElementById(id));
-  for (const select of [selectX, selectY]) {
-    for (const { key, label } of quantities.values()) select.append(put("option", { value: key }, label));
-  }
+  whenLoaded(() => {
+    for (const select of [selectX, selectY]) {
+      const options = [...quantities.values()].map(({ key, label }) => put("option", { value: key }, label));
+      const before = select.value;
+      select.replaceChildren(...options);
+      if (quantities.has(before)) select.value = before;
+    }
+  });
   selectX.addEventListener("change", () => store.set({ x: selectX.value, logX: spreadsWidely(selectX.value) }));
   selectY.addEventListener("change", () => store.set({ y: selectY.value }));
   logX.addEventListener("change", () => store.set({ logX: logX.checked }));

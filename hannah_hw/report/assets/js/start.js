@@ -1,9 +1,12 @@
 /* The first state; every drawing listens by now. */
 
-function showHints() {
+function showLegend() {
   for (const node of document.querySelectorAll(".scripted")) node.hidden = false;
   document.getElementById("stopped-legend").hidden = !run.candidates.some((c) => c.status === "stopped");
   document.getElementById("open-legend").hidden = !run.candidates.some((c) => c.open);
+}
+
+function showHint() {
   const hint = document.getElementById("scatter-hint");
   if (run.objectives.length > 2) {
     const names = run.objectives.map((o) => (axes.has(o.key) ? axes.get(o.key).label : o.key)).join("; ");
@@ -14,6 +17,7 @@ function showHints() {
   }
 }
 
-showHints();
-drawHistory();
+showHint();
+whenLoaded(showLegend);
+whenLoaded(drawHistory);
 store.set({ ...fromAddress(window.location.hash.slice(1)), version: 1 });

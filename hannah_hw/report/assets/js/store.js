@@ -27,6 +27,12 @@ const store = (() => {
         if (!wanted.length || names.some((name) => wanted.includes(name))) listener(state, names);
       }
     },
+    /** Call the listeners of some names although these are as they were: what they stand for is new. */
+    renew(...names) {
+      for (const [listener, wanted] of listeners) {
+        if (names.some((name) => wanted.includes(name))) listener(state, names);
+      }
+    },
     /** Call a function with the state and the names of what changed; with `wanted`, of these only. */
     on(listener, ...wanted) {
       listeners.push([listener, wanted]);

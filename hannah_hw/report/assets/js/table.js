@@ -8,15 +8,6 @@ function choose(id) {
   if (byId.has(id)) store.set({ selected: id });
 }
 
-function chooseByRow(table) {
-  table.tBodies[0].addEventListener("click", (event) => {
-    const row = event.target.closest("tr[data-id]");
-    if (!row || event.target.closest("a, input, summary")) return;
-    if (event.shiftKey) togglePick(row.dataset.id);
-    else choose(row.dataset.id);
-  });
-}
-
 /** A row of the front: what it is, its figures, its hardware, its model. */
 function frontRow(candidate) {
   if (rowOf.has(candidate)) return rowOf.get(candidate);
@@ -59,7 +50,10 @@ function fillTable() {
     const marks = { knee: candidate === knee, preferred: candidate.preferred };
     for (const badge of rows[i].querySelectorAll("[data-mark]")) badge.hidden = !marks[badge.dataset.mark];
   }
+  const held = table.contains(document.activeElement) ? document.activeElement.closest("tr[data-id]") : null;
   table.tBodies[0].replaceChildren(...sorted(rows));
+  focusAgain(table, held);
+  markHeads(table);
   if (!members.length) note.textContent = "No candidate with all objectives is left: loosen a budget or a brush.";
   else if (listed.length < members.length)
     note.textContent = `${members.length - listed.length} more are not listed.`;
@@ -77,18 +71,32 @@ function sorted(rows) {
   return [...rows].sort((a, b) => (down ? key(b) - key(a) : key(a) - key(b)));
 }
 
-function sortByHead(table) {
-  const cells = [...table.tHead.rows[0].cells];
-  cells.forEach((cell, column) => {
-    const button = cell.querySelector("button");
-    if (!button) return;
-    button.addEventListener("click", () => {
-      sorting = { column, down: cell.getAttribute("aria-sort") === "ascending" };
-      for (const other of cells) if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none");
-      cell.setAttribute("aria-sort", sorting.down ? "descending" : "ascending");
-      fillTable();
-    });
+/** Say at the heads of the table how it is sorted. */
+function markHeads(table) {
+  [...table.tHead.rows[0].cells].forEach((cell, column) => {
+    const here = column === sorting.column ? (sorting.down ? "descending" : "ascending") : "none";
+    if (cell.hasAttribute("aria-sort")) cell.setAttribute("aria-sort", here);
   });
+}
+
+/** Tables are replaced where the page follows a search, so that it is the page that listens. */
+document.addEventListener("click", (event) => {
+  const head = event.target.closest("#front thead th[aria-sort]");
+  if (head && event.target.closest("button")) {
+    sorting = { column: head.cellIndex, down: head.getAttribute("aria-sort") === "ascending" };
+    fillTable();
+  }
+  const row = event.target.closest("#front tr[data-id], #measured tr[data-id], #finalists tr[data-id]");
+  if (!row || event.target.closest("a, input, summary")) return;
+  if (event.shiftKey) togglePick(row.dataset.id);
+  else choose(row.dataset.id);
+});
+
+/** Give the focus back to a row that was made anew. */
+function focusAgain(table, held) {
+  if (!held || held.isConnected) return;
+  const row = [...table.tBodies[0].rows].find((other) => other.dataset.id === held.dataset.id);
+  if (row) row.querySelector("button").focus({ preventScroll: true });
 }
 
 function markRows() {
@@ -111,11 +119,6 @@ function fillSoon() {
   filling = requestAnimationFrame(fillTable);
 }
 
-for (const id of ["front", "measured", "finalists"]) {
-  const table = document.getElementById(id);
-  if (table) chooseByRow(table);
-  if (table && id === "front") sortByHead(table);
-}
 store.on(() => rowOf.clear(), "version");
 store.on(fillSoon, "budgets", "brushes", "version");
 store.on(markRows, "selected", "picked");
