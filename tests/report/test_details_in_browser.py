@@ -48,6 +48,20 @@ def pair(run: ReportData) -> tuple[Candidate, Candidate]:
     return run.candidates[run.front[0]], run.candidates[run.front[1]]
 
 
+def score_interval(share: float, samples: int) -> tuple[float, float]:
+    """The shares from which the observed one is 1.96 of their own standard deviations away, by bisection."""
+
+    def end(far: float) -> float:
+        near = share
+        for _ in range(60):
+            middle = (near + far) / 2
+            inside = abs(middle - share) < 1.96 * (middle * (1 - middle) / samples) ** 0.5
+            near, far = (middle, far) if inside else (near, middle)
+        return near
+
+    return end(0.0), end(1.0)
+
+
 def test_two_are_compared(
     open_report: OpenReport, run: ReportData, pair: tuple[Candidate, Candidate]
 ) -> None:
@@ -132,7 +146,10 @@ def test_every_figure_says_what_it_rests_on(
     assert not tab.locator("#tip").is_visible()
     # The same by keys: one stop of the tab key, then arrows; the first figure is the error.
     tab.locator("#selected .value").first.focus()
-    assert "750 validation samples" in tab.locator("#tip").inner_text()
+    said = tab.locator("#tip").inner_text()
+    assert "750 validation samples" in said
+    low, high = (f"{100 * bound:.3g}" for bound in score_interval(pair[0].values["error"], 750))
+    assert f"{low} % to {high} %" in said
     tab.keyboard.press("ArrowDown")
     assert tab.locator("#tip b").inner_text().startswith("Latency")
     assert tab.locator("#selected .value[tabindex='0']").count() == 1
@@ -209,3 +226,35 @@ def test_kernels_that_are_numbered_are_matched_by_their_order(
     assert len(names) == 5
     assert {"conv_0", "linear_2 / 4"} < set(names)
     assert tab.locator("#latency svg > text", has_text="B alone").count() == 2
+
+
+def test_use_of_the_multipliers_and_energies_of_both(open_report: OpenReport, tmp_path: Path) -> None:
+    records = write_run(tmp_path / "run", 30)
+    for record in records:
+        if record.get("cost"):
+            for place, row in enumerate(record["cost"]["kernels"]):
+                row.update(
+                    energy_j=1e-6,
+                    energy_parts_j={"mac": 4e-7, "dram W": 6e-7},
+                    utilisation=0.25 + place / 100,
+                )
+            record["cost"]["kernels"][0]["detail"] = {"loops": "for k in 8"}
+    (tmp_path / "run" / "candidates.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    run = read_run(tmp_path / "run")
+    write_page(run)
+    a, b = (run.candidates[i] for i in run.front[:2])
+    tab = open_report(tmp_path / "run" / "report.html")
+    tab.locator(f'#front tr[data-id="{a.id}"] button').click()
+    assert [name.strip() for name in tab.locator("#energy .legend > span").all_inner_texts()] == [
+        "dram W",
+        "mac",
+    ]
+    tab.locator("#compare-with").select_option(b.id)
+    heads = tab.locator("#kernels thead th").all_inner_texts()
+    assert heads == ["Kernel", "Runs on", "Multipliers in use, A", "Multipliers in use, B"]
+    assert "25 %" in tab.locator("#kernels tbody tr").first.inner_text()
+    assert tab.locator("#kernels summary").all_inner_texts() == ["mapping of A", "mapping of B"]
+    counts = [len(c.cost["kernels"]) for c in (a, b)]
+    assert [tab.locator(f"#energy g.of-{side}").count() for side in "ab"] == counts
+    change = 100 * (counts[1] / counts[0] - 1)
+    assert f"({change:+.1f} %)" in tab.locator("#energy-note").inner_text()

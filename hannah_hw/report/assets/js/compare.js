@@ -61,10 +61,15 @@ function betterOf(axis, values) {
   return values[0] < values[1] === (direction === "min") ? 0 : 1;
 }
 
-/** What the difference of two values is worth beside their errors. */
+/** What the difference of two values is worth beside their errors; of measurements, where estimates have none. */
 function verdict(pair, key) {
-  const [a, b] = pair.map((candidate) => intervalOf(candidate, key));
-  if (!a || !b) return "error not known";
+  const intervals = pair.map((candidate) => intervalOf(candidate, key));
+  if (intervals.every(Boolean)) return apart(...intervals);
+  const measured = pair.map((candidate) => measuredIntervalOf(candidate, key));
+  return measured.every(Boolean) ? `as ${pair[0].emulated.source}: ${apart(...measured)}` : "error not known";
+}
+
+function apart(a, b) {
   if (a[0] === a[1] && b[0] === b[1]) return "exact";
   return a[0] <= b[1] && b[0] <= a[1] ? "intervals overlap" : "intervals are apart";
 }

@@ -55,6 +55,13 @@ function intervalOf(candidate, key) {
   return error === null ? null : [value * (1 - error), value * (1 + error)];
 }
 
+/** The same of what was measured beside an estimate. */
+function measuredIntervalOf(candidate, key) {
+  const value = measuredOf(candidate, key),
+    error = measuredErrorOf(candidate, key);
+  return value === undefined || error === null ? null : [value * (1 - error), value * (1 + error)];
+}
+
 function span([low, high], unit) {
   return `${show(low, unit)} to ${show(high, unit)}`;
 }
