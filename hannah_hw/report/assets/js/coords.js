@@ -1,6 +1,6 @@
 /* The candidates as lines across parallel axes; a brush on an axis leaves only what passes through it. */
 
-const COORDS = { top: 44, bottom: 30, height: 280, gap: 96, side: 60, begin: 8 };
+const COORDS = { top: 44, bottom: 30, height: 280, gap: 96, side: 60, begin: 8, lines: 800 };
 let coords = null;
 
 /** The keys of the axes: what the reader chose, or objectives, what has a budget, and other metrics that differ. */
@@ -39,21 +39,25 @@ function drawCoords() {
   const W = Math.max(box.clientWidth || 1200, 2 * side + gap * (keys.length - 1));
   const drawing = plot(H, "Parallel axes of the candidates", W);
   drawing.removeAttribute("role");
-  drawing.style.minWidth = `${W}px`;
   const step = (W - 2 * side) / (keys.length - 1);
   const axisAt = (key, i) => {
     const quantity = quantities.get(key);
     return { key, quantity, px: side + i * step, scale: coordScale(quantity, points, H - bottom, top) };
   };
   coords = { drawing, H, W, points, axes: keys.map(axisAt), budgets: budgetKeys() };
-  const layers = ["out", "in", "front", "picked", "compared", "selected"];
+  const layers = ["in", "front", "picked", "compared", "selected"];
   coords.paths = Object.fromEntries(layers.map((name) => [name, svg("path", { class: `line ${name}` })]));
   drawing.append(...Object.values(coords.paths));
   coords.places = new Map(points.map((c) => [c, coords.axes.map((axis) => coordPlace(axis, c))]));
-  coords.paths.out.setAttribute("d", points.map(coordPath).join(""));
+  // What is left out never changes: a drawing of its own under the other, so that a brush paints it no second time.
+  const backdrop = plot(H, "", W);
+  fill(backdrop, { class: "plot backdrop", "aria-hidden": "true" }, [
+    svg("path", { class: "line out", d: share(points).map(coordPath).join("") }),
+  ]);
   const short = shorten(keys.filter((key) => key.startsWith("p:")).map((key) => key.slice(2)));
   coords.updates = coords.axes.flatMap((axis, i) => drawCoordAxis(axis, i, short));
-  box.replaceChildren(drawing);
+  const stack = put("div", { class: "stack", style: `min-width:${W}px` }, backdrop, drawing);
+  box.replaceChildren(stack);
   drawing.addEventListener("click", chooseLine);
   updateCoords();
 }
@@ -63,6 +67,12 @@ function budgetKeys() {
     .get()
     .budgets.map((b) => b.key)
     .join();
+}
+
+/** Of very many candidates an even share: more lines show no more. */
+function share(candidates) {
+  const step = Math.ceil(candidates.length / COORDS.lines);
+  return step > 1 ? candidates.filter((_, i) => i % step === 0) : candidates;
 }
 
 /** The height at which a candidate crosses an axis; below it, where it has no value. */
@@ -181,8 +191,11 @@ function updateCoords() {
   const { selected, compared, picked } = store.get();
   const best = new Set(members);
   const left = coords.points.filter((c) => inside.has(c) && !best.has(c));
+  const few = share(left);
+  document.getElementById("coords-note").textContent =
+    few.length < left.length ? `Of the ${left.length} besides the front ${few.length} are drawn.` : "";
   const lines = {
-    in: left,
+    in: few,
     front: members,
     picked: picked.map((id) => byId.get(id)),
     compared: [byId.get(compared)],

@@ -23,7 +23,10 @@ function frontRow(candidate) {
   for (const { key } of run.axes.filter((axis) => !axis.training)) {
     const width = (candidate.bands || {})[key];
     const value = candidate.values[key];
-    const figure = sourced(candidate, key, "td", { class: "number", "data-value": value === undefined ? "" : value });
+    const figure = sourced(candidate, key, "td", {
+      class: "number",
+      "data-value": value === undefined ? "" : value,
+    });
     if (width !== undefined && !(key in (candidate.estimated || {}))) figure.append(` ${band(width)}`);
     row.append(figure);
   }
