@@ -127,14 +127,9 @@ def run_target(data: ReportData, options: Options) -> Options:
     """The options with the run's target, the file it was searched for where that is still there."""
     if options.target or options.core:
         return options
-    from hannah_hw.targets import split_runtime
+    from hannah_hw.report.outcome import target_name
 
-    chosen, used = str(data.config.get("target")), data.resolved.get("target")
-    file = used.get("file") if isinstance(used, dict) else None
-    if isinstance(file, str) and Path(file).is_file():
-        runtime = split_runtime(chosen)[1]
-        chosen = file if runtime is None else f"{file}:{runtime}"
-    return replace(options, target=chosen)
+    return replace(options, target=target_name(data))
 
 
 def project_of(model: Path, out: Path, options: Options) -> Exported:

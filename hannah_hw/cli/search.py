@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from hannah_hw.cli import completion
+from hannah_hw.cli.insight import render_insight
 from hannah_hw.cli.options import find_config, fresh_folder
-from hannah_hw.cli.output import JsonOption, emit, say, table, write
+from hannah_hw.cli.output import JsonOption, emit, paragraph, say, table, write
 from hannah_hw.cli.report import describe
 from hannah_hw.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from hannah_hw.report import ReportData
+    from hannah_hw.report.outcome import Outcome
     from hannah_hw.search import DryRun, SearchConfig
+
+#: Members of the front that a terminal lists, besides the knee and the preferred one.
+_LISTED: Final = 20
 
 
 def search(
@@ -87,6 +92,7 @@ def search(
 
 def _run(config: Path | None, folder: Path, resume: bool, settings: list[str], as_json: bool) -> None:
     from hannah_hw.report import read_run, write_page
+    from hannah_hw.report.outcome import outcome
     from hannah_hw.search import display, run_search
 
     say(f"run directory {folder}")
@@ -98,20 +104,22 @@ def _run(config: Path | None, folder: Path, resume: bool, settings: list[str], a
         raise
     data = read_run(folder)
     page = write_page(data)
-    document = {"run": folder, "report": page, "ending": result.ending, **describe(data)}
-    emit(document, as_json, lambda: _summary(data, page))
+    ended = outcome(data, result.ending)
+    document = {"run": folder, "report": page, "ending": result.ending, **describe(data), **ended.to_dict()}
+    emit(document, as_json, lambda: _summary(data, page, ended))
     if result.empty is not None:
         say(f"error: {result.empty}")
         raise typer.Exit(1)
 
 
-def _summary(data: ReportData, page: Path) -> None:
-    """The front: what was asked for and the error on the test part, so that it fits a terminal."""
+def _summary(data: ReportData, page: Path, ended: Outcome) -> None:
+    """The front: what was asked for and the error on the test part, so that it fits a terminal; and what to do next."""
     from hannah_hw.report.finalists import summary
 
     asked = {o.key for o in data.objectives} | {b.key for b in data.budgets} | {"test_error"}
     axes = [axis for axis in data.axes if axis.key in asked]
     marks = {"knee": data.knee, "preferred": data.preferred}
+    listed = _listed(data)
     rows = [
         (
             " ".join(name for name, which in marks.items() if which == i),
@@ -119,19 +127,43 @@ def _summary(data: ReportData, page: Path) -> None:
             *(axis.format(data.candidates[i].values.get(axis.key)) for axis in axes),
             *(hardware.text(data.candidates[i]) for hardware in data.hardware),
         )
-        for i in data.front
+        for i in listed
     ]
     headers = ("", "candidate", *(axis.label for axis in axes), *(h.name for h in data.hardware))
     table(headers, rows, right=range(2, len(headers)))
+    if len(listed) < len(data.front):
+        write(f"and {len(data.front) - len(listed)} more")
     write("")
     if data.finalists:
-        write(summary(data))
+        paragraph(summary(data))
     if data.measured:
-        write(_measured(data))
+        paragraph(_measured(data))
     write(f"{len(data.front)} models on the front; the page to choose from: {page}")
-    if data.front:
-        pick = "knee" if data.preferred is None else "preferred"
-        write(f"take one away: hannah-hw export {data.folder} --pick {pick} --to onnx,csv --out models")
+    if ended.chosen is not None:
+        figures = ", ".join(f"{label} {text}" for label, text in ended.figures.items())
+        paragraph(f"{ended.mark} {ended.chosen.id}: {figures}")
+    if ended.insight is not None and ended.insight.advice:
+        write("")
+        render_insight(ended.insight)
+    if ended.steps:
+        write("")
+        width = max(len(step.purpose) for step in ended.steps)
+        for step in ended.steps:
+            write(f"{step.purpose:<{width}}  {step.command}")
+
+
+def _listed(data: ReportData) -> list[int]:
+    """Members of the front that are listed: both ends, what is marked, and some between them."""
+    marked = {data.knee, data.preferred}
+    even = {round(place) for place in _spread(len(data.front), _LISTED)}
+    return [i for place, i in enumerate(data.front) if place in even or i in marked]
+
+
+def _spread(count: int, most: int) -> list[float]:
+    """Places from 0 to `count` - 1, at equal distances where there are more than `most`."""
+    if count <= most:
+        return list(range(count))
+    return [place * (count - 1) / (most - 1) for place in range(most)]
 
 
 def _measured(data: ReportData) -> str:
