@@ -28,6 +28,12 @@ def init(
             help="Your samples: a file or a folder, as `hannah-hw data` takes it, or a built-in set such as mnist5k.",
         ),
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="How files are read, as in `hannah-hw data`; repeatable."
+        ),
+    ] = None,
     target: Annotated[
         str | None,
         typer.Option(
@@ -61,8 +67,10 @@ def init(
     memories to your program, and how long to train. Asks for what is missing if there is somebody to ask.
 
     - `hannah-hw init my_images --target stm32l4r5zi`
-    - `hannah-hw init digits --target nrf5340 --out digits.yaml`
+    - `hannah-hw init my_images --set size=[48,48] --target nrf5340 --out small.yaml`
+    - `hannah-hw init walk.csv --set label=activity --set window=128 --target rp2040`
     """
+    from hannah_hw.cli.options import parse_settings
     from hannah_hw.onboarding import configuration_text, draft_config, next_commands, open_chip
 
     chip = open_chip(target) if target is not None else None
@@ -74,7 +82,7 @@ def init(
         chip = open_chip(_asked(f"The chip ({_chips()})", "stm32l4r5zi", open_chip))
     path = out if out is not None else Path(f"{_stem(data)}_{_stem(chip.given)}.yaml")
     _check_place(path)
-    draft = draft_config(data, chip, (space,) if space is not None else ())
+    draft = draft_config(data, chip, space=space, reading=parse_settings(settings))
     text = configuration_text(draft, path)
     try:
         path.write_text(text, encoding="utf-8")
@@ -175,7 +183,7 @@ def _render(draft: Draft, path: Path, commands: Sequence[str]) -> None:
         ("target", f"{draft.chip.given}: {draft.chip.target.title}"),
         ("space", f"{fit.space}: {share}"),
         ("constraints", bounds or own),
-        ("training", f"nominally {max(draft.minutes, 1):.0f} minutes on {draft.workers} processes"),
+        ("training", f"nominally {draft.duration} on {draft.workers} processes"),
     ]
     write(f"wrote {path}")
     write("")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from hannah_hw.onboarding.chip import Chip
-from hannah_hw.onboarding.fitting import Fit, Samples, choose_space
+from hannah_hw.onboarding.fitting import Fit, Samples, choose_space, price
 
 #: Optimiser steps that a candidate is trained for, whatever the number of samples; see `hannah_hw.scoring.Training`,
 #: whose defaults were chosen at about as many.
@@ -32,7 +32,8 @@ class Draft:
     """A first configuration, and what was found out for it.
 
     Attributes:
-        data: What `hannah_hw.scoring.load_data` takes.
+        data: A name or a path that `hannah_hw.scoring.load_data` takes.
+        reading: Fields of the section ``data`` beside the path: how files are read.
         facts: Of the data: `hannah_hw.scoring.describing.describe_data`.
         chip: The target.
         fit: The space, and what its random candidates cost.
@@ -42,6 +43,7 @@ class Draft:
     """
 
     data: str
+    reading: Mapping[str, Any]
     facts: Mapping[str, Any]
     chip: Chip
     fit: Fit
@@ -55,18 +57,27 @@ class Draft:
         return self.chip.objectives(self.fit.priced.quartiles)
 
     @property
+    def duration(self) -> str:
+        """The nominal minutes in words."""
+        whole = max(round(self.minutes), 1)
+        return f"{whole} minute{'' if whole == 1 else 's'}"
+
+    @property
     def samples(self) -> Samples:
         """What the space takes."""
         return _samples(self.facts)
 
 
-def draft_config(data: str, chip: Chip, spaces: Sequence[str] = ()) -> Draft:
+def draft_config(
+    data: str, chip: Chip, *, space: str | None = None, reading: Mapping[str, Any] | None = None
+) -> Draft:
     """A first search for some data and a chip.
 
     Args:
-        data: What `hannah_hw.scoring.load_data` takes.
+        data: A name or a path that `hannah_hw.scoring.load_data` takes.
         chip: The target.
-        spaces: Spaces to choose from; by default those of the catalogue for such samples.
+        space: A space, by name or path; by default one of the catalogue's for such samples.
+        reading: How files are read; see `hannah_hw.sources`.
 
     Raises:
         DataError: The data cannot be used, and why.
@@ -74,20 +85,30 @@ def draft_config(data: str, chip: Chip, spaces: Sequence[str] = ()) -> Draft:
         MissingExtraError: A package that reads the data is not installed.
     """
     from hannah_hw.scoring.describing import describe_data
+    from hannah_hw.sources import as_source
 
-    facts = describe_data(data)
-    fit = choose_space(_samples(facts), chip, chip.bounds, spaces)
+    reading = dict(reading or {})
+    if reading:
+        # A configuration says the kind, which a description of the data may leave to its files.
+        reading = {"kind": as_source({"path": data, **reading}).kind, **reading}
+    facts = describe_data({"path": data, **reading} if reading else data)
+    samples = _samples(facts)
+    if space is not None:
+        fit = Fit(space, price(space, samples, chip, chip.bounds), {})
+    else:
+        fit = choose_space(samples, chip, chip.bounds)
     workers = min(_cores(), MOST_WORKERS)
     trained = int(facts["samples"]["train"])
     training = _training(trained, workers)
     return Draft(
         data=data,
+        reading=reading,
         facts=facts,
         chip=chip,
         fit=fit,
         training=training,
         workers=workers,
-        minutes=_minutes(fit, _samples(facts), training, trained, workers),
+        minutes=_minutes(fit, samples, training, trained, workers),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,22 +67,20 @@ def choose_space(
     samples: Samples,
     chip: Chip,
     constraints: Mapping[str, str],
-    spaces: Sequence[str] = (),
 ) -> Fit:
-    """The first space of which enough random candidates run on a chip within the constraints, else the best of them.
+    """The first space of the catalogue of which enough random candidates run on a chip within bounds, else the best.
 
     Args:
         samples: What it has to take.
         chip: The chip.
         constraints: Metric -> bound, as a configuration has them.
-        spaces: Names or paths to choose from; by default the catalogue's for such samples.
 
     Raises:
         InputError: None of them can run on the chip, and why.
     """
     tried: dict[str, DryRun] = {}
     refused: dict[str, str] = {}
-    for space in spaces or samples.spaces:
+    for space in samples.spaces:
         try:
             found = price(space, samples, chip, constraints)
         except InputError as error:
@@ -96,7 +94,8 @@ def choose_space(
         reasons = "".join(f"\n  {space}: {reason}" for space, reason in refused.items())
         raise InputError(
             f"{chip.given} runs no network of the ready spaces for samples of {samples.shape}:{reasons}\n"
-            f"give a space of your own with --space, another chip (hannah-hw targets list), or smaller samples"
+            "give a space of your own with --space, another chip (hannah-hw targets list), or samples of another "
+            "shape: recordings become series with --set layout=series, images smaller with --set size=[32,32]"
         )
     best = max(tried, key=lambda space: tried[space].feasible_share)
     return Fit(best, tried[best], {name: why for name, why in refused.items() if name != best})

@@ -31,7 +31,7 @@ def configuration_text(draft: Draft, path: Path) -> str:
         "version: 1",
         "",
         _comment(*_about_data(draft)),
-        _field("data", _place(draft.data, folder)),
+        _field("data", _data(draft, folder)),
         "",
         _comment(*_about_chip(draft)),
         _field("target", _place(draft.chip.given, folder)),
@@ -147,7 +147,7 @@ def _constraints(draft: Draft) -> list[str]:
 def _about_training(draft: Draft) -> list[str]:
     first = (
         "budget_s: nominal seconds of one processor that a candidate is trained for; what is large gets fewer epochs. "
-        f"So the whole search trains for about {max(draft.minutes, 1):.0f} minutes, longer on a slow machine."
+        f"So the whole search trains for about {draft.duration}, longer on a slow machine."
     )
     return [first]
 
@@ -169,6 +169,7 @@ def _scalar(value: Any) -> str:
     """A value as YAML writes it in a flow mapping; texts that need quotes get double ones."""
     if isinstance(value, str) and value.startswith(("<", ">")):
         return f'"{value}"'
+    value = list(value) if isinstance(value, tuple) else value
     return yaml.safe_dump([value], default_flow_style=True, width=10_000, allow_unicode=True).strip()[1:-1]
 
 
@@ -183,6 +184,11 @@ def _comment(*paragraphs: str) -> str:
             flat, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
         )
     return "\n".join(f"# {line}" for line in lines)
+
+
+def _data(draft: Draft, folder: Path) -> object:
+    place = _place(draft.data, folder)
+    return {"path": place, **draft.reading} if draft.reading else place
 
 
 def _place(name: str, folder: Path) -> str:

@@ -21,6 +21,7 @@ from hannah_hw.host.candidates import candidate_model
 from hannah_hw.host.graph import optimised_kernels
 from hannah_hw.search import load_config
 from tests.host.learned_host import fitted, write_host
+from tests.sources.made import write_walk
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -130,6 +131,26 @@ def test_epochs_make_up_for_few_samples(tmp_path: Path, capsys: pytest.CaptureFi
         epochs.append(yaml.safe_load((tmp_path / f"{count}.yaml").read_text("utf-8"))["training"]["epochs"])
     # 15 % of the training part is for validation; 600 steps of 32 samples, within 3 to 50 epochs.
     assert epochs == [50, round(600 * 32 / 2550), 3]
+
+
+def test_how_files_are_read_goes_into_the_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_walk(tmp_path / "walk.csv")
+    reading = ("label=activity", "group=subject", "window=40", "columns=[x, y]")
+    options = [word for setting in reading for word in ("--set", setting)]
+    run(capsys, "init", tmp_path / "walk.csv", *options, "-t", "rp2040", "-o", tmp_path / "x.yaml")
+    written = yaml.safe_load((tmp_path / "x.yaml").read_text("utf-8"))
+    assert written["data"] == {
+        "path": "walk.csv",
+        "kind": "series",
+        "label": "activity",
+        "group": "subject",
+        "window": 40,
+        "columns": ["x", "y"],
+    }
+    checked = run(capsys, "search", tmp_path / "x.yaml", "--dry-run")
+    assert checked["facts"]["data"]["input_shape"] == [2, 40]
 
 
 def test_a_place_that_cannot_be_written_is_said_first(
