@@ -23,12 +23,17 @@ from tests.report.browser import OpenReport
 from tests.report.synthetic import write_run
 
 ROOT = Path(__file__).parents[2]
-#: A trainer that waits instead: 18 evaluations take some seconds, in which there is something to follow.
+#: A trainer that waits while the run has as many records as a file says, so that there is something to follow.
 TRAINER = """\
 import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
 
 def score(subject, budget):
-    time.sleep(0.25)
+    log = HERE / "run" / "candidates.jsonl"
+    while log.is_file() and log.read_bytes().count(b"\\n") >= int((HERE / "limit").read_text()):
+        time.sleep(0.02)
     return {"error": 1 / (1 + subject.candidate.parameters ** 0.2)}
 """
 SEARCH = """\
@@ -37,7 +42,7 @@ space: ds_cnn
 target: stm32l4r5zi
 objectives: {error: min, latency: min}
 score: {function: trainer.py:score, allow_code: true}
-search: {algorithm: nsga2, population: 6, evaluations: 18, seed: 5, workers: 1}
+search: {algorithm: nsga2, population: 6, evaluations: 24, seed: 5, workers: 1}
 """
 
 
@@ -164,10 +169,11 @@ def wait_for(path: Path, lines: int) -> None:
 def test_a_page_follows_a_search_that_is_killed_and_resumed(open_report: OpenReport, tmp_path: Path) -> None:
     (tmp_path / "trainer.py").write_text(TRAINER)
     (tmp_path / "search.yaml").write_text(SEARCH)
+    (tmp_path / "limit").write_text("4")
     folder = tmp_path / "run"
     search = start_search(folder, str(tmp_path / "search.yaml"))
     try:
-        wait_for(folder / "candidates.jsonl", 3)
+        wait_for(folder / "candidates.jsonl", 4)
         with served(folder) as server:
             tab = open_report(f"{server.url}#brush=latency_s~0~1")
             tab.locator("#front tr[data-id] .pick").last.click()
@@ -175,13 +181,15 @@ def test_a_page_follows_a_search_that_is_killed_and_resumed(open_report: OpenRep
             tab.locator("#log-x").check()
             tab.locator('#front th button:text-is("Latency")').click()
             seen = tab.locator("#scatter .dot").count()
-            tab.locator("#scatter .dot").nth(seen + 2).wait_for(state="attached")
+            (tmp_path / "limit").write_text("12")
+            tab.locator("#scatter .dot").nth(seen).wait_for(state="attached")
             search.kill()
             search.wait()
             assert "Following the search" in tab.locator("#live").inner_text()
             assert str(chosen) in tab.locator("#selected .id").inner_text()
+            (tmp_path / "limit").write_text("1000")
             search = start_search(folder, "--resume")
-            ended = tab.locator("#live", has_text="has ended: 18 of 18")
+            ended = tab.locator("#live", has_text="has ended: 24 of 24")
             ended.wait_for(timeout=60_000)
             assert search.wait(30) == 0
             total = f"{len(read_run(folder).candidates)} candidates"
@@ -197,6 +205,7 @@ def test_a_page_follows_a_search_that_is_killed_and_resumed(open_report: OpenRep
             rows = tab.locator("#front tbody tr").evaluate_all("rows => rows.map((row) => row.dataset.id)")
             assert rows == [run.candidates[i].id for i in by_latency]
             assert tab.locator("#scatter .dot.front, #scatter .dot.knee").count() == len(run.front)
+            tab.close()
     finally:
         search.kill()
         search.wait()

@@ -123,7 +123,7 @@ function drawCoordAxis({ key, quantity, px, scale }, position, short) {
     const range = store.get().brushes[key];
     brush.toggleAttribute("hidden", !range);
     if (range) {
-      const [low, high] = range.map((value) => scale.at(value));
+      const [low, high] = range.map((value) => brushPlace(scale, value));
       fill(brush, { y: high, height: Math.max(1, low - high) }, []);
     }
     for (const move of ends) move();
@@ -134,6 +134,11 @@ function drawCoordAxis({ key, quantity, px, scale }, position, short) {
     return [budgetLine(drawing, group, index, options)];
   });
   return [update, ...budgets];
+}
+
+/** Where an end of a brush is drawn: on the axis also where it lies beyond, as a link or a run that grows may have it. */
+function brushPlace(scale, value) {
+  return scale.at(Math.min(scale.high, Math.max(scale.low, value)));
 }
 
 /** Drag along an axis to brush it; click it to clear the brush. */
@@ -177,7 +182,7 @@ function brushEnd(group, key, quantity, px, scale, end) {
   });
   node.addEventListener("click", (event) => event.stopPropagation());
   return () => {
-    const at = scale.at(range()[end]);
+    const at = brushPlace(scale, range()[end]);
     const tip = end ? -6 : 6;
     node.setAttribute("d", `M${px - 8} ${at}h16l-5 ${tip}h-6z`);
     node.classList.toggle("set", key in store.get().brushes);
