@@ -22,12 +22,16 @@ class Batches:
             repeated. 0 is off.
         seed: Decides the order and the shifts.
         device: A torch device.
+        even: Whether samples are drawn with replacement, each class as often as any other; else an epoch shows every
+            sample once.
 
     Attributes:
         steps: Batches an epoch.
     """
 
-    def __init__(self, data: Dataset, size: int, shift: int, seed: int, device: str) -> None:
+    def __init__(
+        self, data: Dataset, size: int, shift: int, seed: int, device: str, *, even: bool = False
+    ) -> None:
         torch = require("torch", "train")
         self._generator = torch.Generator().manual_seed(seed)
         self._size = min(size, len(data.y_train))
@@ -41,11 +45,17 @@ class Batches:
         self._samples = samples.movedim(1, -1).contiguous().to(device)
         self._labels = torch.from_numpy(data.y_train).to(device)
         self._device = device
+        self._chances = class_weights(data)[torch.from_numpy(data.y_train)] if even else None
         self.steps = len(data.y_train) // self._size
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         torch = require("torch", "train")
-        order = torch.randperm(len(self._labels), generator=self._generator)
+        if self._chances is None:
+            order = torch.randperm(len(self._labels), generator=self._generator)
+        else:
+            order = torch.multinomial(
+                self._chances, len(self._labels), replacement=True, generator=self._generator
+            )
         spatial = self._shape[1:]
         for step in range(self.steps):
             chosen = order[step * self._size : (step + 1) * self._size]
@@ -63,3 +73,11 @@ class Batches:
             if len(spatial) == 1:
                 samples = samples.contiguous()
             yield samples, self._labels[chosen.to(self._device)]
+
+
+def class_weights(data: Dataset) -> Tensor:
+    """(C,) what a sample of each class weighs so that all classes weigh the same: N / (C n) of a class of n of N."""
+    torch = require("torch", "train")
+    counts = torch.bincount(torch.from_numpy(data.y_train), minlength=data.classes)
+    weights: Tensor = len(data.y_train) / (data.classes * counts.float())
+    return weights

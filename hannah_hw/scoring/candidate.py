@@ -10,18 +10,20 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from hannah_hw.errors import require
 from hannah_hw.files import write_atomically
-from hannah_hw.host.session import open_session
 from hannah_hw.lowering.mixed import has_own_bits
 from hannah_hw.lowering.quantise import quantise_int8
-from hannah_hw.scoring.dataset import Dataset, Floats, Labels
+from hannah_hw.scoring.answers import balanced_figures, error_of, is_uneven, model_answers
+from hannah_hw.scoring.dataset import Dataset, Labels
+from hannah_hw.scoring.folds import folds, seen
 from hannah_hw.scoring.inheritance import inherit
 from hannah_hw.scoring.stages import WHOLE, Stages, train_stages
 from hannah_hw.scoring.training import Training, TrainingResult
@@ -64,6 +66,9 @@ class Score:
         losses: Mean training loss of each epoch.
         artifact: The ONNX file.
         provenance: How each figure was obtained.
+        balanced: ``balanced_error`` and ``macro_f1``, and the same of the test part; see
+            `hannah_hw.scoring.confusion.balanced_figures`. Empty where they were not asked for and classes are of about
+            one size.
     """
 
     error: float
@@ -74,10 +79,12 @@ class Score:
     losses: tuple[float, ...]
     artifact: Path
     provenance: dict[str, str]
+    balanced: Mapping[str, float] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float]:
         """The figures that a run records; JSON-able."""
-        return {"error": self.error, "test_error": self.test_error, "float_error": self.float_error}
+        plain = {"error": self.error, "test_error": self.test_error, "float_error": self.float_error}
+        return {**plain, **self.balanced}
 
 
 def candidate_seed(seed: int, identifier: str) -> int:
@@ -135,6 +142,7 @@ def score_candidate(
     device: str = "cpu",
     stages: Stages = WHOLE,
     parent: State | None = None,
+    balanced: bool = False,
 ) -> Score:
     """Train a candidate, write its model as it is deployed and measure that model's accuracy.
 
@@ -152,16 +160,19 @@ def score_candidate(
         device: Where it is trained.
         stages: How its training is cut.
         parent: Weights of another candidate that it begins with; see `train_candidate`.
+        balanced: Whether figures that count every class alike are wanted whatever the sizes of the classes.
 
     Raises:
         EvaluationError: Training diverged.
         HannahError: The candidate cannot be built, exported or quantised.
         OSError: The file cannot be written.
     """
-    from hannah_hw.lowering import to_onnx
-
     started = time.perf_counter()
     candidate = space.candidate(assignment)
+    held: tuple[Labels, Labels, float] | None = None
+    if training.folds is not None:
+        held, training = _cross_validated(candidate, data, training, seed, precision, device)
+        data = seen(data)
     module, result, training = train_candidate(
         candidate, data, training, seed, device=device, stages=stages, parent=parent
     )
@@ -169,22 +180,64 @@ def score_candidate(
     folder = Path(artifact_dir)
     folder.mkdir(parents=True, exist_ok=True)
     artifact = folder / f"{candidate.id}.onnx"
-    model = to_onnx(candidate, module=module, fold_batch_norm=True)
-    if precision == "int8":
-        quantise_int8(model.SerializeToString(), artifact, data.x_train[:CALIBRATION_SAMPLES])
-    else:
-        write_atomically(artifact, model.SerializeToString())
-    error, test_error = model_errors(artifact, (data.x_val, data.y_val), (data.x_test, data.y_test))
+    model = _write_model(module, data, artifact, precision)
+    answers, test_answers = model_answers(artifact, data.x_val, data.x_test)
+    truth, answers, float_error = held or (data.y_val, answers, 1.0 - result.accuracy)
+    figures: dict[str, float] = {}
+    if balanced or is_uneven(data):
+        figures = balanced_figures(truth, answers)
+        unseen = balanced_figures(data.y_test, test_answers)
+        figures.update((f"test_{name}", value) for name, value in unseen.items())
     return Score(
-        error=error,
-        test_error=test_error,
-        float_error=1.0 - result.accuracy,
+        error=error_of(truth, answers),
+        test_error=error_of(data.y_test, test_answers),
+        float_error=float_error,
         train_s=result.seconds,
         score_s=time.perf_counter() - started,
         losses=result.losses,
         artifact=artifact,
         provenance=_provenance(data, training, own_seed, result.device, _arithmetic(model, precision)),
+        balanced=figures,
     )
+
+
+def _cross_validated(
+    candidate: Candidate,
+    data: Dataset,
+    training: Training,
+    seed: int,
+    precision: Precision,
+    device: str,
+) -> tuple[tuple[Labels, Labels, float], Training]:
+    """Classes and answers of all held-out samples, the float networks' error, and what is left of the training."""
+    count = training.folds or 1
+    if training.budget_s is not None:
+        training = training.model_copy(update={"budget_s": training.budget_s / (count + 1)})
+    truth: list[Labels] = []
+    answers: list[Labels] = []
+    wrong = 0.0
+    with TemporaryDirectory() as scratch:
+        for number, fold in enumerate(folds(data, count)):
+            module, result, _ = train_candidate(candidate, fold, training, seed, device=device)
+            path = Path(scratch) / f"{number}.onnx"
+            _write_model(module, fold, path, precision)
+            truth.append(fold.y_val)
+            answers += model_answers(path, fold.x_val)
+            wrong += (1.0 - result.accuracy) * len(fold.y_val)
+    labels = np.concatenate(truth)
+    return (labels, np.concatenate(answers), wrong / len(labels)), training
+
+
+def _write_model(module: BasicExecutor, data: Dataset, path: Path, precision: Precision) -> ModelProto:
+    """Write a trained candidate as it is deployed; the model before it was quantised."""
+    from hannah_hw.lowering import to_onnx
+
+    model = to_onnx(module.candidate, module=module, fold_batch_norm=True)
+    if precision == "int8":
+        quantise_int8(model.SerializeToString(), path, data.x_train[:CALIBRATION_SAMPLES])
+    else:
+        write_atomically(path, model.SerializeToString())
+    return model
 
 
 def train_candidate(
@@ -245,33 +298,6 @@ def fresh_module(candidate: Candidate, seed: int) -> BasicExecutor:
         return to_torch(candidate)
 
 
-def model_errors(path: str | Path, *parts: tuple[Floats, Labels]) -> tuple[float, ...]:
-    """Share of the samples of each part that a model gets wrong, run by ONNX Runtime, on integers where it is int8.
-
-    A batch of one takes about as long a sample as any other.
-
-    Args:
-        path: An ONNX classifier with one input; its batch may be symbolic or fixed.
-        parts: Samples (N, ...) and labels (N,).
-
-    Raises:
-        ModelError: The file cannot be run.
-    """
-    session = open_session(path)
-    value = session.get_inputs()[0]
-    batch = value.shape[0] if isinstance(value.shape[0], int) else 64
-    errors = []
-    for samples, labels in parts:
-        wrong = 0
-        for start in range(0, len(labels), batch):
-            chunk, truth = samples[start : start + batch], labels[start : start + batch]
-            padded = np.resize(chunk, (batch, *chunk.shape[1:])) if len(chunk) < batch else chunk
-            logits = session.run(None, {value.name: padded})[0].reshape(batch, -1)[: len(truth)]
-            wrong += int((logits.argmax(axis=1) != truth).sum())
-        errors.append(wrong / len(labels))
-    return tuple(errors)
-
-
 def _arithmetic(model: ModelProto, precision: Precision) -> str:
     """What computes the errors of a model that was made of a float32 one."""
     runtime = f"on ONNX Runtime {require('onnxruntime', 'train').__version__}"
@@ -289,8 +315,11 @@ def _provenance(data: Dataset, training: Training, seed: int, device: str, arith
     trained = (
         f"{training.epochs:.3g} epochs on {len(data.y_train)} samples, torch {torch.__version__} on {device}"
     )
+    held = f"{len(data.y_val)} validation samples"
+    if training.folds is not None:
+        held = f"{training.folds} models, each on samples it was not trained with, {len(data.y_train)} in all"
     return {
-        "error": f"{arithmetic}, {len(data.y_val)} validation samples",
+        "error": f"{arithmetic}, {held}",
         "test_error": f"{arithmetic}, {len(data.y_test)} test samples that the search does not see",
-        "float_error": f"{trained}, seed {seed}, {len(data.y_val)} validation samples",
+        "float_error": f"{trained}, seed {seed}, {held}",
     }

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hannah_hw.errors import EvaluationError
 from hannah_hw.files import write_atomically
-from hannah_hw.scoring.candidate import CALIBRATION_SAMPLES, candidate_seed, model_errors, train_candidate
+from hannah_hw.scoring.answers import model_errors
+from hannah_hw.scoring.candidate import CALIBRATION_SAMPLES, candidate_seed, train_candidate
 from hannah_hw.scoring.dataset import Dataset
 from hannah_hw.scoring.quantised_training import train_quantised
 from hannah_hw.scoring.stages import WHOLE, Stages

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from hannah_hw.errors import EvaluationError, require
-from hannah_hw.scoring.batches import Batches
+from hannah_hw.scoring.batches import Batches, class_weights
 from hannah_hw.scoring.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ class Training(BaseModel):
         patience: Epochs without a better accuracy on the validation part after which training ends, with the weights of
             the best epoch; None: it never ends early. Where the learning rate falls, the last epochs are mostly the
             best, so it saves time with ``constant`` and under a long training, not under a short one.
+        balance: Against classes of different sizes: ``loss`` weighs a sample by 1 / the size of its class, ``sampling``
+            draws with replacement, each class as often as any other; ``none``.
+        folds: Parts of a cross-validation of small sets; see `hannah_hw.scoring.folds`. None: there is none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -68,6 +71,8 @@ class Training(BaseModel):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
     shift: Annotated[int, Field(ge=0, le=64)] = 1
     patience: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    balance: Literal["none", "loss", "sampling"] = "none"
+    folds: Annotated[int, Field(ge=2, le=20)] | None = None
 
 
 @dataclass(frozen=True)
@@ -169,10 +174,12 @@ def _fit(
 ) -> tuple[tuple[float, ...], float]:
     """The training loop; the mean loss of each epoch, and the number of epochs."""
     torch = require("torch", "train")
-    batches = Batches(data, training.batch_size, training.shift, seed, device)
+    even = training.balance == "sampling"
+    batches = Batches(data, training.batch_size, training.shift, seed, device, even=even)
     steps = max(1, round(training.epochs * batches.steps))
     optimizer, schedule = _optimizer(module, training, steps)
-    criterion = torch.nn.CrossEntropyLoss(label_smoothing=training.label_smoothing)
+    weights = class_weights(data).to(device) if training.balance == "loss" else None
+    criterion = torch.nn.CrossEntropyLoss(weights, label_smoothing=training.label_smoothing)
     plateau = None if training.patience is None else _Plateau(module, data, training.patience, device)
     module.train()
     losses: list[float] = []

@@ -127,6 +127,14 @@ class SearchConfig(Strict):
             if getattr(self, name) is not None and (not self.goals.trained or self.score is not None):
                 why = "no goal is about the error" if self.score is None else "score has a trainer of its own"
                 raise ValueError(f"{name} trains networks, but {why}")
+        for name in ("fidelity", "supernet", "finalists"):
+            if getattr(self, name) is not None and self.score is None:
+                if self.goals.balanced:
+                    raise ValueError(
+                        f"{name} knows the error alone; without it, balanced_error and macro_f1 can be goals"
+                    )
+                if self.training.get("folds") is not None:
+                    raise ValueError(f"{name} trains once; leave it out, or training.folds")
         if self.supernet is not None and self.fidelity is not None:
             raise ValueError("with a supernet no candidate is trained, so that fidelity has nothing to cut")
         return self

@@ -89,6 +89,7 @@ class ScoringEvaluator(SpaceEvaluator):
         shares: Of the training that are done after each of its stages.
         weights: Folder of the weights between stages; None: none are kept.
         keep: Whether the weights of whole trainings are kept there, too.
+        balanced: Whether a goal is about a figure that counts every class alike.
     """
 
     data: DataChoice
@@ -97,6 +98,7 @@ class ScoringEvaluator(SpaceEvaluator):
     shares: tuple[float, ...] = (1.0,)
     weights: Path | None = None
     keep: bool = False
+    balanced: bool = False
     _loaded: tuple[SearchSpace, Dataset, Training] | None = field(default=None, repr=False)
 
     def start(self) -> None:
@@ -142,6 +144,7 @@ class ScoringEvaluator(SpaceEvaluator):
             precision=self.precision,
             stages=stages,
             parent=parent,
+            balanced=self.balanced,
         )
         metrics = dict(score.metrics())
         if metrics.get("error") is None:

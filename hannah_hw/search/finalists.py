@@ -20,7 +20,7 @@ import numpy as np
 from hannah_hw.search.archive import minimised
 from hannah_hw.search.evaluators import ScoringEvaluator
 from hannah_hw.search.follow_up import FollowUp
-from hannah_hw.search.metrics import Goals
+from hannah_hw.search.metrics import BALANCED, Goals
 from hannah_hw.search.observers import Record
 from hannah_hw.search.one_shot import by_supernet
 from hannah_hw.search.protocols import Evaluator, FloatArray, Problem
@@ -280,7 +280,9 @@ def tuned(record: Record, finalist: Mapping[str, Any] | None, goals: Goals) -> R
     if found is None or found.get("artifact") is None or record["status"] != "ok":
         return record
     errors = {key: float(found[key]) for key in ("error", "test_error")}
-    metrics = {**record["metrics"], **errors}
+    # Figures that count every class alike are of the model that the search saw.
+    kept = {key: value for key, value in record["metrics"].items() if not key.endswith(BALANCED)}
+    metrics = {**kept, **errors}
     objectives = {name: errors.get(name, value) for name, value in record["objectives"].items()}
     violations = {**record.get("violations", {}), **goals.trained_violations(metrics)}
     changed = {

@@ -48,6 +48,8 @@ METRICS: Final[Mapping[str, Metric]] = {
     metric.name: metric
     for metric in (
         Metric("error", "error", "ratio", "", False),
+        Metric("balanced_error", "balanced_error", "ratio", "", False),
+        Metric("macro_f1", "macro_f1", "ratio", "", False),
         Metric("latency", "latency_s", "seconds", "s", True),
         Metric("energy", "energy_j", "joules", "J", True),
         Metric("ram", "ram_bytes", "bytes", "B", True),
@@ -57,6 +59,9 @@ METRICS: Final[Mapping[str, Metric]] = {
         Metric("parameters", "parameters", "count", "", True),
     )
 }
+
+#: Metrics that count every class alike; see `hannah_hw.scoring.answers`.
+BALANCED: Final = ("balanced_error", "macro_f1")
 
 _CONSTRAINT: Final = re.compile(r"\s*(<=|>=|<|>|==|=)?\s*(.*?)\s*", re.DOTALL)
 
@@ -186,12 +191,22 @@ class Goals:
         return any(not METRICS[name].estimated for name in names)
 
     @property
+    def balanced(self) -> bool:
+        """Whether any goal is about a figure that counts every class alike."""
+        names = {*self.objectives, *(c.metric for c in self.constraints)}
+        return not names.isdisjoint(BALANCED)
+
+    @property
     def corner(self) -> FloatArray:
         """(M,) worst values that a feasible candidate can have, minimised; NaN where there is no limit.
 
-        That is a constraint's bound, or 1 for a share.
+        That is a constraint's bound, or for a share 1 where it is minimised and 0 where it is maximised.
         """
-        limits = {name: 1.0 for name in self.objectives if METRICS[name].dimension == "ratio"}
+        limits = {
+            name: 1.0 if direction == "min" else 0.0
+            for name, direction in self.objectives.items()
+            if METRICS[name].dimension == "ratio"
+        }
         for constraint in self.constraints:
             if self.objectives.get(constraint.metric) == ("min" if constraint.sign == "<=" else "max"):
                 limits[constraint.metric] = constraint.bound

@@ -161,6 +161,7 @@ def _make_evaluator(
         shares=config.fidelity.shares if config.fidelity is not None else (1.0,),
         weights=artifacts.with_name(WEIGHTS) if staged else None,
         keep=config.fidelity is not None and config.fidelity.inherit,
+        balanced=config.goals.balanced,
     )
 
 

@@ -66,6 +66,8 @@ class Objectives(Strict):
     """What to minimise or maximise; the order of the fields is the order of the objectives."""
 
     error: Direction | None = None
+    balanced_error: Direction | None = None
+    macro_f1: Direction | None = None
     latency: Direction | None = None
     energy: Direction | None = None
     ram: Direction | None = None
@@ -79,6 +81,8 @@ class Constraints(Strict):
     """Bounds, each ``<= NUMBER UNIT`` or ``>= NUMBER UNIT``."""
 
     error: Constraint | None = None
+    balanced_error: Constraint | None = None
+    macro_f1: Constraint | None = None
     latency: Constraint | None = None
     energy: Constraint | None = None
     ram: Constraint | None = None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hannah_hw.scoring import Training, score_candidate
-from hannah_hw.scoring.candidate import model_errors
+from hannah_hw.scoring.answers import model_errors
 from hannah_hw.scoring.finetune import Finalists, Start, finetune_candidate
 from hannah_hw.scoring.shared_weights import statistics_batches
 from hannah_hw.scoring.supernet import Pool, Supernet, train_supernet

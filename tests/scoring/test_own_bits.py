@@ -11,7 +11,7 @@ from hannah_hw.graph import Tensor
 from hannah_hw.lowering import read_onnx
 from hannah_hw.operators import AdaptiveAvgPooling, Relu
 from hannah_hw.scoring import Training, load_data, score_candidate
-from hannah_hw.scoring.candidate import model_errors
+from hannah_hw.scoring.answers import model_errors
 from tests.blocks import buffers_of, kernels_of
 
 pytest.importorskip("torch")

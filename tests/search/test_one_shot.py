@@ -9,7 +9,7 @@ import pytest
 from hannah_hw import load_space, load_target
 from hannah_hw.errors import ConfigError, RunError
 from hannah_hw.scoring import load_data
-from hannah_hw.scoring.candidate import model_errors
+from hannah_hw.scoring.answers import model_errors
 from hannah_hw.search import run_search
 from hannah_hw.search.config import load_config
 from hannah_hw.search.loop import make_goals

@@ -1,0 +1,59 @@
+"""Searches whose goals count every class alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import yaml
+
+from hannah_hw.errors import ConfigError
+from hannah_hw.search import load_config, run_search
+from hannah_hw.search.metrics import Goals
+
+pytest.importorskip("torch")
+
+CONFIG = {
+    "version": 1,
+    "space": {"name": "ds_cnn", "max_blocks": 1},
+    "target": "stm32l4r5zi",
+    "data": "digits",
+    "objectives": {"balanced_error": "min", "macro_f1": "max", "latency": "min"},
+    "constraints": {"macro_f1": ">= 1 %"},
+    "training": {"epochs": 0.5},
+    "search": {"evaluations": 4, "seed": 1},
+}
+
+
+def write(folder, **changes):
+    path = folder / "my.yaml"
+    path.write_text(yaml.safe_dump({**CONFIG, **changes}))
+    return path
+
+
+def test_both_figures_are_goals(tmp_path):
+    result = run_search(write(tmp_path), tmp_path / "run")
+    assert len(result.records) == 4
+    for record in result.records:
+        metrics = record["metrics"]
+        assert record["objectives"]["macro_f1"] == metrics["macro_f1"]
+        assert 0 <= metrics["balanced_error"] <= 1
+        # Digits are nearly even, so that the mean recall is nearly the accuracy.
+        assert metrics["balanced_error"] == pytest.approx(metrics["error"], abs=0.03)
+    best = max(result.records, key=lambda record: record["metrics"]["macro_f1"])
+    assert best["id"] in {record["id"] for record in result.front}
+
+
+def test_the_worst_of_a_share_that_grows_is_nothing():
+    goals = Goals({"balanced_error": "min", "macro_f1": "max", "latency": "min"}, ())
+    np.testing.assert_array_equal(goals.corner, [1.0, 0.0, np.nan])
+    assert goals.balanced
+    assert not Goals({"error": "min"}, ()).balanced
+
+
+@pytest.mark.parametrize("section", ["fidelity", "finalists", "supernet"])
+def test_what_knows_the_error_alone_is_refused(tmp_path, section):
+    plain = {"objectives": {"error": "min"}, "constraints": {}, "training": {"folds": 3}}
+    with pytest.raises(ConfigError, match=f"{section} knows the error alone"):
+        load_config(write(tmp_path, **{section: {}}))
+    with pytest.raises(ConfigError, match=f"{section} trains once"):
+        load_config(write(tmp_path, **plain, **{section: {}}))
