@@ -16,6 +16,8 @@ from hannah_hw.report.provenance import provenance
 
 #: Candidates whose kernels and buffers travel in the page. The front comes first, then the newest.
 MAX_DETAILED: Final = 400
+#: Kernels and buffers of all of these together, about 60 bytes each.
+MAX_ROWS: Final = 18_000
 #: Candidates besides the front and the measured ones that are drawn at all: more make a page slow and show no more.
 MAX_DRAWN: Final = 5000
 
@@ -45,9 +47,8 @@ def payload(run: ReportData, links: Mapping[str, str]) -> dict[str, Any]:
         run: The run.
         links: Candidate id -> address of its ONNX file, as seen from the page.
     """
-    trained = [i for i, candidate in enumerate(run.candidates) if candidate.status == "ok"]
-    detailed = set(sorted(trained, key=lambda i: (not run.candidates[i].on_front, -i))[:MAX_DETAILED])
-    shown = sorted(detailed.union(drawn(run)))
+    costs = _costs(run)
+    shown = sorted(set(costs).union(drawn(run)))
     keys = [o.key for o in run.objectives]
     return {
         "axes": [
@@ -64,7 +65,7 @@ def payload(run: ReportData, links: Mapping[str, str]) -> dict[str, Any]:
         ],
         "candidates": pack(
             [
-                _candidate(run, i, links.get(run.candidates[i].id), detailed=i in detailed)
+                _candidate(run, i, links.get(run.candidates[i].id), costs.get(i))
                 | _measurement(run.measured.get(run.candidates[i].id))
                 for i in shown
             ]
@@ -101,7 +102,9 @@ def embed(document: Any) -> str:
     return text
 
 
-def _candidate(run: ReportData, position: int, link: str | None, *, detailed: bool) -> dict[str, Any]:
+def _candidate(
+    run: ReportData, position: int, link: str | None, cost: Mapping[str, Any] | None
+) -> dict[str, Any]:
     candidate = run.candidates[position]
     row: dict[str, Any] = {
         "index": candidate.index,
@@ -118,15 +121,13 @@ def _candidate(run: ReportData, position: int, link: str | None, *, detailed: bo
     }
     row |= {name: True for name, here in marks.items() if here}
     others = {
+        "cost": cost,
         "onnx": link,
         "reason": candidate.reason,
         "estimated": candidate.estimated,
         "bands": candidate.bands,
     }
-    row |= {name: value for name, value in others.items() if value}
-    if detailed:
-        row["cost"] = _cost(candidate.cost, mappings=candidate.on_front)
-    return row
+    return row | {name: value for name, value in others.items() if value}
 
 
 def _measurement(measured: Measured | None) -> dict[str, Any]:
@@ -143,6 +144,20 @@ def _measurement(measured: Measured | None) -> dict[str, Any]:
         "warning": measured.warning,
     }
     return {"emulated": {key: value for key, value in found.items() if value}}
+
+
+def _costs(run: ReportData) -> dict[int, dict[str, Any]]:
+    """Position -> cost report, of as many candidates as the page has room for: of the front first, then the newest."""
+    trained = [i for i, candidate in enumerate(run.candidates) if candidate.status == "ok"]
+    found: dict[int, dict[str, Any]] = {}
+    room = MAX_ROWS
+    for i in sorted(trained, key=lambda i: (not run.candidates[i].on_front, -i))[:MAX_DETAILED]:
+        cost = _cost(run.candidates[i].cost, mappings=run.candidates[i].on_front)
+        room -= len(cost["kernels"]) + len(cost["buffers"])
+        if room < 0:
+            break
+        found[i] = cost
+    return found
 
 
 def _cost(cost: Mapping[str, Any], *, mappings: bool) -> dict[str, Any]:

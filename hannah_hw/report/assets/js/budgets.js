@@ -47,6 +47,7 @@ function budgetLine(drawing, layer, index, { scale, upright, from, to, edges, la
     const at = scale.at(Math.min(scale.high, Math.max(scale.low, bound)));
     const along = upright ? { x1: from, x2: to, y1: at, y2: at } : { x1: at, x2: at, y1: from, y2: to };
     fill(line, along, []);
+    line.classList.toggle("outside", bound < scale.low || bound > scale.high);
     fill(grip, along, []);
     const edge = edges[upper ? 1 : 0];
     const across = { start: Math.min(at, edge), size: Math.abs(edge - at) };

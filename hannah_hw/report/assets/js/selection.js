@@ -39,12 +39,20 @@ function asJson(candidates) {
   return JSON.stringify({ run: run.folder, budgets: kept, candidates: rows }, null, 2) + "\n";
 }
 
-/** The command that copies the models; only what was trained has one. */
+/** Those whose ids `hannah-hw export` takes: what was trained; with a model, unless the run has none at all. */
+function exportable(candidates) {
+  const models = run.candidates.some((c) => c.onnx);
+  return candidates.filter((c) => c.status === "ok" && (c.onnx || !models));
+}
+
+/** The command that copies the models; of a run that keeps none, the figures. */
 function asCommand(candidates) {
   const quote = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
-  const ids = candidates.filter((c) => c.status === "ok").map((c) => c.id);
-  if (!ids.length) return "";
-  return `hannah-hw export ${quote(run.folder)} --pick ${quote(ids.join(","))} --to onnx,csv --out export`;
+  const able = exportable(candidates);
+  if (!able.length) return "";
+  const formats = able[0].onnx ? "onnx,csv" : "csv";
+  const ids = able.map((c) => c.id).join(",");
+  return `hannah-hw export ${quote(run.folder)} --pick ${quote(ids)} --to ${formats} --out export`;
 }
 
 function download(name, kind, content) {
@@ -57,9 +65,8 @@ function drawSelection() {
   const { picked } = store.get();
   const candidates = exported();
   const command = asCommand(candidates);
-  const models = candidates.filter((c) => c.status === "ok").length;
   const what = picked.length ? `${picked.length} picked` : "nothing picked: the selected candidate";
-  const lacking = candidates.length - models;
+  const lacking = candidates.length - exportable(candidates).length;
   const rest = lacking ? `; ${lacking} without a model, so not in the command` : "";
   document.getElementById("picked").textContent = what + rest;
   document.getElementById("command").value = command;
