@@ -4,9 +4,9 @@ Tables and facts are written here, so they can be read, printed and searched wit
 draws the charts from the JSON document in the page.
 
 The charts are SVG of our own: 43 kB of script for the scatter, the parallel axes, their brushes and budgets. What could
-replace them, minified: uPlot 1.6 51 kB, without parallel axes; the modules of d3 7.9 that a brush and scales need 111 kB,
-with the axes still to write; ECharts 6.1 1,122 kB; Plotly 4.1's basic bundle 1,192 kB, without parallel axes. None of them
-has brushes or lines that the keyboard moves, and marks in the document can be tested, read aloud and printed.
+replace them, minified: uPlot 1.6, 51 kB, without parallel axes; the modules of d3 7.9 for brushes and scales, 111 kB,
+with the axes still to write; ECharts 6.1, 1,122 kB; the basic bundle of Plotly 4.1, 1,192 kB, without parallel axes.
+None has brushes or lines that the keyboard moves, and marks in the document can be tested, read aloud and printed.
 """
 
 from __future__ import annotations
