@@ -11,7 +11,7 @@ _GAP: Final = "  "
 #: A column of text is not made narrower than this.
 _LEAST: Final = 12
 #: A part of a long word that a line may end with.
-_PIECES: Final = re.compile(r"[^._/]*[._/]+|[^._/]+")
+_PIECES: Final = re.compile(r"[^._/-]*[._/-]+|[^._/-]+")
 
 
 def layout(
@@ -38,7 +38,7 @@ def layout(
         kept = [i for i in kept if headers[i] != title]
     sizes = _natural(headers, cells, kept)
     if width is not None:
-        _shrink(sizes, [position for position, i in enumerate(kept) if i not in right], width)
+        _shrink(sizes, [_least([row[i] for row in cells], headers[i], i in right) for i in kept], width)
     head, *body = (
         _aligned([row[i] for i in kept], sizes, [i in right for i in kept]) for row in [headers, *cells]
     )
@@ -64,7 +64,7 @@ def _aligned(row: Sequence[str], sizes: Sequence[int], right: Sequence[bool]) ->
 def wrapped(text: str, width: int) -> list[str]:
     """A text in lines of at most a width; a line that goes on is set in by a space.
 
-    Words stay whole where they fit a line; longer ones are broken behind dots, slashes and underscores.
+    Words stay whole where they fit a line; longer ones are broken behind dots, slashes, hyphens and underscores.
     """
     lines, line = [], ""
     for word in text.split():
@@ -100,10 +100,17 @@ def _total(sizes: Sequence[int]) -> int:
     return sum(sizes) + len(_GAP) * (len(sizes) - 1)
 
 
-def _shrink(sizes: list[int], columns: Sequence[int], width: int) -> None:
-    """Take from the widest of some columns until the table fits, as far as they can give."""
-    while _total(sizes) > width and columns:
-        widest = max(columns, key=lambda position: sizes[position])
-        if sizes[widest] <= _LEAST:
+def _least(cells: Sequence[str], header: str, numeric: bool) -> int:
+    """The least width of a column: numbers and the words of its header stay whole, texts are wrapped."""
+    words = max(map(len, header.split()), default=0)
+    longest = max(map(len, cells), default=0)
+    return max(words, longest if numeric else min(longest, _LEAST))
+
+
+def _shrink(sizes: list[int], least: Sequence[int], width: int) -> None:
+    """Take from the widest column that can give until the table fits, or none can."""
+    while _total(sizes) > width:
+        able = [position for position, size in enumerate(sizes) if size > least[position]]
+        if not able:
             return
-        sizes[widest] -= 1
+        sizes[max(able, key=lambda position: sizes[position])] -= 1

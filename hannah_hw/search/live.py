@@ -131,7 +131,7 @@ class View:
         progress, width = self._progress, options.max_width
         yield Text(_bar(progress, min(width, _BAR), plain=options.ascii_only), no_wrap=True)
         for line in _flow([f"{label} {value}" for label, value in rows(progress)], width):
-            yield Text(line, no_wrap=True, overflow="ellipsis")
+            yield Text(line)
         if len(progress.front):
             lines = front_lines(progress.front, width, plain=options.ascii_only)
             yield Text("\n".join(["", *lines]), no_wrap=True)
