@@ -49,6 +49,7 @@ SCRIPTS = (
     "tips",
     "origin",
     "dragging",
+    "brushes",
     "table",
     "picks",
     "selection",

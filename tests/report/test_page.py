@@ -5,14 +5,18 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import hannah_hw.report
 from hannah_hw.errors import RunError
 from hannah_hw.report import read_run, render_page, write_page
+from hannah_hw.report.page import page_script
 from hannah_hw.report.payload import embed
 from tests.report.synthetic import write_run
 from tests.report.unpacked import unpack
@@ -208,3 +212,18 @@ def test_of_very_many_candidates_the_front_and_an_even_share_are_drawn(
     rows = few.attributes("data-id")
     assert len(rows) < len(run.front)
     assert f"{len(run.front) - len(rows)} of the front are not in the table" in few.text
+
+
+def test_parts_of_the_script_are_short_and_share_no_name() -> None:
+    folder = Path(hannah_hw.report.__file__).parent / "assets" / "js"
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.js")}
+    served = page_script(live=True)
+    assert all(text in served for text in texts.values())
+    names = Counter(
+        name
+        for text in texts.values()
+        for name in re.findall(r"^(?:async )?(?:function|const|let) (\w+)", text, re.MULTILINE)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
+    assert max(len(text.splitlines()) for text in texts.values()) <= 250
+    assert max(len(line) for text in texts.values() for line in text.splitlines()) <= 120

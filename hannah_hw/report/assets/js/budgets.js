@@ -1,12 +1,21 @@
 /* The budgets as the reader has them: lines that can be dragged, and fields to write in. */
 
-/** Change the bound of a budget; bytes are whole. */
+/** Change the bound of a budget. */
 function setBudget(index, bound) {
-  const { budgets } = store.get();
-  const { unit } = quantities.get(budgets[index].key) || { unit: "" };
-  const rounded = unit === "B" || unit === "" ? Math.round(bound) : Number(bound.toPrecision(4));
-  const exact = unit === "" && Math.abs(bound) < 100 ? Number(bound.toPrecision(4)) : rounded;
-  store.set({ budgets: budgets.map((b, i) => (i === index ? { ...b, bound: exact } : b)) });
+  store.set({ budgets: store.get().budgets.map((b, i) => (i === index ? { ...b, bound } : b)) });
+}
+
+/** A bound as a hand can set it: whole bytes, and four digits of other quantities. */
+function handy(bound, unit) {
+  return unit === "B" ? Math.round(bound) : Number(bound.toPrecision(4));
+}
+
+/** Which budgets there are, whatever their bounds: what drawings of them depend on. */
+function budgetShape() {
+  return store
+    .get()
+    .budgets.map((b) => `${b.key} ${b.upper}`)
+    .join();
 }
 
 function budgetText(budget) {
@@ -40,7 +49,7 @@ function budgetLine(drawing, layer, index, { scale, upright, from, to, edges, la
     upright,
     scale: () => scale,
     read: () => budget().bound,
-    write: (value) => setBudget(index, value),
+    write: (value) => setBudget(index, handy(value, (quantities.get(budget().key) || {}).unit)),
   });
   return () => {
     const { bound, upper } = budget();
@@ -104,7 +113,7 @@ let budgetRows = { shape: "", updates: [] };
 function drawBudgets() {
   const { budgets, brushes } = store.get();
   const box = document.getElementById("budgets");
-  const shape = budgets.map((b) => `${b.key} ${b.upper}`).join();
+  const shape = budgetShape();
   if (shape !== budgetRows.shape) {
     const rows = budgets.map(budgetRow);
     box.replaceChildren(...rows.map(({ row }) => row));

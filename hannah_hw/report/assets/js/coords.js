@@ -28,6 +28,7 @@ function coordScale(quantity, points, bottom, top) {
 
 function drawCoords() {
   const box = document.getElementById("coords");
+  listCoords();
   const points = shown();
   const keys = coordKeys().filter((key) => points.some((c) => quantities.get(key).of(c) !== undefined));
   coords = null;
@@ -44,7 +45,7 @@ function drawCoords() {
     const quantity = quantities.get(key);
     return { key, quantity, px: side + i * step, scale: coordScale(quantity, points, H - bottom, top) };
   };
-  coords = { drawing, H, W, points, axes: keys.map(axisAt), budgets: budgetKeys() };
+  coords = { drawing, H, W, points, axes: keys.map(axisAt), budgets: budgetShape() };
   const layers = ["in", "front", "picked", "compared", "selected"];
   coords.paths = Object.fromEntries(layers.map((name) => [name, svg("path", { class: `line ${name}` })]));
   drawing.append(...Object.values(coords.paths));
@@ -60,13 +61,6 @@ function drawCoords() {
   box.replaceChildren(stack);
   drawing.addEventListener("click", chooseLine);
   updateCoords();
-}
-
-function budgetKeys() {
-  return store
-    .get()
-    .budgets.map((b) => b.key)
-    .join();
 }
 
 /** Of very many candidates an even share: more lines show no more. */
@@ -117,8 +111,8 @@ function drawCoordAxis({ key, quantity, px, scale }, position, short) {
   });
   const brush = svg("rect", { class: "brush", x: px - 7, width: 14, hidden: "" });
   group.append(area, brush);
-  bindBrushArea(area, key, scale);
-  const ends = [0, 1].map((end) => brushEnd(group, key, quantity, px, scale, end));
+  bindBrushArea(area, drawing, key, scale);
+  const ends = [0, 1].map((end) => brushEnd(group, drawing, { key, quantity, px, scale }, end));
   const update = () => {
     const range = store.get().brushes[key];
     brush.toggleAttribute("hidden", !range);
@@ -136,58 +130,9 @@ function drawCoordAxis({ key, quantity, px, scale }, position, short) {
   return [update, ...budgets];
 }
 
-/** Where an end of a brush is drawn: on the axis also where it lies beyond, as a link or a run that grows may have it. */
+/** Where an end of a brush is drawn: on the axis also where it lies beyond, as of a link or a run that grows. */
 function brushPlace(scale, value) {
   return scale.at(Math.min(scale.high, Math.max(scale.low, value)));
-}
-
-/** Drag along an axis to brush it; click it to clear the brush. */
-function bindBrushArea(area, key, scale) {
-  const inside = (value) => Math.min(scale.high, Math.max(scale.low, value));
-  follow(area, {
-    begin: (event) => event.preventDefault(),
-    move: (event, press) => {
-      const values = [press, event].map((e) => inside(scale.of(placeIn(coords.drawing, e)[1])));
-      setBrush(key, [Math.min(...values), Math.max(...values)], scale);
-    },
-    end: (event, moved) => {
-      if (!moved) store.set({ brushes: without(store.get().brushes, key) });
-    },
-  });
-  area.addEventListener("click", (event) => event.stopPropagation());
-}
-
-/** Set a brush; one over the whole scale is none. */
-function setBrush(key, [low, high], scale) {
-  const { brushes } = store.get();
-  const whole = low <= scale.low && high >= scale.high;
-  store.set({ brushes: whole ? without(brushes, key) : { ...brushes, [key]: [low, high] } });
-}
-
-/** The lower or the upper end of a brush, which the keyboard moves too. */
-function brushEnd(group, key, quantity, px, scale, end) {
-  const node = svg("path", { class: "brush-end" });
-  group.append(node);
-  const range = () => store.get().brushes[key] || [scale.low, scale.high];
-  slider(node, coords.drawing, {
-    label: `${quantity.label}: ${end ? "highest" : "lowest"} that is left`,
-    upright: true,
-    scale: () => scale,
-    read: () => range()[end],
-    write: (value) => {
-      const [low, high] = range();
-      setBrush(key, end ? [Math.min(low, value), value] : [value, Math.max(high, value)], scale);
-    },
-    erase: () => store.set({ brushes: without(store.get().brushes, key) }),
-  });
-  node.addEventListener("click", (event) => event.stopPropagation());
-  return () => {
-    const at = brushPlace(scale, range()[end]);
-    const tip = end ? -6 : 6;
-    node.setAttribute("d", `M${px - 8} ${at}h16l-5 ${tip}h-6z`);
-    node.classList.toggle("set", key in store.get().brushes);
-    sayValue(node, scale, range()[end], say(quantity, range()[end]));
-  };
 }
 
 function updateCoords() {
@@ -233,6 +178,7 @@ function chooseLine(event) {
 /** The list of all quantities, each of which can be an axis. */
 function listCoords() {
   const box = document.getElementById("coord-choice");
+  if (box.contains(document.activeElement)) return;
   const keys = new Set(coordKeys());
   const boxes = [...quantities.values()].map(({ key, label }) => {
     const tick = put("input", { type: "checkbox" });
@@ -246,13 +192,11 @@ function listCoords() {
   box.replaceChildren(...boxes);
 }
 
-store.on(drawCoords, "infeasible", "version");
+store.on(drawCoords, "infeasible", "version", "coords", "x", "y");
 store.on(
-  (state, names) => {
-    const started = names.includes("version");
-    if (started || (names.includes("coords") && document.activeElement.type !== "checkbox")) listCoords();
-    const changed = !coords || coords.budgets !== budgetKeys();
-    if (names.includes("coords") || (names.includes("budgets") && changed)) drawCoords();
+  (_, names) => {
+    if (names.includes("version")) return;
+    if (coords && coords.budgets !== budgetShape()) drawCoords();
     else updateCoords();
   },
   "budgets",
@@ -260,7 +204,5 @@ store.on(
   "selected",
   "compared",
   "picked",
-  "coords",
-  "version",
 );
 onResize(document.getElementById("coords"), drawCoords);

@@ -2,8 +2,9 @@
 
 function badges(candidate) {
   const found = [];
-  if (candidate.knee) found.push(put("span", { class: "badge" }, "knee"));
-  else if (candidate.front) found.push(put("span", { class: "badge front" }, "front"));
+  const { front: members, knee } = filtered();
+  if (candidate === knee) found.push(put("span", { class: "badge" }, "knee"));
+  else if (members.includes(candidate)) found.push(put("span", { class: "badge front" }, "front"));
   if (candidate.open) found.push(put("span", { class: "badge open" }, "uncertain"));
   const words = { infeasible: "over a budget", stopped: "training stopped early" };
   if (candidate.status !== "ok")

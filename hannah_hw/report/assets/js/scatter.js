@@ -79,7 +79,7 @@ function drawScatter() {
   drawFrame(drawing, { W, H, top, strip, x, y, xQuantity, yQuantity });
   const layer = (name) => drawing.appendChild(svg("g", { class: name }));
   scatter = { drawing, W, H, top, x, y, xQuantity, yQuantity, points };
-  scatter.budgets = state.budgets.map((b) => b.key).join();
+  scatter.budgets = budgetShape();
   scatter.area = layer("area");
   scatter.area.append(
     svg("rect", { class: "plane", x: LEFT, y: TOP, width: W - RIGHT - LEFT, height: H - BOTTOM - TOP }),
@@ -200,20 +200,12 @@ function walk(event) {
   event.preventDefault();
 }
 
-/** An object without some of its keys. */
-function without(object, ...keys) {
-  return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key)));
-}
-
-function sameBudgets(state) {
-  return Boolean(scatter) && scatter.budgets === state.budgets.map((b) => b.key).join();
-}
-
 bindScatter();
 store.on(drawScatter, "x", "y", "logX", "infeasible", "version");
 store.on(
-  (state, names) => {
-    if (names.includes("budgets") && !sameBudgets(state)) drawScatter();
+  (_, names) => {
+    if (names.includes("version")) return;
+    if (scatter && scatter.budgets !== budgetShape()) drawScatter();
     else updateScatter();
   },
   "budgets",
