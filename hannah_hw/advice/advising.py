@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from hannah_hw.advice.changes import changes
 from hannah_hw.advice.choosing import choose, figures_of
 from hannah_hw.advice.elastic import ElasticNetwork
+from hannah_hw.advice.hardware import other_chips
 from hannah_hw.advice.insight import Insight, largest
 from hannah_hw.advice.neighbours import neighbours
 from hannah_hw.cost import price
@@ -38,7 +41,8 @@ def advise(
 
     Every change is priced as the network that it leads to, all at once. Changes of a candidate are those of one
     parameter of its space; those of a file are fewer output channels, smaller windows, earlier strides and a smaller
-    input. The advice ignores the accuracy.
+    input. Where the description of an accelerator has params, chips with another value of one are tried too. The advice
+    ignores the accuracy.
 
     Args:
         model: A candidate, an ONNX model, or the path of one.
@@ -62,10 +66,17 @@ def advise(
     if isinstance(model, Candidate):
         rows, tried = neighbours(model)
         costs, macs = estimate_population(model.space, rows, chip), model.space.mac_counts(rows)
+        own = model.workload()
     else:
         network = ElasticNetwork(read_onnx(model, shapes=shapes))
         tried = changes(network)
         workload = network.workload([{}, *(change.values for change in tried)])
-        costs, macs = price(workload, chip), workload.macs
-    advice = choose(tried, figures_of(costs, macs), costs.supported, metrics)
+        costs, macs, own = price(workload, chip), workload.macs, network.workload([{}])
+    chips = list(other_chips(chip))
+    tried += [change for change, _ in chips]
+    priced = [(costs, macs), *((price(own, other), own.macs) for _, other in chips)]
+    found = [figures_of(*one) for one in priced]
+    figures = {key: np.concatenate([part[key] for part in found]) for key in found[0]}
+    possible = np.concatenate([part.supported for part, _ in priced])
+    advice = choose(tried, figures, possible, metrics)
     return Insight(known, peak(report), advice, f"{len(tried)} changes were priced; accuracy is ignored")

@@ -18,8 +18,8 @@ class Change:
     """One change of a network.
 
     Attributes:
-        kind: What is changed: ``out_channels``, ``kernel``, ``stride``, ``earlier_stride``, ``input``, or ``parameter``
-            of a search space.
+        kind: What is changed: ``out_channels``, ``kernel``, ``stride``, ``earlier_stride``, ``input``, ``parameter`` of
+            a search space, or ``hardware``.
         kernels: Names of the operators, or ids of the parameters, that it changes.
         values: Free number or parameter -> its new value.
         text: What is done, as a person says it.

@@ -168,3 +168,17 @@ def test_a_profile_of_what_is_not_read_has_no_advice():
     insight = advise_profile(build(BASE), [("elsewhere", 1e-3)], 1e-3)
     assert insight.advice == ()
     assert insight.note == "no advice: no operator of the profile is one of the file"
+
+
+def test_chips_that_the_description_allows_are_tried_too():
+    space = hannah_hw.load_space("tc_resnet")
+    candidate = space.candidate(space.default())
+    insight = advise(candidate, "ultratrail[pe=4]")
+    chips = {advice.metric: advice for advice in insight.advice if advice.kind == "hardware"}
+    assert set(chips) == {"energy_j", "latency_s"}
+    for metric, advice in chips.items():
+        ((name, value),) = advice.values.items()
+        other = hannah_hw.estimate(candidate, f"ultratrail[{name.removeprefix('target.')}={value}]")
+        assert advice.after == pytest.approx(getattr(other, metric), rel=1e-12)
+        assert f"{other.area_mm2:.3g} mm² in place of " in advice.text
+    assert chips["latency_s"].text.startswith("a chip with pe = ")
