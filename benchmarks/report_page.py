@@ -2,7 +2,8 @@
 
     python benchmarks/report_page.py runs/mnist/report.html
 
-Prints the size of the page, the milliseconds to its first picture, and for brushes that are dragged the from a movement of the pointer until the script has answered it, and until the next picture is made.
+Prints the size of the page, the milliseconds to its first picture, and for brushes that are dragged the milliseconds
+from a movement of the pointer until the script has answered it, and until the next picture is made.
 """
 
 from __future__ import annotations
