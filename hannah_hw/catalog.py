@@ -7,6 +7,7 @@ comes before both. A path is taken as it is: a user's own file is treated as a s
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,11 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "cost_models": (".yaml",),
     "search_spaces": (".py", ".yaml", ".yml"),
     "examples": (".yaml",),
+}
+#: Catalogue -> what to do where no name is near to the one that was given.
+_ADVICE: Final = {
+    "targets": " (`hannah-hw targets list` shows all, `hannah-hw targets new NAME` begins one of your own)",
+    "search_spaces": " (`hannah-hw spaces list` shows all; one of your own is a path ending in .py or .yaml)",
 }
 #: Catalogues whose entries lie in subfolders and are named by both, such as ``m4/hannah``.
 NESTED: Final = frozenset({"cost_models"})
@@ -82,4 +88,9 @@ def _found(kind: str, name: str, near: Path | None) -> Path:
             if (folder / f"{name}{suffix}").is_file():
                 return folder / f"{name}{suffix}"
     singular = kind.removesuffix("s").replace("_", " ")
-    raise CatalogError(f"unknown {singular} {name!r}", allowed=names(kind), given=name)
+    if name and Path(name).exists():
+        ends = " or ".join(KINDS[kind])
+        raise CatalogError(f"{name!r} is no {singular}: the name of such a file ends in {ends}", where=name)
+    known = names(kind)
+    advice = "" if difflib.get_close_matches(name, known, n=1) else _ADVICE.get(kind, "")
+    raise CatalogError(f"unknown {singular} {name!r}{advice}", allowed=known, given=name)

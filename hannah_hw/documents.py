@@ -343,7 +343,8 @@ def read_document(path: Path, error: type[InputError]) -> Document:
         if len(content) > MAX_BYTES:
             raise error(f"the file is larger than {MAX_BYTES} bytes", where=str(path))
         text = content.decode()
-    except (OSError, UnicodeDecodeError) as failure:
-        reason = getattr(failure, "strerror", None) or failure
-        raise error(f"cannot read the file: {reason}", where=str(path)) from failure
+    except UnicodeDecodeError as failure:
+        raise error("is no UTF-8 text; give a YAML file, saved as UTF-8", where=str(path)) from failure
+    except OSError as failure:
+        raise error(f"cannot read the file: {failure.strerror or failure}", where=str(path)) from failure
     return parse_document(text, str(path), error)

@@ -145,7 +145,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(InputError, match="cannot read the file"):
         read_document(tmp_path / "missing.yaml", InputError)
     (tmp_path / "latin.yaml").write_bytes(b"a: \xe9")
-    with pytest.raises(InputError, match="cannot read the file"):
+    with pytest.raises(InputError, match="is no UTF-8 text"):
         read_document(tmp_path / "latin.yaml", InputError)
     (tmp_path / "large.yaml").write_bytes(b"#" * (MAX_BYTES + 1))
     with pytest.raises(InputError, match="larger than"):

@@ -12,7 +12,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -40,6 +40,9 @@ from hannah_hw.cli.output import say, write
 from hannah_hw.errors import HannahError, InputError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+#: An example in the help of a verb; see `help_text`.
+_EXAMPLE: Final = re.compile(r"^- \[bold\](.+?)\[/bold\]", re.MULTILINE)
 
 #: Whatever typer raises about the arguments themselves.
 _UsageError: type[Any] = typer.BadParameter.__mro__[1]
@@ -98,7 +101,13 @@ def root(
 ) -> None:
     """Find int8 models that fit a chip, and see what they cost there.
 
-    Start with: `hannah-hw search examples/mnist_stm32l4r5zi.yaml --out runs/mnist`
+    First steps:
+
+    - `hannah-hw search digits_quick`: a first search, some minutes
+    - `hannah-hw init my_images -t stm32l4r5zi`: a search for your data and chip
+    - `hannah-hw estimate model.onnx -t stm32l4r5zi`: what a model costs there
+    - `hannah-hw profile model.onnx`: how long it takes on this machine
+    - `hannah-hw doctor`: what is installed, what is missing
 
     Every verb takes `--json` and works offline. Exit codes: 0 done, 1 ran and failed, 2 bad input,
     130 interrupted.
@@ -155,8 +164,10 @@ def _run(given: list[str]) -> int:
         code = app(given, prog_name="hannah-hw", standalone_mode=False)
         sys.stdout.flush()
     except _UsageError as error:
-        usage = error.ctx.get_usage() if getattr(error, "ctx", None) is not None else ""
-        return _fail(error.format_message(), BAD_INPUT, "UsageError", given, usage=usage)
+        context = getattr(error, "ctx", None)
+        usage = context.get_usage() if context is not None else ""
+        message = error.format_message()
+        return _fail(message, BAD_INPUT, "UsageError", given, usage=usage, hint=_hint(context, message))
     except HannahError as error:
         if os.environ.get("HANNAH_HW_DEBUG"):
             raise
@@ -179,10 +190,21 @@ def _run(given: list[str]) -> int:
     return code if isinstance(code, int) else DONE
 
 
-def _fail(message: str, code: int, kind: str, arguments: Sequence[str], *, usage: str = "") -> int:
+def _hint(context: Any, message: str) -> str:
+    """What to type after a mistake in the arguments themselves: an example of the verb, and how to see more."""
+    if context is None or not message:
+        return ""
+    examples = _EXAMPLE.findall(context.command.help or "")
+    shown = [f"for example: {examples[0]}"] if examples and message.startswith("Missing") else []
+    return "\n".join([*shown, f"more: {context.command_path} --help"])
+
+
+def _fail(
+    message: str, code: int, kind: str, arguments: Sequence[str], *, usage: str = "", hint: str = ""
+) -> int:
     # A group without a verb has shown its help, and there is nothing to add.
     text = f"error: {message}" if message else ""
-    say("\n".join(part for part in (usage, text) if part))
+    say("\n".join(part for part in (usage, text, hint) if part))
     if "--json" in arguments:
         write(
             json.dumps({"error": {"kind": kind, "message": message, "exit_code": code}}, ensure_ascii=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -135,7 +136,8 @@ def estimate(
         verdict = "has no price for" if report.runs_unpriced else "cannot run"
         say(
             f"error: {report.target} {verdict} {len(report.unsupported)} of the kernels: "
-            f"{', '.join(kinds[:_NAMED])}{', ...' if len(kinds) > _NAMED else ''}"
+            f"{', '.join(kinds[:_NAMED])}{', ...' if len(kinds) > _NAMED else ''}; "
+            f"`hannah-hw targets ops {shlex.quote(target)} {shlex.quote(str(model))}` shows by which rule"
         )
         raise typer.Exit(1)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from hannah_hw import catalog
-from hannah_hw.errors import InputError
+from hannah_hw.errors import CatalogError, InputError
 
 #: Input shapes of a model that leaves them open.
 ShapeOption = Annotated[
@@ -89,7 +89,12 @@ def find_config(config: Path) -> Path:
     Raises:
         CatalogError: There is neither.
     """
-    return config if config.is_file() else catalog.find("examples", str(config))
+    if config.is_file():
+        return config
+    try:
+        return catalog.find("examples", str(config))
+    except CatalogError as error:
+        raise CatalogError(f"{error}; `hannah-hw init DATA --target CHIP` writes a configuration") from error
 
 
 def fresh_folder(name: str) -> Path:

@@ -46,7 +46,7 @@ def proxies(
     does no better than the number of parameters is dropped, by name. Intervals hold 95 % of bootstrap samples. With
     the --out of a study that was stopped it goes on, and with a larger --count only further networks are trained.
 
-    - `hannah-hw proxies examples/mnist_stm32l4r5zi.yaml --count 30 --out runs/mnist-proxies`
+    - `hannah-hw proxies mnist_stm32l4r5zi --count 30 --out runs/mnist-proxies`
     - `hannah-hw proxies my.yaml --count 60 --set training.epochs=2 --set search.workers=4`
     """
     from hannah_hw.search import load_config

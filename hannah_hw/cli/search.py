@@ -65,7 +65,7 @@ def search(
     The run directory holds config.yaml, candidates.jsonl, artifacts/ID.onnx and report.html. A run that was
     stopped, even by kill -9, goes on with --resume and ends as if it had not been stopped.
 
-    - `hannah-hw search examples/mnist_stm32l4r5zi.yaml --out runs/mnist`
+    - `hannah-hw search mnist_stm32l4r5zi --out runs/mnist`
     - `hannah-hw search my.yaml --dry-run` shows how much of the space fits
     - `hannah-hw search my.yaml --out runs/b --set search.seed=1 --set constraints.ram="<= 32 KiB"`
     - `hannah-hw search --resume --out runs/mnist`
@@ -77,7 +77,11 @@ def search(
 
     settings = [*(settings or []), *([f"search.workers={workers}"] if workers is not None else [])]
     if config is None and not (resume and out is not None):
-        raise InputError("give a configuration, or --resume and the --out of a run", where="search CONFIG")
+        raise InputError(
+            "give a configuration (`hannah-hw init` writes one for your data and chip; digits_quick is an example), or "
+            "--resume and the --out of a run",
+            where="search CONFIG",
+        )
     path = find_config(config) if config is not None else None
     if dry_run:
         if path is None:

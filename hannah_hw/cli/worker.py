@@ -31,8 +31,9 @@ def worker(
     - `hannah-hw worker tcp://192.168.0.10:8786 --processes 8`
     - `hannah-hw search my.yaml --workers tcp://192.168.0.10:8786`
     """
-    from hannah_hw.search.distributed import serve
+    from hannah_hw.search.distributed import check_address, serve
 
+    check_address(address)
     say(f"working for {address}, {processes} candidates at a time; Ctrl-C ends it")
     serve(address, processes)
     emit({"scheduler": address, "processes": processes}, as_json, lambda: say("the scheduler is gone"))

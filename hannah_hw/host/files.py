@@ -30,7 +30,9 @@ def check_files(path: Path) -> None:
 
     where = str(path)
     if not path.is_file():
-        raise ModelError("there is no such file", where=where)
+        raise ModelError(
+            "is a folder; give an .onnx file" if path.is_dir() else "there is no such file", where=where
+        )
     size = path.stat().st_size
     if size > PROTOBUF_BYTES:
         raise ModelError(

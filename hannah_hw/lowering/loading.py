@@ -38,6 +38,11 @@ def load(source: Path | bytes) -> Any:
     try:
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
         check_size(size, where)
+        if not isinstance(source, bytes) and source.is_dir():
+            raise ModelError(
+                "is a folder; give an .onnx file, for example of a run: `hannah-hw export RUN --to onnx` writes them",
+                where=where,
+            )
         if isinstance(source, bytes):
             return onnx.load_from_string(source)
         model = onnx.load(source, load_external_data=False)

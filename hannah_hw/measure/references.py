@@ -83,7 +83,8 @@ def _records(path: Path) -> list[dict[str, str]]:
             raise DataError(f"the file is larger than {_MAX_BYTES} bytes", where=str(path))
         return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
     except (OSError, UnicodeDecodeError, csv.Error) as failure:
-        raise DataError(f"cannot read the measurements: {failure}", where=str(path)) from failure
+        reason = getattr(failure, "strerror", None) or failure
+        raise DataError(f"cannot read the measurements: {reason}", where=str(path)) from failure
 
 
 def _reference(record: Mapping[str, str | None], network: str | None, where: str, source: str) -> Reference:

@@ -129,6 +129,8 @@ def _row(record: Any, where: str) -> SweepRow | None:
             return None
         record = _from_short(record, where)
     kernel = record.get("kernel")
+    if kernel is None:
+        raise DataError("the column 'kernel' is missing", where=where, allowed=COLUMNS)
     if kernel not in _KINDS:
         raise DataError(f"unknown kernel {kernel!r}", where=where, allowed=_KINDS, given=str(kernel))
     given = [name for name in COLUMNS[1:] if name not in _OPTIONAL or record.get(name) not in (None, "")]

@@ -88,6 +88,7 @@ def _by_id(run: ReportData, text: str) -> Candidate:
 def _by_conditions(run: ReportData, front: list[Candidate], text: str) -> list[Candidate]:
     keys = [a.key for a in run.axes]
     chosen = front
+    used: list[str] = []
     for part in re.split(r"\band\b|&&|&|,", text):
         match = _CONDITION.fullmatch(part)
         if match is None:
@@ -102,6 +103,16 @@ def _by_conditions(run: ReportData, front: list[Candidate], text: str) -> list[C
         bound = parse_quantity(number, axis(key).dimension, where="--pick")
         compare = _OPERATORS[sign]
         chosen = [c for c in chosen if key in c.values and compare(c.values[key], bound)]
+        used.append(key)
     if not chosen:
-        raise InputError(f"no candidate of the front satisfies {text!r}", where=str(run.folder))
+        ranges = "; ".join(_range(front, key) for key in dict.fromkeys(used))
+        raise InputError(f"no candidate of the front satisfies {text!r}; {ranges}", where="--pick")
     return chosen
+
+
+def _range(front: list[Candidate], key: str) -> str:
+    """Least and largest value of a metric on the front, in words."""
+    known = [c.values[key] for c in front if key in c.values]
+    if not known:
+        return f"none has a figure of {axis(key).label}"
+    return f"{axis(key).label} is {axis(key).format(min(known))} to {axis(key).format(max(known))} there"

@@ -91,7 +91,7 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
         facts["data"] = {**data.summary(), **({"warnings": found} if found else {})}
         files = preprocessing_files(data)
     evaluator = _make_evaluator(config, offered, artifacts) if config.goals.trained else None
-    space = load_space(config.space.name, options, offered)
+    space = _open_space(config, offered)
     if data is not None:
         _check_fit(space, data)
     target = load_target(config.target)
@@ -177,6 +177,30 @@ def configured_space(config: SearchConfig) -> SearchSpace:
 
         offered = _offer(load_data(config.data, seed=config.search.seed))
     return load_space(config.space.name, config.space.options, offered)
+
+
+def _open_space(config: SearchConfig, offered: Mapping[str, Any]) -> SearchSpace:
+    """The space; one that only the shape of the data keeps from loading says so.
+
+    Raises:
+        SpaceError: It cannot be loaded.
+    """
+    try:
+        return load_space(config.space.name, config.space.options, offered)
+    except SpaceError as failure:
+        if not offered:
+            raise
+        try:
+            load_space(config.space.name, config.space.options)
+        except SpaceError:
+            raise failure from None
+        shape = offered["input_shape"]
+        raise SpaceError(
+            f"{config.space.name} takes no samples of the shape {shape}; spaces for images take (channels, height, "
+            "width), tc_resnet takes (channels, length), and `hannah-hw init DATA --target CHIP` chooses one that fits "
+            f"(it said: {failure})",
+            where="space",
+        ) from failure
 
 
 def _offer(data: Dataset) -> dict[str, Any]:
