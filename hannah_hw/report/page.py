@@ -13,24 +13,22 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from string import Template
-from typing import Any
 from urllib.parse import quote
 
 from hannah_hw.errors import RunError
 from hannah_hw.files import write_atomically
-from hannah_hw.report.axes import axis
-from hannah_hw.report.data import Candidate, HardwareAxis, ReportData
+from hannah_hw.report.data import Candidate, ReportData
+from hannah_hw.report.facts import recorded, run_facts, target_table
 from hannah_hw.report.failures import failures_section
 from hannah_hw.report.finalists import finalists_section
 from hannah_hw.report.measurements import measured_section, warnings_of
 from hannah_hw.report.payload import drawn, embed, payload
 from hannah_hw.report.profiled import is_profiled, profiled_section
 from hannah_hw.search.choosing import NOT_REPRODUCIBLE
-from hannah_hw.targets.amounts import Amount
 
 #: Name of the page inside a run directory.
 PAGE = "report.html"
@@ -73,12 +71,6 @@ SCRIPTS = (
 STYLES = ("page.css", "details.css")
 #: Further parts of a page that follows a running search.
 _LIVE = ("refresh", "live")
-#: Sections of a configuration that are listed with the run, beside those that have a place of their own.
-_SECTIONS = ("preference", "training", "score", "fidelity", "supernet", "predictor", "proxies", "finalists")
-#: What a run decided, in words.
-_WORDS = {"reason": "why this algorithm"}
-#: Most values of a searched param that are listed one by one.
-_LISTED = 8
 
 
 def write_page(run: ReportData, path: Path | None = None) -> Path:
@@ -130,9 +122,9 @@ def render_page(run: ReportData, *, near: Path | None = None, revision: str | No
         + (profiled_section(run) if is_profiled(run) else measured_section(run)),
         failures=failures_section(run, {run.candidates[i].id for i in drawn(run)}),
         memory="Activations" if run.accelerator else "RAM",
-        facts=_facts(_run_facts(run)),
-        target=_target(run.resolved),
-        data=_facts(_flat(run.resolved.get("data"))),
+        facts=run_facts(run),
+        target=target_table(run.resolved.get("target")),
+        data=recorded(run.resolved.get("data")),
         style=style,
         script=page_script(live=revision is not None),
         payload=embed(payload(run, links)),
@@ -251,93 +243,3 @@ def _band(candidate: Candidate, key: str) -> str:
     """The interval of an estimate, where the value is one and has one."""
     band = candidate.bands.get(key)
     return "" if band is None or key in candidate.estimated else f" ± {100 * band:.2g} %"
-
-
-def _run_facts(run: ReportData) -> list[tuple[str, str]]:
-    search = run.config.get("search")
-    facts = [row for key in ("space", "target", "data") for row in _flat(run.config.get(key), f"{key}.")]
-    facts += [("objectives", ", ".join(f"{o.direction} {o.name}" for o in run.objectives))]
-    facts += [("constraints", ", ".join(f"{b.name} {b.text}" for b in run.budgets) or "none")]
-    own = ("target", "data", "legalized", "hardware")
-    resolved = {key: value for key, value in run.resolved.items() if key not in own}
-    if isinstance(search, Mapping):
-        # What a configuration leaves open is said once, as the run decided it.
-        facts += _flat({key: value for key, value in search.items() if key not in resolved})
-    facts += [row for key in _SECTIONS for row in _flat(run.config.get(key), f"{key}.")]
-    legalized = run.resolved.get("legalized")
-    if isinstance(legalized, Mapping) and legalized.get("summary"):
-        facts.append(("narrowed to the target", str(legalized["summary"])))
-    facts += _flat({_WORDS.get(key, key): value for key, value in resolved.items()})
-    facts += _flat(run.predictor, "predictor.")
-    facts += [
-        (f"searched {h.name}", _levels(run.resolved["hardware"][h.id].get("values"), h)) for h in run.hardware
-    ]
-    return [*facts, ("folder", str(run.folder))]
-
-
-def _levels(values: Any, hardware: HardwareAxis) -> str:
-    """The values of a searched param; of many, the first and the last."""
-    texts = [str(Amount(value, hardware.dimension)) for value in values or ()]
-    return ", ".join(texts if len(texts) <= _LISTED else [*texts[:3], "...", texts[-1]])
-
-
-def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
-    """Nested mappings as rows of dotted keys and text."""
-    if isinstance(value, Mapping):
-        return [row for key, item in value.items() for row in _flat(item, f"{prefix}{key}.")]
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        value = ", ".join(_short(item) for item in value)
-    return [(prefix.rstrip(".") or "value", _short(value))] if value is not None else []
-
-
-def _short(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _facts(rows: Iterable[tuple[str, str]]) -> str:
-    body = "".join(f"<dt>{_escape(key)}</dt><dd>{_escape(value)}</dd>" for key, value in rows)
-    return f"<dl>{body}</dl>" if body else "<p>Nothing was recorded.</p>"
-
-
-def _target(resolved: Mapping[str, Any]) -> str:
-    """The target's figures; a mapping with ``value`` and ``source`` becomes a row with its provenance."""
-    rows = list(_sourced(resolved.get("target"), ""))
-    if not rows:
-        return "<p>Nothing was recorded.</p>"
-    body = "".join(
-        f'<tr><th scope="row">{_escape(key)}</th><td>{_escape(value)}</td><td>{_escape(source)}</td></tr>'
-        if source
-        else f'<tr><th scope="row">{_escape(key)}</th><td colspan="2">{_escape(value)}</td></tr>'
-        for key, value, source in rows
-    )
-    return (
-        '<table class="provenance"><thead><tr><th scope="col">Figure</th><th scope="col">Value</th>'
-        f'<th scope="col">Source</th></tr></thead><tbody>{body}</tbody></table>'
-    )
-
-
-def _sourced(value: Any, prefix: str) -> Iterator[tuple[str, str, str]]:
-    """Nested mappings as rows of dotted key, value and provenance."""
-    key = prefix.rstrip(".")
-    if isinstance(value, Mapping) and "value" in value:
-        shown = _quantity(key, value["value"])
-        if not axis(key).unit:
-            shown = f"{shown} {value.get('unit', '')}".strip()
-        notes = [str(value[name]) for name in ("source", "reference", "note") if value.get(name)]
-        error = value.get("error")
-        band = f" ± {100 * error:.3g} %" if isinstance(error, int | float) else ""
-        yield key, shown + band, ": ".join(notes)
-    elif isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from _sourced(item, f"{prefix}{name}.")
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield key, _quantity(key, value), ""
-    else:
-        for name, text in _flat(value, prefix):
-            yield name, text, ""
-
-
-def _quantity(key: str, value: Any) -> str:
-    """A number with the unit that its key ends in."""
-    unit = axis(key)
-    return unit.format(value) if unit.unit and isinstance(value, int | float) else _short(value)

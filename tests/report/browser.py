@@ -95,4 +95,4 @@ def open_report(browser: Browser) -> Iterator[OpenReport]:
     yield open_
     for context in contexts:
         context.close()
-    assert problems == []
+    assert problems == [], problems
