@@ -21,7 +21,7 @@ export PIP_FIND_LINKS := $(PIP_FIND_LINKS) $(if $(wildcard $(DOWNLOADED)),$(absp
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help search report test journeys check format docs wheel download clean
+.PHONY: help search report test journeys check format docs notebooks wheel download clean
 .DEFAULT_GOAL := help
 # An environment that could not be finished is made again.
 .DELETE_ON_ERROR:
@@ -37,6 +37,7 @@ help:
 	@echo "make check                ruff, ruff format, mypy --strict, import-linter"
 	@echo "make format               let ruff format and fix what it can"
 	@echo "make docs                 build the documentation into build/docs"
+	@echo "make notebooks            run the notebooks of examples/ and store what they show"
 	@echo "make wheel                build the wheel into dist/"
 	@echo "make download             all packages into $(WHEELS), which the others then install from"
 	@echo "make clean                remove the environment, caches and builds; runs/ stays"
@@ -78,6 +79,9 @@ format: $(DEV)
 docs: $(DEV)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "open build/docs/index.html; for the search box: $(BIN)/python -m http.server -d build/docs"
+
+notebooks: $(DEV)
+	$(BIN)/python -m tests.notebook.stored
 
 wheel: $(DEV)
 	$(BIN)/python -m build --wheel --no-isolation

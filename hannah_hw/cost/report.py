@@ -207,6 +207,13 @@ class CostReport(Shown):
     area_mm2: float | None = None
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        figures = self.figures or self.partial
+        words = [f"{key} {figure.value:.4g}" for key, figure in figures.items()]
+        if self.unsupported:
+            words.append(f"{len(self.unsupported)} of {len(self.kernels)} kernels cannot run")
+        return f"CostReport({self.target}: {', '.join(words)})"
+
     @property
     def supported(self) -> bool:
         """Whether every kernel can run."""

@@ -93,7 +93,8 @@ def cost_report(value: CostReport) -> str:
     verdict = "no price for" if value.runs_unpriced else "cannot run"
     return card(
         value.target,
-        f"{value.macs:,} MACs, {value.parameters:,} weights" + (f"; it has {limits}" if limits else ""),
+        f"{value.macs:,} MACs, {value.parameters:,} weights and biases"
+        + (f"; it has {limits}" if limits else ""),
         table(("figure", "value", "error", "source", "note"), figures, numbers=(1, 2)),
         note(f"{verdict} {len(value.unsupported)} of {len(value.kernels)} kernels") if unsupported else None,
         table(("kind", "count", "because"), unsupported, numbers=(1,)),

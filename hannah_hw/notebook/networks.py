@@ -25,7 +25,7 @@ def space(value: SearchSpace) -> str:
     rows = [
         ("networks", "not counted" if found.candidates is None else str(found.candidates)),
         (f"MACs of {of}", _spread(found.macs)),
-        (f"weights of {of}", _spread(found.weights)),
+        (f"trained values of {of}", _spread(found.weights)),
         *(("must hold", text) for text in found.conditions),
     ]
     parameters = table(
@@ -47,7 +47,7 @@ def candidate(value: Candidate) -> str:
     """A network: its size, its shapes and its parameters."""
     rows = [
         ("MACs", f"{value.macs:,}"),
-        ("weights", f"{value.parameters:,}"),
+        ("trained values", f"{value.parameters:,}"),
         ("input", ", ".join(_shape(value.shapes[tensor.id]) for tensor in value.plan.inputs)),
         ("output", ", ".join(_shape(value.shapes[name]) for name in value.plan.outputs)),
     ]

@@ -73,3 +73,6 @@ class Target(Strict, Shown):
     def origin(self) -> Path | None:
         """The file it was read from; relative names in it are looked up beside that file first."""
         return self._origin
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.label})"
