@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from hannah_hw.cli import completion
-from hannah_hw.cli.output import JsonOption, emit, table, write
+from hannah_hw.cli.output import JsonOption, emit, paragraph, table, write
 
 #: Classes that are listed one by one.
 _LISTED: Final = 40
@@ -53,7 +53,7 @@ def _render(found: Mapping[str, Any]) -> None:
     axes = "channels x height x width" if found["kind"] == "images" else "channels x length"
     write(f"{found['name']}: {found['kind']} of {shape} ({axes}), {len(found['classes'])} classes")
     for key, value in found["reading"].items():
-        write(f"  {key.replace('_', ' ')}: {value}")
+        paragraph(f"{key.replace('_', ' ')}: {_said(value)}", "  ")
     write("")
     parts = tuple(found["samples"])
     rows = [(c["name"], *(c[part] for part in parts)) for c in found["classes"][:_LISTED]]
@@ -63,12 +63,19 @@ def _render(found: Mapping[str, Any]) -> None:
     table(("class", *parts), rows, right=range(1, 4))
     write("")
     interval = found["error_interval"]
-    write(
+    paragraph(
         f"always the commonest class: {100 * found['commonest_error']:.1f} % validation error; one of "
         f"{100 * interval['error']:.0f} % would mean {100 * interval['low']:.1f} to {100 * interval['high']:.1f} % "
         "(95 % interval)"
     )
     for problem, suggestion in zip(found["problems"], found["suggestions"], strict=True):
         write("")
-        write(f"! {problem}")
-        write(f"  {suggestion}")
+        paragraph(f"! {problem}")
+        paragraph(suggestion, "  ")
+
+
+def _said(value: object) -> str:
+    """A fact in one line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_said(item)}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

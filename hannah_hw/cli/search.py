@@ -217,6 +217,8 @@ def _describe(found: DryRun) -> None:
 
     write(f"the configuration is valid; {found.feasible_share:.1%} of {found.sampled} random candidates fit")
     write(f"algorithm: {found.algorithm}")
+    for warning in found.facts.get("data", {}).get("warnings", ()):
+        paragraph(f"data: {warning}")
     if found.legalized:
         write(found.legalized)
     if found.unsupported:

@@ -12,7 +12,13 @@ _TRAINED: Final = {
     "error": ("{} model", "validation"),
     "test_error": ("{} model", "test"),
     "float_error": ("float32 network", "validation"),
+    "balanced_error": ("{} model, every class counted alike", "validation"),
+    "test_balanced_error": ("{} model, every class counted alike", "test"),
+    "macro_f1": ("{} model, mean F1 score of the classes", "validation"),
+    "test_macro_f1": ("{} model, mean F1 score of the classes", "test"),
 }
+#: Those that are shares of all samples, so that the number of these says how far they may be off.
+_SHARES: Final = ("error", "test_error", "float_error")
 #: Source of a figure -> what that means.
 SOURCES: Final = {
     "estimated": "by the target's cost model; nothing was run",
@@ -49,11 +55,18 @@ def _trained(run: ReportData) -> dict[str, dict[str, Any]]:
     sizes = sizes if isinstance(sizes, Mapping) else {}
     precision = run.resolved.get("precision", "int8")
     found: dict[str, dict[str, Any]] = {}
+    training = run.config.get("training")
+    folds = training.get("folds") if isinstance(training, Mapping) else None
     for key, (what, part) in _TRAINED.items():
-        if part in sizes:
-            found[key] = {"how": f"measured: {what.format(precision)}, {sizes[part]} {part} samples"}
-            if isinstance(sizes[part], int) and run.config.get("score") is None:
-                found[key]["samples"] = sizes[part]
+        if part not in sizes:
+            continue
+        samples, where = sizes[part], f"{sizes[part]} {part} samples"
+        if folds is not None and part == "validation" and isinstance(sizes.get("train"), int):
+            samples += sizes["train"]
+            where = f"{folds}-fold cross-validation on {samples} samples"
+        found[key] = {"how": f"measured: {what.format(precision)}, {where}"}
+        if key in _SHARES and isinstance(samples, int) and run.config.get("score") is None:
+            found[key]["samples"] = samples
     return found
 
 

@@ -82,7 +82,8 @@ class Dataset:
 
     def summary(self) -> dict[str, Any]:
         """What a run states about its data; JSON-able."""
-        own = {"class_names": list(self.class_names), "reading": dict(self.reading)}
+        counts = self.counts() if self.class_names else {}
+        own = {"class_names": list(self.class_names), "class_counts": counts, "reading": dict(self.reading)}
         return {
             "name": self.name,
             "classes": self.classes,

@@ -28,10 +28,12 @@ class Finding:
     Attributes:
         problem: What was found.
         suggestion: What helps.
+        remedy: The option of a training that helps; empty where none does.
     """
 
     problem: str
     suggestion: str
+    remedy: str = ""
 
     def __str__(self) -> str:
         return f"{self.problem}; {self.suggestion}"
@@ -64,6 +66,7 @@ def _balance(data: Dataset) -> Iterator[Finding]:
             f"who always answers {data.names[largest]} has an error of {100 * always:.1f} %",
             "training: {balance: loss} weighs rare classes up, {balance: sampling} shows them as often; "
             "objectives: {balanced_error: min} counts every class alike",
+            "balance",
         )
 
 
@@ -83,6 +86,7 @@ def _sizes(data: Dataset) -> Iterator[Finding]:
             f"anything from {100 * low:.1f} to {100 * high:.1f} % (95 % interval)",
             "collect more samples, or training: {folds: 5}, which scores on all but the test part, in six "
             "trainings; do not choose between models whose errors differ by less",
+            "folds",
         )
 
 

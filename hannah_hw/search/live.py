@@ -58,6 +58,10 @@ class LiveDisplay:
         """See `hannah_hw.search.observers.LegalizationObserver`."""
         self._note(f"space: {text}")
 
+    def on_data(self, text: str, /) -> None:
+        """See `hannah_hw.search.observers.DataObserver`."""
+        self._note(f"data: {text}")
+
     def on_choice(self, text: str, /) -> None:
         """See `hannah_hw.search.choosing.ChoiceObserver`."""
         self._note(chosen(text))

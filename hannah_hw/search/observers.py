@@ -107,6 +107,15 @@ class Observer(Protocol):
 
 
 @runtime_checkable
+class DataObserver(Protocol):
+    """An observer of a run that is told, before it begins, what is wrong with its data."""
+
+    def on_data(self, text: str, /) -> None:
+        """One thing that is wrong, and what helps."""
+        ...
+
+
+@runtime_checkable
 class LegalizationObserver(Protocol):
     """An observer of a run that is also told what narrowing the space to the target did, before the run begins."""
 

@@ -87,7 +87,8 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
 
         data = load_data(config.data, seed=config.search.seed)
         offered = _offer(data)
-        found = [str(finding) for finding in findings(data)]
+        helped = {name for name, value in config.training.items() if value not in (None, "none")}
+        found = [str(finding) for finding in findings(data) if finding.remedy not in helped]
         facts["data"] = {**data.summary(), **({"warnings": found} if found else {})}
         files = preprocessing_files(data)
     evaluator = _make_evaluator(config, offered, artifacts) if config.goals.trained else None

@@ -109,6 +109,10 @@ class PlainLines:
         """See `hannah_hw.search.observers.LegalizationObserver`."""
         self._stream.write(f"space: {text}\n")
 
+    def on_data(self, text: str, /) -> None:
+        """See `hannah_hw.search.observers.DataObserver`."""
+        self._stream.write(f"data: {text}\n")
+
     def on_choice(self, text: str, /) -> None:
         """See `hannah_hw.search.choosing.ChoiceObserver`."""
         self._stream.write(chosen(text) + "\n")

@@ -29,6 +29,7 @@ from hannah_hw.search.measuring import Measuring, PlanObserver, plan
 from hannah_hw.search.misses import explain_empty, explain_left
 from hannah_hw.search.observers import (
     Callback,
+    DataObserver,
     Ending,
     LegalizationObserver,
     Observer,
@@ -165,6 +166,9 @@ def run_search(
             changed = setup.legalized is not None and setup.legalized.changed
             if changed and isinstance(observer, LegalizationObserver):
                 observer.on_legalized(str(setup.legalized))
+            if isinstance(observer, DataObserver):
+                for warning in facts.get("data", {}).get("warnings", ()):
+                    observer.on_data(warning)
             if (choice.reason or choice.resumed) and isinstance(observer, ChoiceObserver):
                 observer.on_choice(str(choice))
             if order == "finished" and isinstance(observer, OrderObserver):

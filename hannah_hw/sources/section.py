@@ -116,10 +116,12 @@ class SeriesSource(_Strict):
     Attributes:
         label: Column of the class; None: a column called label, class, target, activity or y. In a folder whose files
             lie in one folder a class, the folders are the classes and no column is needed.
-        columns: Columns that are the channels; None: all with numbers, without those of `label`, `group` and `time`.
-        group: Column of the recording or the subject. All windows of one stay in the same part. None: every file is
-            one, and in a single file the stretches of one class are cut into blocks.
-        time: A column that is left out of the channels; rows are taken in the order of the file.
+        columns: Columns that are the channels; None: all with numbers, but those of `label`, `group` and `time`.
+        group: Column of the recording or the subject. All windows of one stay in the same part. None: a column called
+            subject, recording, session or the like; where there is none every file is a recording, and in a single
+            file the stretches of one class are cut into blocks.
+        time: A column that is no channel; rows are taken in the order of the file. None: one called time, timestamp,
+            date or index.
         window: Rows a window.
         stride: Rows from the begin of one window to that of the next; None: half of `window`.
         mixed: What becomes of a window with several classes: ``drop`` it, or take the ``majority``.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 #: Columns that hold the class where none is named, in the order in which they are looked for.
 LABELS: Final = ("label", "class", "target", "activity", "y")
+#: The same of the recording or the subject, and of what orders the rows, which is no channel.
+GROUPS: Final = ("subject", "recording", "session", "user", "person", "participant", "group", "file")
+TIMES: Final = ("time", "timestamp", "datetime", "date", "index")
 #: Most bytes of all windows.
 MAX_BYTES: Final = 4 << 30
 #: Blocks that the stretch of one class in a file without recordings is cut into, at most.
@@ -106,37 +109,32 @@ def read_series(source: SeriesSource) -> Reading:
 def _stretches(source: SeriesSource, path: Path) -> tuple[list[_Stretch], tuple[str, ...], str]:
     """All rows in stretches, the channels, and in words what a recording is."""
     files = _files(path)
-    columns: tuple[str, ...] | None = source.columns
+    names = header(files[0][1])
+    group = source.group or _called(names, GROUPS, source.columns)
+    time = source.time or _called(names, TIMES, source.columns)
+    alone = len(files) == 1 and group is None
+    columns = source.columns
     found: list[_Stretch] = []
-    alone = len(files) == 1 and source.group is None
     for part, file, folder_class in files:
         label = None if folder_class is not None else source.label or _label(file)
-        texts = [name for name in (label, source.group) if name is not None]
-        table = read_table(file, texts, columns, [source.time] if source.time is not None else [])
+        texts = [name for name in (label, group) if name is not None]
+        table = read_table(file, texts, columns, [time] if time is not None else [])
         columns = table.names
         rows = len(table.values)
         labels = np.array(table.texts[label] if label is not None else [folder_class] * rows)
-        if source.group is not None:
-            names = np.array(table.texts[source.group])
-            bounds = _bounds(names)
-            found += [_Stretch(part, str(names[a]), table.values[a:b], labels[a:b]) for a, b in bounds]
-        elif alone:
-            found += [
-                _Stretch(part, f"{a}", table.values[a:b], labels[a:b])
-                for a, b in _blocks(labels, source.window)
-            ]
-        else:
-            found.append(_Stretch(part, str(file), table.values, labels))
-    grouping = (
-        f"recordings are told apart by the column {source.group!r}"
-        if source.group
-        else "a file is a recording"
-    )
+        owners = np.array(table.texts[group] if group is not None else [str(file)] * rows)
+        bounds = _blocks(labels, source.window) if alone else _bounds(owners)
+        found += [
+            _Stretch(part, str(a) if alone else str(owners[a]), table.values[a:b], labels[a:b])
+            for a, b in bounds
+        ]
     if alone:
         grouping = (
             f"no column tells recordings apart, so the stretches of a class were cut into up to {_BLOCKS} blocks, and "
             "windows stay within one; blocks that lie side by side are alike, so that errors may be too small"
         )
+    else:
+        grouping = f"recordings are told apart by the column {group!r}" if group else "a file is a recording"
     return found, columns or (), grouping
 
 
@@ -162,15 +160,20 @@ def _files(path: Path) -> list[tuple[str, Path, str | None]]:
 def _label(file: Path) -> str:
     """The column of a file that holds the class."""
     names = header(file)
-    lower = {name.lower(): name for name in reversed(names)}
-    for label in LABELS:
-        if label in lower:
-            return lower[label]
+    found = _called(names, LABELS)
+    if found is not None:
+        return found
     raise DataError(
         "no column is called like a class; name it with 'label', as in data: {path: FILE, kind: series, label: COLUMN}",
         where=str(file),
         allowed=names,
     )
+
+
+def _called(names: Sequence[str], wanted: Sequence[str], channels: Sequence[str] | None = None) -> str | None:
+    """The first column that is called one of some names, in capitals or not, and is no channel."""
+    lower = {name.lower(): name for name in reversed(names) if name not in (channels or ())}
+    return next((lower[name] for name in wanted if name in lower), None)
 
 
 def _bounds(names: _Words) -> Iterator[tuple[int, int]]:

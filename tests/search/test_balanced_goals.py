@@ -57,3 +57,34 @@ def test_what_knows_the_error_alone_is_refused(tmp_path, section):
         load_config(write(tmp_path, **{section: {}}))
     with pytest.raises(ConfigError, match=f"{section} trains once"):
         load_config(write(tmp_path, **plain, **{section: {}}))
+
+
+def test_small_and_uneven_sets_are_named_until_something_is_done_about_them(tmp_path, capsys):
+    from hannah_hw.cli import main
+    from hannah_hw.report import read_run
+    from hannah_hw.report.provenance import provenance
+
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [60, 15])
+    x = rng.normal(size=(75, 1, 8, 8)).astype(np.float32) + labels[:, None, None, None]
+    np.savez(tmp_path / "few.npz", x_train=x, y_train=labels, x_test=x[::3] + 0.1, y_test=labels[::3])
+    plain = write(tmp_path, data="few.npz", objectives={"error": "min"}, constraints={})
+    assert main(["search", str(plain), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "data: classes differ in size by a factor of 3.9" in said
+    assert "validation samples are few" in said
+    helped = {"balance": "sampling", "folds": 2, "epochs": 0.5}
+    options = {"data": "few.npz", "objectives": {"error": "min"}, "constraints": {}, "training": helped}
+    config = write(tmp_path, **options, search={"evaluations": 1})
+    result = run_search(config, tmp_path / "run")
+    run = read_run(tmp_path / "run")
+    assert not any("factor of" in text or "are few" in text for text in run.resolved["data"]["warnings"])
+    assert result.records[0]["metrics"].keys() >= {"balanced_error", "macro_f1", "test_macro_f1"}
+    metrics = provenance(run)["metrics"]
+    assert metrics["error"] == {
+        "how": "measured: int8 model, 2-fold cross-validation on 75 samples",
+        "samples": 75,
+    }
+    assert metrics["balanced_error"]["how"].startswith(
+        "measured: int8 model, every class counted alike, 2-fold"
+    )

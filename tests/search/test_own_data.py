@@ -73,6 +73,7 @@ def test_the_run_says_how_its_data_was_read(searched):
     data = read_run(searched / "run").resolved["data"]
     assert data["class_names"] == ["high", "low"]
     assert data["reading"]["front_end"]["mels"] == 16
+    assert data["class_counts"] == {"train": [16, 16], "validation": [4, 4], "test": [4, 4]}
     assert any("validation samples are few" in warning for warning in data["warnings"])
     page = (
         (searched / "run" / "report.html").read_text() if (searched / "run" / "report.html").exists() else ""

@@ -43,6 +43,16 @@ def test_windows_of_one_subject_stay_together(tmp_path):
         assert (windows[:, 1] == np.where(getattr(data, f"y_{part}") == 0, -1, 1)[:, None]).all()
 
 
+def test_columns_are_known_by_their_names(tmp_path):
+    write_walk(tmp_path / "walk.csv")
+    named = load_data({"path": str(tmp_path / "walk.csv"), "kind": "series", "window": 20})
+    assert named.reading["columns"] == ["x", "y"]
+    assert named.reading["grouping"] == "recordings are told apart by the column 'subject'"
+    assert len(set(named.groups_train)) == 4
+    given = load_data({"path": str(tmp_path / "walk.csv"), "kind": "series", "columns": ["time", "y"]})
+    assert given.reading["columns"] == ["time", "y"]
+
+
 def test_mixed_windows_may_take_the_majority(tmp_path):
     write_walk(tmp_path / "walk.csv")
     data = walk(tmp_path / "walk.csv", group="subject", mixed="majority", stride=8)
@@ -53,6 +63,8 @@ def test_mixed_windows_may_take_the_majority(tmp_path):
 
 def test_a_file_without_recordings_is_cut_into_blocks_that_share_no_row(tmp_path):
     write_walk(tmp_path / "walk.csv", subjects=3, rows=300)
+    text = (tmp_path / "walk.csv").read_text()
+    (tmp_path / "walk.csv").write_text(text.replace("subject", "weather"))
     data = walk(tmp_path / "walk.csv", columns=["x", "y"])
     assert "errors may be too small" in data.reading["grouping"]
     rows = [set(np.rint(raw(data, part)[:, 0]).astype(int).ravel()) for part in ("train", "val", "test")]
@@ -73,6 +85,8 @@ def test_folders_of_files(tmp_path):
     (tmp_path / "flat").mkdir()
     for number in range(4):
         write_walk(tmp_path / "flat" / f"{number}.csv", subjects=1)
+        text = (tmp_path / "flat" / f"{number}.csv").read_text()
+        (tmp_path / "flat" / f"{number}.csv").write_text(text.replace("subject", "weather"))
     flat = load_data(
         {"path": str(tmp_path / "flat"), "kind": "series", "time": "time", "columns": ["x", "y"]}
     )
