@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -105,6 +106,7 @@ def _run(config: Path | None, folder: Path, resume: bool, settings: list[str], a
     except RunError as failure:
         if isinstance(failure.__cause__, KeyboardInterrupt):
             say(f"report so far: {write_page(read_run(folder))}")
+            say(f"go on: hannah-hw search --resume --out {shlex.quote(str(folder))}")
         raise
     data = read_run(folder)
     page = write_page(data)

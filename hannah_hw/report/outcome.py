@@ -125,7 +125,7 @@ def _target(data: ReportData, chosen: Candidate) -> Target:
     if not isinstance(fixed, dict) or not (fixed or data.hardware):
         return target
     axes = HardwareAxes(target, fixed)
-    return axes.target([chosen.assignment[parameter.id] for parameter in axes.parameters])
+    return axes.target([chosen.assignment.get(axis.id, axis.default) for axis in axes.parameters])
 
 
 def _steps(data: ReportData, mark: str, ending: str | None) -> Iterator[Step]:

@@ -133,12 +133,14 @@ class View:
         from rich.text import Text
 
         progress, width = self._progress, options.max_width
-        yield Text(_bar(progress, min(width, _BAR), plain=options.ascii_only), no_wrap=True)
+        yield Text(_bar(progress, min(width, _BAR), plain=options.ascii_only), style="cyan", no_wrap=True)
         for line in _flow([f"{label} {value}" for label, value in rows(progress)], width):
             yield Text(line)
         if len(progress.front):
             lines = front_lines(progress.front, width, plain=options.ascii_only)
-            yield Text("\n".join(["", *lines]), no_wrap=True)
+            text = Text("\n".join(["", *lines]), no_wrap=True)
+            text.highlight_words(["knee", "◆"], "bold green")
+            yield text
 
 
 def _bar(progress: Progress, width: int, *, plain: bool) -> str:

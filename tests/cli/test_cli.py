@@ -421,7 +421,7 @@ def test_an_interrupt_exits_with_130_and_says_how_to_go_on(tmp_path: Path) -> No
     process.send_signal(signal.SIGINT)
     _, messages = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "--resume" in messages
+    assert f"go on: hannah-hw search --resume --out {tmp_path / 'run'}\n" in messages
     assert "Traceback" not in messages
     assert (tmp_path / "run" / "report.html").is_file()
 
