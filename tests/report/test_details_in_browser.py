@@ -239,6 +239,7 @@ def test_use_of_the_multipliers_and_energies_of_both(open_report: OpenReport, tm
                     utilisation=0.25 + place / 100,
                 )
             record["cost"]["kernels"][0]["detail"] = {"loops": "for k in 8"}
+            record["cost"]["kernels"][0]["cycle_parts"] = {"compute": 30.0, "onload": 60.0, "drain": 10.0}
     (tmp_path / "run" / "candidates.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
     run = read_run(tmp_path / "run")
     write_page(run)
@@ -251,8 +252,10 @@ def test_use_of_the_multipliers_and_energies_of_both(open_report: OpenReport, tm
     ]
     tab.locator("#compare-with").select_option(b.id)
     heads = tab.locator("#kernels thead th").all_inner_texts()
-    assert heads == ["Kernel", "Runs on", "Multipliers in use, A", "Multipliers in use, B"]
-    assert "25 %" in tab.locator("#kernels tbody tr").first.inner_text()
+    columns = ("Multipliers in use", "Most cycles")
+    assert heads == ["Kernel", "Runs on", *(f"{title}, {side}" for title in columns for side in "AB")]
+    cells = tab.locator("#kernels tbody tr").first.locator("td").all_inner_texts()
+    assert [cell.strip() for cell in cells[2:]] == ["25 %", "25 %", "onload 60 %", "onload 60 %"]
     assert tab.locator("#kernels summary").all_inner_texts() == ["mapping of A", "mapping of B"]
     counts = [len(c.cost["kernels"]) for c in (a, b)]
     assert [tab.locator(f"#energy g.of-{side}").count() for side in "ab"] == counts

@@ -11,6 +11,15 @@ function useCell(kernel) {
   return put("td", { class: "number" }, bar, ` ${number(share, 3)} %`);
 }
 
+/** What takes most of a kernel's cycles, where the model tells that apart: whether it computes or waits for memory. */
+function limitCell(kernel) {
+  const parts = Object.entries((kernel && kernel.cycle_parts) || {});
+  const total = parts.reduce((sum, [, cycles]) => sum + cycles, 0);
+  if (!total) return put("td", {}, "-");
+  const [name, most] = parts.reduce((best, part) => (part[1] > best[1] ? part : best));
+  return put("td", { class: "number" }, `${name.replaceAll("_", " ")} ${number((100 * most) / total, 3)} %`);
+}
+
 function runsOn(of) {
   const words = of.filter(Boolean).map((kernel) => String(kernel.kernel_class || kernel.kind));
   return [...new Set(words)].join(" / ");
@@ -25,8 +34,12 @@ function drawKernels() {
     target.replaceChildren(put("p", { class: "note" }, missing(chosenCandidate())));
     return;
   }
-  const used = shown.some((c) => c.cost.kernels.some((k) => typeof k.utilisation === "number"));
-  const uses = !used ? [] : pair ? SIDES.map((side) => `Multipliers in use, ${side}`) : ["Multipliers in use"];
+  const has = (test) => shown.some((c) => c.cost.kernels.some(test));
+  const columns = [
+    ["Multipliers in use", useCell, has((kernel) => typeof kernel.utilisation === "number")],
+    ["Most cycles", limitCell, has((kernel) => Object.keys(kernel.cycle_parts || {}).length > 1)],
+  ].filter(([, , wanted]) => wanted);
+  const uses = columns.flatMap(([title]) => (pair ? SIDES.map((side) => `${title}, ${side}`) : [title]));
   const heads = ["Kernel", "Runs on", ...uses].map((title) => put("th", { scope: "col" }, title));
   const body = put("tbody", {});
   const rows = matchKernels(shown.map((c) => c.cost.kernels)),
@@ -39,7 +52,7 @@ function drawKernels() {
         {},
         put("td", { title: name }, short(name, 48)),
         put("td", {}, runsOn(of)),
-        ...(used ? sides.map(useCell) : []),
+        ...columns.flatMap(([, cell]) => sides.map(cell)),
       ),
     );
     sides.forEach((kernel, i) => {
