@@ -115,7 +115,7 @@ def failures_section(run: ReportData, shown: Collection[str]) -> str:
 def _reason(loss: Loss, most: int, shown: Collection[str]) -> str:
     words = {"failed": "failed", "infeasible": "over the budget"}[loss.status]
     alone = f", {loss.alone} of them nothing else" if loss.alone < loss.count else ""
-    label = f"{loss.count} candidates: {words}{alone}"
+    label = f"{words}: {loss.count}{alone}"
     bars = "".join(
         f'<i class="{name}" style="width:{100 * share / most:.1f}%"></i>'
         for name, share in (("alone", loss.alone), ("shared", loss.count - loss.alone))
@@ -145,7 +145,8 @@ def _legend(reasons: Sequence[Loss]) -> str:
         parts.append('<span class="infeasible"><i class="alone"></i> over this budget alone</span>')
     if any(loss.alone < loss.count for loss in reasons):
         parts.append('<span class="infeasible"><i class="shared"></i> and over another one</span>')
-    return f'<p class="legend losses">{"".join(parts)} Open a reason for examples, the nearest to the budget first.</p>'
+    hint = "Open a reason for examples; those of a budget are the nearest to it."
+    return f'<p class="legend losses">{"".join(parts)} {hint}</p>'
 
 
 def _escape(value: object) -> str:

@@ -124,7 +124,10 @@ def test_what_differs_between_the_networks_is_marked(
     tip = tab.locator("#tip").inner_text()
     assert tip.startswith("stem")
     assert "out: 4x4x4 (the other one: 8x4x4)" in tip
-    assert "1 boxes are alike in both, 3 differ" in tab.locator("#network-note").inner_text()
+    assert (
+        "of the same name: 1 alike, 3 that differ; others: 0 in A alone"
+        in tab.locator("#network-note").inner_text()
+    )
 
 
 def test_every_figure_says_what_it_rests_on(

@@ -105,8 +105,8 @@ function graphNote(pair) {
   const changed = a.boxes.filter((box) => (differences(box, b) || []).length > 0).length;
   const alone = [a, b].map((one, i) => one.boxes.filter((box) => !pair[1 - i].byName.has(box.name)).length);
   return (
-    `${same} boxes are alike in both, ${changed} differ, ${alone[0]} are in A alone, ${alone[1]} in B alone;` +
-    " boxes are matched by name."
+    `Boxes of the same name: ${same} alike, ${changed} that differ; others: ${alone[0]} in A alone, ` +
+    `${alone[1]} in B alone.`
   );
 }
 
