@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from importlib import metadata
 from typing import Final
 
 from hannah_hw.cost.coefficients import Provenance
@@ -13,6 +12,7 @@ from hannah_hw.firmware.libraries import library
 from hannah_hw.firmware.objects import KERNEL_FOLDER, included
 from hannah_hw.firmware.toolchain import Compiler
 from hannah_hw.measure.bench import core_of
+from hannah_hw.measure.counted import emulator_version
 
 _COMMENT: Final = re.compile(rb"/\*.*?\*/|//[^\n]*", re.DOTALL)
 
@@ -43,6 +43,7 @@ def provenance(compiler: Compiler, *, seed: int, fitted: int, held_out: int) -> 
 
     Raises:
         InputError: The core has no cycle table, or no emulator that counts; or the compiler is one for the host.
+        MissingExtraError: unicorn is not installed.
     """
     core = core_of(compiler)
     if core.timing is None or core.unicorn is None:
@@ -50,7 +51,7 @@ def provenance(compiler: Compiler, *, seed: int, fitted: int, held_out: int) -> 
     return Provenance(
         kernels=kernel_hashes(compiler),
         compiler=compiler.version,
-        emulator=f"Unicorn {metadata.version('unicorn')}",
+        emulator=emulator_version(),
         timing=core.timing,
         seed=seed,
         fitted=fitted,
