@@ -6,12 +6,20 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-#: The sizes before a change. The sum ties pw to c4.
+#: The sizes before a change. The sum ties pw to c4, the product c3 to se.
 BASE = {
     "size": {"x": [16, 12]},
-    "out_channels": {"c1": 16, "pw": 24, "c3": 8, "c4": 24},
-    "kernel": {"c1": [5, 5], "dw": [3, 3], "pw": [1, 1], "c3": [3, 3], "c4": [7, 7]},
-    "stride": {"c1": [1, 1], "dw": [2, 2], "pw": [1, 1], "c3": [1, 1], "c4": [1, 1], "pool": [2, 2]},
+    "out_channels": {"c1": 16, "pw": 24, "c3": 8, "se": 8, "c4": 24},
+    "kernel": {"c1": [5, 5], "dw": [3, 3], "pw": [1, 1], "c3": [3, 3], "se": [1, 1], "c4": [7, 7]},
+    "stride": {
+        "c1": [1, 1],
+        "dw": [2, 2],
+        "pw": [1, 1],
+        "c3": [1, 1],
+        "se": [1, 1],
+        "c4": [1, 1],
+        "pool": [2, 2],
+    },
 }
 
 
@@ -29,7 +37,7 @@ def changed(values):
 
 
 def build(sizes, classes=10):
-    """x -> c1 -> relu -> dw -> pw -> (c3 -> c4) + pw -> pool -> mean -> fc."""
+    """x -> c1 -> relu -> dw -> pw -> bn -> (c3 * sigmoid(se(mean(c3))) -> c4) + bn -> pool -> mean -> fc."""
     nodes, weights = [], []
 
     def conv(name, source, inputs, groups=1):
@@ -56,14 +64,22 @@ def build(sizes, classes=10):
     value, channels = conv("c1", "x", 3)
     nodes.append(helper.make_node("Relu", [value], ["relu_out"], "relu"))
     value, channels = conv("dw", "relu_out", channels, channels)
-    first, channels = conv("pw", value, channels)
-    value, inner = conv("c3", first, channels)
-    second, _ = conv("c4", value, inner)
-    nodes.append(helper.make_node("Add", [first, second], ["add_out"], "add"))
+    value, channels = conv("pw", value, channels)
+    statistics = [f"bn.{part}" for part in ("scale", "offset", "mean", "variance")]
+    weights.extend(numpy_helper.from_array(np.ones(channels, np.float32), name) for name in statistics)
+    nodes.append(helper.make_node("BatchNormalization", [value, *statistics], ["bn_out"], "bn"))
+    value, inner = conv("c3", "bn_out", channels)
+    nodes.append(helper.make_node("GlobalAveragePool", [value], ["squeezed"], "squeeze"))
+    conv("se", "squeezed", inner)
+    nodes.append(helper.make_node("Sigmoid", ["se_out"], ["gate_out"], "gate"))
+    nodes.append(helper.make_node("Mul", [value, "gate_out"], ["mul_out"], "mul"))
+    conv("c4", "mul_out", inner)
+    nodes.append(helper.make_node("Add", ["bn_out", "c4_out"], ["add_out"], "add"))
     pooling = {"kernel_shape": [2, 2], "strides": sizes["stride"]["pool"]}
     nodes.append(helper.make_node("MaxPool", ["add_out"], ["pool_out"], "pool", **pooling))
     nodes.append(helper.make_node("GlobalAveragePool", ["pool_out"], ["mean_out"], "mean"))
-    nodes.append(helper.make_node("Flatten", ["mean_out"], ["flat"], "flatten"))
+    weights.append(numpy_helper.from_array(np.array([1, channels]), "sizes"))
+    nodes.append(helper.make_node("Reshape", ["mean_out", "sizes"], ["flat"], "flatten"))
     weights.append(numpy_helper.from_array(np.ones((classes, channels), np.float32), "fc.weight"))
     nodes.append(helper.make_node("Gemm", ["flat", "fc.weight"], ["y"], "fc", transB=1))
     graph = helper.make_graph(
