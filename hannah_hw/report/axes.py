@@ -103,7 +103,11 @@ def axis(key: str, family: str = "") -> Axis:
         family: Of the target, whose memories have names of their own.
     """
     unit = next((unit for suffix, unit in _SUFFIXES.items() if key.endswith(suffix)), "")
-    if key in ("error", "share", "inherited") or key.endswith("_error") or key.startswith(_STAGE):
+    if (
+        key in ("error", "share", "inherited")
+        or key.endswith(("_error", "macro_f1"))
+        or key.startswith(_STAGE)
+    ):
         unit = "%"
     stem = key.replace(_STAGE, "error, stage ")
     for suffix in _SUFFIXES:

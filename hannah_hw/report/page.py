@@ -155,8 +155,11 @@ def _address(folder: Path, artifact: str, near: Path | None) -> str:
 def _warnings(run: ReportData) -> tuple[str, ...]:
     """What a reader must know before anything else."""
     unordered = run.resolved.get("order") == "finished"
+    data = run.resolved.get("data")
+    about_data = data.get("warnings", ()) if isinstance(data, Mapping) else ()
     return (
         *((f"Not reproducible: {NOT_REPRODUCIBLE}.",) if unordered else ()),
+        *(f"Data: {warning}." for warning in about_data),
         *run.warnings,
         *warnings_of(run),
     )
