@@ -113,6 +113,10 @@ class Candidate(Shown):
         """Whether nobody knows yet if it keeps a bound: the interval of its estimate holds it."""
         return self.status == "ok" and bool(self.uncertain) and not self.estimated
 
+    def __repr__(self) -> str:
+        figures = [f"{name} {value:.4g}" for name, value in self.objectives.items()]
+        return f"Candidate({self.id}: {', '.join([self.status, *figures])})"
+
 
 @dataclass(frozen=True)
 class HardwareAxis:

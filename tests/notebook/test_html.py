@@ -181,6 +181,13 @@ def test_names_of_others_stay_text(tmp_path: Path) -> None:
         assert "alert(1)" in Fragment(shown._repr_html_()).text
 
 
-def test_plain_text_is_left_as_it_was(run: hannah_hw.Run) -> None:
-    assert repr(run.knee).startswith("Candidate(index=")
-    assert repr(hannah_hw.load_space("ds_cnn")).startswith("SearchSpace(ds_cnn:")
+def test_plain_text_is_one_line(run: hannah_hw.Run) -> None:
+    assert run.knee is not None
+    figures = f"error {run.knee.values['error']:.4g}, latency {run.knee.values['latency_s']:.4g}"
+    assert repr(run.knee) == f"Candidate({run.knee.id}: ok, {figures})"
+    assert repr(hannah_hw.load_target("nrf5340")) == "Microcontroller(nrf5340:hannah)"
+    space = hannah_hw.load_space("ds_cnn")
+    assert repr(space).startswith("SearchSpace(ds_cnn:")
+    report = hannah_hw.estimate(space.candidate(space.default()), "nrf5340")
+    assert repr(report).startswith(f"CostReport(nrf5340:hannah: latency_s {report.latency_s:.4g}, ")
+    assert "kernels cannot run)" in repr(hannah_hw.estimate(space.candidate(space.default()), "ultratrail"))
