@@ -211,3 +211,20 @@ def test_an_address_brings_back_what_was_chosen(open_report: OpenReport, page: P
     hostile = open_report(page.resolve().as_uri() + wrong)
     able = sum(c.status != "failed" for c in run.candidates)
     assert (hostile.locator("#left").text_content() or "").startswith(f"{able} candidates (")
+
+
+def test_a_parameter_becomes_an_axis_and_is_brushed(
+    open_report: OpenReport, page: Path, run: ReportData
+) -> None:
+    tab = open_report(page)
+    tab.locator("summary", has_text="axes").click()
+    tab.get_by_label("depth", exact=True).check()
+    end = tab.locator("#coords").get_by_role("slider", name="depth: highest that is left")
+    for _ in range(4):
+        end.press("PageDown")
+    assert value_of(tab, "depth: highest that is left") == pytest.approx(3.8)
+    shallow = [c for c in run.candidates if c.status == "ok" and c.assignment["depth"] <= 3]
+    assert left(tab)[2] == front_of(shallow)[0]
+    tab.get_by_label("across").select_option("p:depth")
+    ticks = tab.locator("#scatter svg > text").all_text_contents()
+    assert [tick for tick in ticks if re.fullmatch(r"\d", tick)][:4] == ["2", "3", "4", "5"]

@@ -17,13 +17,13 @@ function coordKeys() {
 /** A scale that shows all candidates; logarithmic where they spread widely. */
 function coordScale(quantity, points, bottom, top) {
   const values = points.map(quantity.of).filter((v) => v !== undefined && v !== null);
-  if (quantity.levels) {
-    const scale = linear(-0.5, quantity.levels.length - 0.5, bottom, top, "", 5);
-    return { ...scale, marks: quantity.levels.map((level, i) => [level, scale.at(i)]) };
-  }
+  if (quantity.levels) return marked(linear(-0.5, quantity.levels.length - 0.5, bottom, top, "", 5), quantity);
   const [low, high] = [Math.min(...values), Math.max(...values)];
-  if (low > 0 && high > 20 * low) return logarithmic(low, high, bottom, top, quantity.unit);
-  return linear(low, high, bottom, top, quantity.unit, 5);
+  const wide = low > 0 && high > 20 * low;
+  const scale = wide
+    ? logarithmic(low, high, bottom, top, quantity.unit)
+    : linear(low, high, bottom, top, quantity.unit, 5);
+  return marked(scale, quantity);
 }
 
 function drawCoords() {
@@ -88,7 +88,7 @@ function drawCoordAxis({ key, quantity, px, scale }, position, short) {
   drawing.append(group);
   const name = key.startsWith("p:") ? short(quantity.label, 16) : quantity.label;
   const raised = position % 2 ? 14 : 28;
-  const title = text(px, raised, scale.name && !quantity.levels ? `${name} (${scale.name})` : name, {
+  const title = text(px, raised, scale.name ? `${name} (${scale.name})` : name, {
     "text-anchor": "middle",
     class: "strong",
   });

@@ -1,12 +1,14 @@
 /* Everything that candidates can be compared by: the metrics, and the parameters that differ between them. */
 
 const quantities = new Map();
+/** Of a parameter with so many values or fewer, an axis marks each. */
+const FEW = 8;
 
 /** List them anew; parameters have keys that begin with "p:". */
 function listQuantities() {
   quantities.clear();
   for (const { key, label, unit } of run.axes) {
-    quantities.set(key, { key, label, unit, levels: null, of: (c) => c.values[key] });
+    quantities.set(key, { key, label, unit, levels: null, steps: null, of: (c) => c.values[key] });
   }
   const found = new Map();
   for (const candidate of run.candidates) {
@@ -25,8 +27,16 @@ function listQuantities() {
       const value = c.assignment[name];
       return value === undefined || !levels ? value : places.get(String(value));
     };
-    quantities.set(`p:${name}`, { key: `p:${name}`, label: name, unit, levels, of });
+    const steps = numeric && values.size <= FEW ? [...values].sort((a, b) => a - b) : null;
+    quantities.set(`p:${name}`, { key: `p:${name}`, label: name, unit, levels, steps, of });
   }
+}
+
+/** A scale whose marks are the values that a quantity has, where these are few. */
+function marked(scale, { levels, steps, unit }) {
+  if (levels) return { ...scale, name: "", marks: levels.map((level, i) => [level, scale.at(i)]) };
+  if (!steps) return scale;
+  return { ...scale, name: "", marks: steps.map((step) => [show(step, unit), scale.at(step)]) };
 }
 
 /** A value of a quantity as people read it. */

@@ -40,8 +40,7 @@ function scaleFor(quantity, points, from, to, count, wantsLog) {
   if (wantsLog && least > 0 && !quantity.levels) {
     return logarithmic(least * 0.85, Math.max(...values) * 1.15, from, to, quantity.unit);
   }
-  const scale = linear(...range, from, to, quantity.unit, count);
-  return quantity.levels ? { ...scale, marks: quantity.levels.map((level, i) => [level, scale.at(i)]) } : scale;
+  return marked(linear(...range, from, to, quantity.unit, count), quantity);
 }
 
 /** The candidates that the drawings show. */
@@ -139,7 +138,7 @@ function drawFrame(drawing, { W, H, top, strip, x, y, xQuantity, yQuantity }) {
 }
 
 function axisTitle(quantity, scale) {
-  return scale.name && !quantity.levels ? `${quantity.label} (${scale.name})` : quantity.label;
+  return scale.name ? `${quantity.label} (${scale.name})` : quantity.label;
 }
 
 /** Whether a quantity is better read on a logarithmic axis: the front spreads widely over it. */
