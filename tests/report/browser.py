@@ -6,6 +6,7 @@ environment they fail instead.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -34,11 +35,13 @@ OpenReport = Callable[..., "Page"]
 
 
 def chromium() -> str:
-    """The path of the browser; skips or fails the test where it is missing."""
+    """The path of the browser; skips or fails the test where it or what drives it is missing."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    if found is not None:
-        return found
     reason = f"no Chromium is installed: none of {', '.join(NAMES)} is on the path"
+    if found is not None:
+        if importlib.util.find_spec("playwright") is not None:
+            return found
+        reason = "Playwright is not installed; it is in the group 'dev' of pyproject.toml"
     if os.environ.get("HANNAH_HW_BROWSER") == "required":
         pytest.fail(reason)
     pytest.skip(reason)
