@@ -35,7 +35,7 @@ def data(
     """Show what a data set holds as a search sees it: shape, classes, parts, and what is wrong with it.
 
     - `hannah-hw data mnist5k`
-    - `hannah-hw data photos` a folder of images by class; `--set size=[32,32] --set colour=grey`
+    - `hannah-hw data photos` a folder of images by class; `--set "size=[32, 32]" --set colour=grey`
     - `hannah-hw data commands` a folder of WAV files by class; `--set rate=16kHz --set mels=40`
     - `hannah-hw data walk.csv --set label=activity --set group=subject --set window=128`
     - `hannah-hw data my.npz --json`

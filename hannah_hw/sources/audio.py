@@ -30,8 +30,17 @@ LEAST_RATE: Final = 100
 MOST_RATE: Final = 400_000
 #: Bytes in which a file says its rate.
 _HEAD: Final = 65_536
-#: What damaged files make the reader raise.
-_DAMAGED: Final = (ValueError, EOFError, IndexError, KeyError, TypeError, ZeroDivisionError, struct.error)
+#: What damaged files make the reader raise; the last where a chunk is missing.
+_DAMAGED: Final = (
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ZeroDivisionError,
+    struct.error,
+    UnboundLocalError,
+)
 #: Least share of a clip that the rest of a longer recording must fill to be a clip of its own.
 _REST: Final = 0.5
 
@@ -147,8 +156,9 @@ def _load(file: Path) -> tuple[int, NDArray[Any]]:
     except OSError as error:
         raise DataError(f"cannot read the file: {error.strerror or error}", where=str(file)) from error
     except (*_DAMAGED, wavfile.WavFileWarning) as error:
+        why = f" ({error})" if isinstance(error, ValueError) else ""
         raise DataError(
-            f"no WAV file, or a damaged one ({error}); replace or remove it", where=str(file)
+            f"no WAV file, or a damaged one{why}; replace or remove it", where=str(file)
         ) from error
     if not samples.size:
         raise DataError("the recording is empty; remove it", where=str(file))
@@ -165,16 +175,22 @@ def _waveform(file: Path, rate: int) -> Floats:
     from scipy.signal import resample_poly
 
     own, samples = _load(file)
-    values = samples.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        values = samples.astype(np.float64)
     if samples.dtype == np.uint8:
         values = (values - 128.0) / 128.0
     elif samples.dtype.kind == "i":
         values /= float(np.iinfo(samples.dtype).max) + 1.0
-    if not np.isfinite(values).all():
-        raise DataError("the recording holds NaN or infinity; replace or remove it", where=str(file))
     if values.ndim > 1:
         values = values.mean(axis=1)
     if own != rate:
         common = math.gcd(own, rate)
         values = resample_poly(values, rate // common, own // common)
-    return values.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        waveform = values.astype(np.float32)
+    if not np.isfinite(waveform).all():
+        raise DataError(
+            "the recording holds NaN, infinity or a value beyond float32; replace or remove it",
+            where=str(file),
+        )
+    return waveform

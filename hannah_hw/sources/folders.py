@@ -111,4 +111,5 @@ def _walk(folder: Path) -> list[Path]:
 
 
 def _of(files: list[Path], suffixes: Collection[str]) -> list[Path]:
-    return [file for file in files if file.suffix.lower() in suffixes]
+    """Regular files with one of some suffixes: what is a pipe would be waited for."""
+    return [file for file in files if file.suffix.lower() in suffixes and file.is_file()]

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from hannah_hw.cli import main
 from hannah_hw.errors import ConfigError
-from hannah_hw.report import read_run
+from hannah_hw.report import read_run, write_page
 from hannah_hw.scoring import load_data
 from hannah_hw.search import load_config, run_search
 from hannah_hw.search.sections import DataChoice
@@ -75,10 +75,9 @@ def test_the_run_says_how_its_data_was_read(searched):
     assert data["reading"]["front_end"]["mels"] == 16
     assert data["class_counts"] == {"train": [16, 16], "validation": [4, 4], "test": [4, 4]}
     assert any("validation samples are few" in warning for warning in data["warnings"])
-    page = (
-        (searched / "run" / "report.html").read_text() if (searched / "run" / "report.html").exists() else ""
-    )
-    assert not page or "front_end.mels" in page
+    page = write_page(read_run(searched / "run")).read_text()
+    assert "Data: 2 of 2 classes have fewer than 50 training samples: high, low" in page
+    assert "<dt>reading.front_end.mels</dt><dd>16</dd>" in page
 
 
 def test_a_run_goes_on_only_with_the_data_that_it_began_with(searched):

@@ -105,6 +105,7 @@ def test_broken_recordings_are_named(tmp_path):
         whole[: len(whole) // 2]: "no WAV file, or a damaged one",
         wav([], 8000): "empty",
         wav(np.full(100, np.nan), 8000, 32, 3): "NaN",
+        whole[:36] + b"junk" + whole[40:]: "no WAV file, or a damaged one;",
         wav([0.1] * 50, 3): "3 Hz is none of sound",
     }
     for content, said in broken.items():
