@@ -183,7 +183,7 @@ def _run(given: list[str]) -> int:
             raise
         message = "the working folder no longer exists; change to another" if gone else str(error)
         return _fail(message, FAILED, "RunError", given)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):  # the latter also where a question is answered by Ctrl-D
         code = INTERRUPTED
     if code == INTERRUPTED:  # typer, too, makes an exit of an interrupt, and says nothing
         return _fail("interrupted", INTERRUPTED, "KeyboardInterrupt", given)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -17,6 +18,9 @@ from hannah_hw.errors import InputError
 
 if TYPE_CHECKING:
     from hannah_hw.onboarding import Draft
+
+#: Width of a list of names above a question.
+_WIDTH: Final = 78
 
 
 def init(
@@ -79,7 +83,12 @@ def init(
     if data is None:
         data = _asked("Your samples (a file, a folder, or a built-in set)", "mnist5k", _check_data)
     if chip is None:
-        chip = open_chip(_asked(f"The chip ({_chips()})", "stm32l4r5zi", open_chip))
+        say(
+            textwrap.fill(
+                f"chips: {', '.join(catalog.names('targets'))}", _WIDTH, subsequent_indent="       "
+            )
+        )
+        chip = open_chip(_asked("The chip (one of these, or a file of your own)", "stm32l4r5zi", open_chip))
     path = out if out is not None else Path(f"{_stem(data)}_{_stem(chip.given)}.yaml")
     _check_place(path)
     draft = draft_config(data, chip, space=space, reading=parse_settings(settings))
@@ -124,10 +133,6 @@ def _check_data(source: str) -> None:
     from hannah_hw.scoring import load_data
 
     load_data(source)
-
-
-def _chips() -> str:
-    return f"{', '.join(catalog.names('targets'))}, or a file of your own"
 
 
 def _stem(name: str) -> str:

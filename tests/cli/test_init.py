@@ -177,15 +177,14 @@ def test_without_a_terminal_it_asks_nothing_and_says_what_to_type(
     assert (tmp_path / "digits_stm32l4r5zi.yaml").is_file()
 
 
-def test_on_a_terminal_it_asks_until_the_answer_can_be_used(tmp_path: Path) -> None:
+def answered(folder: Path, *answers: bytes) -> tuple[int, str]:
+    """Exit code and output of ``init`` on a terminal, each question answered in turn."""
     child, terminal = pty.fork()
     if child == 0:
-        os.chdir(tmp_path)
+        os.chdir(folder)
         os.environ.update(PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1")
         os.execv(sys.executable, [sys.executable, "-m", "hannah_hw", "init"])  # noqa: S606
-    shown = b""
-    answers = [b"nothing.npz\n", b"digits\n", b"\n"]
-    prompts = 0
+    shown, asked = b"", 0
     while True:
         try:
             part = os.read(terminal, 4096)
@@ -194,14 +193,26 @@ def test_on_a_terminal_it_asks_until_the_answer_can_be_used(tmp_path: Path) -> N
         if not part:
             break
         shown += part
-        while shown.count(b"]: ") > prompts:
-            prompts += 1
-            if answers:
-                os.write(terminal, answers.pop(0))
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0, shown.decode()
-    assert b"there is no such file" in shown
+        while asked < min(shown.count(b"]: "), len(answers)):
+            os.write(terminal, answers[asked])
+            asked += 1
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown.decode()
+
+
+def test_on_a_terminal_it_asks_until_the_answer_can_be_used(tmp_path: Path) -> None:
+    code, shown = answered(tmp_path, b"nothing.npz\n", b"digits\n", b"\n")
+    assert code == 0, shown
+    assert "there is no such file" in shown
     assert yaml.safe_load((tmp_path / "digits_stm32l4r5zi.yaml").read_text("utf-8"))["data"] == "digits"
+
+
+def test_a_question_that_is_not_answered_ends_it(tmp_path: Path) -> None:
+    code, shown = answered(tmp_path, b"\x04")
+    assert code == 130
+    assert "interrupted" in shown
+    assert "Traceback" not in shown
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_host_is_profiled_afterwards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
