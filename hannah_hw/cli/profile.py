@@ -152,9 +152,9 @@ def _render_comparison(both: Comparison) -> None:
         _render_times(report)
         write("")
     ratio = both.ratio
-    write(
+    paragraph(
         f"{both.other.model} takes {ratio.value:.3f} times as long as {both.model.model} "
         f"({ratio.confidence:.0%} interval {ratio.low:.3f} to {ratio.high:.3f}, {both.pairs} pairs of runs in turns)"
     )
     if not ratio.differs:
-        write("the interval holds 1: these runs show no difference; raise --runs to see a small one")
+        paragraph("the interval holds 1: these runs show no difference; raise --runs to see a small one")

@@ -13,6 +13,8 @@ from hannah_hw.search.observers import Ending, Progress, Record
 LINE_INTERVAL: Final = 5.0
 #: Values of a param of the target that are shown, the most frequent on the front.
 _SHOWN: Final = 4
+#: Numbers of a line that stand before the best values of the objectives: those that are read most.
+_FIRST: Final = 4
 #: Why a run is over -> what is said of it.
 ENDINGS: Final[dict[Ending | None, str]] = {
     "budget": "done",
@@ -32,12 +34,12 @@ def rows(progress: Progress) -> list[tuple[str, str]]:
     feasible = f"{progress.feasible_share:.1%} of {progress.estimated} estimates"
     return [
         ("evaluations", evaluations),
-        ("feasible", feasible if progress.estimated else "-"),
-        ("hypervolume", hypervolume),
-        ("front", str(progress.front_size)),
-        ("generation", str(progress.generation)),
         ("elapsed", clock(progress.elapsed_s)),
         ("left", "-" if progress.left_s is None else clock(progress.left_s)),
+        ("front", str(progress.front_size)),
+        ("feasible", feasible if progress.estimated else "-"),
+        ("hypervolume", hypervolume),
+        ("generation", str(progress.generation)),
         *(
             (f"front {name}", "/".join(values[:_SHOWN]) + ("/..." if len(values) > _SHOWN else ""))
             for name, values in progress.hardware.items()
@@ -163,6 +165,8 @@ class PlainLines:
             self._stream.flush()
 
     def _line(self, progress: Progress) -> None:
-        told = [*rows(progress), *((f"best {name}", value) for name, value in best(progress).items())]
-        self._stream.write(", ".join(f"{label} {value}" for label, value in told) + "\n")
+        numbers = rows(progress)
+        told = [(f"best {name}", value) for name, value in best(progress).items()]
+        line = [*numbers[:_FIRST], *told, *numbers[_FIRST:]]
+        self._stream.write(", ".join(f"{label} {value}" for label, value in line) + "\n")
         self._stream.flush()

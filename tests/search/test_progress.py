@@ -94,6 +94,8 @@ def test_plain_lines_are_lines():
     for word in ("feasible", "hypervolume 0.", "front", "left 0:00", "best error", "best latency"):
         assert word in lines[-2]
     assert "\x1b" not in stream.getvalue()
+    # What is read most comes first, so that 80 columns show it.
+    assert lines[-2].index("best error") < lines[-2].index("feasible")
 
 
 def test_a_terminal_gets_a_table_and_anything_else_lines():
