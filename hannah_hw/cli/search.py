@@ -98,8 +98,10 @@ def search(
 def _run(config: Path | None, folder: Path, resume: bool, settings: list[str], as_json: bool) -> None:
     from hannah_hw.report import read_run, write_page
     from hannah_hw.report.outcome import outcome
-    from hannah_hw.search import display, run_search
+    from hannah_hw.search import display, load_config, run_search
 
+    if config is not None:
+        load_config(config, settings)  # its mistakes come before a folder that will not be
     say(f"run directory {folder}")
     try:
         result = run_search(config, folder, resume=resume, overrides=settings, observers=[display()])

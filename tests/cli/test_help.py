@@ -86,7 +86,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("search", "`hannah-hw init` writes one"),
         ("search nothing.yaml", "`hannah-hw init DATA --target CHIP` writes a configuration"),
-        ("search model.onnx --dry-run", "is no UTF-8 text; give a YAML file"),
+        ("search model.onnx", "is no UTF-8 text; give a YAML file"),
         ("search series.yaml --dry-run", "`hannah-hw init DATA --target CHIP` chooses one that fits"),
         ("search run", "'run' is no example: the name of such a file ends in .yaml"),
         ("report", "for example: hannah-hw report runs/mnist"),
@@ -119,6 +119,7 @@ def test_a_wrong_input_says_what_to_do(
     said = capsys.readouterr().err
     assert next_step in said
     assert said.count("error:") == 1
+    assert "run directory runs" not in said
     assert not (folder / "runs").exists()
 
 

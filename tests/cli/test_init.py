@@ -75,14 +75,14 @@ def test_its_suggestions_are_valid_too(tmp_path: Path, capsys: pytest.CaptureFix
 def test_a_file_in_another_folder_is_found_from_anywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_images(tmp_path / "in" / "my: 'photos' # 1.npz", (3, 64, 64))
+    write_images(tmp_path / "in" / "my: 'photos' # 1.npz", (3, 16, 16))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").mkdir()
     found = run(
-        capsys, "init", "in/my: 'photos' # 1.npz", "-t", "rp2040", "-o", "configs/a.yaml", "--space", "mcunet"
+        capsys, "init", "in/my: 'photos' # 1.npz", "-t", "rp2040", "-o", "configs/a.yaml", "--space", "ds_cnn"
     )
-    assert found["data"]["input_shape"] == [3, 64, 64]
-    run(capsys, "init", "in/my: 'photos' # 1.npz", "-t", "rp2040", "-o", "in/b.yaml", "--space", "mcunet")
+    assert found["data"]["input_shape"] == [3, 16, 16]
+    run(capsys, "init", "in/my: 'photos' # 1.npz", "-t", "rp2040", "-o", "in/b.yaml", "--space", "ds_cnn")
     assert yaml.safe_load((tmp_path / "in" / "b.yaml").read_text("utf-8"))["data"] == "my: 'photos' # 1.npz"
     monkeypatch.chdir(tmp_path.parent)
     for name in ("configs/a.yaml", "in/b.yaml"):
