@@ -28,7 +28,7 @@ BUDGETS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"^hannah-hw search ",
-        "--set search.evaluations=3 --set search.workers=1 --set training.epochs=1 --set training.budget_s=0.5",
+        "--set search.evaluations=2 --set search.workers=1 --set training.epochs=1 --set training.budget_s=0.5",
     ),
     (r"^hannah-hw proxies ", "--count 8 --set training.epochs=1 --set training.budget_s=0.3"),
     (r"^dask scheduler ", "--host 127.0.0.1 --no-dashboard"),
