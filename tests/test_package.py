@@ -8,12 +8,15 @@ import json
 import os
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 import hannah_hw
 
@@ -31,9 +34,20 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     (built,) = folder.glob("*.whl")
-    with zipfile.ZipFile(built) as archive:
-        archive.extractall(folder / "site")
+    shutil.unpack_archive(built, folder / "site", "zip")
     return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution of this tree, unpacked."""
+    folder = tmp_path_factory.mktemp("sdist")
+    command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = folder.glob("*.tar.gz")
+    shutil.unpack_archive(built, folder, filter="data")
+    return folder / built.name.removesuffix(".tar.gz")
 
 
 def outside(wheel: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -67,6 +81,59 @@ def test_the_wheel_carries_catalogues_and_assets(wheel: Path) -> None:
     assert (package / skeletons).read_bytes() == (ROOT / "hannah_hw" / skeletons).read_bytes()
     assert (package / "py.typed").is_file()
     assert not (wheel / "tests").exists()
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout, so what is tracked is not known")
+def test_the_sdist_has_every_tracked_file(sdist: Path) -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    tracked = {line for line in listed.stdout.splitlines() if (ROOT / line).is_file()}
+    assert len(tracked) > 1000
+    assert {line for line in tracked if not (sdist / line).is_file()} == set()
+
+
+def test_the_sdist_builds_the_same_wheel(sdist: Path, wheel: Path) -> None:
+    built = sdist.parent / "wheel"
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(built), str(sdist)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (archived,) = built.glob("*.whl")
+    with zipfile.ZipFile(archived) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    ours = {p.relative_to(wheel).as_posix(): p.read_bytes() for p in wheel.rglob("*") if p.is_file()}
+    assert {name for name in content.keys() | ours.keys() if content.get(name) != ours.get(name)} == set()
+
+
+def test_tests_run_from_the_sdist(sdist: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "tests/expressions",
+            "tests/test_catalog.py",
+        ],
+        cwd=sdist,
+        env={k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "HANNAH", "PYTEST"))},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_the_classifiers_exist() -> None:
+    from trove_classifiers import classifiers
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(project["classifiers"]) - classifiers == set()
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == hannah_hw.__version__
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
 
 
 @pytest.mark.parametrize("kind", ["targets", "spaces"])
@@ -142,8 +209,6 @@ def test_every_module_says_what_it_is(name: str) -> None:
 
 
 def test_every_layer_is_in_the_import_contract() -> None:
-    import tomllib
-
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     listed = {name.strip() for layer in contracts[0]["layers"] for name in layer.split("|")}
     parts = {f"hannah_hw.{m.name}" for m in pkgutil.iter_modules(hannah_hw.__path__) if m.name != "__main__"}
@@ -151,8 +216,6 @@ def test_every_layer_is_in_the_import_contract() -> None:
 
 
 def test_the_version_is_the_same_everywhere() -> None:
-    import tomllib
-
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
 
@@ -166,8 +229,6 @@ def test_no_file_of_the_tree_names_a_host_to_install_from() -> None:
 
 
 def test_doctor_knows_the_dependencies_of_pyproject() -> None:
-    import tomllib
-
     from hannah_hw.onboarding.packages import CORE, OPTIONAL
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
