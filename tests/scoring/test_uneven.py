@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @pytest.mark.filterwarnings("ignore::UserWarning:sklearn")
 def test_figures_are_those_of_scikit_learn(pairs):
     metrics = pytest.importorskip("sklearn.metrics")
