@@ -21,8 +21,9 @@ from hannah_hw.sources.reading import Reading
 if TYPE_CHECKING:
     from hannah_hw.sources.section import AudioSource
 
-#: Largest WAV file.
+#: Largest WAV file, and most samples of a recording after it was brought to the rate of all.
 MAX_FILE_BYTES: Final = 64 << 20
+MAX_SAMPLES: Final = 128 << 20
 #: Most bytes of all spectrograms.
 MAX_BYTES: Final = 4 << 30
 #: Rates in hertz that recordings may have.
@@ -30,8 +31,10 @@ LEAST_RATE: Final = 100
 MOST_RATE: Final = 400_000
 #: Bytes in which a file says its rate.
 _HEAD: Final = 65_536
-#: What damaged files make the reader raise; the last where a chunk is missing.
+#: What damaged files make the reader raise: the first where more is announced than there is memory for, the last where
+#: a chunk is missing.
 _DAMAGED: Final = (
+    MemoryError,
     ValueError,
     EOFError,
     IndexError,
@@ -126,13 +129,16 @@ def _rate(file: Path) -> int:
     Raises:
         DataError: It is damaged, too large, or no WAV file.
     """
-    with file.open("rb") as stream:
-        head = stream.read(_HEAD)
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(_HEAD)
+    except OSError as error:
+        raise DataError(f"cannot read the file: {error.strerror or error}", where=str(file)) from error
     at = 12
     while head[:4] == b"RIFF" and at + 16 <= len(head):
         name, size = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], "little")
         if name == b"fmt ":
-            return int.from_bytes(head[at + 12 : at + 16], "little")
+            return _possible(int.from_bytes(head[at + 12 : at + 16], "little"), file)
         at += 8 + size + size % 2
     return _load(file)[0]
 
@@ -162,12 +168,21 @@ def _load(file: Path) -> tuple[int, NDArray[Any]]:
         ) from error
     if not samples.size:
         raise DataError("the recording is empty; remove it", where=str(file))
+    return _possible(int(rate), file), samples
+
+
+def _possible(rate: int, file: Path) -> int:
+    """A rate that recordings may have.
+
+    Raises:
+        DataError: It is none.
+    """
     if not LEAST_RATE <= rate <= MOST_RATE:
         raise DataError(
             f"a rate of {rate} Hz is none of sound; allowed are {LEAST_RATE} to {MOST_RATE} Hz",
             where=str(file),
         )
-    return int(rate), samples
+    return rate
 
 
 def _waveform(file: Path, rate: int) -> Floats:
@@ -175,6 +190,12 @@ def _waveform(file: Path, rate: int) -> Floats:
     from scipy.signal import resample_poly
 
     own, samples = _load(file)
+    if len(samples) * rate > MAX_SAMPLES * own:
+        raise DataError(
+            f"{len(samples)} samples at {own} Hz are more than {MAX_SAMPLES} at {rate} Hz; cut the recording, or "
+            "give a lower rate",
+            where=str(file),
+        )
     with np.errstate(invalid="ignore"):
         values = samples.astype(np.float64)
     if samples.dtype == np.uint8:

@@ -48,7 +48,7 @@ class Filed:
 def files_by_class(folder: Path, suffixes: Collection[str]) -> Filed:
     """The files of a folder of classes, whatever the order in which the system lists them.
 
-    Folders and files whose names begin with ``.`` or ``_`` are no data; links to folders are not followed.
+    Folders and files whose names begin with ``.`` or ``_`` are no data. Links to folders are not followed.
 
     Args:
         folder: Of the data set.
@@ -70,9 +70,10 @@ def files_by_class(folder: Path, suffixes: Collection[str]) -> Filed:
     found = {part: {name: _walk(root / name) for name in _folders(root)} for part, root in roots.items()}
     classes = sorted(name for name, files in found["train"].items() if _of(files, suffixes))
     if len(classes) < 2:
+        linked = any(entry.is_symlink() and entry.is_dir() for entry in roots["train"].iterdir())
         raise DataError(
             f"{len(classes)} folders hold files with {', '.join(sorted(suffixes))}; needed are at least two, one a "
-            f"class: {roots['train']}/CLASS/FILE",
+            f"class: {roots['train']}/CLASS/FILE" + ("; links to folders are not followed" if linked else ""),
             where=where,
         )
     numbers = {name: number for number, name in enumerate(classes)}
@@ -100,7 +101,8 @@ def files_by_class(folder: Path, suffixes: Collection[str]) -> Filed:
 
 
 def _folders(folder: Path) -> list[str]:
-    return sorted(e.name for e in os.scandir(folder) if e.is_dir() and e.name[0] not in "._")
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if e.is_dir(follow_symlinks=False) and e.name[0] not in "._")
 
 
 def _walk(folder: Path) -> list[Path]:

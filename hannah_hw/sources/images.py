@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +30,8 @@ _KEPT: Final = 128
 #: Height and width where nothing is said and images differ or are larger.
 _DEFAULT: Final = (64, 64)
 _GREY: Final = frozenset({"1", "L", "LA", "I;16", "I"})
+#: What damaged files make Pillow raise; the last where their tags are.
+_DAMAGED: Final = (OSError, ValueError, SyntaxError, struct.error)
 
 
 def read_images(source: ImageSource) -> Reading:
@@ -38,7 +42,13 @@ def read_images(source: ImageSource) -> Reading:
         MissingExtraError: Pillow is not installed.
     """
     require("PIL", "data")
-    folder = Path(source.path).expanduser()
+    with warnings.catch_warnings():
+        # What is odd about the tags of a file is of no interest where its pixels are whole.
+        warnings.simplefilter("ignore", UserWarning)
+        return _read(source, Path(source.path).expanduser())
+
+
+def _read(source: ImageSource, folder: Path) -> Reading:
     filed = files_by_class(folder, SUFFIXES)
     sizes: Counter[tuple[int, int]] = Counter()
     grey = True
@@ -103,7 +113,7 @@ def _open(file: Path) -> Image:
         raise DataError(
             "no PNG or JPEG image, or a damaged one; replace or remove it", where=str(file)
         ) from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (*_DAMAGED, Image.DecompressionBombError) as error:
         raise DataError(f"cannot read the image: {error}", where=str(file)) from error
     if image.width * image.height > MAX_PIXELS:
         raise DataError(
@@ -125,7 +135,7 @@ def _pixels(file: Path, size: tuple[int, int], channels: int, fit: str) -> NDArr
                     (np.asarray(turned).astype(np.int64) // 257).clip(0, 255).astype(np.uint8)
                 )
             plain = turned.convert("L" if channels == 1 else "RGB")
-        except (OSError, ValueError, SyntaxError) as error:
+        except _DAMAGED as error:
             raise DataError(
                 f"the image is damaged ({error}); replace or remove it", where=str(file)
             ) from error

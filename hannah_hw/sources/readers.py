@@ -42,6 +42,6 @@ def state(path: Path) -> str:
     )
     for file in files:
         # A link that leads nowhere counts as what it is.
-        found = file.lstat()
+        found = file.stat() if file.exists() else file.lstat()
         digest.update(f"{file.relative_to(path)} {found.st_size} {found.st_mtime_ns};".encode())
     return digest.hexdigest()

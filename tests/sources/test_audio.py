@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -107,11 +109,31 @@ def test_broken_recordings_are_named(tmp_path):
         wav(np.full(100, np.nan), 8000, 32, 3): "NaN",
         whole[:36] + b"junk" + whole[40:]: "no WAV file, or a damaged one;",
         wav([0.1] * 50, 3): "3 Hz is none of sound",
+        # 64 bits of length, of which a reader would make memory.
+        struct.pack("<4sI4s4sIQQQI", b"RF64", 2**32 - 1, b"WAVE", b"ds64", 28, 2**50, 2**50, 2**49, 0)
+        + whole[12:40]
+        + struct.pack("<I", 2**32 - 1)
+        + whole[44:]: "no WAV file, or a damaged one;",
     }
     for content, said in broken.items():
         victim.write_bytes(content)
         with pytest.raises(DataError, match=rf"a/002\.wav: .*{said}"):
             load_data(tmp_path / "s")
+    for file in (tmp_path / "s").rglob("*.wav"):
+        file.write_bytes(wav([0.1] * 50, 2**30))
+    with pytest.raises(DataError, match=r"a/000\.wav: a rate of 1073741824 Hz is none of sound"):
+        load_data(tmp_path / "s")
+
+
+def test_a_recording_that_another_rate_makes_huge_is_refused(tmp_path):
+    write_tones(tmp_path / "s", {"a": 4, "b": 4}, rate=4000)
+    victim = tmp_path / "s" / "b" / "001.wav"
+    # 10 kB that would be 160 million samples, 1.3 GB, at the rate of all.
+    victim.write_bytes(wav(np.zeros(40_000), 100, 8))
+    with pytest.raises(DataError, match=r"b/001\.wav: 40000 samples at 100 Hz are more than .* at 400000 Hz"):
+        load_data(
+            {"path": str(tmp_path / "s"), "kind": "audio", "rate": "400 kHz", "mels": 10, "low": "20 kHz"}
+        )
 
 
 def test_bands_that_a_frame_cannot_tell_apart_are_refused(tmp_path):

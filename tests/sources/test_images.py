@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import io
+import shutil
+
 import numpy as np
 import pytest
 
@@ -101,6 +104,38 @@ def test_broken_files_are_named(tmp_path):
         victim.write_bytes(content)
         with pytest.raises(DataError, match=rf"b/002\.png: .*{said}"):
             load_data(tmp_path / "s")
+
+
+def test_damaged_tags_are_named_and_odd_ones_say_nothing(tmp_path, recwarn):
+    write_images(tmp_path / "s", {"a": 6, "b": 6}, size=(4, 6))
+    content = io.BytesIO()
+    exif = image.Exif()
+    exif[0x0112] = 6
+    exif[0x010E] = "a long description"
+    image.new("L", (6, 4)).save(content, "JPEG", exif=exif)
+    odd = content.getvalue()
+    place = odd.index(b"\x01\x0e\x00\x02")
+    # The description lies behind the end of the file.
+    (tmp_path / "s" / "a" / "odd.jpg").write_bytes(odd[: place + 8] + b"\xff" * 4 + odd[place + 12 :])
+    assert sum(map(sum, load_data(tmp_path / "s").counts().values())) == 13
+    assert not [str(warning.message) for warning in recwarn]
+    # A text as the tag of a number.
+    (tmp_path / "s" / "a" / "odd.jpg").write_bytes(odd[:place] + b"\x01\x07" + odd[place + 2 :])
+    with pytest.raises(DataError, match=r"a/odd\.jpg: the image is damaged"):
+        load_data(tmp_path / "s")
+
+
+def test_links_to_folders_are_not_followed(tmp_path):
+    write_images(tmp_path / "s", {"a": 4, "b": 4})
+    write_images(tmp_path / "elsewhere", {"c": 4})
+    (tmp_path / "s" / "c").symlink_to(tmp_path / "elsewhere" / "c")
+    (tmp_path / "s" / "b" / "deeper").symlink_to(tmp_path / "elsewhere")
+    data = load_data(tmp_path / "s")
+    assert data.class_names == ("a", "b")
+    assert sum(map(sum, data.counts().values())) == 8
+    shutil.rmtree(tmp_path / "s" / "b")
+    with pytest.raises(DataError, match=r"1 folders hold files .* links to folders are not followed"):
+        load_data(tmp_path / "s")
 
 
 def test_folders_that_are_no_data_are_explained(tmp_path, monkeypatch):

@@ -129,6 +129,10 @@ def test_columns_and_windows_that_do_not_fit_are_explained(tmp_path):
     (tmp_path / "bare.csv").write_text("1,2\n3,4\n")
     with pytest.raises(DataError, match=r"bare\.csv:1: the first line holds numbers"):
         load_data({"path": str(tmp_path / "bare.csv"), "kind": "series", "label": "x"})
+    for long in ("a,b\n" + "1," * 600_000, "a," * 600_000):
+        (tmp_path / "long.csv").write_text(long)
+        with pytest.raises(DataError, match="a line has more than 1048576 characters"):
+            load_data({"path": str(tmp_path / "long.csv"), "kind": "series", "label": "b"})
 
 
 @given(
