@@ -28,6 +28,8 @@ _ADVICE: Final = {
     "targets": " (`hannah-hw targets list` shows all, `hannah-hw targets new NAME` begins one of your own)",
     "search_spaces": " (`hannah-hw spaces list` shows all; one of your own is a path ending in .py or .yaml)",
 }
+#: Built-in data sets; with ``_rows`` the same as series of their rows.
+DATA_SETS: Final = ("mnist5k", "digits", "mnist5k_rows", "digits_rows")
 #: Catalogues whose entries lie in subfolders and are named by both, such as ``m4/hannah``.
 NESTED: Final = frozenset({"cost_models"})
 

@@ -63,11 +63,6 @@ class Advice:
         }
         return data
 
-    @property
-    def saving(self) -> str:
-        """How much it saves: ``12.0 KiB``, ``3.1 ms``."""
-        return shown(self.metric, self.before - self.after)
-
     def __str__(self) -> str:
         """``41.0 KiB to 29.0 KiB: 16 output channels of conv2 in place of 32``."""
         return f"{shown(self.metric, self.before)} to {shown(self.metric, self.after)}: {self.text}"

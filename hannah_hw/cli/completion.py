@@ -14,8 +14,6 @@ from typing import Final
 from hannah_hw import catalog
 from hannah_hw.cores import CORES
 
-#: Built-in data sets; `hannah_hw.scoring.load_data`, which says so too, takes longer to import than Tab should.
-DATA_SETS: Final = ("mnist5k", "digits", "mnist5k_rows", "digits_rows")
 #: Most files that are offered, and that are looked at.
 _MOST_FILES: Final = 200
 _MOST_SEEN: Final = 5_000
@@ -60,8 +58,8 @@ def configurations(incomplete: str) -> list[str]:
 
 
 def data(incomplete: str) -> list[str]:
-    """Built-in data sets, and .npz files."""
-    return [*_beginning(DATA_SETS, incomplete), *_files(incomplete, ".npz", ".csv")]
+    """Built-in data sets, .npz and CSV files."""
+    return [*_beginning(catalog.DATA_SETS, incomplete), *_files(incomplete, ".npz", ".csv")]
 
 
 def models(incomplete: str) -> list[str]:

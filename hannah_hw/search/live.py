@@ -19,6 +19,7 @@ from hannah_hw.search.progress import (
     trained,
     unordered,
 )
+from hannah_hw.wording import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -109,7 +110,7 @@ class LiveDisplay:
         self._console.print(trained(epoch, epochs, loss), end="\n" if epoch == epochs else "\r")
 
     def _note(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(printable(text), markup=False, highlight=False)
 
     def _show(self, progress: Progress, *, last: bool = False) -> None:
         now = time.monotonic()

@@ -8,6 +8,7 @@ from typing import IO, Final
 from hannah_hw.search.foresight import describe
 from hannah_hw.search.metrics import METRICS
 from hannah_hw.search.observers import Ending, Progress, Record
+from hannah_hw.wording import printable
 
 #: Seconds between two plain lines, at least.
 LINE_INTERVAL: Final = 5.0
@@ -113,7 +114,7 @@ class PlainLines:
 
     def on_data(self, text: str, /) -> None:
         """See `hannah_hw.search.observers.DataObserver`."""
-        self._stream.write(f"data: {text}\n")
+        self._stream.write(f"data: {printable(text)}\n")
 
     def on_choice(self, text: str, /) -> None:
         """See `hannah_hw.search.choosing.ChoiceObserver`."""

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from hannah_hw.catalog import DATA_SETS
 from hannah_hw.documents import Document
 from hannah_hw.errors import DataError, InputError
 from hannah_hw.quantities import parse_quantity
@@ -31,9 +32,6 @@ SUFFIXES: Final[Mapping[str, str]] = {
     ".csv": "series",
     ".npz": "npz",
 }
-#: Data sets that have names; each also as series of its rows, with `ROWS` behind the name.
-BUILT_IN: Final = ("mnist5k", "digits")
-ROWS: Final = "_rows"
 #: Files that are looked at to tell what a folder holds.
 _LOOKED_AT: Final = 10_000
 
@@ -155,7 +153,7 @@ _KINDS: Final[Mapping[str, type[Source]]] = {
 
 def is_built_in(name: str) -> bool:
     """Whether a name is that of a built-in set."""
-    return name.removesuffix(ROWS) in BUILT_IN
+    return name in DATA_SETS
 
 
 def is_source(name: str) -> bool:

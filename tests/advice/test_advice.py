@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from advice_networks import BASE, build, changed
 
 import hannah_hw
 from hannah_hw import advise
@@ -12,6 +11,7 @@ from hannah_hw.advice.elastic import ElasticNetwork
 from hannah_hw.cost import price
 from hannah_hw.cost.peak import peak
 from hannah_hw.lowering.reader import read_onnx
+from tests.advice.advice_networks import BASE, build, changed
 
 FIGURES = ("latency_s", "energy_j", "ram_bytes", "flash_bytes")
 

@@ -85,8 +85,7 @@ def on_terminal(width, *arguments):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    sys.path.insert(0, str(ROOT / "tests" / "advice"))
-    from advice_networks import BASE, build
+    from tests.advice.advice_networks import BASE, build
 
     path = tmp_path_factory.mktemp("models") / "net.onnx"
     path.write_bytes(build(BASE).SerializeToString())
@@ -105,3 +104,15 @@ def test_an_estimate_fits_80_columns_and_says_what_would_help(model, capsys):
     for change in insight["changes"]:
         assert change["text"] in whole
         assert change["after"] < change["before"]
+
+
+def test_names_in_files_cannot_control_a_terminal(tmp_path, capsys):
+    rows = [f"{number % 7},{name}" for name in ("a", "\x1b[2Jb") for number in range(400)]
+    (tmp_path / "walk.csv").write_text("\n".join(["\x1b]0;owned\x07,label", *rows]) + "\n")
+    assert main(["data", str(tmp_path / "walk.csv"), "--set", "window=16"]) == 0
+    text = capsys.readouterr().out
+    assert "\\x1b]0;owned\\x07" in text
+    assert "\\x1b[2Jb" in text
+    assert "\x1b" not in text
+    assert main(["data", str(tmp_path / "walk.csv"), "--set", "window=16", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["reading"]["columns"] == ["\x1b]0;owned\x07"]
