@@ -104,6 +104,8 @@ def failures_section(run: ReportData, shown: Collection[str]) -> str:
         shown: Ids of the candidates that the page can select.
     """
     reasons = losses(run)
+    if not run.candidates:
+        return "<p>No candidate was evaluated.</p>"
     if not reasons:
         return "<p>No candidate failed, and none is over a budget.</p>"
     most = max(loss.count for loss in reasons)

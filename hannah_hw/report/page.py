@@ -64,6 +64,7 @@ SCRIPTS = (
     "bars",
     "kernels",
     "history",
+    "more",
     "address",
     "start",
 )
@@ -186,7 +187,7 @@ def _subtitle(run: ReportData) -> str:
 
 def _front_table(run: ReportData, links: Mapping[str, str]) -> str:
     if not run.front:
-        return "<p>No candidate keeps every constraint, so there is no front yet.</p>"
+        return f"<p>{_no_front(run)}</p>"
     head = "".join(
         f'<th scope="col" aria-sort="none"><button type="button">{_escape(label)}</button></th>'
         for label in (*(a.label for a in run.axes if not a.of_training), *(h.name for h in run.hardware))
@@ -206,6 +207,18 @@ def _front_table(run: ReportData, links: Mapping[str, str]) -> str:
         '<th scope="col" aria-sort="none"><button type="button">Candidate</button></th>'
         f'{head}<th scope="col">Model</th></tr></thead><tbody>{rows}</tbody></table>{note}'
     )
+
+
+def _no_front(run: ReportData) -> str:
+    """Why there is no front, and where to look."""
+    if not run.candidates:
+        return (
+            "No candidate was evaluated, so there is no front yet: the search has just begun, or nothing that it "
+            "estimated keeps every constraint. Its last line in the terminal names the constraint that binds."
+        )
+    if run.count("failed") == len(run.candidates):
+        return "Every candidate failed, so there is no front. What was left out, and why, has the messages below."
+    return "No candidate keeps every constraint, so there is no front yet."
 
 
 def _listed(run: ReportData) -> list[int]:

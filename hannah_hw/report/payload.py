@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from hannah_hw.cost.peak import peak
+from hannah_hw.cost.report import CostReport
 from hannah_hw.report.axes import UNITS
 from hannah_hw.report.columns import pack
 from hannah_hw.report.data import ReportData
@@ -173,12 +175,26 @@ def _cost(cost: Mapping[str, Any], *, mappings: bool) -> dict[str, Any]:
         "ram": _parts(memory, ("arena", "scratch", "stack", "runtime")),
         "flash": _parts(flash if isinstance(flash, Mapping) else {}, ("weights", "requantisation", "code")),
         "liveness": memory.get("liveness_bound"),
+        "peak": _peak(cost),
         "figures": {
             str(key): _only(figure, _FIGURE_FIELDS)
             for key, figure in (figures if isinstance(figures, Mapping) else {}).items()
             if isinstance(figure, Mapping)
         },
     }
+
+
+def _peak(cost: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Where the RAM is at its peak, as the terminal says it; None of records that are damaged or do not say it."""
+    try:
+        report = CostReport.from_dict(dict(cost))
+        found = peak(report)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    if found is None:
+        return None
+    at = next(k for k, row in enumerate(report.kernels) if row.name == found.kernel)
+    return {"at": at, "bytes": found.bytes, "scratch": found.scratch_bytes, "of": str(found)}
 
 
 def _rows(value: Any) -> list[Mapping[str, Any]]:

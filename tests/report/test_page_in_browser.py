@@ -58,6 +58,28 @@ def test_a_candidate_is_chosen_by_its_point_its_row_and_the_arrow_keys(
     assert tab.locator("#latency .bar").count() > 2
 
 
+def test_points_say_what_their_numbers_rest_on(open_report: OpenReport, page: Path, run: ReportData) -> None:
+    tab = open_report(page)
+    tip = tab.locator("#tip")
+    tab.locator("#scatter .dot.knee").hover()
+    assert run.knee is not None
+    knee = run.candidates[run.knee]
+    said = tip.inner_text()
+    assert said.splitlines()[0] == knee.id
+    assert "measured: int8 model, 750 validation samples" in said
+    assert "± 5 %" in said
+    assert tab.locator("#scatter title").count() == 0
+    # By keys, while the mouse lies where it lay.
+    tab.locator("#scatter").focus()
+    tab.keyboard.press("ArrowRight")
+    chosen = tab.locator("#selected .id").inner_text().split()[0]
+    assert chosen != knee.id
+    assert tip.locator("b").inner_text() == chosen
+    assert tab.locator("#scatter").get_attribute("aria-describedby") == "tip"
+    tab.keyboard.press("Escape")
+    assert not tip.is_visible()
+
+
 def test_an_empty_run_is_a_page_without_errors(open_report: OpenReport, tmp_path: Path) -> None:
     write_run(tmp_path / "run", 0)
     write_page(read_run(tmp_path / "run"))

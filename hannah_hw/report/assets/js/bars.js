@@ -202,6 +202,7 @@ function sums(totals, unit) {
 }
 
 function drawLatency() {
+  hideUnless("card-latency", () => true);
   const drawn = drawBars("latency", LATENCY, "The target's cost model does not tell kernels apart.");
   if (!drawn) return;
   const kernels = drawn.lists.flat();

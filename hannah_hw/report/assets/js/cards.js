@@ -19,10 +19,13 @@ function widthIn(id, parts = 1) {
   return Math.min(860, Math.max(300, Math.floor(whole / beside) - (beside > 1 ? 8 : 0)));
 }
 
-/** Hide a card that no candidate of this run has anything for; a run without details keeps its cards. */
+/** Hide a card that no candidate has anything for; where candidates were trained, but have no details, it says so. */
 function hideUnless(id, has) {
   const detailed = run.candidates.filter((candidate) => candidate.cost);
-  document.getElementById(id).hidden = detailed.length > 0 && !detailed.some((candidate) => has(candidate.cost));
+  const trained = run.candidates.some((candidate) => candidate.status === "ok");
+  document.getElementById(id).hidden = detailed.length
+    ? !detailed.some((candidate) => has(candidate.cost))
+    : !trained;
 }
 
 /** Fill a card with a drawing for each shown candidate, and name the sides where there are two. */

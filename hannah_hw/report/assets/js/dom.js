@@ -20,6 +20,13 @@ function text(x, y, content, attributes) {
   return svg("text", { x, y, ...attributes }, content);
 }
 
+/** Width of a word in a drawing, in its units where these are pixels. */
+const wordWidth = (() => {
+  const context = document.createElement("canvas").getContext("2d");
+  context.font = '11px system-ui, -apple-system, "DejaVu Sans", sans-serif';
+  return (word) => context.measureText(word).width;
+})();
+
 function plot(height, label, width = 640) {
   return svg("svg", { class: "plot", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
 }

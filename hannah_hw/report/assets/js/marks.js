@@ -14,9 +14,8 @@ function drawDots(view) {
       outside += 1;
       continue;
     }
-    const node = dot(candidate, ...at);
+    const node = standFor(candidate, dot(candidate, ...at));
     view.dots.set(candidate, node);
-    candidateOf.set(node, candidate);
     nodes.push(node);
   }
   view.base.append(...nodes);
@@ -24,6 +23,33 @@ function drawDots(view) {
     const place = [view.W - RIGHT - 4, view.H - BOTTOM + 32];
     view.drawing.append(text(...place, `${outside} outside the picture`, { "text-anchor": "end" }));
   }
+}
+
+/** Let a mark of the scatter stand for a candidate, and say what its numbers rest on. */
+function standFor(candidate, node) {
+  candidateOf.set(node, candidate);
+  return tips.addUnfocused(node, () => markLines(candidate));
+}
+
+/** A candidate, what the two numbers that place it rest on, and its other figures. */
+function markLines(candidate) {
+  const { x, y } = store.get();
+  const placed = [...new Set([y, x])];
+  const lines = placed.flatMap((key) => {
+    if (axes.has(key)) return origin(candidate, key).filter((line) => line !== candidate.id);
+    const quantity = quantities.get(key);
+    return [`${quantity.label}: ${say(quantity, quantity.of(candidate))}`];
+  });
+  const others = run.axes.filter(({ key }) => !placed.includes(key) && candidate.values[key] !== undefined);
+  const rest = others.map(({ key, label, unit }) => `${label} ${show(candidate.values[key], unit)}`);
+  return [candidate.id, ...lines, rest.join(", ")];
+}
+
+/** The mark of a candidate that lies uppermost; undefined where it is not in the picture. */
+function markOf(candidate) {
+  if (!scatter || !candidate) return undefined;
+  const over = [...scatter.top.children].find((node) => candidateOf.get(node) === candidate);
+  return over || scatter.dots.get(candidate);
 }
 
 function dot(candidate, px, py) {
@@ -56,17 +82,13 @@ function updateScatter() {
     const at = within.has(candidate) && view.place(candidate);
     if (!at || !view.holds(...at) || candidate === knee) continue;
     const open = candidate.open ? " open" : "";
-    const node = svg("circle", { class: `dot front${open}`, cx: at[0], cy: at[1], r: 5.5 });
-    candidateOf.set(node, candidate);
-    over.push(node);
+    over.push(standFor(candidate, svg("circle", { class: `dot front${open}`, cx: at[0], cy: at[1], r: 5.5 })));
   }
   const middle = visible(knee);
   if (middle) {
     const [px, py] = middle;
     const turned = { transform: `rotate(45 ${px} ${py})`, width: 11, height: 11 };
-    const node = svg("rect", { class: "dot knee", x: px - 5.5, y: py - 5.5, ...turned });
-    candidateOf.set(node, knee);
-    over.push(node);
+    over.push(standFor(knee, svg("rect", { class: "dot knee", x: px - 5.5, y: py - 5.5, ...turned })));
   }
   for (const id of picked) over.push(...ring(visible(byId.get(id)), "ring picked", 7.5));
   over.push(...ring(visible(byId.get(compared)), "ring compared", 9));
@@ -123,13 +145,6 @@ function whisker(view, [px, py], across, low, high) {
 /** Drag a rectangle to brush both quantities; click a dot to select it, with Shift to pick it. */
 function brushScatter(view) {
   const { drawing, x, y } = view;
-  drawing.addEventListener("pointerover", (event) => {
-    const candidate = candidateOf.get(event.target);
-    if (!candidate || event.target.firstChild) return;
-    const facts = run.axes.filter((a) => candidate.values[a.key] !== undefined);
-    const lines = facts.map((a) => `${a.label}: ${show(candidate.values[a.key], a.unit)}`);
-    event.target.append(svg("title", {}, [candidate.id, ...lines].join("\n")));
-  });
   follow(drawing, {
     begin: (press) => {
       const [px, py] = placeIn(drawing, press);

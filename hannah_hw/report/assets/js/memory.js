@@ -1,6 +1,9 @@
 /* Memory over the inference: every buffer at its offset, while it lives. */
 
-/** When a candidate's arena is fullest, and what lives then; null where its cost report does not say. */
+/** Least height of a box that a line of text fits into. */
+const LABEL = 14;
+
+/** When a candidate needs most RAM, and what lives then; null where its cost report does not say. */
 function memoryPlan(candidate) {
   const buffers = candidate.cost ? candidate.cost.buffers.filter((b) => b.bytes > 0 && b.offset !== undefined) : [];
   if (!buffers.length) return null;
@@ -9,11 +12,16 @@ function memoryPlan(candidate) {
   const tops = alive.map((list) => Math.max(0, ...list.map((b) => b.offset + b.bytes)));
   const live = alive.map((list) => list.reduce((sum, b) => sum + b.bytes, 0));
   const high = Math.max(...tops);
-  // The arena reaches its end at one step or several; the fullest of them is the peak.
-  const peak = tops.reduce((best, top, k) => (top === high && (best < 0 || live[k] > live[best]) ? k : best), -1);
+  // The arena reaches its end at one step or several, the fullest of which is its peak. With the scratch memory of
+  // kernels another one may need most: the cost report knows, where it knows all of the RAM.
+  const fullest = tops.reduce((best, top, k) => (top === high && (best < 0 || live[k] > live[best]) ? k : best), -1);
+  const said = candidate.cost.peak && candidate.cost.peak.at < steps ? candidate.cost.peak : null;
+  const peak = said ? said.at : fullest;
   const atPeak = [...alive[peak]].sort((a, b) => b.bytes - a.bytes);
   const kernel = candidate.cost.kernels[peak];
-  return { candidate, buffers, steps, high, peak, atPeak, kernel: kernel ? kernel.name : null };
+  const scratch = said && said.scratch ? { bytes: said.scratch, offset: tops[peak] } : null;
+  const top = Math.max(high, scratch ? scratch.offset + scratch.bytes : 0);
+  return { candidate, buffers, steps, high, top, peak, said, scratch, atPeak, kernel: kernel ? kernel.name : null };
 }
 
 function memoryDrawing(plan, high, width) {
@@ -52,11 +60,13 @@ function memoryDrawing(plan, high, width) {
       atPeak ? `live at the peak, kernel ${peak}` : "",
     ]);
     drawing.append(node);
-    const label = short(String(buffer.name), Math.floor((w - 6) / 6.2));
-    if (h > 13 && w > 26)
+    const label = short(String(buffer.name), Infinity);
+    // What does not fit is in the tip.
+    if (h >= LABEL && wordWidth(label) + 8 <= w)
       drawing.append(text(x0 + w / 2, y0 + h / 2 + 4, label, { "text-anchor": "middle", class: "on" }));
   });
-  const line = y.at(plan.high);
+  if (plan.scratch) drawing.append(scratchBox(plan, left + peak * cell, cell, y));
+  const line = y.at(plan.top);
   drawing.append(svg("line", { class: "peak", x1: left, x2: width - right, y1: line, y2: line }));
   const every = Math.ceil((steps * 26) / (width - left - right));
   for (let k = 0; k < steps; k += every)
@@ -68,15 +78,37 @@ function memoryDrawing(plan, high, width) {
   return drawing;
 }
 
+/** The scratch memory of the kernel at the peak, above the buffers. */
+function scratchBox({ scratch, peak }, x, width, y) {
+  const top = y.at(scratch.offset + scratch.bytes);
+  const node = svg("rect", {
+    class: "scratch",
+    x,
+    y: top,
+    width,
+    height: Math.max(1, y.at(scratch.offset) - top),
+    role: "img",
+    "aria-label": `scratch, ${show(scratch.bytes, "B")}`,
+  });
+  return tips.add(node, ["scratch", `${show(scratch.bytes, "B")} that kernel ${peak} works in`]);
+}
+
 function memoryNote(plan) {
   const { cost } = plan.candidate;
   const named = plan.atPeak.map((b) => `${b.name} (${show(b.bytes, "B")})`);
-  return (
-    `Peak of the arena, ${show(plan.high, "B")}, at kernel ${plan.peak}${plan.kernel ? ` (${plan.kernel})` : ""}:` +
-    ` ${named.join(", ")}.` +
-    (cost.liveness ? ` No plan can need less than ${show(cost.liveness, "B")}.` : "") +
-    (Object.keys(cost.ram).length > 1 ? ` RAM in all: ${split(cost.ram)}.` : "")
-  );
+  const kernel = `kernel ${plan.peak}${plan.kernel ? ` (${plan.kernel})` : ""}`;
+  const least = cost.liveness ? ` No plan of the buffers can need less than ${show(cost.liveness, "B")}.` : "";
+  if (plan.said) return `At most ${show(plan.said.bytes, "B")}, while ${kernel} runs: ${plan.said.of}.${least}`;
+  const all = Object.keys(cost.ram).length > 1 ? ` RAM in all: ${split(cost.ram)}.` : "";
+  return `Peak of the arena, ${show(plan.high, "B")}, at ${kernel}: ${named.join(", ")}.${least}${all}`;
+}
+
+/** How the peak of the second of two compares with that of the first: of all RAM, where that is known of both. */
+function memoryChange(a, b) {
+  const all = a.said && b.said;
+  const [from, to] = all ? [a.said.bytes, b.said.bytes] : [a.high, b.high];
+  const change = from === to ? "the same" : signed(to / from - 1);
+  return `The peak of ${all ? "" : "the arena of "}B against that of A: ${change}.`;
 }
 
 function drawRam() {
@@ -88,7 +120,7 @@ function drawRam() {
     nothing("ram", says || missing(shown[0]));
     return;
   }
-  const high = Math.max(...plans.map((plan) => (plan ? plan.high : 0)));
+  const high = Math.max(...plans.map((plan) => (plan ? plan.top : 0)));
   const absent = (i) => put("p", { class: "note" }, missing(shown[i]));
   besideEachOther(
     "ram",
@@ -100,9 +132,8 @@ function drawRam() {
     }),
   );
   const [a, b] = plans;
-  const change = a && b ? signed(b.high / a.high - 1) : "";
   document.getElementById("ram-note").textContent =
-    shown.length === 1 ? memoryNote(a) : change && `The arena of B against that of A: ${change}.`;
+    shown.length === 1 ? memoryNote(a) : a && b ? memoryChange(a, b) : "";
   rove(document.getElementById("ram"));
 }
 

@@ -1,7 +1,9 @@
 /* The first state; every drawing listens by now. */
 
 function showLegend() {
-  for (const node of document.querySelectorAll(".scripted")) node.hidden = false;
+  // Of a run in which nothing came to an end there is nothing to choose from.
+  const some = run.candidates.some((c) => c.status !== "failed");
+  for (const node of document.querySelectorAll(".scripted")) node.hidden = !some;
   document.getElementById("stopped-legend").hidden = !run.candidates.some((c) => c.status === "stopped");
   document.getElementById("open-legend").hidden = !run.candidates.some((c) => c.open);
 }

@@ -5,17 +5,20 @@ const tips = (() => {
   const box = put("div", { id: "tip", role: "tooltip", hidden: "" });
   document.body.append(box);
   let owner = null;
+  let pointed = "";
   function hide() {
     if (owner) owner.removeAttribute("aria-describedby");
     owner = null;
     box.hidden = true;
   }
-  function appear(node) {
+  /** Show the tip of a node beside it; `described` is the element whose description it is. */
+  function appear(node, described = node) {
     const [head, ...others] = contentOf(node)();
+    if (owner) owner.removeAttribute("aria-describedby");
     box.replaceChildren(put("b", {}, head), ...others.filter(Boolean).map((line) => put("p", {}, line)));
     box.hidden = false;
-    owner = node;
-    node.setAttribute("aria-describedby", "tip");
+    owner = described;
+    owner.setAttribute("aria-describedby", "tip");
     const at = node.getBoundingClientRect();
     const [width, height] = [box.offsetWidth, box.offsetHeight];
     const left = Math.min(Math.max(8, at.left), window.innerWidth - width - 8);
@@ -32,10 +35,19 @@ const tips = (() => {
     const node = target instanceof Element ? target.closest(".tipped") : null;
     return node && contentOf(node) ? node : null;
   }
+  /** Whether a mouse lies still, and it was what is under it that was replaced. */
+  function liesStill(event) {
+    if (event.pointerType !== "mouse") return false;
+    const before = pointed;
+    pointed = `${event.clientX} ${event.clientY}`;
+    return pointed === before;
+  }
   for (const kind of ["pointerover", "focusin"]) {
     document.addEventListener(kind, (event) => {
+      if (liesStill(event)) return;
       const node = ownerOf(event.target);
-      if (node) appear(node);
+      const dragged = event.pointerType === "mouse" && event.buttons > 0;
+      if (node && !dragged) appear(node);
       else hide();
     });
   }
@@ -47,11 +59,17 @@ const tips = (() => {
   return {
     /** Give a node a tip: a heading and lines under it, made when they are asked for. */
     add(node, content) {
+      node.setAttribute("tabindex", "-1");
+      return this.addUnfocused(node, content);
+    },
+    /** The same of a node that the focus never goes to. */
+    addUnfocused(node, content) {
       contents.set(node, typeof content === "function" ? content : () => content);
       node.classList.add("tipped");
-      node.setAttribute("tabindex", "-1");
       return node;
     },
+    /** Show the tip of a node that the keyboard has led to, while the focus stays on an element around it. */
+    showFor: appear,
   };
 })();
 
