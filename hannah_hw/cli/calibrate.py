@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -165,12 +166,10 @@ def _of_core(
     from hannah_hw.firmware.toolchain import find
     from hannah_hw.measure.calibration_core import calibrate_core, previous_measurements
     from hannah_hw.measure.sweep_bench import FITTED, HELD_OUT
+    from hannah_hw.search.progress import clock
 
-    def progress(done: int, everything: int) -> None:
-        if done * 10 // everything != (done - 1) * 10 // everything:
-            say(f"{done} of {everything} shapes measured")
-
-    known = runtimes(core_named(name))
+    core = core_named(name)
+    known = runtimes(core)
     if runtime not in known:
         raise InputError(
             f"{name} has no runtime {runtime!r}", where="--runtime", allowed=known, given=runtime
@@ -178,6 +177,19 @@ def _of_core(
     path = None
     if out is not None:
         path = out if out.suffix == ".yaml" else out / name / f"{runtime}.yaml"
+    started, told = monotonic(), -1
+
+    def progress(done: int, everything: int) -> None:
+        nonlocal told
+        tenths = 10 * done // everything
+        if done == 0:
+            kept = "nothing is kept without --out" if path is None else f"they are kept beside {path}"
+            say(f"{everything:,} shapes are measured on an emulated {core.title}; {kept}")
+        elif 50 * done >= everything and tenths != told:
+            told = tenths
+            left = clock((monotonic() - started) * (everything - done) / done)
+            say(f"{done:,} of {everything:,} shapes measured, about {left} left")
+
     found = calibrate_core(
         find(known[runtime], compiler),
         fitted=FITTED if shapes is None else shapes,

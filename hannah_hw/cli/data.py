@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -45,13 +46,13 @@ def data(
 
     options = parse_settings(settings)
     document = describe_data({"path": source, **options} if options else source, seed=seed)
-    emit(document, as_json, lambda: _render(document))
+    emit(document, as_json, lambda: _render(document, source, settings or ()))
 
 
-def _render(found: Mapping[str, Any]) -> None:
+def _render(found: Mapping[str, Any], source: str, settings: Sequence[str]) -> None:
     shape = " x ".join(map(str, found["input_shape"]))
-    axes = "channels x height x width" if found["kind"] == "images" else "channels x length"
-    write(f"{found['name']}: {found['kind']} of {shape} ({axes}), {len(found['classes'])} classes")
+    axes = " x ".join(found["axes"])
+    paragraph(f"{found['name']}: {found['content']} of {shape} ({axes}), {len(found['classes'])} classes")
     for key, value in found["reading"].items():
         paragraph(f"{key.replace('_', ' ')}: {_said(value)}", "  ")
     write("")
@@ -72,6 +73,14 @@ def _render(found: Mapping[str, Any]) -> None:
         write("")
         paragraph(f"! {problem}")
         paragraph(suggestion, "  ")
+    write("")
+    write(f"next, with your chip: {_next(source, settings)}")
+
+
+def _next(source: str, settings: Sequence[str]) -> str:
+    """The command that searches with what was shown."""
+    options = [word for setting in settings for word in ("--set", setting)]
+    return shlex.join(["hannah-hw", "init", source, *options, "--target", "stm32l4r5zi"])
 
 
 def _said(value: object) -> str:

@@ -13,7 +13,7 @@ import typer
 
 from hannah_hw import catalog
 from hannah_hw.cli import completion
-from hannah_hw.cli.output import JsonOption, emit, say, table, write
+from hannah_hw.cli.output import JsonOption, emit, paragraph, say, table, write
 from hannah_hw.errors import InputError
 
 if TYPE_CHECKING:
@@ -177,9 +177,8 @@ def _document(draft: Draft, path: Path, commands: Sequence[str]) -> dict[str, An
 def _render(draft: Draft, path: Path, commands: Sequence[str]) -> None:
     facts, fit = draft.facts, draft.fit
     shape = " x ".join(map(str, facts["input_shape"]))
-    samples = (
-        f"{sum(facts['samples'].values()):,} {facts['kind']} of {shape}, {len(facts['classes'])} classes"
-    )
+    count = sum(facts["samples"].values())
+    samples = f"{count:,} samples: {facts['content']} of {shape}, {len(facts['classes'])} classes"
     bounds = ", ".join(f"{name} {bound}" for name, bound in draft.chip.bounds.items())
     own = "the chip's own memories" if draft.chip.summary else "none"
     share = f"{fit.priced.feasible_share:.0%} of {fit.priced.sampled:,} random networks fit"
@@ -195,8 +194,9 @@ def _render(draft: Draft, path: Path, commands: Sequence[str]) -> None:
     table(("field", "chosen"), rows)
     write("")
     for problem, suggestion in zip(facts["problems"], facts["suggestions"], strict=True):
-        write(f"{problem}; {suggestion}")
-    write("")
+        paragraph(f"! {problem}")
+        paragraph(suggestion, "  ")
+        write("")
     write("next:")
     for command in commands:
         write(f"  {command}")

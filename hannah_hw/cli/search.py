@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -87,7 +88,7 @@ def search(
     if dry_run:
         if path is None:
             raise InputError("--dry-run needs a configuration", where="search CONFIG")
-        _dry_run(load_config(path, settings), as_json)
+        _dry_run(load_config(path, settings), as_json, _search_command(path, settings))
         return
     if resume and out is None:
         raise InputError("--resume needs --out, the folder of the run", where="--resume")
@@ -146,18 +147,20 @@ def _summary(data: ReportData, page: Path, ended: Outcome) -> None:
         paragraph(summary(data))
     if data.measured:
         paragraph(_measured(data))
-    write(f"{len(data.front)} models on the front; the page to choose from: {page}")
+    models = "1 model" if len(data.front) == 1 else f"{len(data.front)} models"
+    write(f"{models} on the front; the page to choose from: {page}")
     if ended.chosen is not None:
-        figures = ", ".join(f"{label} {text}" for label, text in ended.figures.items())
+        figures = "; ".join(f"{label} {text}" for label, text in ended.figures.items())
         paragraph(f"{ended.mark} {ended.chosen.id}: {figures}")
     if ended.insight is not None and ended.insight.advice:
         write("")
         render_insight(ended.insight)
     if ended.steps:
         write("")
-        width = max(len(step.purpose) for step in ended.steps)
+        write("next:")
         for step in ended.steps:
-            write(f"{step.purpose:<{width}}  {step.command}")
+            write(f"  {step.purpose}:")
+            write(f"    {step.command}")
 
 
 def _listed(data: ReportData) -> list[int]:
@@ -193,7 +196,7 @@ def _measured(data: ReportData) -> str:
     return text
 
 
-def _dry_run(config: SearchConfig, as_json: bool) -> None:
+def _dry_run(config: SearchConfig, as_json: bool, command: str) -> None:
     from hannah_hw.search import dry_run
 
     found = dry_run(config)
@@ -212,10 +215,16 @@ def _dry_run(config: SearchConfig, as_json: bool) -> None:
         "measure": found.plan or None,
         "facts": found.facts,
     }
-    emit(document, as_json, lambda: _describe(found))
+    emit(document, as_json, lambda: _describe(found, command))
 
 
-def _describe(found: DryRun) -> None:
+def _search_command(path: Path, settings: Sequence[str]) -> str:
+    """The search that a dry run has checked."""
+    options = [word for setting in settings for word in ("--set", setting)]
+    return shlex.join(["hannah-hw", "search", str(path), *options, "--out", f"runs/{path.stem}"])
+
+
+def _describe(found: DryRun, command: str) -> None:
     from hannah_hw.report.axes import axis
     from hannah_hw.search.metrics import METRICS
 
@@ -244,3 +253,5 @@ def _describe(found: DryRun) -> None:
         )
     if found.plan:
         write(f"after the search {found.plan}")
+    write("")
+    write(f"next: {command}")

@@ -62,12 +62,12 @@ def list_(as_json: JsonOption = False) -> None:
 
     def render() -> None:
         write("Microcontrollers")
-        table(names, rows, right=(3, 4, 5))
+        table(names, rows, right=(3, 4, 5), spare=("runtimes",))
         if accelerators:
             write("")
             write("Accelerators")
             shown = ("name", "model", "MACs/cycle", "clock", "on chip", "params", "title")
-            table(shown, accelerators, right=(2, 3, 4))
+            table(shown, accelerators, right=(2, 3, 4), spare=("params", "model"))
         if hosts:
             write("")
             write("Hosts")

@@ -57,7 +57,7 @@ def calibrate_core(
         seed: Of the sample.
         processes: How many emulators run at once.
         previous: Measurements that are kept where they would be the same again.
-        progress: Called with the number of shapes done and of all.
+        progress: Called with the number of shapes done and of all; first with none done, if there are any.
 
     Raises:
         CompilerError: The kernels do not compile.
@@ -85,6 +85,8 @@ def calibrate_core(
         done += more
         progress(done, len(sampled))
 
+    if sampled:
+        progress(0, len(sampled))
     measured: dict[str, list[SweepRow]] = dict(kept)
     found = measure_sweep(compiler, sampled, seed=seed, processes=processes, progress=count)
     for one, row in zip(sampled, found, strict=True):

@@ -92,9 +92,9 @@ def _about_data(draft: Draft) -> list[str]:
     facts = draft.facts
     samples = facts["samples"]
     shape = " x ".join(map(str, facts["input_shape"]))
-    axes = "channels, height, width" if facts["kind"] == "images" else "channels, length"
+    axes = ", ".join(facts["axes"])
     parts = ", ".join(f"{count:,} {part}" for part, count in samples.items())
-    first = f"{len(facts['classes'])} classes of {facts['kind']}, {shape} ({axes}); samples: {parts}."
+    first = f"{len(facts['classes'])} classes of {facts['content']}, {shape} ({axes}); samples: {parts}."
     pairs = zip(facts["problems"], facts["suggestions"], strict=True)
     return [first, *(f"{problem}; {suggestion}" for problem, suggestion in pairs)]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hannah_hw.errors import HannahError
 from hannah_hw.report.data import Budget, Candidate, ReportData
+from hannah_hw.report.provenance import error_interval
 from hannah_hw.report.run import Run
 from hannah_hw.targets import Target, load_target, split_runtime
 
@@ -93,7 +94,10 @@ def _figures(data: ReportData, chosen: Candidate) -> dict[str, str]:
         if axis.key in asked:
             bound = next((b.bound for b in data.budgets if b.key == axis.key), None)
             of = "" if bound is None else f" of {axis.format(bound)}"
-            shown[axis.label] = f"{axis.format(chosen.values.get(axis.key))}{of}"
+            value = chosen.values.get(axis.key)
+            interval = error_interval(data, axis.key, value)
+            behind = f", {interval}" if interval else ""
+            shown[axis.label] = f"{axis.format(value)}{of}{behind}"
     return shown
 
 

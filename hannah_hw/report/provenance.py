@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from hannah_hw.report.data import ReportData
+from hannah_hw.scoring.intervals import share_interval
 
 #: Metric of the trained network -> what was measured, and on which part of the data.
 _TRAINED: Final = {
@@ -47,6 +48,15 @@ def provenance(run: ReportData) -> dict[str, Any]:
         | {key: {"how": "counted from the candidate's graph; exact"} for key in _COUNTED},
         **_target(run),
     }
+
+
+def error_interval(run: ReportData, key: str, value: float | None) -> str:
+    """The 95 % interval of a share of wrong answers in words, and on how many samples it rests; else nothing."""
+    samples = _trained(run).get(key, {}).get("samples")
+    if value is None or not samples or not 0 <= value <= 1:
+        return ""
+    low, high = share_interval(value, samples)
+    return f"{100 * low:.1f} to {100 * high:.1f} % (95 % interval, {samples:,} samples)"
 
 
 def _trained(run: ReportData) -> dict[str, dict[str, Any]]:

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from hannah_hw.catalog import DATA_SETS
 from hannah_hw.errors import DataError, HannahError, MissingExtraError, raised_at
 from hannah_hw.scoring.dataset import Dataset, build_dataset
-from hannah_hw.scoring.npz import read_npz
+from hannah_hw.scoring.npz import npz_names, read_npz
 from hannah_hw.sources import NpzSource, Source, as_source, is_built_in, is_source
 from hannah_hw.sources.readers import read, state
+from hannah_hw.wording import listing
 
 #: Largest .npz that is read, uncompressed.
 MAX_BYTES: Final = 4 << 30
@@ -146,6 +147,12 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of an .npz file that a data set may have."""
     wanted = {f"{axis}_{part}" for axis in "xy" for part in ("train", "val", "test")}
     arrays = read_npz(path, MAX_BYTES, wanted)
+    if not {"x_train", "y_train"} <= arrays.keys():
+        raise DataError(
+            "x_train and y_train are needed, x_test and y_test are the test part; the file has "
+            f"{listing(npz_names(path)) or 'no array'}",
+            where=str(path),
+        )
     for key in ("x_test", "y_test"):
         if key not in arrays and {"x_train", "y_train"} <= arrays.keys():
             raise DataError(

@@ -74,9 +74,10 @@ def _sizes(data: Dataset) -> Iterator[Finding]:
     counts = np.bincount(data.y_train)
     few = [data.names[i] for i in np.flatnonzero(counts < FEW_A_CLASS)]
     if few:
+        have = "has" if len(few) == 1 else "have"
         shown = ", ".join(few[:5]) + (", ..." if len(few) > 5 else "")
         yield Finding(
-            f"{len(few)} of {data.classes} classes have fewer than {FEW_A_CLASS} training samples: {shown}",
+            f"{len(few)} of {data.classes} classes {have} fewer than {FEW_A_CLASS} training samples: {shown}",
             "collect more of them; a small network needs fewer than a large one",
         )
     low, high = share_interval(TYPICAL_ERROR, len(data.y_val))

@@ -49,6 +49,12 @@ def read_npz(path: Path, limit: int, wanted: Collection[str] | None = None) -> d
     return arrays
 
 
+def npz_names(path: Path) -> list[str]:
+    """Names of the arrays of a file that `read_npz` reads, sorted."""
+    with zipfile.ZipFile(path) as archive:
+        return sorted(name.removesuffix(".npy") for name in archive.namelist())
+
+
 def _read_array(stream: IO[bytes], size: int, where: str) -> NDArray[Any]:
     """One member of an .npz; its header must agree with the bytes that are there."""
     try:

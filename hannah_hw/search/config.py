@@ -6,14 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 import yaml
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 
 from hannah_hw import catalog
 from hannah_hw.documents import Document, read_document
-from hannah_hw.errors import CatalogError, ConfigError, TargetError
+from hannah_hw.errors import CatalogError, ConfigError, DataError, TargetError
 from hannah_hw.search.evaluators import ScoreSection, training_models
 from hannah_hw.search.fidelity import FidelitySection
 from hannah_hw.search.foresight import PredictorSection, ProxiesSection
@@ -32,6 +32,9 @@ from hannah_hw.search.sections import (
 )
 from hannah_hw.sources import is_built_in
 from hannah_hw.targets import load_target, split_runtime
+
+if TYPE_CHECKING:
+    from hannah_hw.scoring import Dataset
 
 #: Sections about what is done after the search, which does not see it: a finished run may be continued with others.
 AFTERWARDS: Final = ("finalists", "measure")
@@ -96,6 +99,7 @@ class SearchConfig(Strict):
     finalists: dict[str, Any] | None = None
     measure: MeasureSection = MeasureSection()
     resolved: dict[str, Any] | None = None
+    _data_place: str = PrivateAttr("")
 
     @field_validator("objectives")
     @classmethod
@@ -145,6 +149,20 @@ class SearchConfig(Strict):
         objectives = {k: v for k, v in self.objectives if v is not None}
         return Goals(objectives, tuple(v for _, v in self.constraints if v is not None), self.preference)
 
+    def dataset(self) -> Dataset:
+        """The data set, read and split.
+
+        Raises:
+            DataError: It cannot be used; with the line of the configuration that names it.
+            MissingExtraError: A package that reads it is not installed.
+        """
+        from hannah_hw.scoring import load_data
+
+        try:
+            return load_data(self.data if self.data is not None else "", seed=self.search.seed)
+        except DataError as error:
+            raise DataError(str(error).removeprefix("data: "), where=self._data_place or "data") from error
+
     def to_dict(self) -> dict[str, Any]:
         """Every field with its value, units turned into base units; ready for YAML and JSON."""
         plain = self.model_dump(exclude={"resolved"})
@@ -190,6 +208,7 @@ def validate_config(document: Document, folder: Path | None = None) -> SearchCon
     """
     config = document.validate(SearchConfig, ConfigError)
     _check_training(config, document)
+    config._data_place = document.where(("data",))
     if folder is None:
         return config
     _check_target(config.target, document.where(("target",)), folder)

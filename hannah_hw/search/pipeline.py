@@ -81,11 +81,10 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
     data = None
     files: dict[str, bytes] = {}
     if config.data is not None and config.goals.trained:
-        from hannah_hw.scoring import load_data
         from hannah_hw.scoring.findings import findings
         from hannah_hw.scoring.preprocessing import preprocessing_files
 
-        data = load_data(config.data, seed=config.search.seed)
+        data = config.dataset()
         offered = _offer(data)
         helped = {name for name, value in config.training.items() if value not in (None, "none")}
         found = [str(finding) for finding in findings(data) if finding.remedy not in helped]
@@ -174,9 +173,7 @@ def configured_space(config: SearchConfig) -> SearchSpace:
     """
     offered: dict[str, Any] = {}
     if config.data is not None and config.goals.trained:
-        from hannah_hw.scoring import load_data
-
-        offered = _offer(load_data(config.data, seed=config.search.seed))
+        offered = _offer(config.dataset())
     return load_space(config.space.name, config.space.options, offered)
 
 

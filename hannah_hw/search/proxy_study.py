@@ -136,8 +136,6 @@ class ProxyStudy:
             InputError: Fewer networks than `FEWEST`, or fewer in the space that fit the target.
             RunError: Too many trainings failed, or a record cannot be written.
         """
-        from hannah_hw.scoring import load_data
-
         if count < FEWEST:
             raise ConfigError(
                 f"{count} networks are too few for a rank correlation; train at least {FEWEST}",
@@ -147,7 +145,7 @@ class ProxyStudy:
         rows = self._draw(count)
         described = problem.describe(rows)
         hardware = problem.axes.ids if isinstance(problem, CoSearchProblem) else ()
-        batch = draw_batch(load_data(config.data or "", seed=config.search.seed), self._batch)
+        batch = draw_batch(config.dataset(), self._batch)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             write_atomically(self._folder / CONFIG, dump_config(config, self._setup.facts).encode())

@@ -135,6 +135,12 @@ def test_npz_needs_its_own_test_part(tmp_path):
         load_data(tmp_path / "n.npz")
 
 
+def test_npz_with_other_names_says_which(tmp_path):
+    np.savez(tmp_path / "n.npz", images=np.zeros((4, 1, 2, 2)), labels=np.arange(4))
+    with pytest.raises(DataError, match=r"x_train and y_train are needed.* the file has 'images', 'labels'"):
+        load_data(tmp_path / "n.npz")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

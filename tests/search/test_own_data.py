@@ -12,10 +12,11 @@ import yaml
 from pydantic import TypeAdapter
 
 from hannah_hw.cli import main
-from hannah_hw.errors import ConfigError
+from hannah_hw.errors import ConfigError, DataError
 from hannah_hw.report import read_run, write_page
+from hannah_hw.report.provenance import error_interval
 from hannah_hw.scoring import load_data
-from hannah_hw.search import load_config, run_search
+from hannah_hw.search import dry_run, load_config, run_search
 from hannah_hw.search.sections import DataChoice
 from tests.sources.made import tone, write_images, write_tones
 
@@ -75,6 +76,11 @@ def test_the_run_says_how_its_data_was_read(searched):
     assert data["reading"]["front_end"]["mels"] == 16
     assert data["class_counts"] == {"train": [16, 16], "validation": [4, 4], "test": [4, 4]}
     assert any("validation samples are few" in warning for warning in data["warnings"])
+    # Wilson: 0 of n may be up to z^2 / (n + z^2), with z = 1.96.
+    assert (
+        error_interval(read_run(searched / "run"), "error", 0.0) == "0.0 to 32.4 % (95 % interval, 8 samples)"
+    )
+    assert error_interval(read_run(searched / "run"), "latency_s", 0.1) == ""
     page = write_page(read_run(searched / "run")).read_text()
     assert "Data: 2 of 2 classes have fewer than 50 training samples: high, low" in page
     assert "<dt>reading.front_end.mels</dt><dd>16</dd>" in page
@@ -122,6 +128,23 @@ def test_paths_are_looked_up_beside_the_configuration(tmp_path, monkeypatch):
 def test_wrong_options_are_named_with_their_line(tmp_path, data, said):
     with pytest.raises(ConfigError, match=said):
         load_config(write(tmp_path, data=data))
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("nowhere.npz", r"my\.yaml:6:1 data: nowhere\.npz: there is no such file"),
+        ("mnist5", r"my\.yaml:6:1 data: unknown data set 'mnist5'.*did you mean 'mnist5k'"),
+        ({"path": "empty", "kind": "images"}, r"my\.yaml:6:1 data: .*empty"),
+    ],
+)
+def test_data_that_cannot_be_used_is_named_with_the_line_that_names_it(tmp_path, data, said):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=said):
+        dry_run(load_config(write(tmp_path, data=data)))
+    with pytest.raises(DataError, match=r"my\.yaml:6:1 data: "):
+        run_search(write(tmp_path, data=data), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_there_is_a_json_schema_of_the_field():

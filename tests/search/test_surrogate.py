@@ -11,10 +11,11 @@ from hannah_hw.search.algorithms import find_algorithm
 from hannah_hw.search.algorithms._gaussian import GaussianProcess, first_hyper
 from hannah_hw.search.algorithms._told import Told
 from hannah_hw.search.hypervolume import hypervolume
+from hannah_hw.search.loop import Search
 from hannah_hw.search.protocols import Known
 
 sys.path.insert(0, str(Path(__file__).parent))
-from search_toys import ToyEncoding, nas_like, nas_like_values
+from search_toys import StagesProblem, ToyEncoding, nas_like, nas_like_values
 
 REFERENCE = np.ones(3)
 
@@ -156,3 +157,30 @@ def test_success_is_not_to_be_dominated_by_an_earlier_row():
     assert told.successes(0).tolist() == [True, True, False, False, True, False]
     assert told.successes(2).tolist() == [False, False, True, False]
     assert told.failed.tolist() == [False, False, False, False, False, True]
+
+
+class Scores:
+    """Of a candidate with the error e of `nas_like`: 1 - e as a figure to maximise, e as one to minimise."""
+
+    def start(self):
+        self.encoding = nas_like()
+
+    def evaluate(self, task):
+        row = np.array([[task.assignment[name] for name in self.encoding.ids]])
+        error = float(nas_like_values(row)[0][0, 0])
+        return {"macro_f1": 1 - error, "balanced_error": error}
+
+
+def test_maximising_a_trained_figure_is_minimising_what_is_left_of_it():
+    found = []
+    for name, direction in (("macro_f1", "max"), ("balanced_error", "min")):
+        goals = {name: direction, "latency": "min"}
+        options = {"algorithm": "surrogate", "population": 20, "seed": 3, "evaluator": Scores()}
+        found.append(Search(StagesProblem(), None, goals, {}, **options).fit(36))
+    up, down = found
+    assert [record["id"] for record in up.history_] == [record["id"] for record in down.history_]
+    assert up.hypervolume_ == pytest.approx(down.hypervolume_)
+    # Chosen beyond the first ones, which are random.
+    assert max(record["metrics"]["macro_f1"] for record in up.history_[20:]) > max(
+        record["metrics"]["macro_f1"] for record in up.history_[:20]
+    )

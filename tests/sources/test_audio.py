@@ -8,6 +8,7 @@ import pytest
 
 from hannah_hw.errors import DataError
 from hannah_hw.scoring import load_data
+from hannah_hw.scoring.describing import describe_data
 from hannah_hw.sources.log_mel import FLOOR, LogMel, front_end_model, mel_matrix
 from tests.sources.made import tone, wav, write_tones
 
@@ -71,6 +72,9 @@ def test_a_folder_of_recordings(tmp_path):
     assert bands[labels == 0][0] < bands[labels == 1][0]
     series = load_data({**source, "layout": "series"})
     assert series.input_shape == (16, 24)
+    found = [describe_data({**source, "layout": layout}) for layout in ("image", "series")]
+    assert {one["content"] for one in found} == {"recordings as spectrograms"}
+    assert [one["axes"] for one in found] == [["channels", "frames", "mel bands"], ["mel bands", "frames"]]
 
 
 @pytest.mark.parametrize(("bits", "form"), [(8, 1), (16, 1), (24, 1), (32, 3)])
