@@ -99,6 +99,8 @@ def _examples(members: Sequence[Candidate]) -> tuple[tuple[str, str], ...]:
 def failures_section(run: ReportData, shown: Collection[str]) -> str:
     """The section's content: a bar and a number for each reason, and under it examples.
 
+    Where there is no front, the first reason is open.
+
     Args:
         run: The run.
         shown: Ids of the candidates that the page can select.
@@ -109,12 +111,13 @@ def failures_section(run: ReportData, shown: Collection[str]) -> str:
     if not reasons:
         return "<p>No candidate failed, and none is over a budget.</p>"
     most = max(loss.count for loss in reasons)
-    return (
-        f'<div id="losses">{"".join(_reason(loss, most, shown) for loss in reasons)}</div>{_legend(reasons)}'
+    rows = (
+        _reason(loss, most, shown, opened=place == 0 and not run.front) for place, loss in enumerate(reasons)
     )
+    return f'<div id="losses">{"".join(rows)}</div>{_legend(reasons)}'
 
 
-def _reason(loss: Loss, most: int, shown: Collection[str]) -> str:
+def _reason(loss: Loss, most: int, shown: Collection[str], *, opened: bool) -> str:
     words = {"failed": "failed", "infeasible": "over the budget"}[loss.status]
     alone = f", {loss.alone} of them nothing else" if loss.alone < loss.count else ""
     label = f"{words}: {loss.count}{alone}"
@@ -127,7 +130,8 @@ def _reason(loss: Loss, most: int, shown: Collection[str]) -> str:
     left = loss.count - len(loss.examples)
     more = f"<li>and {left} more in candidates.jsonl</li>" if left > 0 else ""
     return (
-        f'<details class="loss {loss.status}"><summary><span class="reason">{_escape(loss.title)}</span>'
+        f'<details class="loss {loss.status}"{" open" if opened else ""}><summary>'
+        f'<span class="reason">{_escape(loss.title)}</span>'
         f'<span class="bar" role="img" aria-label="{label}">{bars}</span><span class="count">{loss.count}</span>'
         f"</summary>{note}<ul>{''.join(_items(loss, shown))}{more}</ul></details>"
     )

@@ -44,6 +44,27 @@ def test_the_table_of_the_front_shows_that_there_is_more(open_report: OpenReport
     assert button.inner_text() == "show less"
 
 
+def test_a_tip_goes_along_where_the_keyboard_scrolls(open_report: OpenReport, run: ReportData) -> None:
+    tab = open_report(run.folder / "report.html")
+    tab.add_style_tag(content="[data-part=front] { max-height: 120px !important; }")
+    tab.locator("#front tbody td.tipped").first.focus()
+    for place in run.front[1:]:
+        tab.keyboard.press("ArrowDown")
+        tab.evaluate(SETTLED)
+        assert run.candidates[place].id in tab.locator("#tip").inner_text()
+        assert tab.locator("#tip").is_visible()
+
+
+def test_a_finger_shows_what_a_point_rests_on(open_report: OpenReport, run: ReportData) -> None:
+    tab = open_report(run.folder / "report.html", viewport={"width": 360, "height": 700}, has_touch=True)
+    tab.locator("#scatter .dot.front").last.tap()
+    tab.evaluate(SETTLED)
+    assert tab.locator("#tip b").inner_text() == tab.locator("#selected .id").inner_text().split()[0]
+    assert tab.locator("#tip").is_visible()
+    tab.locator("h1").tap()
+    assert not tab.locator("#tip").is_visible()
+
+
 def test_nothing_is_cut_off_in_print(open_report: OpenReport, run: ReportData) -> None:
     tab = open_report(run.folder / "report.html")
     a, b = (run.candidates[i].id for i in run.front[:2])
@@ -82,6 +103,6 @@ def test_a_run_in_which_all_failed_says_so_and_offers_nothing(
     write_page(read_run(tmp_path / "run"))
     tab = open_report(tmp_path / "run" / "report.html")
     assert "Every candidate failed" in tab.locator("[data-part=front]").inner_text()
-    assert tab.locator("#losses summary").count() >= 1
-    for part in ("#card-ram", "#card-latency", "#scatter-legend", "#budgets", "#pick-front"):
+    assert tab.locator("#losses li").first.is_visible()
+    for part in ("#card-ram", "#card-latency", "#scatter-legend", "#budgets", "#pick-front", "#x-axis"):
         assert not tab.locator(part).is_visible()

@@ -52,6 +52,12 @@ function markOf(candidate) {
   return over || scatter.dots.get(candidate);
 }
 
+/** Show the tip of the selected candidate: for keys, and for fingers, which cannot hover. */
+function explainChosen() {
+  const node = markOf(chosenCandidate());
+  if (node) tips.showFor(node, document.getElementById("scatter"));
+}
+
 function dot(candidate, px, py) {
   const open = candidate.open ? " open" : "";
   if (candidate.status === "stopped") return svg("circle", { class: "dot stopped", cx: px, cy: py, r: 3 });
@@ -165,8 +171,10 @@ function brushScatter(view) {
       const { brushes, x: xKey, y: yKey } = store.get();
       if (moved || event.type === "pointercancel") return;
       if (candidate && press.shiftKey) togglePick(candidate.id);
-      else if (candidate) choose(candidate.id);
-      else if (xKey in brushes || yKey in brushes) store.set({ brushes: without(brushes, xKey, yKey) });
+      else if (candidate) {
+        choose(candidate.id);
+        explainChosen();
+      } else if (xKey in brushes || yKey in brushes) store.set({ brushes: without(brushes, xKey, yKey) });
     },
   });
 }

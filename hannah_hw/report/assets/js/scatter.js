@@ -195,8 +195,7 @@ function walk(event) {
     const sorted = [...filtered().front].sort((a, b) => quantity.of(a) - quantity.of(b)).map((c) => c.id);
     const position = sorted.indexOf(selected);
     choose(sorted[position < 0 ? 0 : Math.min(sorted.length - 1, Math.max(0, position + move))]);
-    const node = markOf(chosenCandidate());
-    if (node) tips.showFor(node, event.currentTarget);
+    explainChosen();
   } else return;
   event.preventDefault();
 }

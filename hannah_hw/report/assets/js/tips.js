@@ -5,6 +5,7 @@ const tips = (() => {
   const box = put("div", { id: "tip", role: "tooltip", hidden: "" });
   document.body.append(box);
   let owner = null;
+  let anchor = null;
   let pointed = "";
   function hide() {
     if (owner) owner.removeAttribute("aria-describedby");
@@ -19,7 +20,11 @@ const tips = (() => {
     box.hidden = false;
     owner = described;
     owner.setAttribute("aria-describedby", "tip");
-    const at = node.getBoundingClientRect();
+    anchor = node;
+    place();
+  }
+  function place() {
+    const at = anchor.getBoundingClientRect();
     const [width, height] = [box.offsetWidth, box.offsetHeight];
     const left = Math.min(Math.max(8, at.left), window.innerWidth - width - 8);
     const below = at.bottom + 6 + height < window.innerHeight;
@@ -48,11 +53,19 @@ const tips = (() => {
       const node = ownerOf(event.target);
       const dragged = event.pointerType === "mouse" && event.buttons > 0;
       if (node && !dragged) appear(node);
-      else hide();
+      else if (kind === "pointerover" || event.target !== owner) hide();
     });
   }
-  document.addEventListener("focusout", hide);
-  document.addEventListener("scroll", hide, true);
+  document.addEventListener("focusout", (event) => {
+    if (event.target === owner) hide();
+  });
+  /** What was scrolled may be what brought the focus into view: its tip goes along. */
+  function scrolled() {
+    const here = owner && owner === document.activeElement && anchor.isConnected && anchor.getBoundingClientRect();
+    if (here && here.bottom > 0 && here.top < window.innerHeight) place();
+    else hide();
+  }
+  document.addEventListener("scroll", scrolled, true);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") hide();
   });
