@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Final
 from hannah_hw.measure.comparison import FIGURES, NetworkComparison, by_class
 from hannah_hw.quantities import format_si
 from hannah_hw.report.axes import axis
+from hannah_hw.report.escaping import escape
 
 #: Size of the plot, and the space around it.
 _WIDTH: Final = 860
@@ -96,13 +96,13 @@ def draw_agreement(title: str, comparisons: Sequence[NetworkComparison]) -> str:
     colours = {row.kernel_class: _COLOURS[i % len(_COLOURS)] for i, row in enumerate(by_class(shown))}
     root = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
-        f'viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{_escape(title)}">'
+        f'viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">'
     )
     parts = [
         root,
-        f"<title>{_escape(title)}</title><style>{_STYLE}</style>",
+        f"<title>{escape(title)}</title><style>{_STYLE}</style>",
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>',
-        f'<text class="head" x="12" y="20">{_escape(title)}</text>',
+        f'<text class="head" x="12" y="20">{escape(title)}</text>',
         f'<text x="12" y="36">error of the estimated cycles against the measured ones; band: ± {GOAL:.0%}</text>',
         *_axes(scales),
         *_kernels(shown, scales, colours),
@@ -151,14 +151,14 @@ def _kernels(
             note = f"{network.network}: {k.name}\n{k.kernel_class}, {k.measured_cycles:,.0f} cycles, {k.error:+.1%}"
             yield (
                 f'<circle cx="{scales.x(k.measured_cycles):.1f}" cy="{scales.y(k.error):.1f}" r="4" '
-                f'fill="{colours[k.kernel_class]}"><title>{_escape(note)}</title></circle>'
+                f'fill="{colours[k.kernel_class]}"><title>{escape(note)}</title></circle>'
             )
 
 
 def _networks(networks: Sequence[NetworkComparison], scales: _Scales) -> Iterator[str]:
     before, above = -math.inf, False
     for network in sorted(networks, key=_cycles):
-        x, y, name = scales.x(_cycles(network)), scales.y(_error(network)), _escape(network.network)
+        x, y, name = scales.x(_cycles(network)), scales.y(_error(network)), escape(network.network)
         # Of neighbours that would write over each other, every second one is named below its point.
         above, before = not above if x - before < _NAME_WIDTH else True, x
         label = y - 10 if above else y + 18
@@ -175,7 +175,7 @@ def _legend(colours: Mapping[str, str]) -> Iterator[str]:
         at = _TOP + 10 + 17 * index
         yield (
             f'<circle cx="{left}" cy="{at}" r="4" fill="{colour}"/>'
-            f'<text x="{left + 10}" y="{at + 4}">{_escape(name)}</text>'
+            f'<text x="{left + 10}" y="{at + 4}">{escape(name)}</text>'
         )
     at = _TOP + 10 + 17 * len(colours)
     yield (
@@ -207,10 +207,10 @@ def agreement_page(title: str, comparisons: Sequence[NetworkComparison], notes: 
     columns = ("Network", "Kernel", "Class", "MACs", "Cycles, estimated", "measured", "error")
     parts = [
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">',
-        f"<title>{_escape(title)}</title><style>{_PAGE_STYLE}</style></head><body>",
+        f"<title>{escape(title)}</title><style>{_PAGE_STYLE}</style></head><body>",
         draw_agreement(title, comparisons),
         _table(("Network", *keys), networks),
-        *(f"<p>{_escape(note)}</p>" for note in notes),
+        *(f"<p>{escape(note)}</p>" for note in notes),
         "<h2>Kernels</h2>",
         _table(columns, kernels),
         "</body></html>",
@@ -227,13 +227,9 @@ def _figures(network: NetworkComparison) -> Iterator[str]:
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     body = "".join(
-        f"<tr>{''.join(f'<td>{_escape(cell)}</td>' for cell in row)}</tr>"
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>"
         if len(row) > 2
-        else f'<tr><td>{_escape(row[0])}</td><td colspan="9">{_escape(row[1])}</td></tr>'
+        else f'<tr><td>{escape(row[0])}</td><td colspan="9">{escape(row[1])}</td></tr>'
         for row in rows
     )
     return f"<table><thead><tr>{''.join(f'<th>{h}</th>' for h in heads)}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _escape(value: object) -> str:
-    return html.escape(str(value), quote=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from hannah_hw.report.axes import axis
 from hannah_hw.report.data import HardwareAxis, ReportData
+from hannah_hw.report.escaping import escape
 from hannah_hw.targets.amounts import Amount
 
 #: Sections of a configuration that are listed with the run, beside those that have a place of their own.
@@ -77,7 +77,7 @@ def _short(value: Any) -> str:
 
 
 def _facts(rows: Iterable[tuple[str, str]]) -> str:
-    body = "".join(f"<dt>{_escape(key)}</dt><dd>{_escape(value)}</dd>" for key, value in rows)
+    body = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in rows)
     return f"<dl>{body}</dl>" if body else "<p>Nothing was recorded.</p>"
 
 
@@ -87,9 +87,9 @@ def target_table(target: Any) -> str:
     if not rows:
         return "<p>Nothing was recorded.</p>"
     body = "".join(
-        f'<tr><th scope="row">{_escape(key)}</th><td>{_escape(value)}</td><td>{_escape(source)}</td></tr>'
+        f'<tr><th scope="row">{escape(key)}</th><td>{escape(value)}</td><td>{escape(source)}</td></tr>'
         if source
-        else f'<tr><th scope="row">{_escape(key)}</th><td colspan="2">{_escape(value)}</td></tr>'
+        else f'<tr><th scope="row">{escape(key)}</th><td colspan="2">{escape(value)}</td></tr>'
         for key, value, source in rows
     )
     return (
@@ -133,7 +133,3 @@ def _quantity(key: str, value: Any) -> str:
     return (
         f"{value:.4g} {shown}" if shown and isinstance(value, float) else f"{_short(value)} {shown}".strip()
     )
-
-
-def _escape(value: object) -> str:
-    return html.escape(str(value), quote=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import statistics
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hannah_hw.report.axes import axis
+from hannah_hw.report.escaping import escape
 
 if TYPE_CHECKING:
     from hannah_hw.report.data import Budget, Candidate, ReportData
@@ -126,12 +126,12 @@ def _reason(loss: Loss, most: int, shown: Collection[str], *, opened: bool) -> s
         for name, share in (("alone", loss.alone), ("shared", loss.count - loss.alone))
         if share
     )
-    note = f'<p class="note">{_escape(loss.note)}</p>' if loss.note else ""
+    note = f'<p class="note">{escape(loss.note)}</p>' if loss.note else ""
     left = loss.count - len(loss.examples)
     more = f"<li>and {left} more in candidates.jsonl</li>" if left > 0 else ""
     return (
         f'<details class="loss {loss.status}"{" open" if opened else ""}><summary>'
-        f'<span class="reason">{_escape(loss.title)}</span>'
+        f'<span class="reason">{escape(loss.title)}</span>'
         f'<span class="bar" role="img" aria-label="{label}">{bars}</span><span class="count">{loss.count}</span>'
         f"</summary>{note}<ul>{''.join(_items(loss, shown))}{more}</ul></details>"
     )
@@ -139,8 +139,8 @@ def _reason(loss: Loss, most: int, shown: Collection[str], *, opened: bool) -> s
 
 def _items(loss: Loss, shown: Collection[str]) -> Iterator[str]:
     for name, message in loss.examples:
-        button = f'<button type="button" class="pick" data-pick="{_escape(name)}">{_escape(name)}</button>'
-        yield f"<li>{button if name in shown else f'<code>{_escape(name)}</code>'} {_escape(message)}</li>"
+        button = f'<button type="button" class="pick" data-pick="{escape(name)}">{escape(name)}</button>'
+        yield f"<li>{button if name in shown else f'<code>{escape(name)}</code>'} {escape(message)}</li>"
 
 
 def _legend(reasons: Sequence[Loss]) -> str:
@@ -153,7 +153,3 @@ def _legend(reasons: Sequence[Loss]) -> str:
         parts.append('<span class="infeasible"><i class="shared"></i> and over another one</span>')
     hint = "Open a reason for examples; those of a budget are the nearest to it."
     return f'<p class="legend losses">{"".join(parts)} {hint}</p>'
-
-
-def _escape(value: object) -> str:
-    return html.escape(str(value), quote=True)

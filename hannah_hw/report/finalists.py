@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from hannah_hw.report.escaping import escape
 from hannah_hw.report.records import Json, finite_numbers, read_records
 from hannah_hw.search.finalists import tuned
 from hannah_hw.search.metrics import Goals
@@ -88,20 +88,20 @@ def finalists_section(run: ReportData) -> str:
     for name, finalist in run.finalists.items():
         if finalist.reason is not None:
             text = ": ".join(part for part in finalist.reason if part)
-            cells = f'<td colspan="{2 * len(_PARTS) + 1}">{_escape(text)}</td>'
+            cells = f'<td colspan="{2 * len(_PARTS) + 1}">{escape(text)}</td>'
         else:
             figures = [side.get(key) for key in _PARTS for side in (finalist.before, finalist.after)]
             cells = "".join(f'<td class="number">{_percent(value)}</td>' for value in figures)
             cells += f"<td>{'fine-tuned' if finalist.kept else 'as it was'}</td>"
         rows.append(
-            f'<tr data-id="{_escape(name)}"><td><button type="button" class="pick">{_escape(name)}</button></td>'
+            f'<tr data-id="{escape(name)}"><td><button type="button" class="pick">{escape(name)}</button></td>'
             f"{cells}</tr>"
         )
     return (
         '<section class="card" aria-labelledby="h-finalists"><h2 id="h-finalists">Finalists, fine-tuned</h2>'
         f'<div class="scroll"><table id="finalists"><thead><tr><th scope="col">Candidate</th>{heads}'
         f'<th scope="col">model</th></tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
-        f'<p class="note">{_escape(summary(run))}. Errors are those of the models as they are exported, by ONNX '
+        f'<p class="note">{escape(summary(run))}. Errors are those of the models as they are exported, by ONNX '
         "Runtime; the validation part alone decides which model is kept.</p></section>"
     )
 
@@ -133,7 +133,3 @@ def _percent(value: float | None) -> str:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _escape(value: object) -> str:
-    return html.escape(str(value), quote=True)

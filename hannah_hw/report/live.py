@@ -12,6 +12,7 @@ of a stranger reaches it by a name that leads here (DNS rebinding). What it has:
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import socketserver
@@ -30,7 +31,7 @@ from hannah_hw.errors import HannahError, InputError, RunError
 from hannah_hw.report.data import CONFIG, RECORDS, STATE, ReportData, read_run, read_state
 from hannah_hw.report.finalists import FINALISTS
 from hannah_hw.report.measurements import MEASUREMENTS
-from hannah_hw.report.page import render_page
+from hannah_hw.report.page import page_script, render_page
 
 #: The only address that is listened on.
 ADDRESS: Final = "127.0.0.1"
@@ -41,14 +42,13 @@ _WATCHED: Final = (CONFIG, RECORDS, STATE, MEASUREMENTS, FINALISTS)
 #: A page is made again after so many times the processor time of the last one at the earliest: of a large run that goes
 #: on, serving takes a quarter of one core at most.
 _REST: Final = 3.0
-#: What a browser may do with the page: run its script, and ask this server.
+#: What a browser may do with the page: run its own script, told by its hash, and ask this server.
 _POLICY: Final = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'sha256-{}'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _HEADERS: Final = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": _POLICY,
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -157,6 +157,8 @@ class LiveServer(ThreadingHTTPServer):
 
     def __init__(self, run: LiveRun, port: int | None = None) -> None:
         self.run = run
+        script = base64.b64encode(hashlib.sha256(page_script(live=True).encode()).digest()).decode()
+        self.headers = {**_HEADERS, "Content-Security-Policy": _POLICY.format(script)}
         wanted = (PORT, 0) if port is None else (port,)
         for attempt in wanted:
             try:
@@ -237,7 +239,7 @@ class _Handler(BaseHTTPRequestHandler):
         # A reader who closed the page is no problem of anybody's.
         with suppress(ConnectionError):
             self.send_response(status)
-            for name, value in {**_HEADERS, "Content-Type": kind + charset}.items():
+            for name, value in {**self.server.headers, "Content-Type": kind + charset}.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

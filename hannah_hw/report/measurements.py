@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hannah_hw.measure.emulated import RUNTIME
 from hannah_hw.report.axes import axis
+from hannah_hw.report.escaping import escape
 from hannah_hw.report.records import Json, finite_numbers, read_records
 from hannah_hw.search.metrics import Constraint
 from hannah_hw.search.settling import decided
@@ -169,7 +169,7 @@ def measured_section(run: ReportData) -> str:
     keys = [key for key in COMPARED if any(key in run.measured[name].figures for name in shown)]
     source = source_of(run)
     heads = "".join(
-        f'<th scope="col">{_escape(axis(key).label)}, estimated</th><th scope="col">{source}</th>'
+        f'<th scope="col">{escape(axis(key).label)}, estimated</th><th scope="col">{source}</th>'
         '<th scope="col">difference</th>'
         for key in keys
     )
@@ -178,11 +178,11 @@ def measured_section(run: ReportData) -> str:
         measured = run.measured[name]
         if measured.reason is not None:
             text = ": ".join(part for part in measured.reason if part)
-            cells = f'<td colspan="{3 * len(keys) or 1}">{_escape(text)}</td>'
+            cells = f'<td colspan="{3 * len(keys) or 1}">{escape(text)}</td>'
         else:
             cells = "".join(_cells(key, candidate.values.get(key), measured) for key in keys)
         rows.append(
-            f'<tr data-id="{_escape(name)}"><td><button type="button" class="pick">{_escape(name)}</button></td>'
+            f'<tr data-id="{escape(name)}"><td><button type="button" class="pick">{escape(name)}</button></td>'
             f"{cells}</tr>"
         )
     means = dict.fromkeys(
@@ -194,8 +194,8 @@ def measured_section(run: ReportData) -> str:
         f'<section class="card" aria-labelledby="h-measured"><h2 id="h-measured">{_TITLES[source]}</h2>'
         f'<div class="scroll"><table id="measured" data-roving><thead>'
         f'<tr><th scope="col">Candidate</th>{heads}</tr></thead>'
-        f'<tbody>{"".join(rows)}</tbody></table></div><p class="note">{_escape(_note(run))} '
-        f"{_escape('; '.join(means))}.</p></section>"
+        f'<tbody>{"".join(rows)}</tbody></table></div><p class="note">{escape(_note(run))} '
+        f"{escape('; '.join(means))}.</p></section>"
     )
 
 
@@ -206,7 +206,7 @@ def _cells(key: str, estimated: float | None, measured: Measured) -> str:
     shown = axis(key).format(value) + (f" ± {100 * band:.2g} %" if band else "")
     change = "-" if off is None else f"{100 * off:+.1f} %"
     return "".join(
-        f'<td class="number tipped" tabindex="-1" data-key="{key}">{_escape(text)}</td>'
+        f'<td class="number tipped" tabindex="-1" data-key="{key}">{escape(text)}</td>'
         for text in (axis(key).format(estimated), shown, change)
     )
 
@@ -229,7 +229,3 @@ def _note(run: ReportData) -> str:
 def source_of(run: ReportData) -> str:
     """``emulated`` or ``measured``: what the measurements of a run are; all of a run are alike."""
     return next((found.source for found in run.measured.values() if found.reason is None), EMULATED)
-
-
-def _escape(value: object) -> str:
-    return html.escape(str(value), quote=True)

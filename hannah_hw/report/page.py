@@ -11,7 +11,6 @@ None has brushes or lines that the keyboard moves, and marks in the document can
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Mapping
 from importlib import resources
@@ -22,6 +21,7 @@ from urllib.parse import quote
 from hannah_hw.errors import RunError
 from hannah_hw.files import write_atomically
 from hannah_hw.report.data import Candidate, ReportData
+from hannah_hw.report.escaping import escape
 from hannah_hw.report.facts import recorded, run_facts, target_table
 from hannah_hw.report.failures import failures_section
 from hannah_hw.report.finalists import finalists_section
@@ -114,10 +114,10 @@ def render_page(run: ReportData, *, near: Path | None = None, revision: str | No
     template = (assets / "page.html").read_text(encoding="utf-8")
     style = "".join((assets / name).read_text(encoding="utf-8") for name in STYLES)
     return Template(template).substitute(
-        live="" if revision is None else f' data-revision="{_escape(revision)}"',
-        title=_escape(_title(run)),
-        subtitle=_escape(_subtitle(run)),
-        warnings="".join(f'<p class="warning">{_escape(warning)}</p>' for warning in _warnings(run)),
+        live="" if revision is None else f' data-revision="{escape(revision)}"',
+        title=escape(_title(run)),
+        subtitle=escape(_subtitle(run)),
+        warnings="".join(f'<p class="warning">{escape(warning)}</p>' for warning in _warnings(run)),
         front=_front_table(run, links),
         measured=finalists_section(run)
         + (profiled_section(run) if is_profiled(run) else measured_section(run)),
@@ -142,10 +142,6 @@ def page_script(*, live: bool = False) -> str:
     names = (*SCRIPTS, *_LIVE) if live else SCRIPTS
     parts = "\n".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in names)
     return f'"use strict";\n(() => {{\n{parts}}})();'
-
-
-def _escape(value: object) -> str:
-    return html.escape(str(value), quote=True)
 
 
 def _address(folder: Path, artifact: str, near: Path | None) -> str:
@@ -189,7 +185,7 @@ def _front_table(run: ReportData, links: Mapping[str, str]) -> str:
     if not run.front:
         return f"<p>{_no_front(run)}</p>"
     head = "".join(
-        f'<th scope="col" aria-sort="none"><button type="button">{_escape(label)}</button></th>'
+        f'<th scope="col" aria-sort="none"><button type="button">{escape(label)}</button></th>'
         for label in (*(a.label for a in run.axes if not a.of_training), *(h.name for h in run.hardware))
     )
     listed = _listed(run)
@@ -236,19 +232,19 @@ def _badges(run: ReportData, position: int) -> str:
 def _front_row(run: ReportData, candidate: Candidate, badges: str, link: str | None) -> str:
     cells = "".join(
         f'<td class="number tipped" tabindex="-1" data-key="{a.key}" data-value="{candidate.values.get(a.key, "")}">'
-        f"{_escape(a.format(candidate.values.get(a.key)))}{_escape(_band(candidate, a.key))}</td>"
+        f"{escape(a.format(candidate.values.get(a.key)))}{escape(_band(candidate, a.key))}</td>"
         for a in run.axes
         if not a.of_training
     )
     cells += "".join(
-        f'<td class="number" data-value="{_escape(candidate.assignment.get(h.id, ""))}">'
-        f"{_escape(h.text(candidate))}</td>"
+        f'<td class="number" data-value="{escape(candidate.assignment.get(h.id, ""))}">'
+        f"{escape(h.text(candidate))}</td>"
         for h in run.hardware
     )
     if candidate.open:
         badges += ' <span class="badge open">uncertain</span>'
-    model = f'<a href="{_escape(link)}">ONNX</a>' if link is not None else "-"
-    name = _escape(candidate.id)
+    model = f'<a href="{escape(link)}">ONNX</a>' if link is not None else "-"
+    name = escape(candidate.id)
     return (
         f'<tr data-id="{name}"><td data-value="{candidate.index}">'
         f'<button type="button" class="pick">{name}</button>{badges}</td>{cells}<td>{model}</td></tr>'

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING, Final
 
 from hannah_hw.report.axes import axis
+from hannah_hw.report.escaping import escape
 from hannah_hw.report.measurements import difference, largest_differences
 
 if TYPE_CHECKING:
@@ -76,12 +76,12 @@ def profiled_section(run: ReportData) -> str:
         '<section class="card" aria-labelledby="h-measured"><h2 id="h-measured">Profiled on the host</h2>'
         f'<div class="scroll"><table id="measured" data-roving><thead>'
         f"<tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
-        f'<p class="note">{_escape(note.strip())}</p></section>'
+        f'<p class="note">{escape(note.strip())}</p></section>'
     )
 
 
 def _row(candidate: Candidate, measured: Measured, reach: float, bounds: list[float]) -> str:
-    name = _escape(candidate.id)
+    name = escape(candidate.id)
     shown, estimated, band = axis(_KEY), candidate.estimate(_KEY), candidate.bands.get(_KEY)
     value, noise = measured.figures.get(_KEY), measured.errors.get(_KEY)
     off = difference(estimated, value)
@@ -91,12 +91,12 @@ def _row(candidate: Candidate, measured: Measured, reach: float, bounds: list[fl
         "-" if off is None else f"{100 * off:+.1f} %",
     )
     numbers = "".join(
-        f'<td class="number tipped" tabindex="-1" data-key="{_KEY}">{_escape(text)}</td>' for text in texts
+        f'<td class="number tipped" tabindex="-1" data-key="{_KEY}">{escape(text)}</td>' for text in texts
     )
     picture = _picture(candidate, measured, reach, bounds)
     return (
         f'<tr data-id="{name}"><td><button type="button" class="pick">{name}</button></td>{numbers}'
-        f"<td>{picture}</td><td>{_escape(_outcome(candidate))}</td></tr>"
+        f"<td>{picture}</td><td>{escape(_outcome(candidate))}</td></tr>"
     )
 
 
@@ -155,7 +155,3 @@ def _picture(candidate: Candidate, measured: Measured, reach: float, bounds: lis
 
 def _upright(kind: str, x: float, top: float, bottom: float) -> str:
     return f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>'
-
-
-def _escape(value: object) -> str:
-    return html.escape(str(value), quote=True)

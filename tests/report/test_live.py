@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -81,7 +84,10 @@ def test_it_serves_the_page_the_models_and_nothing_else(tmp_path: Path) -> None:
         status, headers, page = ask(server, "/")
         assert (status, page.decode()) == (200, render_page(run, revision=revision))
         assert headers["Cache-Control"] == "no-store"
-        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        policy = headers["Content-Security-Policy"]
+        (script,) = re.findall(r"<script>(.*?)</script>", page.decode(), re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"default-src 'none'; script-src 'sha256-{digest}';" in policy
         assert "Access-Control-Allow-Origin" not in headers
         assert ask(server, f"/{model}")[2] == b"onnx"
         assert ask(server, "/", "HEAD")[0::2] == (200, b"")
