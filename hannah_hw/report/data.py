@@ -356,17 +356,12 @@ def _budget(name: str, text: str, keys: Sequence[str]) -> Budget:
 
 def _candidate(record: Json, objectives: Sequence[Objective], folder: Path) -> Candidate:
     reason, artifact, uncertain = record.get("reason"), record.get("artifact"), record.get("uncertain")
-    inside = (
-        isinstance(artifact, str)
-        and (folder / artifact).is_file()
-        and (folder / artifact).resolve().is_relative_to(folder.resolve())
-    )
     values = _values(record)
     numbers = finite_numbers(record.get("objectives")) | {
         o.name: values[o.key] for o in objectives if o.key in values
     }
     return Candidate(
-        index=int(record.get("index", 0)),
+        index=record.get("index", 0),
         id=record["id"],
         status=str(record.get("status", "failed")),
         reason=(str(reason.get("kind", "")), str(reason.get("message", "")))
@@ -376,11 +371,20 @@ def _candidate(record: Json, objectives: Sequence[Objective], folder: Path) -> C
         objectives={o.name: numbers[o.name] for o in objectives if o.name in numbers},
         assignment=_part(record.get("assignment")),
         cost=_part(record.get("cost")),
-        artifact=artifact if inside else None,
+        artifact=artifact if isinstance(artifact, str) and _holds(folder, artifact) else None,
         estimated=finite_numbers(record.get("estimated")),
         bands=finite_numbers(record.get("bands")),
         uncertain=tuple(map(str, uncertain)) if isinstance(uncertain, list) else (),
     )
+
+
+def _holds(folder: Path, artifact: str) -> bool:
+    """Whether a file lies in a run directory, links followed."""
+    try:
+        path = (folder / artifact).resolve(strict=True)
+    except (OSError, ValueError):  # nothing there, or no name of a file
+        return False
+    return path.is_file() and path.is_relative_to(folder.resolve())
 
 
 def _failures(candidates: Sequence[Candidate]) -> tuple[FailureGroup, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,8 @@ Json = dict[str, Any]
 
 #: Parts of a candidate's record that few readers want, and of a few candidates only.
 LARGE: Final = ("assignment", "cost")
+#: Whole numbers of JSON may be larger.
+_LARGEST: Final = sys.float_info.max
 
 
 class OnDisk(Mapping[str, Any]):
@@ -95,10 +97,12 @@ def _record(line: bytes, path: Path, start: int, leave: tuple[str, ...]) -> Json
     """The record of a line, or what is wrong with it."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         # Only the last line can be without an end.
         return "not valid JSON" if line.endswith(b"\n") else "torn: the run was stopped while writing it"
-    if not isinstance(record, dict) or not isinstance(record.get("id"), str):
+    if not isinstance(record, dict) or not (
+        isinstance(record.get("id"), str) and isinstance(record.get("index", 0), int)
+    ):
         return "not {what}'s record"
     for key in leave:
         if isinstance(record.get(key), dict):
@@ -111,5 +115,5 @@ def finite_numbers(value: Any) -> dict[str, float]:
     return {
         str(key): float(number)
         for key, number in (value if isinstance(value, dict) else {}).items()
-        if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
+        if isinstance(number, int | float) and not isinstance(number, bool) and abs(number) <= _LARGEST
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,27 @@ def test_an_objective_that_is_maximised(tmp_path: Path) -> None:
     run = read_run(tmp_path / "run")
     slowest = max(c.values["latency_s"] for c in run.candidates if c.status == "ok")
     assert [run.candidates[i].values["latency_s"] for i in run.front] == [slowest]
+
+
+def test_records_that_no_run_wrote_are_named_or_read_around(tmp_path: Path) -> None:
+    records = write_run(tmp_path, 8)
+    (tmp_path.parent / "outside.onnx").touch()
+    for record, artifact in zip(
+        records, ("a" * 5000, "\0", "../outside.onnx", "/etc/passwd", "."), strict=False
+    ):
+        record["artifact"] = artifact
+    records[5]["index"] = "5"
+    records[6]["macs"] = 10**400
+    lines = [json.dumps(record) for record in records]
+    lines[7] = "[" * 100_000
+    (tmp_path / "candidates.jsonl").write_text("\n".join(lines) + "\n")
+    run = read_run(tmp_path)
+    assert [candidate.artifact for candidate in run.candidates[:5]] == [None] * 5
+    assert "macs" not in run.candidates[5].values
+    assert [re.sub(r".*:(\d+) was left out: ", r"\1 ", warning) for warning in run.warnings[:2]] == [
+        "6 not a candidate's record",
+        "8 not valid JSON",
+    ]
 
 
 def test_a_torn_last_line_is_left_out_and_named(tmp_path: Path) -> None:
