@@ -145,6 +145,8 @@ class Document:
                 given = str(field[-1])
                 allowed = _siblings(model, field[:-1], self.data)
                 message = f"unknown field {given!r}"
+            elif first["type"] == "missing" and isinstance(first["loc"][-1], int):
+                message = f"has too few values; value {first['loc'][-1] + 1} is missing"
             elif first["type"] == "missing":
                 message = f"the field {field[-1]!r} is missing"
                 allowed = _words(model, field, self.data)

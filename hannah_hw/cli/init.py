@@ -178,7 +178,7 @@ def _render(draft: Draft, path: Path, commands: Sequence[str]) -> None:
     facts, fit = draft.facts, draft.fit
     shape = " x ".join(map(str, facts["input_shape"]))
     count = sum(facts["samples"].values())
-    samples = f"{count:,} samples: {facts['content']} of {shape}, {len(facts['classes'])} classes"
+    samples = f"{count:,} samples, {facts['content']} of {shape}, {len(facts['classes'])} classes"
     bounds = ", ".join(f"{name} {bound}" for name, bound in draft.chip.bounds.items())
     own = "the chip's own memories" if draft.chip.summary else "none"
     share = f"{fit.priced.feasible_share:.0%} of {fit.priced.sampled:,} random networks fit"

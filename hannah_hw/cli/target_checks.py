@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from hannah_hw.cli.output import table, write
+from hannah_hw.cli.output import paragraph, table, write
 from hannah_hw.quantities import format_bytes, format_si
 
 if TYPE_CHECKING:
@@ -114,8 +115,8 @@ def _work(columns: dict[str, int]) -> dict[str, int]:
     return {"weights": weights, "bias": size["out_channels"], "macs": weights * size["out_h"] * size["out_w"]}
 
 
-def render(target: Accelerator, document: dict[str, Any]) -> None:
-    """Write what `checked` found for a person."""
+def render(target: Accelerator, document: dict[str, Any], given: str) -> None:
+    """Write what `checked` found for a person, about a target that was given by this name."""
     write(f"{target.origin}: valid, {len(target.ops)} operator rules, {target.kind} model")
     write("")
     table(("understood", "as"), _facts(target, document["understood"]))
@@ -145,7 +146,14 @@ def render(target: Accelerator, document: dict[str, Any]) -> None:
     table(("layer tried", "cycles", "multipliers in use", "energy", "refused by"), layers, right=(1, 2, 3))
     for warning in document["warnings"]:
         write("")
-        write(f"warning: {warning}")
+        paragraph(f"warning: {warning}")
+    write("")
+    write(f"next: {pricing(given)}")
+
+
+def pricing(given: str) -> str:
+    """The command that prices a model on a target that has been checked."""
+    return f"hannah-hw estimate model.onnx --target {shlex.quote(given)}"
 
 
 def _facts(target: Accelerator, found: dict[str, Any]) -> list[tuple[str, str]]:

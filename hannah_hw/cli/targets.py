@@ -174,15 +174,14 @@ def check(target: TargetArgument, as_json: JsonOption = False) -> None:
 
     - `hannah-hw targets check ./my_chip.yaml`
     """
+    from hannah_hw.cli import target_checks
     from hannah_hw.cost import load_cost_model
     from hannah_hw.targets import Accelerator, Host, load_target, microcontroller
 
     loaded = load_target(target)
     if isinstance(loaded, Accelerator):
-        from hannah_hw.cli import target_checks
-
         accelerator, found = loaded, target_checks.checked(loaded)
-        emit(found, as_json, lambda: target_checks.render(accelerator, found))
+        emit(found, as_json, lambda: target_checks.render(accelerator, found, target))
         return
     if isinstance(loaded, Host):
         from hannah_hw.cli import host_report
@@ -208,7 +207,12 @@ def check(target: TargetArgument, as_json: JsonOption = False) -> None:
         "valid": True,
     }
     text = f"{loaded.origin}: valid, {len(loaded.ops)} operator rules, cost model {used.name}"
-    emit(document, as_json, lambda: write(text))
+
+    def render() -> None:
+        write(text)
+        write(f"next: {target_checks.pricing(target)}")
+
+    emit(document, as_json, render)
 
 
 def _params(target: Accelerator) -> dict[str, str]:

@@ -65,7 +65,7 @@ def load_data(source: str | Path | Mapping[str, Any] | Source, *, seed: int = 0)
     if name.count(":") == 1 and all(name.split(":")):
         return _load(name, seed, "")
     raise DataError(
-        f"unknown data set {name!r}",
+        f"unknown data set {name!r}, and there is no such file or folder",
         where="data",
         allowed=[
             *DATA_SETS,

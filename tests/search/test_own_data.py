@@ -118,6 +118,7 @@ def test_paths_are_looked_up_beside_the_configuration(tmp_path, monkeypatch):
     [
         ({"path": "x", "kind": "image"}, r"my\.yaml:6:1 data: .*a kind: images, audio, series or npz"),
         ({"path": "x", "kind": "images", "sizes": [1, 1]}, r"unknown field 'sizes'.*did you mean 'size'"),
+        ({"path": "x", "kind": "images", "size": [1]}, r"data\.size: has too few values; value 2 is missing"),
         ({"path": "x", "kind": "images", "size": [0, 1]}, r"data\.size\.0: must be at least 1"),
         ({"path": "x", "kind": "audio", "rate": "16 kB"}, "data.rate: '16 kB' has the unit 'kB'"),
         ({"kind": "audio"}, "the field 'path' is missing"),
