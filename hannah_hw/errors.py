@@ -24,8 +24,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -142,14 +143,27 @@ class MissingToolError(HannahError):
 
 
 class MissingExtraError(HannahError, ImportError):
-    """An optional package is not installed."""
+    """Optional packages are not installed.
 
-    def __init__(self, package: str, extra: str) -> None:
+    Args:
+        package: One of them.
+        extra: The extra of ``hannah-hw`` that brings it.
+        others: Package -> extra, of those that are missing besides.
+
+    Attributes:
+        package: The first that is missing.
+        extra: The extras that bring all of them, separated by commas.
+    """
+
+    def __init__(self, package: str, extra: str, others: Mapping[str, str] | None = None) -> None:
+        missing = {package: extra, **(others or {})}
         self.package = package
-        self.extra = extra
+        self.extra = ",".join(dict.fromkeys(missing.values()))
+        names = ", ".join(map(repr, missing))
+        what, which = ("package", "is") if len(missing) == 1 else ("packages", "are")
         super().__init__(
-            f"this needs the package {package!r}, which is not installed; "
-            f"install it with: pip install 'hannah-hw[{extra}]'"
+            f"this needs the {what} {names}, which {which} not installed; "
+            f"install {'it' if which == 'is' else 'them'} with: pip install 'hannah-hw[{self.extra}]'"
         )
 
 
@@ -188,3 +202,17 @@ def require(package: str, extra: str) -> ModuleType:
         if error.name is not None and error.name.partition(".")[0] == root:
             raise MissingExtraError(root, extra) from error
         raise
+
+
+def require_all(needs: Mapping[str, str]) -> None:
+    """Find optional packages without importing them, and name all that are missing at once.
+
+    Args:
+        needs: Module at the top of a package -> the extra that installs it.
+
+    Raises:
+        MissingExtraError: At least one is not installed.
+    """
+    missing = [(name, extra) for name, extra in needs.items() if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(*missing[0], dict(missing[1:]))

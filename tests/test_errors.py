@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from hannah_hw import errors
-from hannah_hw.errors import EvaluationError, HannahError, InputError, MissingExtraError, require
+from hannah_hw.errors import EvaluationError, HannahError, InputError, MissingExtraError, require, require_all
 
 
 def test_everything_has_one_base_and_the_tree_is_complete():
@@ -33,6 +33,16 @@ def test_a_missing_package_names_its_extra():
         require("hannah_hw_no_such_package.part", "train")
     assert isinstance(caught.value, ImportError)
     assert require("math", "train").sqrt(4) == 2
+
+
+def test_all_missing_packages_are_named_at_once():
+    needed = {"no_such_a": "train", "math": "tvm", "no_such_b": "data", "no_such_c": "train"}
+    with pytest.raises(
+        MissingExtraError, match=r"'no_such_a', 'no_such_b', 'no_such_c', which are"
+    ) as caught:
+        require_all(needed)
+    assert str(caught.value).endswith("pip install 'hannah-hw[train,data]'")
+    require_all({"math": "tvm"})
 
 
 def test_a_package_that_is_broken_inside_is_not_called_missing(tmp_path, monkeypatch):

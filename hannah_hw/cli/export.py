@@ -227,6 +227,8 @@ def _beside(run: Path) -> dict[str, bytes]:
 
 
 def _artifact(data: ReportData, candidate: Candidate) -> Path:
+    if candidate.artifact is None and not any("error" in one.values for one in data.candidates):
+        raise RunError(f"the run in {data.folder} has no models, as nothing was trained in it; take --to csv")
     if candidate.artifact is None:
         raise RunError(
             f"the ONNX file of {candidate.id} is not in {data.folder / 'artifacts'}; "

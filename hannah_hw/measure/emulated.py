@@ -34,6 +34,8 @@ Int8Array = NDArray[np.int8]
 
 #: Name of the runtime of a target that is firmware of ours.
 RUNTIME: Final = "hannah"
+#: Modules of the extra ``emulate`` that measuring imports.
+PACKAGES: Final = ("unicorn", "capstone", "elftools")
 _PAGE: Final = 4096
 #: Random inputs that are compared, at least.
 INPUTS: Final = 2
@@ -198,7 +200,7 @@ def means_of(target: Microcontroller, compiler: str | None = None) -> dict[str, 
             where="measure.emulate",
         )
     core = emulated_core(target)
-    for package in ("capstone", "elftools"):
+    for package in PACKAGES:
         require(package, "emulate")
     return {
         "core": core.title,

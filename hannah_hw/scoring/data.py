@@ -36,6 +36,8 @@ _FILES: Final[Mapping[str, tuple[str, str, int, int, int]]] = {
     "digits": ("sklearn", "datasets/data/digits.csv.gz", 1797, 8, 16),
 }
 _ROWS: Final = "_rows"
+#: Kind of a user's data -> the package that reads it.
+_READERS: Final[Mapping[str, str]] = {"images": "PIL", "audio": "scipy"}
 
 
 def load_data(source: str | Path | Mapping[str, Any] | Source, *, seed: int = 0) -> Dataset:
@@ -75,6 +77,20 @@ def load_data(source: str | Path | Mapping[str, Any] | Source, *, seed: int = 0)
         ],
         given=name,
     )
+
+
+def reader_of(source: str | Path | Mapping[str, Any] | Source) -> str | None:
+    """The optional package that carries a built-in set or reads a user's files; None where none is needed.
+
+    Raises:
+        DataError: The files cannot be told apart.
+    """
+    name = str(source)
+    if is_built_in(name):
+        return _FILES[name.removesuffix(_ROWS)][0]
+    if isinstance(source, str | Path) and not is_source(name):
+        return None
+    return _READERS.get(as_source(source).kind)
 
 
 def _load_own(source: Source, seed: int) -> Dataset:

@@ -5,14 +5,14 @@ Wrong inputs show here, before anything is written. The engine sees the protocol
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hannah_hw.errors import ConfigError, MissingExtraError, SpaceError, TargetError
+from hannah_hw.errors import ConfigError, SpaceError, TargetError, require_all
 from hannah_hw.search.evaluators import OwnEvaluator, ScoringEvaluator
+from hannah_hw.search.needs import packages
 from hannah_hw.search.pricing import SpaceProblem
 from hannah_hw.search.rundir import WEIGHTS
 
@@ -69,12 +69,13 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
 
     Raises:
         InputError: The space, the target or the data cannot be used.
-        MissingExtraError: A package that training needs is not installed.
+        MissingExtraError: Packages that it uses are not installed; it names all of them.
     """
     from hannah_hw.search.cosearch import CoSearchProblem, make_problem
     from hannah_hw.search.figures import check_figures
     from hannah_hw.targets import Host, describe_target, load_target
 
+    require_all(packages(config))
     options = config.space.options
     offered: dict[str, Any] = {}
     facts: dict[str, Any] = {"hash": config.hash, "versions": versions()}
@@ -132,7 +133,6 @@ def _make_evaluator(
 
     Raises:
         ConfigError: The user's trainer cannot be used.
-        MissingExtraError: torch is not installed.
     """
     seed, space = config.search.seed, config.space
     if config.score is not None:
@@ -147,8 +147,6 @@ def _make_evaluator(
             artifacts=artifacts,
             function=config.score.function,
         )
-    if importlib.util.find_spec("torch") is None:
-        raise MissingExtraError("torch", "train")
     staged = config.fidelity is not None
     return ScoringEvaluator(
         space=space.name,

@@ -268,6 +268,20 @@ def test_export_of_a_lost_model_exits_with_1(tmp_path: Path, capsys: pytest.Capt
     assert not (tmp_path / "x").exists()
 
 
+def test_export_of_models_that_were_never_trained_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, run, out = tmp_path / "free.yaml", str(tmp_path / "run"), str(tmp_path / "x")
+    config.write_text(
+        "{version: 1, space: ds_cnn, target: stm32l4r5zi, objectives: {latency: min}, search: {evaluations: 2}}",
+        encoding="utf-8",
+    )
+    assert main(["search", str(config), "--out", run]) == 0
+    assert main(["export", run, "--to", "onnx,csv", "--out", out]) == 1
+    assert "nothing was trained in it; take --to csv" in capsys.readouterr().err
+    assert main(["export", run, "--to", "csv", "--out", out]) == 0
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small float32 model of the catalogue's space."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import itertools
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +16,25 @@ import yaml
 from hannah_hw import load_space, to_onnx
 from hannah_hw.lowering.quantise import quantise_int8
 from hannah_hw.scoring import load_data
-from hannah_hw.search import run_search
+from hannah_hw.search import proxy_study, run_search, running
+from hannah_hw.search.placing import make_executor
 
 ROOT = Path(__file__).parents[2]
 
 
+def in_this_process(patch: pytest.MonkeyPatch) -> None:
+    """Let searches evaluate here, as `Search(workers=0)` does: a process that they start imports torch for seconds."""
+
+    def executor(evaluator: Any, workers: Any, timeout: float, memory: int | None = None) -> Any:
+        return make_executor(evaluator, 0 if isinstance(workers, int) else workers, timeout, memory)
+
+    for module in (running, proxy_study):
+        patch.setattr(module, "make_executor", executor)
+
+
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with models, measurements and a run.
+def prepared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder with models, measurements and a run, made once by whichever of pytest's processes comes first.
 
     - ``float.onnx`` and ``model.onnx``: one small ds_cnn in float32 and int8, with ``samples.npy`` (8, 1, 28, 28);
       ``smaller.onnx``: another
@@ -31,7 +44,18 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     - ``vega.yaml``: a document of another tool
     - ``runs/first``: a search of three small networks for digits
     """
-    folder = tmp_path_factory.mktemp("prepared")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "prepared"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            making = tmp_path_factory.mktemp("making")
+            _prepare(making)
+            making.rename(folder)
+    return folder
+
+
+def _prepare(folder: Path) -> None:
     samples = np.random.default_rng(0).normal(size=(8, 1, 28, 28)).astype(np.float32)
     np.save(folder / "samples.npy", samples)
     space = load_space("ds_cnn", input_shape=(1, 28, 28), classes=10)
@@ -60,7 +84,6 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         y_test=digits.y_test[:100],
     )
     _quick_run(folder)
-    return folder
 
 
 def _latencies() -> str:
@@ -81,4 +104,6 @@ def _quick_run(folder: Path) -> None:
     config["training"] = {"epochs": 1, "budget_s": 1}
     path = folder / "quick.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
-    run_search(path, folder / "runs" / "first")
+    with pytest.MonkeyPatch.context() as patch:
+        in_this_process(patch)
+        run_search(path, folder / "runs" / "first")

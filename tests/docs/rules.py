@@ -24,13 +24,14 @@ BUDGETS: tuple[tuple[str, str], ...] = (
     (r"^hannah-hw search .*(--dry-run|--resume)", ""),
     (
         r"^hannah-hw search examples/cosearch",
-        "--set search.evaluations=1 --set search.workers=1 --set training.epochs=1 --set training.budget_s=0.5",
+        "--set search.evaluations=1 --set search.workers=1 --set training.epochs=1 --set training.budget_s=0.2",
     ),
     (
         r"^hannah-hw search ",
-        "--set search.evaluations=2 --set search.workers=1 --set training.epochs=1 --set training.budget_s=0.5",
+        "--set search.evaluations=2 --set search.workers=1 --set training.epochs=1 --set training.budget_s=0.2",
     ),
-    (r"^hannah-hw proxies ", "--count 8 --set training.epochs=1 --set training.budget_s=0.3"),
+    (r"^hannah-hw proxies ", "--count 8 --set training.epochs=1 --set training.budget_s=0.2"),
+    (r"^hannah-hw doctor", "--quick"),  # tests/onboarding starts and imports everything
     (r"^dask scheduler ", "--host 127.0.0.1 --no-dashboard"),
     (r"^hannah-hw worker ", "--processes 1"),
     (r"^hannah-hw profile ", "--runs 10"),

@@ -14,6 +14,7 @@ from hannah_hw.documents import parse_document
 from hannah_hw.errors import ConfigError
 from hannah_hw.search.config import validate_config
 from tests.docs.blocks import blocks, commands
+from tests.docs.conftest import in_this_process
 from tests.docs.rules import BACKGROUND, BUDGETS, NOT_RUN, not_run
 from tests.docs.runner import Runner
 
@@ -21,6 +22,9 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 #: Folders of the repository that pages name, as a reader has them who works in a clone.
 CLONE = ("targets", "examples", "search_spaces", "constraints.txt", "benchmarks")
+
+#: Pages whose searches start processes; those of the others evaluate in this one.
+WITH_WORKERS = (ROOT / "README.md",)
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: str(p.relative_to(ROOT)))
@@ -32,6 +36,8 @@ def test_every_block_of_the_page(
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
+    if page not in WITH_WORKERS:
+        in_this_process(monkeypatch)
     runner = Runner()
     try:
         for block in blocks(page):
