@@ -117,8 +117,12 @@ def axis(key: str, family: str = "") -> Axis:
 
 
 def metric_key(name: str, keys: Iterable[str]) -> str:
-    """The metric that an objective or a constraint speaks of: ``latency`` means ``latency_s``."""
+    """The metric that an objective or a constraint speaks of: ``latency`` means ``latency_s``.
+
+    Args:
+        name: As the configuration has it.
+        keys: The metrics that candidates have; a run that has just begun has none, and its names are those of any.
+    """
     keys = list(keys)
-    if name in keys:
-        return name
-    return next((f"{name}{suffix}" for suffix in _SUFFIXES if f"{name}{suffix}" in keys), name)
+    names = (name, *(f"{name}{suffix}" for suffix in _SUFFIXES))
+    return next((key for known in (keys, _LABELS) for key in names if key in known), name)

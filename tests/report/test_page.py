@@ -171,6 +171,8 @@ def test_an_empty_run_has_a_page(tmp_path: Path) -> None:
     page = Page(write_page(read_run(tmp_path / "run")).read_text(encoding="utf-8"))
     assert page.open == []
     assert "no front yet" in page.text
+    assert "ram <= 64 KiB, flash <= 256 KiB" in page.text
+    assert [b["bound"] for b in page.data["budgets"]] == [65536, 262144]
 
 
 def test_a_failed_write_leaves_the_old_page(tmp_path: Path) -> None:
