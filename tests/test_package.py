@@ -46,7 +46,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     (built,) = folder.glob("*.tar.gz")
-    shutil.unpack_archive(built, folder, filter="data")
+    shutil.unpack_archive(built, folder)
     return folder / built.name.removesuffix(".tar.gz")
 
 
