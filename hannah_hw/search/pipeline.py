@@ -88,6 +88,8 @@ def build(config: SearchConfig, artifacts: Path) -> Setup:
         data = config.dataset()
         offered = _offer(data)
         helped = {name for name, value in config.training.items() if value not in (None, "none")}
+        if config.goals.balanced:
+            helped.add("balance")
         found = [str(finding) for finding in findings(data) if finding.remedy not in helped]
         facts["data"] = {**data.summary(), **({"warnings": found} if found else {})}
         files = preprocessing_files(data)

@@ -73,6 +73,11 @@ def test_small_and_uneven_sets_are_named_until_something_is_done_about_them(tmp_
     said = capsys.readouterr().out
     assert "data: classes differ in size by a factor of 3.9" in said
     assert "validation samples are few" in said
+    even = write(tmp_path, data="few.npz", objectives={"balanced_error": "min"}, constraints={})
+    assert main(["search", str(even), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "classes differ in size" not in said
+    assert "validation samples are few" in said
     helped = {"balance": "sampling", "folds": 2, "epochs": 0.5}
     options = {"data": "few.npz", "objectives": {"error": "min"}, "constraints": {}, "training": helped}
     config = write(tmp_path, **options, search={"evaluations": 1, "algorithm": "nsga2"})
