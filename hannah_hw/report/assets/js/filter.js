@@ -9,7 +9,7 @@ function keeps(value, budget) {
 
 /** The budgets that the run was searched with and that can be drawn. */
 function runBudgets() {
-  return run.budgets.filter((budget) => budget.bound !== null);
+  return run.budgets.filter((budget) => budget.bound !== null && quantities.has(budget.key));
 }
 
 /** Whether budgets are those of the run. */
