@@ -5,20 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hannah_hw.errors import DataError
-from hannah_hw.sources.splitting import grouped_split
+from hannah_hw.scoring.parts import cut_missing
 
 if TYPE_CHECKING:
     from hannah_hw.sources.log_mel import LogMel
-
-#: Shares of the validation and of the test part where a source does not define them.
-VALIDATION_SHARE: Final = 0.15
-TEST_SHARE: Final = 0.15
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -100,41 +96,6 @@ class Dataset:
         }
 
 
-def stratified_split(
-    labels: Labels, shares: tuple[float, ...], rng: np.random.Generator, names: Sequence[str] = ()
-) -> tuple[NDArray[np.int64], ...]:
-    """Cut indices into parts with the same mixture of classes.
-
-    Args:
-        labels: (N,) class of each sample.
-        shares: Share of each part after the first, which receives the rest.
-        rng: Decides who goes where.
-        names: Of the classes, for messages; empty: their numbers.
-
-    Returns:
-        One more array of indices than `shares`, each in random order. A class of n samples gives
-        ``max(1, round(share * n))`` to each later part.
-
-    Raises:
-        DataError: A class has fewer samples than there are parts.
-    """
-    parts: list[list[NDArray[np.int64]]] = [[] for _ in range(len(shares) + 1)]
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        sizes = [max(1, round(share * len(members))) for share in shares]
-        if len(members) <= sum(sizes):
-            name = names[label] if names else label
-            raise DataError(
-                f"class {name} has {len(members)} samples, which cannot be split into {len(parts)} parts; "
-                f"at least {len(parts)} samples a class are needed"
-            )
-        cuts = np.cumsum(sizes)
-        for part, chosen in zip(parts, np.split(members, cuts), strict=True):
-            part.append(chosen)
-    merged = [rng.permutation(np.concatenate(part)) for part in parts]
-    return (merged[-1], *merged[:-1])
-
-
 def build_dataset(
     name: str,
     arrays: Mapping[str, Any],
@@ -190,7 +151,7 @@ def build_dataset(
     _check_classes(x, y, where, class_names)
     kept = {} if groups is None else {"train": groups}
     try:
-        _cut_missing(x, y, kept, np.random.default_rng(seed), class_names)
+        cut_missing(x, y, kept, np.random.default_rng(seed), class_names)
     except DataError as error:
         raise DataError(str(error), where=where) from error
     axes = (0, *range(2, x["train"].ndim))
@@ -220,48 +181,6 @@ def build_dataset(
         groups_train=kept.get("train"),
         groups_val=kept.get("val"),
     )
-
-
-def _cut_missing(
-    x: dict[str, Floats],
-    y: dict[str, Labels],
-    groups: dict[str, Labels],
-    rng: np.random.Generator,
-    names: Sequence[str],
-) -> None:
-    """Cut the validation part, and the test part where there is none, from the training part."""
-    shares = {"val": VALIDATION_SHARE, "test": TEST_SHARE}
-    missing = [part for part in shares if part not in x]
-    if not missing:
-        return
-    wanted = tuple(shares[part] for part in missing)
-    together = groups.get("train")
-    if together is None or len(np.unique(together)) == len(together):
-        chosen = stratified_split(y["train"], wanted, rng, names)
-    else:
-        chosen = grouped_split(y["train"], together, wanted, rng)
-        _check_grouped(y["train"], chosen, together, names)
-    train_x, train_y = x["train"], y["train"]
-    for part, index in zip(["train", *missing], chosen, strict=True):
-        x[part], y[part] = train_x[index], train_y[index]
-        if together is not None:
-            groups[part] = together[index]
-
-
-def _check_grouped(
-    labels: Labels, chosen: Sequence[NDArray[np.int64]], groups: Labels, names: Sequence[str]
-) -> None:
-    """Every part has recordings, and the first has some of every class."""
-    parts = f"{len(np.unique(groups))} recordings cannot be split into {len(chosen)} parts"
-    if not all(len(index) for index in chosen):
-        raise DataError(f"{parts}, as all samples of one stay together; more recordings are needed")
-    absent = np.setdiff1d(labels, labels[chosen[0]])
-    if len(absent):
-        name = names[absent[0]] if names else absent[0]
-        raise DataError(
-            f"{parts} of which the first has the class {name}; "
-            "more recordings of it, or another search.seed, are needed"
-        )
 
 
 def _array(value: object, where: str) -> NDArray[Any]:

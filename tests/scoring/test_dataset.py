@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hannah_hw.errors import DataError
-from hannah_hw.scoring.dataset import build_dataset, stratified_split
+from hannah_hw.scoring.dataset import build_dataset
+from hannah_hw.scoring.parts import stratified_split
 
 
 @settings(max_examples=100, deadline=None)
