@@ -135,7 +135,7 @@ def _training(samples: int, workers: int) -> dict[str, float]:
 def _minutes(fit: Fit, samples: Samples, training: Mapping[str, float], trained: int, workers: int) -> float:
     """Nominal minutes of training, from random candidates of the space; see `hannah_hw.scoring.candidate`."""
     from hannah_hw.scoring import Training
-    from hannah_hw.scoring.candidate import nominal_seconds, within_budget
+    from hannah_hw.scoring.nominal import nominal_seconds, within_budget
     from hannah_hw.search.pipeline import load_space
 
     space = load_space(fit.space, offered={"input_shape": samples.shape, "classes": samples.classes})

@@ -38,7 +38,7 @@ class Training(BaseModel):
         epochs: Passes over the training part; the last may be a part of one.
         budget_s: Nominal CPU seconds that training one candidate may take. A candidate whose nominal time is
             longer is trained for fewer epochs, at least half of one. The nominal time is a formula of the
-            network (`hannah_hw.scoring.candidate.nominal_seconds`), not a clock: the result stays the same on
+            network (`hannah_hw.scoring.nominal.nominal_seconds`), not a clock: the result stays the same on
             every machine. None is no limit.
         batch_size: Samples a step; the last incomplete batch of an epoch is left out.
         optimizer: ``adamw`` or ``sgd`` (Nesterov momentum 0.9).

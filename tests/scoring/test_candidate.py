@@ -9,7 +9,7 @@ from hannah_hw.host.session import open_session
 from hannah_hw.lowering import to_onnx
 from hannah_hw.scoring import Training, candidate_seed, load_data, score_candidate
 from hannah_hw.scoring.answers import model_errors
-from hannah_hw.scoring.candidate import nominal_seconds, within_budget
+from hannah_hw.scoring.nominal import nominal_seconds, within_budget
 from hannah_hw.spaces import load_space
 
 pytest.importorskip("torch")
