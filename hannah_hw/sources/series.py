@@ -145,7 +145,9 @@ def _files(path: Path) -> list[tuple[str, Path, str | None]]:
     if not path.is_dir():
         raise DataError("there is no such file or folder", where=str(path))
     flat = sorted(
-        file for file in path.iterdir() if file.suffix.lower() == ".csv" and file.name[0] not in "._"
+        file
+        for file in path.iterdir()
+        if file.suffix.lower() == ".csv" and file.name[0] not in "._" and file.is_file()
     )
     if flat:
         return [("train", file, None) for file in flat]

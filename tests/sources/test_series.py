@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -87,6 +89,9 @@ def test_folders_of_files(tmp_path):
         write_walk(tmp_path / "flat" / f"{number}.csv", subjects=1)
         text = (tmp_path / "flat" / f"{number}.csv").read_text()
         (tmp_path / "flat" / f"{number}.csv").write_text(text.replace("subject", "weather"))
+    # A pipe would be waited for.
+    os.mkfifo(tmp_path / "flat" / "pipe.csv")
+    (tmp_path / "flat" / "folder.csv").mkdir()
     flat = load_data(
         {"path": str(tmp_path / "flat"), "kind": "series", "time": "time", "columns": ["x", "y"]}
     )
