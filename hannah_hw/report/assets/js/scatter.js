@@ -154,11 +154,14 @@ function bindScatter() {
   const [selectX, selectY] = ["x-axis", "y-axis"].map((id) => document.getElementById(id));
   const [logX, infeasible] = ["log-x", "show-infeasible"].map((id) => document.getElementById(id));
   whenLoaded(() => {
-    for (const select of [selectX, selectY]) {
+    const { x, y } = store.get();
+    for (const [select, chosen] of [
+      [selectX, x],
+      [selectY, y],
+    ]) {
       const options = [...quantities.values()].map(({ key, label }) => put("option", { value: key }, label));
-      const before = select.value;
       select.replaceChildren(...options);
-      if (quantities.has(before)) select.value = before;
+      if (quantities.has(chosen)) select.value = chosen;
     }
   });
   selectX.addEventListener("change", () => store.set({ x: selectX.value, logX: spreadsWidely(selectX.value) }));
