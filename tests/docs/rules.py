@@ -22,9 +22,12 @@ ROOT = Path(__file__).parents[2]
 #: A command -> what is appended, so that it ends within seconds. The first that matches.
 BUDGETS: tuple[tuple[str, str], ...] = (
     (r"^hannah-hw search .*(--dry-run|--resume)", ""),
-    (
-        r"^hannah-hw search examples/cosearch",
-        "--set search.evaluations=1 --set search.workers=1 --set training.epochs=1 --set training.budget_s=0.2",
+    (  # where each candidate has hardware of its own, loops are ordered for many at once; tests/search/test_cosearch.py
+        r"^hannah-hw search (examples/cosearch|cosearch|.*my_npu)",
+        (
+            "--set search.evaluations=1 --set training.epochs=1 --set training.budget_s=0.2 "
+            "--set search.population=4 --set search.algorithm=nsga2 --set search.workers=1"
+        ),
     ),
     (
         r"^hannah-hw search ",
