@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
@@ -158,8 +159,25 @@ class SearchConfig(Strict):
         """
         from hannah_hw.scoring import load_data
 
-        try:
+        with self._placed():
             return load_data(self.data if self.data is not None else "", seed=self.search.seed)
+
+    def data_reader(self) -> str | None:
+        """The optional package that reads the data; None where none is needed.
+
+        Raises:
+            DataError: The files cannot be told apart; with the line of the configuration that names them.
+        """
+        from hannah_hw.scoring.data import reader_of
+
+        with self._placed():
+            return None if self.data is None else reader_of(self.data)
+
+    @contextmanager
+    def _placed(self) -> Iterator[None]:
+        """Errors of the data get the line of the configuration that names it."""
+        try:
+            yield
         except DataError as error:
             raise DataError(str(error).removeprefix("data: "), where=self._data_place or "data") from error
 

@@ -16,11 +16,8 @@ def packages(config: SearchConfig) -> dict[str, str]:
     """
     needed: dict[str, str] = {}
     if config.goals.trained:
-        if config.data is not None:
-            from hannah_hw.scoring.data import reader_of
-
-            reader = reader_of(config.data)
-            needed |= {reader: "data"} if reader is not None else {}
+        reader = config.data_reader()
+        needed |= {reader: "data"} if reader is not None else {}
         if config.score is None or config.proxies is not None:
             needed["torch"] = "train"
         if config.predictor is not None:
