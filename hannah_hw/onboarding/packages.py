@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from hannah_hw.onboarding.programs import ask
+
 #: Seconds that importing the packages of one extra may take; a cold disk needs tens of them for the largest.
 TIMEOUT_S: Final = 120.0
 #: Interpreters at once.
@@ -125,15 +127,7 @@ def _failure(packages: Sequence[Package]) -> Mapping[str, str]:
     """Name of the first that fails and why; empty where all work."""
     trials = [f"{package.trial}\nprint({package.name!r}, flush=True)" for package in packages]
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", "\n".join(trials)],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT_S,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+        done = ask([sys.executable, "-P", "-c", "\n".join(trials)], TIMEOUT_S)
     except subprocess.TimeoutExpired as late:
         printed = late.stdout or b""
         works = (printed.decode(errors="replace") if isinstance(printed, bytes) else printed).split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,21 +64,31 @@ class Found:
     problem: str = ""
 
 
+def ask(command: Sequence[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """What a program says that is given nothing to read, however it ends.
+
+    Raises:
+        subprocess.TimeoutExpired: It takes longer.
+        OSError: It does not start.
+    """
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=timeout_s,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
 def look_for(program: Program) -> Found:
     """Find a program and let it say its version."""
     path = next((found for name in program.names if (found := shutil.which(name))), None)
     if path is None:
         return Found(None)
     try:
-        done = subprocess.run(
-            [path, "--version"],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT_S,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+        done = ask([path, "--version"], TIMEOUT_S)
     except subprocess.TimeoutExpired:
         return Found(path, problem=f"it did not say its version within {TIMEOUT_S:g} s")
     except OSError as failure:

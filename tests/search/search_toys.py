@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -11,7 +12,7 @@ import numpy as np
 
 from hannah_hw.errors import EvaluationError
 from hannah_hw.search.loop import make_goals
-from hannah_hw.search.rundir import RunDirectory
+from hannah_hw.search.rundir import LOG, RunDirectory
 from hannah_hw.search.tasks import InProcess
 from hannah_hw.search.unordered import engine_of
 from hannah_hw.search.workers import WorkerPool
@@ -276,3 +277,20 @@ def toy_run(
 
 if __name__ == "__main__":
     toy_run(sys.argv[1], resume=sys.argv[2] == "resume", workers=int(sys.argv[3]), delay=float(sys.argv[4]))
+
+
+def log_of(path):
+    """The records of a run."""
+    return [json.loads(line) for line in (path / LOG).read_text().splitlines()]
+
+
+class Counting(StagesEvaluator):
+    """Notes every candidate that it evaluates."""
+
+    def start(self):
+        super().start()
+        self.seen = []
+
+    def evaluate(self, task):
+        self.seen.append(task.identifier)
+        return super().evaluate(task)

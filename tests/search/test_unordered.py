@@ -4,28 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from search_toys import Shuffled, StagesEvaluator, StagesProblem, toy_run, without_times
+from search_toys import Counting, Shuffled, StagesEvaluator, StagesProblem, log_of, toy_run, without_times
 
 from hannah_hw.errors import RunError
 from hannah_hw.search.choosing import choose_order
 from hannah_hw.search.loop import Search, make_goals
 from hannah_hw.search.rundir import LOG
-
-
-def log_of(path):
-    return [json.loads(line) for line in (path / LOG).read_text().splitlines()]
-
-
-class Counting(StagesEvaluator):
-    """Notes every candidate that it evaluates."""
-
-    def start(self):
-        super().start()
-        self.seen = []
-
-    def evaluate(self, task):
-        self.seen.append(task.identifier)
-        return super().evaluate(task)
 
 
 def check_log(log):
